@@ -1,0 +1,191 @@
+//! The one error type of the library: every variant names the thing that is wrong and, where
+//! there is one, the limit. Nothing a caller supplies panics; it ends here.
+
+use crate::sample::SampleType;
+use crate::view::{Rect, Shape};
+
+/// What can be wrong with a kernel, a filter, an image or a plan.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A kernel without taps.
+    #[error("the kernel is empty ({width}×{height})")]
+    EmptyKernel {
+        /// Columns given.
+        width: usize,
+        /// Rows given.
+        height: usize,
+    },
+    /// The number of taps is not width × height.
+    #[error("a {width}×{height} kernel needs {} taps, {given} were given", width.saturating_mul(*height))]
+    TapCount {
+        /// Columns asked for.
+        width: usize,
+        /// Rows asked for.
+        height: usize,
+        /// Taps given.
+        given: usize,
+    },
+    /// A tap that is NaN or infinite.
+    #[error("the kernel's tap in column {x}, row {y} is {value}; taps must be finite")]
+    TapNotFinite {
+        /// Column of the tap.
+        x: usize,
+        /// Row of the tap.
+        y: usize,
+        /// The tap.
+        value: f64,
+    },
+    /// A kernel side above [`Kernel::MAX_SIDE`](crate::Kernel::MAX_SIDE).
+    #[error("a kernel of {width}×{height} is too large; the limit is {limit} a side")]
+    KernelTooLarge {
+        /// Columns asked for.
+        width: usize,
+        /// Rows asked for.
+        height: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An anchor outside the kernel.
+    #[error("the anchor ({x}, {y}) lies outside the {width}×{height} kernel")]
+    AnchorOutside {
+        /// Column of the anchor.
+        x: usize,
+        /// Row of the anchor.
+        y: usize,
+        /// Columns of the kernel.
+        width: usize,
+        /// Rows of the kernel.
+        height: usize,
+    },
+    /// A parameter outside its range.
+    #[error("{name} is {value}; it must be {expected}")]
+    Parameter {
+        /// Name of the parameter.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A name that is in no table.
+    #[error("there is no {what} named {name:?}; there are {known}")]
+    UnknownName {
+        /// Kind of thing looked for.
+        what: &'static str,
+        /// The name given.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// A kernel text that does not parse.
+    #[error("cannot read the kernel: {0}")]
+    Parse(String),
+    /// Two passes were asked for and the kernel is not of rank 1.
+    #[error(
+        "the kernel is not separable: rank {rank}, two passes would be wrong by up to \
+         {residual:.6} of the input range"
+    )]
+    NotSeparable {
+        /// Numerical rank.
+        rank: usize,
+        /// ‖K − K₁‖₁.
+        residual: f64,
+    },
+    /// Width × height × channels does not fit the address space.
+    #[error("an image of {0} is too large for this machine's address space")]
+    SizeOverflow(Shape),
+    /// An image without pixels.
+    #[error("the image is empty ({0})")]
+    EmptyImage(Shape),
+    /// A slice too short for the shape and stride.
+    #[error(
+        "an image of {shape} with a row stride of {stride} needs {needed} samples, the slice has {given}"
+    )]
+    SliceTooShort {
+        /// The shape claimed.
+        shape: Shape,
+        /// The row stride claimed, in samples.
+        stride: usize,
+        /// Samples needed.
+        needed: usize,
+        /// Samples given.
+        given: usize,
+    },
+    /// A row stride shorter than a row.
+    #[error("a row stride of {stride} samples is shorter than a row of {row}")]
+    StrideTooShort {
+        /// The stride given.
+        stride: usize,
+        /// Samples in a row.
+        row: usize,
+    },
+    /// An image of another shape than the plan or operation expects.
+    #[error("the {what} is {given}, but {expected} is needed")]
+    ShapeMismatch {
+        /// Which image.
+        what: &'static str,
+        /// What it must be.
+        expected: Shape,
+        /// What it is.
+        given: Shape,
+    },
+    /// A rectangle that leaves the image.
+    #[error("the rectangle {rect} leaves the image of {shape}")]
+    RectOutside {
+        /// The rectangle.
+        rect: Rect,
+        /// The image.
+        shape: Shape,
+    },
+    /// The part given to `run_region` does not hold what the region needs.
+    #[error("the region needs {needed} of the source, {given} was given")]
+    PartTooSmall {
+        /// From `input_region`.
+        needed: Rect,
+        /// What was given.
+        given: Rect,
+    },
+    /// Border `Valid` and an image smaller than the kernel.
+    #[error(
+        "a {kernel_width}×{kernel_height} kernel does not fit into an image of {shape}, so border valid leaves nothing"
+    )]
+    NothingValid {
+        /// Columns of the kernel.
+        kernel_width: usize,
+        /// Rows of the kernel.
+        kernel_height: usize,
+        /// The image.
+        shape: Shape,
+    },
+    /// The wrong number of border constants.
+    #[error(
+        "the constant border has {given} values for {channels} channels; give one, or one per channel"
+    )]
+    ConstantCount {
+        /// Values given.
+        given: usize,
+        /// Channels of the image.
+        channels: usize,
+    },
+    /// A border constant that the sample type cannot hold.
+    #[error("the border constant {value} is not a value of {sample} samples")]
+    ConstantValue {
+        /// The constant.
+        value: f64,
+        /// The sample type.
+        sample: SampleType,
+    },
+    /// Alpha handling asked for on an image without an alpha channel.
+    #[error("alpha handling needs 2 or 4 channels, the image has {channels}")]
+    NoAlpha {
+        /// Channels of the image.
+        channels: usize,
+    },
+    /// An instruction set that this machine does not have.
+    #[error("this machine has no {0}")]
+    LevelMissing(&'static str),
+    /// A combination that is not offered.
+    #[error("{0}")]
+    Unsupported(&'static str),
+}

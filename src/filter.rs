@@ -1,0 +1,253 @@
+//! `Filter`: what to do, as a value. It knows nothing of sizes, sample types or instruction
+//! sets; `plan` decides how it is done.
+
+use crate::border::Border;
+use crate::error::Error;
+use crate::kernel::Kernel;
+use crate::simd::Level;
+use std::fmt;
+
+/// How the work is to be done. `Auto` is right unless something is to be compared or asserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Method {
+    /// Two passes if the kernel is separable, else dense.
+    #[default]
+    Auto,
+    /// Two 1D passes; an error if the kernel is not separable.
+    Separable,
+    /// One direct 2D pass.
+    Dense,
+    /// The reference: the definition itself in `f64`, slow and single-threaded.
+    Naive,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Separable => "separable",
+            Self::Dense => "dense",
+            Self::Naive => "naive",
+        })
+    }
+}
+
+/// What happens to the weighted sum before it is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Post {
+    /// Nothing.
+    #[default]
+    None,
+    /// The absolute value.
+    Abs,
+    /// √(x² + y²) of the results of two kernels.
+    Magnitude,
+}
+
+/// What filtering does to the alpha channel, the last of 2 or 4 channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Alpha {
+    /// Colour is filtered multiplied by alpha and divided by the filtered alpha afterwards, so
+    /// that the colour of transparent pixels does not bleed. Colour is 0 where alpha rounds to
+    /// 0. Scale acts on colour × alpha and on alpha, offset on colour only.
+    Premultiply,
+    /// Alpha is a channel like any other.
+    Plain,
+    /// Colour is filtered as it is; alpha is copied from the pixel under the anchor.
+    Keep,
+}
+
+/// A linear filter, and what surrounds it: kernel (or two, for a magnitude), border, scale,
+/// offset, post-step, method.
+///
+/// The result for each output sample is `post(scale · Σ tap · sample + offset)`, computed per
+/// channel and rounded once; [`reference`](crate::reference) is the definition.
+///
+/// ```
+/// use twopass::{Border, Filter, Kernel};
+///
+/// let filter = Filter::new(Kernel::separable(&[1.0, 2.0, 1.0], &[1.0, 2.0, 1.0])?)
+///     .scale(1.0 / 16.0)
+///     .border(Border::Replicate);
+/// # Ok::<(), twopass::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter {
+    kernels: Vec<Kernel>,
+    border_x: Border,
+    border_y: Border,
+    scale: f64,
+    offset: f64,
+    post: Post,
+    method: Method,
+    alpha: Option<Alpha>,
+    level: Option<Level>,
+    threads: usize,
+}
+
+impl Filter {
+    /// A filter with one kernel; border [`Reflect101`](Border::Reflect101), scale 1, offset 0.
+    #[must_use]
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            kernels: vec![kernel],
+            border_x: Border::default(),
+            border_y: Border::default(),
+            scale: 1.0,
+            offset: 0.0,
+            post: Post::None,
+            method: Method::Auto,
+            alpha: None,
+            level: None,
+            threads: 0,
+        }
+    }
+
+    /// The gradient magnitude √(x² + y²) of two kernels, in one sweep. Kernels of different size
+    /// share the smallest window that holds both with their anchors on each other.
+    pub fn magnitude(x: &Kernel, y: &Kernel) -> Result<Self, Error> {
+        let axis = |size_x: usize, at_x: usize, size_y: usize, at_y: usize| {
+            let anchor = at_x.max(at_y);
+            (anchor + (size_x - at_x).max(size_y - at_y), anchor)
+        };
+        let (width, ax) = axis(x.width(), x.anchor().0, y.width(), y.anchor().0);
+        let (height, ay) = axis(x.height(), x.anchor().1, y.height(), y.anchor().1);
+        Kernel::check_size(width, height)?;
+        let window = |k: &Kernel| k.embedded(width, height, (ax, ay));
+        let mut filter = Self::new(window(x));
+        filter.kernels.push(window(y));
+        filter.post = Post::Magnitude;
+        Ok(filter)
+    }
+
+    /// What lies outside the image, on both axes.
+    #[must_use]
+    pub fn border(self, border: Border) -> Self {
+        self.borders(border.clone(), border)
+    }
+
+    /// What lies outside the image, left and right (`x`), and above and below (`y`). In a corner
+    /// that is outside on both axes, a constant of `x` goes before one of `y`.
+    #[must_use]
+    pub fn borders(mut self, x: Border, y: Border) -> Self {
+        self.border_x = x;
+        self.border_y = y;
+        self
+    }
+
+    /// Multiplies the weighted sum. Finite; checked when planned.
+    #[must_use]
+    pub fn scale(mut self, scale: f64) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// Added to the scaled sum, in units of output samples. Finite; checked when planned.
+    #[must_use]
+    pub fn offset(mut self, offset: f64) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// Takes the absolute value of the result. A magnitude stays one.
+    #[must_use]
+    pub fn abs(mut self) -> Self {
+        if self.post == Post::None {
+            self.post = Post::Abs;
+        }
+        self
+    }
+
+    /// How the work is to be done.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// What happens to the alpha channel. Without this call raw views are filtered plain, and
+    /// images of the `image` crate by the rule described at [`Filter::apply`].
+    #[must_use]
+    pub fn alpha(mut self, alpha: Alpha) -> Self {
+        self.alpha = Some(alpha);
+        self
+    }
+
+    /// The instruction set to use instead of the best one.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// At most this many workers of the caller's current rayon pool; 0 (the default) is all of
+    /// them.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// The kernel, or the two of a magnitude; all of one size and anchor.
+    #[must_use]
+    pub fn kernels(&self) -> &[Kernel] {
+        &self.kernels
+    }
+
+    /// The borders: left and right, above and below.
+    #[must_use]
+    pub fn get_borders(&self) -> (&Border, &Border) {
+        (&self.border_x, &self.border_y)
+    }
+
+    /// The factor on the weighted sum.
+    #[must_use]
+    pub fn get_scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// What is added to the scaled sum.
+    #[must_use]
+    pub fn get_offset(&self) -> f64 {
+        self.offset
+    }
+
+    /// The post-step.
+    #[must_use]
+    pub fn get_post(&self) -> Post {
+        self.post
+    }
+
+    /// The method asked for.
+    #[must_use]
+    pub fn get_method(&self) -> Method {
+        self.method
+    }
+
+    /// The alpha handling asked for, if any.
+    #[must_use]
+    pub fn get_alpha(&self) -> Option<Alpha> {
+        self.alpha
+    }
+
+    /// The instruction set asked for, if any.
+    #[must_use]
+    pub fn get_level(&self) -> Option<Level> {
+        self.level
+    }
+
+    /// The limit on workers; 0 is none.
+    #[must_use]
+    pub fn get_threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Whether any tap of any kernel is below 0.
+    #[must_use]
+    pub fn has_negative_tap(&self) -> bool {
+        self.kernels.iter().any(Kernel::has_negative_tap)
+    }
+}

@@ -1,0 +1,237 @@
+//! Kernels: the 2D taps of a filter, where their anchor is, and what is known of their factors.
+//!
+//! [`Kernel`] is plain validated data. The named kernels are one table in `named`, the texts a
+//! user can type are read in `parse`, and `separation` decides whether two 1D passes can
+//! replace the 2D one.
+
+mod separation;
+
+pub use separation::{Separation, Term};
+
+use crate::error::Error;
+
+/// A 2D kernel: `width` × `height` taps in `f64`, row by row, and an anchor.
+///
+/// The anchor is the tap that lies on the output pixel. Taps are applied as **correlation**: the
+/// tap at the top left meets the pixel at the top left. [`Kernel::flipped`] gives convolution.
+///
+/// Every `Kernel` is valid: at least one tap, at most [`Kernel::MAX_SIDE`] a side, all taps
+/// finite, the anchor inside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kernel {
+    width: usize,
+    height: usize,
+    anchor: (usize, usize),
+    taps: Vec<f64>,
+    /// Column and row whose product the taps are, where that is known from the construction.
+    factors: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Kernel {
+    /// Largest width and height.
+    pub const MAX_SIDE: usize = 2048;
+
+    /// A kernel from its taps, row by row. The anchor is (width / 2, height / 2), as in OpenCV
+    /// and SciPy.
+    pub fn new(width: usize, height: usize, taps: Vec<f64>) -> Result<Self, Error> {
+        Self::check_size(width, height)?;
+        if width * height != taps.len() {
+            return Err(Error::TapCount { width, height, given: taps.len() });
+        }
+        if let Some(i) = taps.iter().position(|t| !t.is_finite()) {
+            return Err(Error::TapNotFinite { x: i % width, y: i / width, value: taps[i] });
+        }
+        Ok(Self { width, height, anchor: (width / 2, height / 2), taps, factors: None })
+    }
+
+    /// The separable kernel `column` × `row`: tap (x, y) is `column[y] * row[x]`.
+    pub fn separable(column: &[f64], row: &[f64]) -> Result<Self, Error> {
+        Self::check_size(row.len(), column.len())?;
+        let bad = |v: &[f64]| v.iter().position(|t| !t.is_finite());
+        if let Some(y) = bad(column) {
+            return Err(Error::TapNotFinite { x: 0, y, value: column[y] });
+        }
+        if let Some(x) = bad(row) {
+            return Err(Error::TapNotFinite { x, y: 0, value: row[x] });
+        }
+        let taps = column.iter().flat_map(|c| row.iter().map(move |r| c * r)).collect();
+        let mut kernel = Self::new(row.len(), column.len(), taps)?;
+        kernel.factors = Some((column.to_vec(), row.to_vec()));
+        Ok(kernel)
+    }
+
+    /// Whether a kernel of this size may exist. Called before anything is allocated.
+    pub(crate) fn check_size(width: usize, height: usize) -> Result<(), Error> {
+        if width == 0 || height == 0 {
+            return Err(Error::EmptyKernel { width, height });
+        }
+        if width > Self::MAX_SIDE || height > Self::MAX_SIDE {
+            return Err(Error::KernelTooLarge { width, height, limit: Self::MAX_SIDE });
+        }
+        Ok(())
+    }
+
+    /// The same taps with another anchor, a column and a row inside the kernel.
+    pub fn with_anchor(mut self, x: usize, y: usize) -> Result<Self, Error> {
+        let (width, height) = (self.width, self.height);
+        if x >= width || y >= height {
+            return Err(Error::AnchorOutside { x, y, width, height });
+        }
+        self.anchor = (x, y);
+        Ok(self)
+    }
+
+    /// Columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Column and row of the tap that lies on the output pixel.
+    #[must_use]
+    pub fn anchor(&self) -> (usize, usize) {
+        self.anchor
+    }
+
+    /// All taps, row by row.
+    #[must_use]
+    pub fn taps(&self) -> &[f64] {
+        &self.taps
+    }
+
+    /// The tap in column `x` of row `y`. Panics outside, as slices do.
+    #[must_use]
+    pub fn tap(&self, x: usize, y: usize) -> f64 {
+        assert!(x < self.width);
+        self.taps[y * self.width + x]
+    }
+
+    /// The column and the row whose product the taps are, if the kernel was made from them.
+    #[must_use]
+    pub fn factors(&self) -> Option<(&[f64], &[f64])> {
+        self.factors.as_ref().map(|(c, r)| (c.as_slice(), r.as_slice()))
+    }
+
+    /// The sum of all taps.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.taps.iter().sum()
+    }
+
+    /// The sum of the taps' magnitudes: how far a result can be from 0, per unit of input.
+    #[must_use]
+    pub fn abs_sum(&self) -> f64 {
+        self.taps.iter().map(|t| t.abs()).sum()
+    }
+
+    /// Whether the taps cancel: their sum is 0 up to the rounding of the taps themselves.
+    #[must_use]
+    pub fn is_zero_sum(&self) -> bool {
+        self.sum().abs() <= self.abs_sum() * 1e-12 * self.taps.len() as f64
+    }
+
+    /// Whether any tap is below 0.
+    #[must_use]
+    pub fn has_negative_tap(&self) -> bool {
+        self.taps.iter().any(|&t| t < 0.0)
+    }
+
+    /// The kernel turned by 180°: correlation with it is convolution with the original. The
+    /// anchor turns with it.
+    #[must_use]
+    pub fn flipped(&self) -> Self {
+        let turn = |v: &[f64]| v.iter().rev().copied().collect::<Vec<_>>();
+        Self {
+            width: self.width,
+            height: self.height,
+            anchor: (self.width - 1 - self.anchor.0, self.height - 1 - self.anchor.1),
+            taps: turn(&self.taps),
+            factors: self.factors.as_ref().map(|(c, r)| (turn(c), turn(r))),
+        }
+    }
+
+    /// The kernel mirrored at its main diagonal: rows become columns.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let taps = (0..self.width).flat_map(|x| (0..self.height).map(move |y| (x, y)));
+        Self {
+            width: self.height,
+            height: self.width,
+            anchor: (self.anchor.1, self.anchor.0),
+            taps: taps.map(|(x, y)| self.tap(x, y)).collect(),
+            factors: self.factors.clone().map(|(c, r)| (r, c)),
+        }
+    }
+
+    /// The kernel inside a window of `width` × `height` whose anchor is `anchor`, with zeros
+    /// around it. The window must hold it.
+    pub(crate) fn embedded(&self, width: usize, height: usize, anchor: (usize, usize)) -> Self {
+        let (dx, dy) = (anchor.0 - self.anchor.0, anchor.1 - self.anchor.1);
+        let line = |v: &[f64], len: usize, at: usize| {
+            let mut out = vec![0.0; len];
+            out[at..at + v.len()].copy_from_slice(v);
+            out
+        };
+        let mut taps = vec![0.0; width * height];
+        for (y, row) in self.taps.chunks_exact(self.width).enumerate() {
+            taps[(y + dy) * width + dx..][..self.width].copy_from_slice(row);
+        }
+        let factors = self.factors.as_ref();
+        Self {
+            width,
+            height,
+            anchor,
+            taps,
+            factors: factors.map(|(c, r)| (line(c, height, dy), line(r, width, dx))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn construction_is_checked() {
+        assert_eq!(
+            Kernel::new(0, 3, vec![]).unwrap_err(),
+            Error::EmptyKernel { width: 0, height: 3 }
+        );
+        assert!(matches!(Kernel::new(2, 2, vec![1.0; 3]), Err(Error::TapCount { .. })));
+        assert!(matches!(
+            Kernel::new(2, 2_147_483_649, vec![1.0; 2]),
+            Err(Error::KernelTooLarge { .. })
+        ));
+        assert!(matches!(Kernel::new(usize::MAX, 2, vec![]), Err(Error::KernelTooLarge { .. })));
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let error = Kernel::new(2, 2, vec![0.0, 0.0, 0.0, bad]).unwrap_err();
+            assert!(matches!(error, Error::TapNotFinite { x: 1, y: 1, .. }));
+        }
+        assert!(matches!(Kernel::separable(&[1e300], &[1e300]), Err(Error::TapNotFinite { .. })));
+        let kernel = Kernel::new(3, 2, vec![0.0; 6]).unwrap();
+        assert_eq!(kernel.anchor(), (1, 1));
+        assert!(kernel.clone().with_anchor(2, 1).is_ok());
+        assert!(kernel.with_anchor(3, 0).is_err());
+    }
+
+    #[test]
+    fn turning_and_mirroring() {
+        let k = Kernel::separable(&[1.0, 2.0], &[3.0, 4.0, 5.0]).unwrap();
+        assert_eq!(k.taps(), &[3.0, 4.0, 5.0, 6.0, 8.0, 10.0]);
+        assert_eq!(k.flipped().taps(), &[10.0, 8.0, 6.0, 5.0, 4.0, 3.0]);
+        assert_eq!(k.flipped().anchor(), (1, 0));
+        assert_eq!(k.flipped().factors(), Some((&[2.0, 1.0][..], &[5.0, 4.0, 3.0][..])));
+        assert_eq!(k.transposed().taps(), &[3.0, 6.0, 4.0, 8.0, 5.0, 10.0]);
+        assert_eq!(k.transposed().flipped().transposed(), k.flipped());
+        let e = k.embedded(5, 4, (3, 2));
+        assert_eq!((e.tap(2, 1), e.tap(4, 2), e.sum()), (3.0, 10.0, k.sum()));
+        let (c, r) = e.factors().unwrap();
+        assert_eq!(Kernel::separable(c, r).unwrap().taps(), e.taps());
+    }
+}

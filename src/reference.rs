@@ -1,0 +1,216 @@
+//! The definition, in `f64`: what every other path of this crate is measured against.
+//!
+//! For output pixel (x, y) and channel c, with the kernel K of anchor (a, b):
+//!
+//! ```text
+//! sum  = Σ_j Σ_i K[i, j] · source(x + i − a, y + j − b, c)      (correlation)
+//! exact = post(scale · sum + offset)
+//! out  = clamp(floor(exact + 0.5))       for integers; the nearest f32 otherwise
+//! ```
+//!
+//! `source` reads through the borders: where the column lies outside and the horizontal border is
+//! constant, that constant; else where the row lies outside and the vertical border is constant,
+//! that one; else the pixel that [`Border::map`] names on each axis. With border `Valid` on an
+//! axis, output pixel 0 is the first whose window lies inside.
+//!
+//! [`Alpha`] says what happens to the last of 2 or 4 channels.
+
+use crate::border::Border;
+use crate::error::Error;
+use crate::filter::{Alpha, Filter, Post};
+use crate::kernel::Kernel;
+use crate::sample::{Sample, Source};
+use crate::view::{Image, Rect, Shape, View};
+
+/// Filters the whole image by the definition. Slow: one core, `f64`, no SIMD.
+pub fn filter<I: Source, O: Sample>(
+    filter: &Filter,
+    source: View<'_, I>,
+) -> Result<Image<O>, Error> {
+    let whole = source.shape();
+    let shape = output_shape(filter, whole)?;
+    let exact = region(filter, whole, source, (0, 0), shape.rect())?;
+    Image::from_vec(exact.into_iter().map(O::from_f64).collect(), shape)
+}
+
+/// The exact results before rounding, for the output rectangle `rect`, row by row. `part` holds at
+/// least what [`Plan::input_region`](crate::Plan::input_region) names, its top left pixel being
+/// `origin` in an image of shape `whole`.
+pub fn region<I: Source>(
+    filter: &Filter,
+    whole: Shape,
+    part: View<'_, I>,
+    origin: (usize, usize),
+    rect: Rect,
+) -> Result<Vec<f64>, Error> {
+    let shape = output_shape(filter, whole)?;
+    if !rect.fits(shape) {
+        return Err(Error::RectOutside { rect, shape });
+    }
+    let source = Source2d::new(filter, whole, part, origin);
+    let channels = whole.channels;
+    let mut out = Vec::with_capacity(rect.width * rect.height * channels);
+    for y in rect.y..rect.y + rect.height {
+        let rows = source.rows(y);
+        for x in rect.x..rect.x + rect.width {
+            match filter.get_alpha() {
+                Some(Alpha::Premultiply) => source.premultiplied(&rows, x, &mut out),
+                Some(Alpha::Keep) => {
+                    (0..channels - 1).for_each(|c| out.push(source.plain(&rows, x, c)));
+                    out.push(source.at_anchor(x, y, channels - 1));
+                }
+                _ => (0..channels).for_each(|c| out.push(source.plain(&rows, x, c))),
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The shape that the filter makes of an image of shape `whole`; smaller only with border
+/// `Valid`. Checks everything that depends on filter and shape alone.
+pub fn output_shape(filter: &Filter, whole: Shape) -> Result<Shape, Error> {
+    whole.samples()?;
+    let kernel = &filter.kernels()[0];
+    let (border_x, border_y) = filter.get_borders();
+    let nothing = || Error::NothingValid {
+        kernel_width: kernel.width(),
+        kernel_height: kernel.height(),
+        shape: whole,
+    };
+    let axis = |border: &Border, len: usize, taps: usize| match border {
+        Border::Valid if len < taps => Err(nothing()),
+        Border::Valid => Ok(len - taps + 1),
+        Border::Constant(values) => {
+            let (given, channels) = (values.len(), whole.channels);
+            if given == 1 || given == channels {
+                Ok(len)
+            } else {
+                Err(Error::ConstantCount { given, channels })
+            }
+        }
+        _ => Ok(len),
+    };
+    for (name, value) in [("scale", filter.get_scale()), ("offset", filter.get_offset())] {
+        if !value.is_finite() {
+            return Err(Error::Parameter { name, value, expected: "finite" });
+        }
+    }
+    if matches!(filter.get_alpha(), Some(Alpha::Premultiply | Alpha::Keep))
+        && !matches!(whole.channels, 2 | 4)
+    {
+        return Err(Error::NoAlpha { channels: whole.channels });
+    }
+    Ok(Shape {
+        width: axis(border_x, whole.width, kernel.width())?,
+        height: axis(border_y, whole.height, kernel.height())?,
+        channels: whole.channels,
+    })
+}
+
+/// Where output coordinate 0 lies in input coordinates, on one axis.
+pub(crate) fn output_origin(border: &Border, anchor: usize) -> usize {
+    if *border == Border::Valid { anchor } else { 0 }
+}
+
+/// The source, seen through the borders of a filter.
+struct Source2d<'a, I> {
+    filter: &'a Filter,
+    whole: Shape,
+    part: View<'a, I>,
+    origin: (usize, usize),
+}
+
+impl<'a, I: Source> Source2d<'a, I> {
+    fn new(filter: &'a Filter, whole: Shape, part: View<'a, I>, origin: (usize, usize)) -> Self {
+        Self { filter, whole, part, origin }
+    }
+
+    fn kernel(&self) -> &Kernel {
+        &self.filter.kernels()[0]
+    }
+
+    /// The rows that output row `y` reads, one per kernel row; `None` is the constant.
+    fn rows(&self, y: usize) -> Vec<Option<&'a [I]>> {
+        let (_, border) = self.filter.get_borders();
+        let anchor = self.kernel().anchor().1;
+        let first = (y + output_origin(border, anchor)) as isize - anchor as isize;
+        (0..self.kernel().height() as isize)
+            .map(|j| {
+                let row = border.map(first + j, self.whole.height)?;
+                Some(self.part.row(row - self.origin.1))
+            })
+            .collect()
+    }
+
+    /// The sample under tap `i` of one kernel row, for output column `x`.
+    fn sample(&self, row: Option<&[I]>, x: usize, i: usize, c: usize) -> f64 {
+        let (border_x, border_y) = self.filter.get_borders();
+        let anchor = self.kernel().anchor().0;
+        let at = (x + output_origin(border_x, anchor) + i) as isize - anchor as isize;
+        match (border_x.map(at, self.whole.width), row) {
+            (None, _) => border_x.constant(c),
+            (_, None) => border_y.constant(c),
+            (Some(at), Some(row)) => row[(at - self.origin.0) * self.whole.channels + c].to_f64(),
+        }
+    }
+
+    /// scale · Σ tap · value for one kernel, where `value` gives the source under a tap.
+    fn sum(&self, kernel: &Kernel, value: impl Fn(usize, usize) -> f64) -> f64 {
+        let mut sum = 0.0;
+        for (j, taps) in kernel.taps().chunks_exact(kernel.width()).enumerate() {
+            for (i, tap) in taps.iter().enumerate() {
+                sum += tap * value(i, j);
+            }
+        }
+        sum * self.filter.get_scale()
+    }
+
+    fn post(&self, values: impl Iterator<Item = f64>) -> f64 {
+        let mut shifted = values.map(|v| v + self.filter.get_offset());
+        match self.filter.get_post() {
+            Post::None => shifted.next().unwrap_or(0.0),
+            Post::Abs => shifted.next().unwrap_or(0.0).abs(),
+            Post::Magnitude => shifted.map(|v| v * v).sum::<f64>().sqrt(),
+        }
+    }
+
+    fn plain(&self, rows: &[Option<&[I]>], x: usize, c: usize) -> f64 {
+        let kernels = self.filter.kernels().iter();
+        self.post(kernels.map(|k| self.sum(k, |i, j| self.sample(rows[j], x, i, c))))
+    }
+
+    /// One pixel, its colours filtered multiplied by alpha.
+    fn premultiplied(&self, rows: &[Option<&[I]>], x: usize, out: &mut Vec<f64>) {
+        let a = self.whole.channels - 1;
+        let kernels = self.filter.kernels();
+        let alpha = |k| {
+            let sum = self.sum(k, |i, j| self.sample(rows[j], x, i, a));
+            sum.clamp(0.0, I::FULL)
+        };
+        let alphas: Vec<f64> = kernels.iter().map(alpha).collect();
+        let shown = alphas.iter().fold(0.0, |m: f64, &v| m.max(v));
+        // What an integer image cannot show is transparent: its colour is 0.
+        let visible = if I::TYPE == crate::SampleType::F32 { shown > 0.0 } else { shown >= 0.5 };
+        for c in 0..a {
+            let colour = |(k, &alpha): (&Kernel, &f64)| {
+                let sum = self
+                    .sum(k, |i, j| self.sample(rows[j], x, i, c) * self.sample(rows[j], x, i, a));
+                if alpha > 0.0 { sum / alpha } else { 0.0 }
+            };
+            out.push(if visible {
+                self.post(kernels.iter().zip(&alphas).map(colour))
+            } else {
+                0.0
+            });
+        }
+        out.push(shown);
+    }
+
+    fn at_anchor(&self, x: usize, y: usize, c: usize) -> f64 {
+        let (border_x, border_y) = self.filter.get_borders();
+        let (ax, ay) = self.kernel().anchor();
+        let x = x + output_origin(border_x, ax) - self.origin.0;
+        let y = y + output_origin(border_y, ay) - self.origin.1;
+        self.part.row(y)[x * self.whole.channels + c].to_f64()
+    }
+}

@@ -1,0 +1,131 @@
+//! The pixel types. A new one is one `impl Sample` here (and its lanes in `simd`).
+
+use std::fmt;
+
+/// Names of the sample types, for plans and messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SampleType {
+    /// `u8`, 0..=255.
+    U8,
+    /// `u16`, 0..=65535.
+    U16,
+    /// `i16`, −32768..=32767; output only.
+    I16,
+    /// `f32`, any value; images usually hold 0..=1.
+    F32,
+}
+
+impl fmt::Display for SampleType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::I16 => "i16",
+            Self::F32 => "f32",
+        })
+    }
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// A sample that an image can hold: `u8`, `u16`, `i16` or `f32`. Sealed.
+pub trait Sample:
+    sealed::Sealed + Copy + Default + PartialEq + PartialOrd + fmt::Debug + Send + Sync + 'static
+{
+    /// The type's name.
+    const TYPE: SampleType;
+    /// Smallest value (−∞ for `f32`).
+    const MIN: f64;
+    /// Largest value (+∞ for `f32`).
+    const MAX: f64;
+    /// What stands for full intensity: 255, 65535, 32767 or 1.
+    const FULL: f64;
+
+    /// The value as `f64`, exactly.
+    fn to_f64(self) -> f64;
+
+    /// The nearest sample: `clamp(floor(x + 0.5))` for integers (NaN becomes [`MIN`](Self::MIN)),
+    /// round-to-nearest for `f32`.
+    fn from_f64(x: f64) -> Self;
+}
+
+/// A sample that can be filtered: `u8`, `u16`, `f32`. Sealed.
+pub trait Source: Sample {}
+
+impl Source for u8 {}
+impl Source for u16 {}
+impl Source for f32 {}
+
+macro_rules! integer_sample {
+    ($t:ty, $name:ident) => {
+        impl sealed::Sealed for $t {}
+        impl Sample for $t {
+            const TYPE: SampleType = SampleType::$name;
+            const MIN: f64 = <$t>::MIN as f64;
+            const MAX: f64 = <$t>::MAX as f64;
+            const FULL: f64 = <$t>::MAX as f64;
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                // `max` and `min` drop a NaN operand, so NaN ends at MIN.
+                (x + 0.5).floor().max(<Self as Sample>::MIN).min(<Self as Sample>::MAX) as $t
+            }
+        }
+    };
+}
+
+integer_sample!(u8, U8);
+integer_sample!(u16, U16);
+integer_sample!(i16, I16);
+
+impl sealed::Sealed for f32 {}
+impl Sample for f32 {
+    const TYPE: SampleType = SampleType::F32;
+    const MIN: f64 = f64::NEG_INFINITY;
+    const MAX: f64 = f64::INFINITY;
+    const FULL: f64 = 1.0;
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_half_up_and_saturates() {
+        assert_eq!(u8::from_f64(0.5), 1);
+        assert_eq!(u8::from_f64(2.5), 3);
+        assert_eq!(u8::from_f64(-0.5), 0);
+        assert_eq!(u8::from_f64(1e9), 255);
+        assert_eq!(i16::from_f64(-0.5), 0);
+        assert_eq!(i16::from_f64(-0.75), -1);
+        assert_eq!(i16::from_f64(-1.5), -1);
+        assert_eq!(i16::from_f64(-1e9), -32768);
+        assert_eq!(u16::from_f64(65535.4), 65535);
+    }
+
+    #[test]
+    fn nan_and_infinity_saturate() {
+        assert_eq!(u8::from_f64(f64::NAN), 0);
+        assert_eq!(i16::from_f64(f64::NAN), -32768);
+        assert_eq!(u16::from_f64(f64::INFINITY), 65535);
+        assert_eq!(u16::from_f64(f64::NEG_INFINITY), 0);
+    }
+}

@@ -1,0 +1,323 @@
+//! Borrowed and owned pixels: interleaved samples in rows, a fixed stride apart. A crop is a
+//! view; nothing is copied.
+
+use crate::error::Error;
+use std::fmt;
+
+/// Width and height in pixels, and interleaved channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Samples in a pixel.
+    pub channels: usize,
+}
+
+impl Shape {
+    /// A shape of `width` × `height` pixels of `channels` samples.
+    #[must_use]
+    pub const fn new(width: usize, height: usize, channels: usize) -> Self {
+        Self { width, height, channels }
+    }
+
+    /// Samples in a row. The shape must have passed [`Shape::samples`].
+    #[must_use]
+    pub const fn row(&self) -> usize {
+        self.width * self.channels
+    }
+
+    /// Samples in the whole image, or an error if that is 0 or does not fit `isize`.
+    pub fn samples(&self) -> Result<usize, Error> {
+        if self.width == 0 || self.height == 0 || self.channels == 0 {
+            return Err(Error::EmptyImage(*self));
+        }
+        self.width
+            .checked_mul(self.channels)
+            .and_then(|row| row.checked_mul(self.height))
+            // Four bytes is the widest sample; byte offsets must fit `isize`.
+            .filter(|&n| n <= isize::MAX as usize / 8)
+            .ok_or(Error::SizeOverflow(*self))
+    }
+
+    /// The rectangle that covers the whole image.
+    #[must_use]
+    pub const fn rect(&self) -> Rect {
+        Rect { x: 0, y: 0, width: self.width, height: self.height }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}×{}", self.width, self.height, self.channels)
+    }
+}
+
+/// A rectangle of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rect {
+    /// First column.
+    pub x: usize,
+    /// First row.
+    pub y: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+impl Rect {
+    /// The rectangle of `width` × `height` pixels whose top left pixel is (`x`, `y`).
+    #[must_use]
+    pub const fn new(x: usize, y: usize, width: usize, height: usize) -> Self {
+        Self { x, y, width, height }
+    }
+
+    /// Whether the rectangle has pixels and all of them are in an image of this shape.
+    #[must_use]
+    pub fn fits(&self, shape: Shape) -> bool {
+        let end = |start: usize, len: usize, limit| {
+            len > 0 && start.checked_add(len).is_some_and(|e| e <= limit)
+        };
+        end(self.x, self.width, shape.width) && end(self.y, self.height, shape.height)
+    }
+}
+
+impl fmt::Display for Rect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}+{}+{}", self.width, self.height, self.x, self.y)
+    }
+}
+
+/// Checks shape and stride against a slice of `len` samples.
+fn check(len: usize, shape: Shape, stride: usize) -> Result<(), Error> {
+    shape.samples()?;
+    if stride < shape.row() {
+        return Err(Error::StrideTooShort { stride, row: shape.row() });
+    }
+    let needed = stride
+        .checked_mul(shape.height - 1)
+        .and_then(|n| n.checked_add(shape.row()))
+        .ok_or(Error::SizeOverflow(shape))?;
+    if len < needed {
+        return Err(Error::SliceTooShort { shape, stride, needed, given: len });
+    }
+    Ok(())
+}
+
+/// Pixels to read: a slice, a shape and a row stride in samples.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a, S> {
+    data: &'a [S],
+    shape: Shape,
+    stride: usize,
+}
+
+impl<'a, S> View<'a, S> {
+    /// Rows without gaps.
+    pub fn new(data: &'a [S], shape: Shape) -> Result<Self, Error> {
+        shape.samples()?;
+        Self::with_stride(data, shape, shape.row())
+    }
+
+    /// Rows that start `stride` samples apart.
+    pub fn with_stride(data: &'a [S], shape: Shape, stride: usize) -> Result<Self, Error> {
+        check(data.len(), shape, stride)?;
+        Ok(Self { data, shape, stride })
+    }
+
+    /// Width, height, channels.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Samples from the start of one row to the start of the next.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The samples of row `y`. Panics if there is no such row, as slices do.
+    #[must_use]
+    pub fn row(&self, y: usize) -> &'a [S] {
+        assert!(y < self.shape.height);
+        &self.data[y * self.stride..][..self.shape.row()]
+    }
+
+    /// The part of the view inside `rect`.
+    pub fn crop(&self, rect: Rect) -> Result<Self, Error> {
+        if !rect.fits(self.shape) {
+            return Err(Error::RectOutside { rect, shape: self.shape });
+        }
+        let start = rect.y * self.stride + rect.x * self.shape.channels;
+        let shape = Shape { width: rect.width, height: rect.height, ..self.shape };
+        Ok(Self { data: &self.data[start..], shape, stride: self.stride })
+    }
+}
+
+/// Pixels to write.
+#[derive(Debug)]
+pub struct ViewMut<'a, S> {
+    data: &'a mut [S],
+    shape: Shape,
+    stride: usize,
+}
+
+impl<'a, S> ViewMut<'a, S> {
+    /// Rows without gaps.
+    pub fn new(data: &'a mut [S], shape: Shape) -> Result<Self, Error> {
+        shape.samples()?;
+        Self::with_stride(data, shape, shape.row())
+    }
+
+    /// Rows that start `stride` samples apart. What lies between them is not touched.
+    pub fn with_stride(data: &'a mut [S], shape: Shape, stride: usize) -> Result<Self, Error> {
+        check(data.len(), shape, stride)?;
+        Ok(Self { data, shape, stride })
+    }
+
+    /// Width, height, channels.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Samples from the start of one row to the start of the next.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The samples of row `y`. Panics if there is no such row, as slices do.
+    #[must_use]
+    pub fn row_mut(&mut self, y: usize) -> &mut [S] {
+        assert!(y < self.shape.height);
+        &mut self.data[y * self.stride..][..self.shape.row()]
+    }
+
+    /// The same pixels, borrowed for a shorter time.
+    #[must_use]
+    pub fn reborrow(&mut self) -> ViewMut<'_, S> {
+        ViewMut { data: self.data, shape: self.shape, stride: self.stride }
+    }
+
+    /// The same pixels, to read.
+    #[must_use]
+    pub fn as_view(&self) -> View<'_, S> {
+        View { data: self.data, shape: self.shape, stride: self.stride }
+    }
+
+    /// The part of the view inside `rect`.
+    pub fn crop(self, rect: Rect) -> Result<Self, Error> {
+        if !rect.fits(self.shape) {
+            return Err(Error::RectOutside { rect, shape: self.shape });
+        }
+        let start = rect.y * self.stride + rect.x * self.shape.channels;
+        let shape = Shape { width: rect.width, height: rect.height, ..self.shape };
+        Ok(Self { data: &mut self.data[start..], shape, stride: self.stride })
+    }
+
+    /// The first `rows` rows and the rest, both not empty.
+    pub(crate) fn split_at_row(self, rows: usize) -> (Self, Self) {
+        debug_assert!(rows > 0 && rows < self.shape.height);
+        let (top, bottom) = self.data.split_at_mut(rows * self.stride);
+        let rest = Shape { height: self.shape.height - rows, ..self.shape };
+        let first = Shape { height: rows, ..self.shape };
+        (
+            ViewMut { data: top, shape: first, stride: self.stride },
+            ViewMut { data: bottom, shape: rest, stride: self.stride },
+        )
+    }
+}
+
+/// Owned pixels, rows without gaps; for what `image::DynamicImage` cannot hold (signed samples,
+/// grey float, many channels).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image<S> {
+    data: Vec<S>,
+    shape: Shape,
+}
+
+impl<S: Copy + Default> Image<S> {
+    /// An image of zeros.
+    pub fn new(shape: Shape) -> Result<Self, Error> {
+        let n = shape.samples()?;
+        Ok(Self { data: vec![S::default(); n], shape })
+    }
+}
+
+impl<S> Image<S> {
+    /// Takes `data`, whose length must be exactly that of the shape.
+    pub fn from_vec(data: Vec<S>, shape: Shape) -> Result<Self, Error> {
+        let needed = shape.samples()?;
+        if data.len() != needed {
+            let (given, stride) = (data.len(), shape.row());
+            return Err(Error::SliceTooShort { shape, stride, needed, given });
+        }
+        Ok(Self { data, shape })
+    }
+
+    /// Width, height, channels.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// All samples, row by row.
+    #[must_use]
+    pub fn data(&self) -> &[S] {
+        &self.data
+    }
+
+    /// All samples, row by row.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<S> {
+        self.data
+    }
+
+    /// The whole image, to read.
+    #[must_use]
+    pub fn view(&self) -> View<'_, S> {
+        View { data: &self.data, shape: self.shape, stride: self.shape.row() }
+    }
+
+    /// The whole image, to write.
+    #[must_use]
+    pub fn view_mut(&mut self) -> ViewMut<'_, S> {
+        ViewMut { stride: self.shape.row(), data: &mut self.data, shape: self.shape }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_checked() {
+        let data = [0u8; 24];
+        assert!(View::new(&data, Shape::new(4, 2, 3)).is_ok());
+        assert!(View::new(&data, Shape::new(5, 2, 3)).is_err());
+        assert!(View::with_stride(&data, Shape::new(2, 4, 2), 6).is_ok());
+        assert!(View::with_stride(&data, Shape::new(2, 4, 2), 3).is_err());
+        assert!(View::with_stride(&data, Shape::new(2, 5, 2), 6).is_err());
+        assert_eq!(
+            View::new(&data, Shape::new(0, 2, 3)).unwrap_err(),
+            Error::EmptyImage(Shape::new(0, 2, 3))
+        );
+        let huge = Shape::new(usize::MAX / 2, 3, 1);
+        assert_eq!(View::new(&data, huge).unwrap_err(), Error::SizeOverflow(huge));
+    }
+
+    #[test]
+    fn a_crop_is_a_view() {
+        let data: Vec<u16> = (0..60).collect();
+        let view = View::with_stride(&data, Shape::new(4, 5, 2), 12).unwrap();
+        let crop = view.crop(Rect::new(1, 2, 2, 3)).unwrap();
+        assert_eq!(crop.row(0), &[26, 27, 28, 29]);
+        assert_eq!(crop.row(2), &[50, 51, 52, 53]);
+        assert!(view.crop(Rect::new(3, 0, 2, 1)).is_err());
+        assert!(view.crop(Rect::new(usize::MAX, 0, 2, 1)).is_err());
+    }
+}
