@@ -105,10 +105,10 @@ impl Core {
         let output = reference::output_shape(filter, input)?;
         let (border_x, border_y) = filter.get_borders();
         for border in [border_x, border_y] {
-            if let Border::Constant(values) = border {
-                if let Some(&value) = values.iter().find(|v| !representable(**v)) {
-                    return Err(Error::ConstantValue { value, sample: types.0 });
-                }
+            if let Border::Constant(values) = border
+                && let Some(&value) = values.iter().find(|v| !representable(**v))
+            {
+                return Err(Error::ConstantValue { value, sample: types.0 });
             }
         }
         let separations: Vec<_> = filter.kernels().iter().map(Separation::of).collect();

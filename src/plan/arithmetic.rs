@@ -275,10 +275,11 @@ pub(crate) fn separable(
             Factors { column, row, residual, written: (&term.column, &term.row) }
         })
         .collect();
-    if task.source == SampleType::U8 && !task.premultiplied {
-        if let Some(found) = pairs(task, &factors) {
-            return Some(found);
-        }
+    if task.source == SampleType::U8
+        && !task.premultiplied
+        && let Some(found) = pairs(task, &factors)
+    {
+        return Some(found);
     }
     let float = float(task, &factors);
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
@@ -528,10 +529,11 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Taps>, Finish)> 
         good.then_some((arithmetic, all, finish))
     };
     let whole = !task.float_source() && !task.premultiplied;
-    if task.source == SampleType::U8 && whole {
-        if let Some(found) = integer(true) {
-            return Some(found);
-        }
+    if task.source == SampleType::U8
+        && whole
+        && let Some(found) = integer(true)
+    {
+        return Some(found);
     }
     let float = dense_float(task, &kernels);
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
