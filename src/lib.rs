@@ -19,7 +19,7 @@ pub use border::Border;
 pub use error::Error;
 pub use exec::Workspace;
 pub use filter::{Alpha, Filter, Method, Post};
-pub use kernel::{Kernel, Separation, Term};
+pub use kernel::{Kernel, KernelParams, NamedKernel, Separation, Term};
 pub use plan::Plan;
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
