@@ -5,6 +5,8 @@ pub mod reference;
 mod border;
 mod error;
 mod filter;
+#[cfg(feature = "image")]
+mod interop;
 mod kernel;
 mod plan;
 mod sample;
