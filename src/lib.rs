@@ -6,6 +6,8 @@ mod border;
 mod error;
 mod exec;
 mod filter;
+#[cfg(feature = "image")]
+mod interop;
 mod kernel;
 #[allow(unsafe_code)]
 mod pass;

@@ -1,0 +1,272 @@
+//! Filtering of the `image` crate's own types: every `DynamicImage` and every `ImageBuffer`
+//! whose subpixels are `u8`, `u16` or `f32`.
+//!
+//! Pixels are borrowed where they lie, as a [`View`]; the only memory allocated is the result's.
+//! What these types know and a raw view does not, this module adds: which channel is alpha, and
+//! in which colour space the numbers are meant.
+
+use crate::error::Error;
+use crate::filter::{Alpha, Filter};
+use crate::plan::Workspace;
+use crate::sample::{Sample, Source};
+use crate::view::{Image, Shape, View, ViewMut};
+use image::{DynamicImage, ImageBuffer, Pixel};
+use std::ops::{Deref, DerefMut};
+
+/// The answer to a variant that `image` adds after this crate was written.
+const UNKNOWN_VARIANT: Error = Error::Unsupported("this kind of DynamicImage is not known here");
+
+impl Filter {
+    /// Filters any `DynamicImage`; the result has the same variant and the same colour space.
+    ///
+    /// Values keep their units: 0..=255 in 8 bits, 0..=65535 in 16 bits, and whatever the image
+    /// holds in `f32` (usually 0..=1). Integer results are rounded and clamped to that range, so a
+    /// derivative filter needs [`abs`](Self::abs), [`offset`](Self::offset) or
+    /// [`apply_to`](Self::apply_to) for its negative half. The size stays too, except with border
+    /// [`Valid`](crate::Border::Valid), where it shrinks by the kernel's size − 1.
+    ///
+    /// Samples are filtered as they are stored. Nothing is linearised first: an image with the
+    /// sRGB transfer function is filtered in sRGB values, as image libraries do.
+    ///
+    /// # Alpha
+    ///
+    /// For pixel types with an alpha channel, unless [`alpha`](Self::alpha) says otherwise:
+    ///
+    /// * no negative weight (blurs, identity): [`Alpha::Premultiply`], so that the invisible colour
+    ///   of transparent pixels does not bleed into visible ones;
+    /// * any negative weight, be it a tap or the scale (derivatives, sharpening):
+    ///   [`Alpha::Keep`], so that edges of transparency are not taken for edges of the picture.
+    ///
+    /// [`alpha_or_default`](Self::alpha_or_default) tells which one it will be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmptyImage`] for a width or height of 0; [`Error::NoAlpha`] if `alpha` asked for
+    /// `Premultiply` or `Keep` and the image has no alpha channel; [`Error::Unsupported`] for a
+    /// variant that did not exist when this crate was written; and everything that
+    /// [`plan`](Self::plan) reports.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use image::{DynamicImage, GrayImage, Luma};
+    /// use twopass::{Filter, Kernel};
+    ///
+    /// let mut dot = GrayImage::new(5, 5);
+    /// dot.put_pixel(2, 2, Luma([160]));
+    /// let photo = DynamicImage::ImageLuma8(dot);
+    ///
+    /// let blur = Filter::new(Kernel::separable(&[1.0, 2.0, 1.0], &[1.0, 2.0, 1.0])?).scale(1.0 / 16.0);
+    /// let blurred = blur.apply(&photo)?;
+    ///
+    /// let grey = blurred.as_luma8().expect("the variant stays");
+    /// assert_eq!(grey.get_pixel(2, 2), &Luma([40]));
+    /// assert_eq!(grey.get_pixel(1, 2), &Luma([20]));
+    /// assert_eq!(grey.get_pixel(1, 1), &Luma([10]));
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn apply(&self, image: &DynamicImage) -> Result<DynamicImage, Error> {
+        use DynamicImage as D;
+        Ok(match image {
+            D::ImageLuma8(b) => D::ImageLuma8(self.apply_buffer(b)?),
+            D::ImageLumaA8(b) => D::ImageLumaA8(self.apply_buffer(b)?),
+            D::ImageRgb8(b) => D::ImageRgb8(self.apply_buffer(b)?),
+            D::ImageRgba8(b) => D::ImageRgba8(self.apply_buffer(b)?),
+            D::ImageLuma16(b) => D::ImageLuma16(self.apply_buffer(b)?),
+            D::ImageLumaA16(b) => D::ImageLumaA16(self.apply_buffer(b)?),
+            D::ImageRgb16(b) => D::ImageRgb16(self.apply_buffer(b)?),
+            D::ImageRgba16(b) => D::ImageRgba16(self.apply_buffer(b)?),
+            D::ImageRgb32F(b) => D::ImageRgb32F(self.apply_buffer(b)?),
+            D::ImageRgba32F(b) => D::ImageRgba32F(self.apply_buffer(b)?),
+            _ => return Err(UNKNOWN_VARIANT),
+        })
+    }
+
+    /// Filters any `DynamicImage` into samples of another type, with the same channels.
+    ///
+    /// The values are in the units of the *source* samples, not rescaled: the Sobel derivative of
+    /// an 8-bit image in `i16` lies in −1020..=1020, a blurred one in `f32` in 0.0..=255.0. Integer
+    /// results are rounded and clamped to `S`; mind that a 16-bit image does not fit `i16`, while
+    /// [`scale`](Self::scale) can make it fit. Alpha and errors are as for [`apply`](Self::apply).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use image::{DynamicImage, GrayImage, Luma};
+    /// use twopass::{Filter, Image, Kernel};
+    ///
+    /// // Dark on the right: a negative derivative, which 8 bits cannot hold.
+    /// let step = GrayImage::from_fn(4, 3, |x, _| Luma([if x < 2 { 255 } else { 0 }]));
+    /// let sobel_x = Filter::new(Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0])?);
+    ///
+    /// let signed: Image<i16> = sobel_x.apply_to(&DynamicImage::ImageLuma8(step))?;
+    /// assert_eq!(signed.view().row(1), &[0, -1020, -1020, 0]);
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn apply_to<S: Sample>(&self, image: &DynamicImage) -> Result<Image<S>, Error> {
+        use DynamicImage as D;
+        match image {
+            D::ImageLuma8(b) => self.apply_buffer_to(b),
+            D::ImageLumaA8(b) => self.apply_buffer_to(b),
+            D::ImageRgb8(b) => self.apply_buffer_to(b),
+            D::ImageRgba8(b) => self.apply_buffer_to(b),
+            D::ImageLuma16(b) => self.apply_buffer_to(b),
+            D::ImageLumaA16(b) => self.apply_buffer_to(b),
+            D::ImageRgb16(b) => self.apply_buffer_to(b),
+            D::ImageRgba16(b) => self.apply_buffer_to(b),
+            D::ImageRgb32F(b) => self.apply_buffer_to(b),
+            D::ImageRgba32F(b) => self.apply_buffer_to(b),
+            _ => Err(UNKNOWN_VARIANT),
+        }
+    }
+
+    /// Filters one `ImageBuffer`, whatever holds its samples (`Vec`, slice, memory map); what
+    /// [`apply`](Self::apply) does for each of its variants.
+    ///
+    /// A pixel type of one's own works as well. If it says `HAS_ALPHA`, alpha must be the last of 2
+    /// or 4 channels; otherwise the result is [`Error::NoAlpha`] unless [`Alpha::Plain`] is set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use image::{ImageBuffer, Rgb};
+    /// use twopass::{Border, Filter, Kernel};
+    ///
+    /// let memory = [0.0f32, 0.5, 1.0, 1.0, 0.5, 0.0]; // borrowed, never copied
+    /// let image: ImageBuffer<Rgb<f32>, &[f32]> = ImageBuffer::from_raw(2, 1, &memory[..]).unwrap();
+    ///
+    /// let mean = Filter::new(Kernel::new(2, 1, vec![0.5, 0.5])?).border(Border::Valid);
+    /// let result = mean.apply_buffer(&image)?;
+    /// assert_eq!(result.dimensions(), (1, 1));
+    /// assert_eq!(result.get_pixel(0, 0), &Rgb([0.5, 0.5, 0.5]));
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn apply_buffer<P, C>(
+        &self,
+        image: &ImageBuffer<P, C>,
+    ) -> Result<ImageBuffer<P, Vec<P::Subpixel>>, Error>
+    where
+        P: Pixel,
+        P::Subpixel: Source,
+        C: Deref<Target = [P::Subpixel]>,
+    {
+        let result = self.apply_buffer_to::<P::Subpixel, P, C>(image)?;
+        let shape = result.shape();
+        // No result is larger than its source, so both sides still fit `u32`.
+        let (width, height) = (shape.width as u32, shape.height as u32);
+        let mut buffer = ImageBuffer::from_raw(width, height, result.into_vec())
+            .ok_or(Error::SizeOverflow(shape))?;
+        let color = image.color_space();
+        buffer.set_rgb_primaries(color.primaries);
+        buffer.set_transfer_function(color.transfer);
+        Ok(buffer)
+    }
+
+    /// Filters one `ImageBuffer` into samples of another type; what [`apply_to`](Self::apply_to)
+    /// does for each variant.
+    ///
+    /// ```
+    /// use image::{GrayImage, Luma};
+    /// use twopass::{Filter, Kernel};
+    ///
+    /// let image = GrayImage::from_fn(2, 1, |x, _| Luma([x as u8]));
+    /// let mean = Filter::new(Kernel::new(2, 1, vec![0.5, 0.5])?.with_anchor(0, 0)?);
+    /// assert_eq!(mean.apply_buffer_to::<f32, _, _>(&image)?.data(), &[0.5, 0.5]);
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn apply_buffer_to<S, P, C>(&self, image: &ImageBuffer<P, C>) -> Result<Image<S>, Error>
+    where
+        S: Sample,
+        P: Pixel,
+        P::Subpixel: Source,
+        C: Deref<Target = [P::Subpixel]>,
+    {
+        let view = View::try_from(image)?;
+        let plan = if P::HAS_ALPHA {
+            self.clone().alpha(self.alpha_or_default()).plan(view.shape())?
+        } else {
+            self.plan(view.shape())?
+        };
+        let mut out = Image::new(plan.output_shape())?;
+        plan.run(view, out.view_mut(), &mut Workspace::new())?;
+        Ok(out)
+    }
+
+    /// What [`apply`](Self::apply) does to an alpha channel: the handling that
+    /// [`alpha`](Self::alpha) set, or the default that follows from the signs of the weights.
+    ///
+    /// For those who plan by hand, since raw views do not know which channel is alpha:
+    ///
+    /// ```
+    /// use image::{Pixel, Rgba, RgbaImage};
+    /// use twopass::{Alpha, Filter, Kernel, View, ViewMut, Workspace};
+    ///
+    /// let blur = Filter::new(Kernel::new(3, 1, vec![0.25, 0.5, 0.25])?);
+    /// assert_eq!(blur.alpha_or_default(), Alpha::Premultiply);
+    ///
+    /// let frame = RgbaImage::from_pixel(4, 2, Rgba([9, 8, 7, 255]));
+    /// let mut out = RgbaImage::new(4, 2);
+    /// let source = View::try_from(&frame)?;
+    /// let blur = blur.clone().alpha(blur.alpha_or_default());
+    /// let plan = blur.plan::<u8, u8>(source.shape())?;
+    /// plan.run(source, ViewMut::try_from(&mut out)?, &mut Workspace::new())?;
+    /// assert_eq!(out, frame);
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    #[must_use]
+    pub fn alpha_or_default(&self) -> Alpha {
+        self.get_alpha().unwrap_or(if self.has_negative_tap() || self.get_scale() < 0.0 {
+            Alpha::Keep
+        } else {
+            Alpha::Premultiply
+        })
+    }
+}
+
+/// The shape of an image of pixels `P`.
+fn shape_of<P: Pixel>((width, height): (u32, u32)) -> Shape {
+    Shape::new(width as usize, height as usize, usize::from(P::CHANNEL_COUNT))
+}
+
+/// The pixels of an image, to read, without a copy. A container longer than the image needs is
+/// fine. [`Error::EmptyImage`] for a width or height of 0.
+///
+/// ```
+/// use image::RgbImage;
+/// use twopass::{Rect, Shape, View};
+///
+/// let image = RgbImage::new(40, 30);
+/// let view = View::try_from(&image)?;
+/// assert_eq!(view.shape(), Shape::new(40, 30, 3));
+/// let part = view.crop(Rect::new(10, 10, 5, 5))?; // still the image's own memory
+/// assert_eq!(part.stride(), 40 * 3);
+/// # Ok::<(), twopass::Error>(())
+/// ```
+impl<'a, P, C> TryFrom<&'a ImageBuffer<P, C>> for View<'a, P::Subpixel>
+where
+    P: Pixel,
+    C: Deref<Target = [P::Subpixel]>,
+{
+    type Error = Error;
+
+    fn try_from(image: &'a ImageBuffer<P, C>) -> Result<Self, Error> {
+        Self::new(image.as_raw(), shape_of::<P>(image.dimensions()))
+    }
+}
+
+/// The pixels of an image, to write, without a copy; otherwise as for [`View`]. Samples of the
+/// container beyond the image are not touched.
+impl<'a, P, C> TryFrom<&'a mut ImageBuffer<P, C>> for ViewMut<'a, P::Subpixel>
+where
+    P: Pixel,
+    C: DerefMut<Target = [P::Subpixel]>,
+{
+    type Error = Error;
+
+    fn try_from(image: &'a mut ImageBuffer<P, C>) -> Result<Self, Error> {
+        let shape = shape_of::<P>(image.dimensions());
+        // The whole container is not to be had mutably; the image's own samples are.
+        let samples: &'a mut [P::Subpixel] = image;
+        Self::new(samples, shape)
+    }
+}
