@@ -19,7 +19,7 @@ use crate::plan::arithmetic::{Passes, Rung as Chosen};
 use crate::plan::{Core, Work, reach};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
-use crate::simd::MAX_LANES;
+use crate::simd::{MAX_LANES, fence, prefetch};
 use crate::view::{Rect, View, ViewMut};
 use std::mem::take;
 use std::ops::Range;
@@ -216,6 +216,8 @@ trait Feed<T> {
     fn start(&mut self, core: &Core, tile: &Tile);
     /// Makes virtual row `v`, which is row `y` of the image, available.
     fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize);
+    /// Row `y` of the image will be needed soon.
+    fn prefetch(&self, core: &Core, tile: &Tile, y: usize);
     /// Pixels `x` of a loaded row.
     fn row(&self, core: &Core, tile: &Tile, v: isize, y: usize, x: Range<usize>) -> &[T];
 }
@@ -238,6 +240,9 @@ impl<I> Direct<'_, I> {
 impl<I> Feed<I> for Direct<'_, I> {
     fn start(&mut self, _: &Core, _: &Tile) {}
     fn load(&mut self, _: &Core, _: &Tile, _: isize, _: usize) {}
+    fn prefetch(&self, _: &Core, tile: &Tile, y: usize) {
+        prefetch(self.pixels(y, tile.columns.clone()));
+    }
     fn row(&self, _: &Core, _: &Tile, _: isize, y: usize, x: Range<usize>) -> &[I] {
         self.pixels(y, x)
     }
@@ -261,6 +266,10 @@ impl<I: Source> Feed<f32> for Premultiplied<'_, I> {
         if let Some(row) = self.ring.missing::<f32>(v, len) {
             multiply(self.source.pixels(y, tile.columns.clone()), row, core.input.channels);
         }
+    }
+
+    fn prefetch(&self, _: &Core, tile: &Tile, y: usize) {
+        prefetch(self.source.pixels(y, tile.columns.clone()));
     }
 
     fn row(&self, core: &Core, tile: &Tile, v: isize, _: usize, x: Range<usize>) -> &[f32] {
@@ -397,7 +406,8 @@ pub(crate) fn run<I: Source, O: Sample>(
         }
         return Ok(());
     }
-    let job = Job { core, source: Direct { part, origin }, rect };
+    let bytes = rect.width * rect.height * core.input.channels * size_of::<O>();
+    let job = Job { core, source: Direct { part, origin }, rect, stream: bytes > STREAM_BYTES };
     let strips = rect.height.div_ceil(core.strip);
     let workers = core.workers(rect.width * rect.height).clamp(1, strips);
     if workspace.slots.len() < workers {
@@ -454,7 +464,13 @@ struct Job<'a, I> {
     core: &'a Core,
     source: Direct<'a, I>,
     rect: Rect,
+    /// Whether the output goes past the cache.
+    stream: bool,
 }
+
+/// Outputs above this size, half of a usual last-level cache, are written past it: a line need not
+/// be read before it is overwritten, and the source stays in the cache.
+const STREAM_BYTES: usize = 16 << 20;
 
 impl<I: Source> Job<'_, I> {
     /// Filters one strip, whose first row is output row `y`.
@@ -495,6 +511,9 @@ impl<I: Source> Job<'_, I> {
                 self.filter(rows, &mut source, &mut sink, slot);
             }
         }
+        if self.stream {
+            fence();
+        }
     }
 
     /// Filters output rows `rows` from `feed` into `sink`.
@@ -516,6 +535,7 @@ impl<I: Source> Job<'_, I> {
             wide,
             padded,
             window,
+            stream: self.stream,
         };
         // Rows of constants, as long as the widest tile needs.
         let (border_x, border_y) = core.filter.get_borders();
@@ -579,6 +599,7 @@ struct Stage<'a> {
     wide: &'a mut Ring,
     padded: &'a mut [Memory; 2],
     window: &'a mut Vec<&'static [u8]>,
+    stream: bool,
 }
 
 impl Stage<'_> {
@@ -620,6 +641,13 @@ impl Stage<'_> {
                     feed.load(core, tile, v, row);
                 }
             }
+            // The row that the next window adds, while this one is worked on. Narrower samples
+            // come fast enough by themselves.
+            if self.stream && size_of::<T>() == 4 && y + 1 < self.rows.end {
+                if let Some(row) = core.image_row(virtual_rows.end) {
+                    feed.prefetch(core, tile, row);
+                }
+            }
             for run in &tile.runs {
                 let mut window = recycle(take(self.window));
                 window.extend(virtual_rows.clone().map(|v| -> &[T] {
@@ -648,13 +676,20 @@ impl Stage<'_> {
                 scratch: &scratch[k][tile.first * channels..],
                 taps: R::taps(&passes[k].row),
             };
-            let (step, finish) = (channels, &core.finish);
+            let (step, finish, stream) = (channels, &core.finish, self.stream);
             let out = sink.row(y, tile.x.clone());
             if passes.len() == 2 {
                 let inputs = [input(0), input(1)];
-                core.level.run(Row::<R, O, 2> { inputs, count, step, finish, out });
+                core.level.run(Row::<R, O, 2> { inputs, count, step, finish, stream, out });
             } else {
-                core.level.run(Row::<R, O, 1> { inputs: [input(0)], count, step, finish, out });
+                core.level.run(Row::<R, O, 1> {
+                    inputs: [input(0)],
+                    count,
+                    step,
+                    finish,
+                    stream,
+                    out,
+                });
             }
             sink.done(y, tile.x.clone());
         }

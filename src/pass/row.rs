@@ -24,6 +24,8 @@ pub struct Row<'a, R: Rung, O, const M: usize> {
     pub step: usize,
     /// From accumulator to sample.
     pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
     /// Exactly the samples to write.
     pub out: &'a mut [O],
 }
@@ -34,7 +36,7 @@ const UNROLL: usize = 4;
 impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { inputs, count, step, finish, out } = self;
+        let Self { inputs, count, step, finish, stream, out } = self;
         let n = out.len();
         for input in &inputs {
             assert!(input.taps.len() == count.div_ceil(R::PAIRED) && count > 0);
@@ -47,23 +49,44 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
         unsafe {
             if n < lanes {
                 let mut whole = [O::zeroed(); MAX_LANES];
-                block::<R, O, L, M, 1>(l, &inputs, count, step, finish, 0, whole.as_mut_ptr());
+                block::<R, O, L, M, 1, false>(
+                    l,
+                    &inputs,
+                    count,
+                    step,
+                    finish,
+                    0,
+                    whole.as_mut_ptr(),
+                );
                 out.copy_from_slice(&whole[..n]);
                 return;
             }
             let out = out.as_mut_ptr();
             let mut x = 0;
+            // Vectors must be aligned to be streamed: the first one is written as it lies, and
+            // the loop starts where the next line does.
+            let line = (out.addr().wrapping_neg() % 64) / size_of::<O>();
+            if stream && out.addr() % size_of::<O>() == 0 && line <= lanes {
+                block::<R, O, L, M, 1, false>(l, &inputs, count, step, finish, 0, out);
+                x = line;
+                while x + UNROLL * lanes <= n {
+                    let out = out.add(x);
+                    block::<R, O, L, M, UNROLL, true>(l, &inputs, count, step, finish, x, out);
+                    x += UNROLL * lanes;
+                }
+            }
             while x + UNROLL * lanes <= n {
-                block::<R, O, L, M, UNROLL>(l, &inputs, count, step, finish, x, out.add(x));
+                let out = out.add(x);
+                block::<R, O, L, M, UNROLL, false>(l, &inputs, count, step, finish, x, out);
                 x += UNROLL * lanes;
             }
             while x + lanes <= n {
-                block::<R, O, L, M, 1>(l, &inputs, count, step, finish, x, out.add(x));
+                block::<R, O, L, M, 1, false>(l, &inputs, count, step, finish, x, out.add(x));
                 x += lanes;
             }
             if x < n {
                 let x = n - lanes;
-                block::<R, O, L, M, 1>(l, &inputs, count, step, finish, x, out.add(x));
+                block::<R, O, L, M, 1, false>(l, &inputs, count, step, finish, x, out.add(x));
             }
         }
     }
@@ -73,9 +96,17 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
 ///
 /// # Safety
 ///
-/// Every scratch row must have x + (count − 1)·step + U·lanes elements, `out` U·lanes samples.
+/// Every scratch row must have x + (count − 1)·step + U·lanes elements, `out` U·lanes samples;
+/// with `STREAM`, `out` must be a multiple of 64.
 #[inline(always)]
-unsafe fn block<R: Rung, O: SampleLanes, L: Lanes, const M: usize, const U: usize>(
+unsafe fn block<
+    R: Rung,
+    O: SampleLanes,
+    L: Lanes,
+    const M: usize,
+    const U: usize,
+    const STREAM: bool,
+>(
     l: L,
     inputs: &[Input<'_, R>; M],
     count: usize,
@@ -102,7 +133,7 @@ unsafe fn block<R: Rung, O: SampleLanes, L: Lanes, const M: usize, const U: usiz
             }
         }
         for (u, acc) in acc.iter().enumerate() {
-            R::finish(l, *acc, finish, out.add(u * lanes));
+            R::finish::<L, O, M, STREAM>(l, *acc, finish, out.add(u * lanes));
         }
     }
 }

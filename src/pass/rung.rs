@@ -56,8 +56,9 @@ pub trait Rung: Copy + 'static {
         b: *const Self::Elem,
         tap: Self::TapV<L>,
     ) -> Self::Acc<L>;
-    /// Finishes the accumulators of one kernel, or of the two of a magnitude.
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+    /// Finishes the accumulators of one kernel, or of the two of a magnitude. `STREAM` asks for
+    /// writes past the cache; `p` must then be a multiple of the vector's size.
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
         l: L,
         acc: [Self::Acc<L>; M],
         finish: &Finish,
@@ -160,7 +161,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         Self::step(l, acc, unsafe { l.f_load(a) }, tap)
     }
     #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
         l: L,
         mut acc: [L::F; M],
         finish: &Finish,
@@ -170,8 +171,9 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         for v in &mut acc {
             *v = l.f_add(*v, offset);
         }
+        let v = post(l, acc, finish.post);
         // SAFETY: see above the impl.
-        unsafe { O::store_f(l, p, post(l, acc, finish.post)) }
+        unsafe { if STREAM { O::stream_f(l, p, v) } else { O::store_f(l, p, v) } }
     }
     #[inline(always)]
     fn wide_zero<L: Lanes>(l: L) -> L::F {
@@ -199,7 +201,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
-        unsafe { Self::finish(l, acc, finish, p) }
+        unsafe { Self::finish::<L, O, M, false>(l, acc, finish, p) }
     }
 }
 
@@ -295,7 +297,7 @@ impl Rung for I32 {
         l.i_add(acc, l.i_mul(unsafe { l.i_load(a) }, tap))
     }
     #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
         l: L,
         acc: [L::I; M],
         finish: &Finish,
@@ -393,7 +395,7 @@ impl Rung for Pairs {
         unsafe { Self::column(l, acc, a, b, tap) }
     }
     #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
         l: L,
         acc: [(L::I, L::I); M],
         finish: &Finish,

@@ -53,6 +53,10 @@ impl Lanes for Avx2 {
         isa!(_mm256_storeu_ps(p, v))
     }
     #[inline(always)]
+    unsafe fn f_stream(self, p: *mut f32, v: __m256) {
+        isa!(_mm256_stream_ps(p, v))
+    }
+    #[inline(always)]
     fn f_add(self, a: __m256, b: __m256) -> __m256 {
         isa!(_mm256_add_ps(a, b))
     }

@@ -53,6 +53,10 @@ impl Lanes for Avx512 {
         isa!(_mm512_storeu_ps(p, v))
     }
     #[inline(always)]
+    unsafe fn f_stream(self, p: *mut f32, v: __m512) {
+        isa!(_mm512_stream_ps(p, v))
+    }
+    #[inline(always)]
     fn f_add(self, a: __m512, b: __m512) -> __m512 {
         isa!(_mm512_add_ps(a, b))
     }

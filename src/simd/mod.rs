@@ -46,6 +46,9 @@ pub trait Lanes: Copy {
     unsafe fn f_load_u16(self, p: *const u16) -> Self::F;
     /// Writes N.
     unsafe fn f_store(self, p: *mut f32, v: Self::F);
+    /// Writes N past the cache, where the instruction set can. `p` must be a multiple of the
+    /// vector's size; [`fence`] must be called before another thread may read.
+    unsafe fn f_stream(self, p: *mut f32, v: Self::F);
     fn f_add(self, a: Self::F, b: Self::F) -> Self::F;
     fn f_mul(self, a: Self::F, b: Self::F) -> Self::F;
     /// a·b + c, in one rounding where the instruction set has it.
@@ -106,6 +109,30 @@ pub trait Lanes: Copy {
 /// Lanes of the widest level, and so the slack behind a row that whole vectors may touch: 2·N
 /// of AVX-512.
 pub const MAX_LANES: usize = 32;
+
+/// Makes what this thread streamed visible before its later writes.
+pub fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64.
+    unsafe {
+        core::arch::x86_64::_mm_sfence();
+    }
+}
+
+/// Asks for a row that will be read soon.
+pub fn prefetch<T>(row: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for x in (0..row.len()).step_by(64 / size_of::<T>()) {
+            // SAFETY: SSE is part of x86-64; the address lies in the row, and a prefetch could
+            // not fault anyway.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().add(x).cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
 
 /// Work that is written for any lanes. `run` must be `#[inline(always)]`.
 pub trait Job {

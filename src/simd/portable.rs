@@ -56,6 +56,12 @@ impl Lanes for Portable {
         unsafe { write(p, v.to_array()) }
     }
     #[inline(always)]
+    unsafe fn f_stream(self, p: *mut f32, v: f32x4) {
+        // `wide` has no such store.
+        // SAFETY: as stated above the impl.
+        unsafe { self.f_store(p, v) }
+    }
+    #[inline(always)]
     fn f_add(self, a: f32x4, b: f32x4) -> f32x4 {
         a + b
     }

@@ -23,6 +23,13 @@ pub trait SampleLanes: Pod {
     unsafe fn load_h<L: Lanes>(l: L, p: *const Self) -> L::H;
     /// Rounds and writes N.
     unsafe fn store_f<L: Lanes>(l: L, p: *mut Self, v: L::F);
+    /// `store_f` past the cache where that is worth while; `p` must be a multiple of the
+    /// vector's size.
+    #[inline(always)]
+    unsafe fn stream_f<L: Lanes>(l: L, p: *mut Self, v: L::F) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { Self::store_f(l, p, v) }
+    }
     /// Writes N.
     unsafe fn store_i<L: Lanes>(l: L, p: *mut Self, v: L::I);
     /// Writes 2·N, given in split order.
@@ -153,6 +160,11 @@ impl SampleLanes for f32 {
     unsafe fn store_f<L: Lanes>(l: L, p: *mut f32, v: L::F) {
         // SAFETY: the caller's promise is the callee's.
         unsafe { l.f_store(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn stream_f<L: Lanes>(l: L, p: *mut f32, v: L::F) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.f_stream(p, v) }
     }
     #[inline(always)]
     unsafe fn store_i<L: Lanes>(l: L, p: *mut f32, v: L::I) {
