@@ -68,6 +68,16 @@ pub enum Error {
         /// What is allowed.
         expected: &'static str,
     },
+    /// A parameter given to a kernel that has no use for it.
+    #[error("kernel {kernel} does not take {parameter}; it takes {takes}")]
+    ParameterNotTaken {
+        /// Name of the kernel.
+        kernel: &'static str,
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// Names of the parameters it takes, or "none".
+        takes: String,
+    },
     /// A name that is in no table.
     #[error("there is no {what} named {name:?}; there are {known}")]
     UnknownName {

@@ -16,7 +16,7 @@ mod view;
 pub use border::Border;
 pub use error::Error;
 pub use filter::{Alpha, Filter, Method, Post};
-pub use kernel::{Kernel, Separation, Term};
+pub use kernel::{Kernel, KernelParams, NamedKernel, Separation, Term};
 pub use plan::{Plan, Workspace};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;

@@ -1,11 +1,15 @@
 //! Kernels: the 2D taps of a filter, where their anchor is, and what is known of their factors.
 //!
-//! [`Kernel`] is plain validated data. The named kernels are one table in `named`, the texts a
-//! user can type are read in `parse`, and `separation` decides whether two 1D passes can
-//! replace the 2D one.
+//! [`Kernel`] is plain validated data. The named kernels are one table in `named` over the
+//! formulas in `taps`, the texts a user can type are read in `parse`, and `separation` decides
+//! whether two 1D passes can replace the 2D one.
 
+mod named;
+mod parse;
 mod separation;
+mod taps;
 
+pub use named::{KernelParams, NamedKernel};
 pub use separation::{Separation, Term};
 
 use crate::error::Error;
@@ -118,9 +122,18 @@ impl Kernel {
         self.factors.as_ref().map(|(c, r)| (c.as_slice(), r.as_slice()))
     }
 
-    /// The sum of all taps.
+    /// The sum of all taps. Where the factors are known it is the product of their sums, which
+    /// is exact for factors that sum to 0 or 1: what rounding the single products adds is not
+    /// counted.
     #[must_use]
     pub fn sum(&self) -> f64 {
+        if let Some((column, row)) = &self.factors {
+            let sum = column.iter().sum::<f64>() * row.iter().sum::<f64>();
+            // Factors that nearly overflow may, though their products do not.
+            if sum.is_finite() {
+                return sum;
+            }
+        }
         self.taps.iter().sum()
     }
 
