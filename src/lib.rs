@@ -1,5 +1,6 @@
 //! Fast, exact linear image filtering on the CPU.
 
+pub mod naive;
 pub mod reference;
 
 mod border;

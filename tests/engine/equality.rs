@@ -1,0 +1,164 @@
+//! Images larger than a tile: the same bytes for every thread count, tile size, region and
+//! workspace.
+
+use crate::common::{Look, check_levels, image, levels, run_plan, run_tiling, same, with_tiles};
+use twopass::{Border, Filter, Image, Kernel, Sample, Shape, Source, Workspace};
+
+fn sobel_x() -> Filter {
+    Filter::new(Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap())
+}
+
+/// A blur of 9×5, and what 8 and 16-bit integers cannot express exactly.
+fn blur() -> Filter {
+    let row = [0.03, 0.07, 0.13, 0.17, 0.2, 0.17, 0.13, 0.07, 0.03];
+    Filter::new(Kernel::separable(&[0.1, 0.25, 0.3, 0.25, 0.1], &row).unwrap())
+}
+
+fn dense() -> Filter {
+    let taps = vec![0.3, -0.2, 1.1, 0.7, 0.9, 0.1, -0.6, 0.5, 0.2, 0.8, 0.4, -1.2];
+    Filter::new(Kernel::new(4, 3, taps).unwrap()).scale(0.4).border(Border::Wrap)
+}
+
+fn gradient() -> Filter {
+    let x = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
+    Filter::magnitude(&x, &x.transposed()).unwrap().border(Border::Replicate)
+}
+
+/// Against the reference at every level, then other tiles and regions at every level.
+fn large<I: Source, O: Sample>(filter: &Filter) {
+    for (width, height, channels) in
+        [(4500, 7, 1), (1500, 6, 3), (3, 2500, 1), (5, 700, 4), (300, 200, 1), (90, 120, 2)]
+    {
+        let shape = Shape::new(width, height, channels);
+        let source = image::<I>(shape, Look::Noise, width as u64);
+        if let Err(e) = check_levels::<I, O>(filter, source.view()) {
+            panic!("{shape}: {e}");
+        }
+        for level in levels() {
+            let filter = filter.clone().level(level);
+            let plan = filter.plan::<I, O>(shape).unwrap();
+            let whole = run_plan(&plan, source.view()).unwrap();
+            for (tile, strip) in [(1, 1), (37, 3), (64, 1000), (100_000, 2)] {
+                let other = with_tiles(plan.clone(), tile, strip);
+                let other = run_plan(&other, source.view()).unwrap();
+                if let Err(e) = same(&whole, &other) {
+                    panic!("{shape}, level {level}, tiles of {tile}×{strip}: {e}");
+                }
+            }
+            for seed in 0..4 {
+                let pieces = run_tiling(&plan, &filter, source.view(), seed).unwrap();
+                if let Err(e) = same(&whole, &pieces) {
+                    panic!("{shape}, level {level}, regions of seed {seed}: {e}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn large_integer() {
+    large::<u8, i16>(&sobel_x());
+}
+
+#[test]
+fn large_u8() {
+    large::<u8, u8>(&blur());
+}
+
+#[test]
+fn large_u16() {
+    large::<u16, u16>(&blur());
+}
+
+#[test]
+fn large_f32() {
+    large::<f32, f32>(&blur());
+}
+
+#[test]
+fn large_dense() {
+    large::<u8, u8>(&dense());
+    large::<f32, f32>(&dense());
+}
+
+#[test]
+fn large_magnitude() {
+    large::<u8, u8>(&gradient());
+}
+
+/// In a pool with more workers than most machines have cores.
+#[cfg(feature = "rayon")]
+#[test]
+fn threads() {
+    fn check<I: Source, O: Sample>(filter: &Filter, shape: Shape) {
+        let source = image::<I>(shape, Look::Noise, 7);
+        for level in levels() {
+            let filter = filter.clone().level(level);
+            let one = filter.clone().threads(1).plan::<I, O>(shape).unwrap();
+            let one = run_plan(&one, source.view()).unwrap();
+            for threads in [2, 3, 7, 0] {
+                let plan = filter.clone().threads(threads).plan::<I, O>(shape).unwrap();
+                for plan in [plan.clone(), with_tiles(plan, 50, 3)] {
+                    let other = run_plan(&plan, source.view()).unwrap();
+                    if let Err(e) = same(&one, &other) {
+                        panic!("{shape}, level {level}, {threads} threads: {e}");
+                    }
+                }
+            }
+        }
+    }
+
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(7).build().unwrap();
+    pool.install(|| {
+        check::<u8, i16>(&sobel_x(), Shape::new(640, 411, 1));
+        check::<u8, u8>(&blur(), Shape::new(333, 250, 3));
+        check::<u16, u16>(&blur(), Shape::new(400, 333, 1));
+        check::<f32, f32>(&blur(), Shape::new(640, 201, 1));
+        check::<f32, f32>(&dense(), Shape::new(211, 199, 4));
+        check::<u8, u8>(&gradient(), Shape::new(400, 333, 1));
+    });
+}
+
+/// One workspace, handed from plan to plan: sizes, types, kernels and levels in turn.
+#[test]
+fn workspace_is_reused() {
+    fn check<I: Source, O: Sample>(filter: &Filter, shape: Shape, workspace: &mut Workspace) {
+        let source = image::<I>(shape, Look::Noise, shape.width as u64);
+        for level in levels() {
+            let plan = filter.clone().level(level).plan::<I, O>(shape).unwrap();
+            let fresh = run_plan(&plan, source.view()).unwrap();
+            for _ in 0..2 {
+                let mut out = Image::new(plan.output_shape()).unwrap();
+                plan.run(source.view(), out.view_mut(), workspace).unwrap();
+                if let Err(e) = same(&fresh, out.data()) {
+                    panic!("{shape}, level {level}: {e}");
+                }
+            }
+        }
+    }
+
+    let mut workspace = Workspace::new();
+    for (width, height) in [(50, 40), (3, 2), (400, 30), (1, 1), (70, 300), (33, 5)] {
+        let shape = |channels| Shape::new(width, height, channels);
+        check::<u8, i16>(&sobel_x(), shape(1), &mut workspace);
+        check::<f32, f32>(&blur(), shape(3), &mut workspace);
+        check::<u8, u8>(&dense(), shape(4), &mut workspace);
+        check::<u16, u16>(&blur(), shape(1), &mut workspace);
+        check::<f32, u8>(&gradient(), shape(2), &mut workspace);
+        check::<u8, f32>(&blur(), shape(5), &mut workspace);
+    }
+}
+
+/// A plan serves frame after frame, and its copy too.
+#[test]
+fn plan_is_reused() {
+    let shape = Shape::new(61, 47, 3);
+    let plan = blur().plan::<u8, u8>(shape).unwrap();
+    let copy = plan.clone();
+    for seed in 0..3 {
+        let source = image::<u8>(shape, Look::Noise, seed);
+        let exact = check_levels::<u8, u8>(&blur(), source.view()).unwrap();
+        assert_eq!(same(&exact, &run_plan(&plan, source.view()).unwrap()), Ok(()));
+        assert_eq!(same(&exact, &run_plan(&copy, source.view()).unwrap()), Ok(()));
+    }
+}

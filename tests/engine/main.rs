@@ -1,0 +1,10 @@
+//! The engine against the reference, and against itself: every level, thread count, tile size
+//! and region.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod equality;
+mod properties;
+mod sample;
+mod sweep;

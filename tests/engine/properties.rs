@@ -1,0 +1,267 @@
+//! What linear filters are known to do, whatever the reference says.
+
+use crate::common::{Look, borders, check_levels, image, levels, range, run, same};
+use twopass::{Border, Filter, Image, Kernel, Sample, Shape, Source, View, ViewMut, Workspace};
+
+/// Kernels of sum 1, with and without negative taps, separable and not, short and long.
+fn sum_one() -> Vec<Filter> {
+    let normal = |taps: Vec<f64>| {
+        let sum: f64 = taps.iter().sum();
+        taps.iter().map(|t| t / sum).collect::<Vec<f64>>()
+    };
+    let bell = |n: usize, sigma: f64| {
+        let centre = (n - 1) as f64 / 2.0;
+        normal((0..n).map(|i| (-((i as f64 - centre) / sigma).powi(2) / 2.0).exp()).collect())
+    };
+    let separable = |column: &[f64], row: &[f64]| Kernel::separable(column, row).unwrap();
+    let kernels = [
+        separable(&[0.25, 0.5, 0.25], &[0.25, 0.5, 0.25]),
+        separable(&bell(5, 0.9), &bell(5, 0.9)),
+        separable(&bell(13, 2.0), &bell(31, 5.1)),
+        separable(&normal(vec![1.0; 3]), &normal(vec![1.0; 7])),
+        separable(&normal(vec![-0.3, 0.9, 1.7, -0.2]), &normal(vec![0.1, 0.77, 0.3])),
+        Kernel::new(3, 3, vec![0.0, -1.0, 0.0, -1.0, 5.0, -1.0, 0.0, -1.0, 0.0]).unwrap(),
+        Kernel::new(5, 2, normal(vec![0.3, 0.11, 0.7, -0.4, 0.9, 0.2, -0.1, 1.3, 0.4, 0.8]))
+            .unwrap(),
+    ];
+    let mut filters: Vec<Filter> = kernels.into_iter().map(Filter::new).collect();
+    // Sum 1 by scale.
+    let binomial = separable(&[1.0, 4.0, 6.0, 4.0, 1.0], &[1.0, 4.0, 6.0, 4.0, 1.0]);
+    filters.push(Filter::new(binomial).scale(1.0 / 256.0));
+    filters.push(Filter::new(separable(&[1.0; 5], &[1.0; 9])).scale(1.0 / 45.0));
+    filters
+}
+
+/// A constant image stays constant, for every `step`th value. The border is Replicate, which no
+/// image notices.
+fn constant<S: Source>(step: usize) {
+    let shape = Shape::new(6, 2, 1);
+    let mut workspace = Workspace::new();
+    for filter in sum_one() {
+        for level in levels() {
+            let filter = filter.clone().border(Border::Replicate).level(level).threads(1);
+            let plan = filter.plan::<S, S>(shape).unwrap();
+            let mut out = vec![S::default(); 12];
+            let last = S::FULL as usize;
+            for value in (0..=last).step_by(step).chain([last - 1, last]) {
+                let value = S::from_f64(value as f64);
+                let source = [value; 12];
+                let view = View::new(&source, shape).unwrap();
+                plan.run(view, ViewMut::new(&mut out, shape).unwrap(), &mut workspace).unwrap();
+                assert!(
+                    out.iter().all(|&o| o == value),
+                    "level {level}: {value:?} became {out:?} under {:?}",
+                    filter.kernels()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn constant_u8_stays() {
+    constant::<u8>(1);
+}
+
+#[test]
+fn constant_u16_stays() {
+    constant::<u16>(13);
+}
+
+/// A single bright pixel shows the kernel, turned by 180°.
+#[test]
+fn impulse_shows_the_kernel() {
+    fn check<I: Source, O: Sample>(kernel: &Kernel, height: I, tolerance: f64) {
+        let shape = Shape::new(25, 23, 1);
+        let (x, y) = (11, 12);
+        let mut source = Image::<I>::new(shape).unwrap();
+        source.view_mut().row_mut(y)[x] = height;
+        let flipped = kernel.flipped();
+        for level in levels() {
+            let border = Border::Constant(vec![0.0]);
+            let filter = Filter::new(kernel.clone()).border(border).level(level);
+            let out = Image::from_vec(run::<I, O>(&filter, source.view()).unwrap(), shape).unwrap();
+            for j in 0..shape.height {
+                for i in 0..shape.width {
+                    // The impulse lies under the flipped kernel's anchor.
+                    let (ax, ay) = flipped.anchor();
+                    let inside = i + ax >= x && j + ay >= y;
+                    let (u, v) = ((i + ax).wrapping_sub(x), (j + ay).wrapping_sub(y));
+                    let inside = inside && u < kernel.width() && v < kernel.height();
+                    let tap = if inside { flipped.tap(u, v) } else { 0.0 };
+                    let expected = O::from_f64(tap * height.to_f64()).to_f64();
+                    let found = out.view().row(j)[i].to_f64();
+                    assert!(
+                        (found - expected).abs() <= tolerance,
+                        "level {level}, pixel ({i}, {j}): {found} instead of {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    let integer = Kernel::new(4, 3, (1..=12).map(f64::from).collect()).unwrap();
+    let factors = Kernel::separable(&[3.0, 1.0, 2.0, 7.0, 5.0], &[1.0, 4.0, 2.0]).unwrap();
+    let float = Kernel::new(3, 5, (0..15).map(|i| (f64::from(i) * 1.7).sin()).collect()).unwrap();
+    let product = Kernel::separable(&[0.3, 0.1, -0.7, 0.9], &[0.21, 0.5, 1.3, -0.4, 0.77]).unwrap();
+    for (x, y) in [(0, 0), (1, 1), (2, 2), (2, 0)] {
+        let at = |kernel: &Kernel| kernel.clone().with_anchor(x, y).unwrap();
+        check::<u8, u8>(&at(&integer), 21, 0.0);
+        check::<u16, u16>(&at(&integer), 3001, 0.0);
+        check::<u8, i16>(&at(&factors), 100, 0.0);
+        check::<f32, f32>(&at(&integer), 1.0, 0.0);
+        check::<f32, f32>(&at(&float), 1.0, 1e-6);
+        check::<f32, f32>(&at(&product), 0.7, 1e-6);
+        check::<u8, f32>(&at(&product), 100, 1e-3);
+    }
+}
+
+/// f(a·x + b·y) = a·f(x) + b·f(y), up to rounding.
+#[test]
+fn filtering_is_linear() {
+    let shape = Shape::new(37, 29, 3);
+    let x = image::<f32>(shape, Look::Noise, 1);
+    let y = image::<f32>(shape, Look::Smooth, 2);
+    let (a, b) = (0.75f32, -1.5f32);
+    let mixed = x.data().iter().zip(y.data()).map(|(x, y)| a * x + b * y).collect();
+    let mixed = Image::from_vec(mixed, shape).unwrap();
+    for filter in sum_one() {
+        for border in [Border::Reflect101, Border::Wrap, Border::Valid] {
+            if border == Border::Valid && filter.kernels()[0].width() > 29 {
+                continue;
+            }
+            for level in levels() {
+                let filter = filter.clone().border(border.clone()).level(level);
+                let apply = |source: &Image<f32>| run::<f32, f32>(&filter, source.view()).unwrap();
+                let (fx, fy, fm) = (apply(&x), apply(&y), apply(&mixed));
+                let gain = filter.kernels()[0].abs_sum() * filter.get_scale();
+                let most = 4e-6 * gain * range(&filter, mixed.view());
+                for ((x, y), m) in fx.iter().zip(&fy).zip(&fm) {
+                    let error = (a * x + b * y - m).abs();
+                    assert!(f64::from(error) <= most, "level {level}: {error} above {most}");
+                }
+            }
+        }
+    }
+}
+
+/// NaN and infinity reach the outputs whose window holds them under a tap that is not 0, and
+/// change nothing elsewhere, not even by an ulp.
+#[test]
+fn nan_stays_inside_the_window() {
+    let shape = Shape::new(41, 17, 2);
+    let clean = image::<f32>(shape, Look::Noise, 3);
+    let dense = (0..20).map(|i| f64::from(i % 7) - 2.0).collect();
+    let kernels = [
+        Kernel::separable(&[0.2, 0.5, 0.3], &[0.1, 0.2, 0.4, 0.2, 0.1]).unwrap(),
+        Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap(),
+        Kernel::separable(&[0.5, 0.5], &[0.2, 0.3, 0.1, 0.4]).unwrap().with_anchor(0, 1).unwrap(),
+        Kernel::separable(&[1.0; 7], &[1.0; 9]).unwrap(),
+        Kernel::new(5, 4, dense).unwrap(),
+    ];
+    for kernel in kernels {
+        for border in borders(0.25) {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for at in [(20, 8), (0, 0), (40, 16), (16, 3)] {
+                    let filter = Filter::new(kernel.clone()).border(border.clone());
+                    check_window(&filter, &clean, bad, at);
+                }
+            }
+        }
+    }
+}
+
+fn check_window(filter: &Filter, clean: &Image<f32>, bad: f32, (x, y): (usize, usize)) {
+    let shape = clean.shape();
+    let mut dirty = clean.clone();
+    dirty.view_mut().row_mut(y)[x * shape.channels] = bad;
+    // Where the same filter with taps of 1 sees the pixel: its window. With only the taps that
+    // are not 0: where the result cannot be finite.
+    let mut impulse = Image::<f32>::new(shape).unwrap();
+    impulse.view_mut().row_mut(y)[x * shape.channels] = 1.0;
+    let kernel = &filter.kernels()[0];
+    let (border_x, border_y) = filter.get_borders();
+    let zero = |b: &Border| match b {
+        Border::Constant(_) => Border::Constant(vec![0.0]),
+        other => other.clone(),
+    };
+    let seen = |tap: fn(f64) -> f64| {
+        let (ax, ay) = kernel.anchor();
+        let taps = kernel.taps().iter().map(|&t| tap(t)).collect();
+        let kernel = Kernel::new(kernel.width(), kernel.height(), taps).unwrap();
+        let filter = Filter::new(kernel.with_anchor(ax, ay).unwrap());
+        let filter = filter.borders(zero(border_x), zero(border_y));
+        twopass::reference::filter::<f32, f32>(&filter, impulse.view()).unwrap()
+    };
+    let window = seen(|_| 1.0);
+    let touched = seen(|t| if t == 0.0 { 0.0 } else { 1.0 });
+    for level in levels() {
+        let filter = filter.clone().level(level);
+        let before = run::<f32, f32>(&filter, clean.view()).unwrap();
+        let after = run::<f32, f32>(&filter, dirty.view()).unwrap();
+        for i in 0..before.len() {
+            let what = || format!("{bad} at ({x}, {y}), sample {i}, level {level}, {filter:?}");
+            if window.data()[i] == 0.0 {
+                assert_eq!(before[i].to_bits(), after[i].to_bits(), "{}", what());
+            } else if touched.data()[i] != 0.0 {
+                assert!(!after[i].is_finite(), "{}", what());
+            }
+        }
+    }
+}
+
+/// Kernels several times as long as the image.
+#[test]
+fn kernels_longer_than_the_image() {
+    let taps = |n: usize| (0..n).map(|i| (i as f64 * 0.9).cos()).collect::<Vec<f64>>();
+    let integers = |n: usize| (0..n).map(|i| (i % 5) as f64 - 1.0).collect::<Vec<f64>>();
+    for (width, height) in [(1, 1), (2, 1), (1, 3), (3, 2), (4, 5), (6, 3)] {
+        for (x, y) in [(0, 0), (14, 30), (7, 15), (20, 3)] {
+            let shape = Shape::new(width, height, 2);
+            let float = Kernel::separable(&taps(31), &taps(21)).unwrap();
+            let exact = Kernel::separable(&integers(31), &integers(21)).unwrap();
+            for border_x in &borders(50.0)[..5] {
+                for border_y in &borders(70.0)[..5] {
+                    let filter = |kernel: &Kernel| {
+                        let kernel = kernel.clone().with_anchor(x, y).unwrap();
+                        Filter::new(kernel).borders(border_x.clone(), border_y.clone())
+                    };
+                    let what = format!("{shape}, anchor ({x}, {y}), {border_x}, {border_y}");
+                    let bytes = image::<u8>(shape, Look::Noise, 5);
+                    let result = check_levels::<u8, i16>(&filter(&exact), bytes.view());
+                    result.unwrap_or_else(|e| panic!("{what}: {e}"));
+                    let result = check_levels::<u8, u8>(&filter(&float), bytes.view());
+                    result.unwrap_or_else(|e| panic!("{what}: {e}"));
+                    let floats = image::<f32>(shape, Look::Noise, 6);
+                    let result = check_levels::<f32, f32>(&filter(&float), floats.view());
+                    result.unwrap_or_else(|e| panic!("{what}: {e}"));
+                }
+            }
+        }
+    }
+}
+
+/// Filtering the transposed image with the transposed kernel gives the transposed result.
+#[test]
+fn rows_and_columns_agree() {
+    let kernel = Kernel::new(5, 4, (0..20).map(|i| f64::from(i % 6) - 2.0).collect()).unwrap();
+    let shape = Shape::new(23, 31, 1);
+    let source = image::<u8>(shape, Look::Noise, 9);
+    let turn = |data: &[i16], width: usize| {
+        let column = |x| data.iter().skip(x).step_by(width).copied();
+        (0..width).flat_map(column).collect::<Vec<i16>>()
+    };
+    let turned: Vec<u8> = (0..shape.width)
+        .flat_map(|x| source.data().iter().skip(x).step_by(shape.width).copied())
+        .collect();
+    let turned = Image::from_vec(turned, Shape::new(shape.height, shape.width, 1)).unwrap();
+    for border in borders(17.0) {
+        for level in levels() {
+            let filter = |kernel: Kernel| Filter::new(kernel).border(border.clone()).level(level);
+            let plain = run::<u8, i16>(&filter(kernel.clone()), source.view()).unwrap();
+            let other = run::<u8, i16>(&filter(kernel.transposed()), turned.view()).unwrap();
+            let width = if border == Border::Valid { shape.width - 4 } else { shape.width };
+            assert_eq!(same(&turn(&plain, width), &other), Ok(()), "border {border}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Every size from 1×1 to 40×40, under every border, at every level, for three kernels: images
+//! smaller than the kernel, than a vector, than a tile, and all remainders.
+
+use crate::common::{Look, borders, check_levels, image};
+use twopass::{Border, Filter, Kernel, Sample, Shape, Source};
+
+fn sweep<I: Source, O: Sample>(kernel: &Kernel, scale: f64) {
+    for height in 1..=40 {
+        for width in 1..=40 {
+            let shape = Shape::new(width, height, 1 + (3 * width + height) % 4);
+            let source = image::<I>(shape, Look::Noise, (height * 64 + width) as u64);
+            for border in borders(0.4 * I::FULL.min(255.0)) {
+                let fits = width >= kernel.width() && height >= kernel.height();
+                if border == Border::Valid && !fits {
+                    continue;
+                }
+                let filter = Filter::new(kernel.clone()).scale(scale).border(border.clone());
+                if let Err(e) = check_levels::<I, O>(&filter, source.view()) {
+                    panic!("{shape}, border {border}: {e}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn integer_separable() {
+    let sobel_x = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
+    sweep::<u8, i16>(&sobel_x, 1.0);
+}
+
+/// 5×7, no symmetry, the anchor off the centre.
+fn float_separable() -> Kernel {
+    let column = [0.05, 0.1, 0.33, 0.21, 0.17, 0.09, 0.05];
+    let row = [0.4, -0.15, 0.45, 0.25, 0.05];
+    Kernel::separable(&column, &row).unwrap().with_anchor(1, 5).unwrap()
+}
+
+#[test]
+fn float_separable_u16() {
+    sweep::<u16, u16>(&float_separable(), 1.0);
+}
+
+#[test]
+fn float_separable_f32() {
+    sweep::<f32, f32>(&float_separable(), 1.0);
+}
+
+#[test]
+fn dense() {
+    let taps = vec![0.3, -0.2, 1.1, 0.7, 0.9, 0.1, -0.6, 0.5, 0.2, 0.8, 0.4, -1.2];
+    sweep::<u8, u8>(&Kernel::new(4, 3, taps).unwrap(), 0.4);
+}
