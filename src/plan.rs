@@ -1,152 +1,507 @@
-//! `Plan`: how a filter will be done, for one shape, one pair of sample types and one
-//! instruction set. Plain data.
+//! `Plan`: how a filter will be done, for one shape, one pair of sample types and one instruction
+//! set: method, arithmetic, taps in that arithmetic's form, tiles and strips. Plain data; the
+//! executor in `exec` follows it.
 
+pub(crate) mod arithmetic;
+
+use crate::border::Border;
 use crate::error::Error;
-use crate::filter::{Filter, Method};
+use crate::exec::{self, Workspace};
+use crate::filter::{Alpha, Filter, Method, Post};
 use crate::kernel::Separation;
+use crate::pass::{Finish, Taps};
 use crate::reference;
-use crate::sample::{Sample, Source};
+use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
 use crate::view::{Rect, Shape, View, ViewMut};
+use arithmetic::{Arithmetic, Passes, Rung, Task};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
-/// The scratch memory that a plan needs, kept between runs.
-#[derive(Debug, Default)]
-pub struct Workspace {}
-
-impl Workspace {
-    /// An empty workspace; the first run sizes it.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
-
-/// How a filter will be done on images of one shape.
-#[derive(Debug, Clone, PartialEq)]
+/// How a filter will be done on images of one shape, from samples `I` to samples `O`.
+///
+/// Plans are values: they can be printed, compared, cloned, and used for every frame of that
+/// shape.
 pub struct Plan<I, O> {
-    filter: Filter,
-    input: Shape,
-    output: Shape,
-    separations: Vec<Separation>,
+    core: Core,
     types: PhantomData<fn(I) -> O>,
 }
 
+impl<I, O> Clone for Plan<I, O> {
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone(), types: PhantomData }
+    }
+}
+
+impl<I, O> PartialEq for Plan<I, O> {
+    fn eq(&self, other: &Self) -> bool {
+        self.core == other.core
+    }
+}
+
+impl<I, O> fmt::Debug for Plan<I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core.fmt(f)
+    }
+}
+
+/// A plan without its sample types.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Core {
+    pub filter: Filter,
+    pub input: Shape,
+    pub output: Shape,
+    pub types: (SampleType, SampleType),
+    pub separations: Vec<Separation>,
+    pub work: Work,
+    pub arithmetic: Arithmetic,
+    pub finish: Finish,
+    pub level: Level,
+    /// Output pixels of a tile.
+    pub tile: usize,
+    /// Output rows of a strip.
+    pub strip: usize,
+}
+
+/// The stage that does the filtering.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Work {
+    /// A column pass and a row pass, for each kernel.
+    Separable(Vec<Passes>),
+    /// A direct 2D pass; the taps of each kernel.
+    Dense(Vec<Taps>),
+    /// The reference.
+    Naive,
+}
+
+/// Samples of a tile: measured best at about this many, so that the rows of a window stay in the
+/// first-level cache.
+const TILE_SAMPLES: usize = 2048;
+/// Multiplications below which a second thread costs more than it brings.
+const INLINE_WORK: usize = 1 << 20;
+
 impl Filter {
     /// Plans this filter for images of shape `input`.
+    ///
+    /// Errors: an empty or too large shape, a border constant that `I` cannot hold, border `Valid`
+    /// with an image smaller than the kernel, `Method::Separable` with a kernel that is not, alpha
+    /// handling without an alpha channel, a scale or offset that is not finite.
     pub fn plan<I: Source, O: Sample>(&self, input: Shape) -> Result<Plan<I, O>, Error> {
-        Ok(Plan {
-            filter: self.clone(),
+        let core = Core::new(self, input, (I::TYPE, O::TYPE), |v| {
+            I::from_f64(v).to_f64() == v || I::TYPE == SampleType::F32 && !v.is_nan()
+        })?;
+        Ok(Plan { core, types: PhantomData })
+    }
+}
+
+impl Core {
+    fn new(
+        filter: &Filter,
+        input: Shape,
+        types: (SampleType, SampleType),
+        representable: impl Fn(f64) -> bool,
+    ) -> Result<Self, Error> {
+        let output = reference::output_shape(filter, input)?;
+        let (border_x, border_y) = filter.get_borders();
+        for border in [border_x, border_y] {
+            if let Border::Constant(values) = border
+                && let Some(&value) = values.iter().find(|v| !representable(**v))
+            {
+                return Err(Error::ConstantValue { value, sample: types.0 });
+            }
+        }
+        let separations: Vec<_> = filter.kernels().iter().map(Separation::of).collect();
+        let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
+        let task = Task { filter, source: types.0, output: types.1, premultiplied };
+        let (work, arithmetic, finish) = choose(&task, &separations)?;
+        let kernel = &filter.kernels()[0];
+        let level = filter.get_level().unwrap_or_else(Level::detect);
+        // A tile is wide enough that what neighbours compute twice does not count, and tiles
+        // are of equal width.
+        let least = (TILE_SAMPLES / input.channels).max(4 * kernel.width()).max(16);
+        let tile = output.width.div_ceil(output.width.div_ceil(least));
+        // A strip's first rows are prepared again by its neighbour: many rows to a strip.
+        let strip = (4 * kernel.height()).clamp(64, 256);
+        Ok(Self {
+            filter: filter.clone(),
             input,
-            output: reference::output_shape(self, input)?,
-            separations: self.kernels().iter().map(Separation::of).collect(),
-            types: PhantomData,
+            output,
+            types,
+            separations,
+            work,
+            arithmetic,
+            finish,
+            level,
+            tile,
+            strip,
         })
+    }
+
+    /// Columns of the input that lie under output columns `x` and their kernels, on the endless
+    /// axis.
+    pub fn columns(&self, x: Range<usize>) -> Range<isize> {
+        let kernel = &self.filter.kernels()[0];
+        span(x, self.filter.get_borders().0, kernel.anchor().0, kernel.width())
+    }
+
+    /// Rows of the input that lie under output rows `y` and their kernels, on the endless axis.
+    pub fn rows(&self, y: Range<usize>) -> Range<isize> {
+        let kernel = &self.filter.kernels()[0];
+        span(y, self.filter.get_borders().1, kernel.anchor().1, kernel.height())
+    }
+
+    /// The row of the image that stands for row `v` of the endless axis; `None` is the constant.
+    pub fn image_row(&self, v: isize) -> Option<usize> {
+        self.filter.get_borders().1.map(v, self.input.height)
+    }
+
+    /// The part of the input that an output rectangle needs.
+    pub fn input_region(&self, rect: Rect) -> Rect {
+        let (border_x, border_y) = self.filter.get_borders();
+        let x = reach(border_x, self.columns(rect.x..rect.x + rect.width), self.input.width);
+        let y = reach(border_y, self.rows(rect.y..rect.y + rect.height), self.input.height);
+        Rect::new(x.start, y.start, x.len(), y.len())
+    }
+
+    pub fn kernel_height(&self) -> usize {
+        self.filter.kernels()[0].height()
+    }
+
+    fn multiplications(&self) -> usize {
+        let kernels = self.filter.kernels();
+        match self.work {
+            Work::Separable(_) => kernels.iter().map(|k| k.width() + k.height()).sum(),
+            _ => kernels.iter().map(|k| k.taps().len()).sum(),
+        }
+    }
+
+    /// How many workers are worth their start for `pixels` pixels.
+    pub fn workers(&self, pixels: usize) -> usize {
+        let samples = pixels.saturating_mul(self.input.channels);
+        let wanted = self.filter.get_threads();
+        if wanted == 1 || samples.saturating_mul(self.multiplications()) < INLINE_WORK {
+            return 1;
+        }
+        #[cfg(feature = "rayon")]
+        let pool = rayon::current_num_threads();
+        #[cfg(not(feature = "rayon"))]
+        let pool = 1;
+        if wanted == 0 { pool } else { wanted.min(pool) }
+    }
+
+    fn stages(&self) -> Vec<String> {
+        let mut stages = Vec::new();
+        let kernel = &self.filter.kernels()[0];
+        let count = if self.filter.kernels().len() == 2 { "two kernels, " } else { "" };
+        let (width, height) = (kernel.width(), kernel.height());
+        let premultiply = self.filter.get_alpha() == Some(Alpha::Premultiply);
+        match self.work {
+            Work::Naive => {
+                return vec![format!("reference: {count}{width}×{height} taps, one by one")];
+            }
+            _ if premultiply => stages.push("multiply colour by alpha, in f32".to_owned()),
+            _ => {}
+        }
+        match self.work {
+            Work::Separable(_) => {
+                stages.push(format!("column pass: {count}{height} taps, rows into a scratch row"));
+                stages.push(format!("row pass: {count}{width} taps, scratch row into output"));
+            }
+            _ => {
+                stages.push("widen: each row once".to_owned());
+                stages.push(format!("dense pass: {count}{width}×{height} taps"));
+            }
+        }
+        match self.filter.get_post() {
+            Post::Abs => stages.push("absolute value".to_owned()),
+            Post::Magnitude => stages.push("magnitude √(x² + y²)".to_owned()),
+            _ => {}
+        }
+        match self.filter.get_alpha() {
+            Some(Alpha::Premultiply) => stages.push("divide colour by alpha".to_owned()),
+            Some(Alpha::Keep) => stages.push("copy alpha".to_owned()),
+            _ => {}
+        }
+        stages
+    }
+}
+
+/// The cheapest method and arithmetic that keep the contract.
+fn choose(
+    task: &Task<'_>,
+    separations: &[Separation],
+) -> Result<(Work, Arithmetic, Finish), Error> {
+    let method = task.filter.get_method();
+    let naive = || {
+        let finish = Finish { post: Post::None, offset: 0.0, fixed: Default::default() };
+        let relative = task.source == SampleType::F32;
+        let (bits, peak) = ((0, 0), 0.0);
+        (Work::Naive, Arithmetic { rung: Rung::F64, bound: 0.0, bits, peak, relative }, finish)
+    };
+    if method == Method::Naive {
+        return Ok(naive());
+    }
+    if method != Method::Dense {
+        let apart = separations.iter().zip(task.filter.kernels()).find(|(s, k)| {
+            // What one product leaves out must disappear in the rounding.
+            let float = task.source == SampleType::F32 || task.output == SampleType::F32;
+            let range = if task.source == SampleType::U8 { 255.0 } else { 65535.0 };
+            let residual = s.residual(1);
+            let small = if float {
+                residual <= k.abs_sum() / f64::from(1 << 22)
+            } else {
+                residual * range * task.filter.get_scale().abs() <= 0.25
+            };
+            !(s.is_separable() || small)
+        });
+        match apart {
+            None => {
+                if let Some((arithmetic, passes, finish)) = arithmetic::separable(task, separations)
+                {
+                    return Ok((Work::Separable(passes), arithmetic, finish));
+                }
+                if method == Method::Separable {
+                    return Err(Error::Unsupported(
+                        "two passes in single precision cannot keep the error bound for this \
+                         kernel and sample type; use method auto",
+                    ));
+                }
+            }
+            Some((s, _)) if method == Method::Separable => {
+                return Err(Error::NotSeparable { rank: s.rank(), residual: s.residual(1) });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(match arithmetic::dense(task) {
+        Some((arithmetic, taps, finish)) => (Work::Dense(taps), arithmetic, finish),
+        None => naive(),
+    })
+}
+
+/// Input coordinates under output coordinates `out` and their kernels, on one endless axis.
+fn span(out: Range<usize>, border: &Border, anchor: usize, taps: usize) -> Range<isize> {
+    let shift = reference::output_origin(border, anchor) as isize - anchor as isize;
+    out.start as isize + shift..out.end as isize + shift + taps as isize - 1
+}
+
+/// The pixels of an axis of `len` that stand for `span` of the endless axis.
+pub(crate) fn reach(border: &Border, span: Range<isize>, len: usize) -> Range<usize> {
+    let n = len as isize;
+    let inside = span.start.clamp(0, n)..span.end.clamp(0, n);
+    let outside =
+        (span.start..inside.start.min(span.end)).chain(inside.end.max(span.start)..span.end);
+    match border {
+        Border::Wrap if span.start < 0 || span.end > n => 0..len,
+        Border::Wrap | Border::Constant(_) | Border::Valid => {
+            inside.start as usize..inside.end as usize
+        }
+        _ => {
+            let mut reach = inside.start as usize..inside.end as usize;
+            // A mirror repeats after twice the length: more cannot reach further.
+            for v in outside {
+                if let Some(i) = border.map(v, len) {
+                    if reach.is_empty() {
+                        reach = i..i + 1;
+                    }
+                    reach = reach.start.min(i)..reach.end.max(i + 1);
+                }
+            }
+            reach
+        }
     }
 }
 
 impl<I: Source, O: Sample> Plan<I, O> {
+    /// The filter that was planned.
+    #[must_use]
+    pub fn filter(&self) -> &Filter {
+        &self.core.filter
+    }
+
     /// The shape of the images it filters.
     #[must_use]
     pub fn input_shape(&self) -> Shape {
-        self.input
+        self.core.input
     }
 
     /// The shape of the results.
     #[must_use]
     pub fn output_shape(&self) -> Shape {
-        self.output
+        self.core.output
     }
 
     /// The method chosen; never `Auto`.
     #[must_use]
     pub fn method(&self) -> Method {
-        Method::Naive
+        match self.core.work {
+            Work::Separable(_) => Method::Separable,
+            Work::Dense(_) => Method::Dense,
+            Work::Naive => Method::Naive,
+        }
     }
 
     /// The instruction set.
     #[must_use]
     pub fn level(&self) -> Level {
-        self.filter.get_level().unwrap_or_else(Level::detect)
+        self.core.level
     }
 
-    /// How many workers a run will use at most.
+    /// How many workers a run uses at most, in the current rayon pool.
     #[must_use]
     pub fn threads(&self) -> usize {
-        1
+        match self.core.work {
+            Work::Naive => 1,
+            _ => {
+                let strips = self.core.output.height.div_ceil(self.core.strip);
+                self.core.workers(self.core.output.width * self.core.output.height).min(strips)
+            }
+        }
     }
 
     /// The stages, one line each, first to last.
     #[must_use]
     pub fn stages(&self) -> Vec<String> {
-        vec!["reference in f64".to_owned()]
+        self.core.stages()
     }
 
     /// The arithmetic, its error bound and why it cannot overflow, in a line.
     #[must_use]
     pub fn arithmetic(&self) -> String {
-        "f64".to_owned()
+        self.core.arithmetic.to_string()
     }
 
-    /// Largest distance of a result before rounding from the reference's, in output units, for
-    /// integer images; for `f32` images per unit of input range.
+    /// Largest distance of a result before rounding from the exact one, proved from the taps. In
+    /// output units for integer images; per unit of input range for `f32` images. With
+    /// premultiplied alpha it holds on colour × alpha.
     #[must_use]
     pub fn error_bound(&self) -> f64 {
-        0.0
+        self.core.arithmetic.bound
     }
 
     /// How each kernel was separated; two for a magnitude.
     #[must_use]
     pub fn separations(&self) -> &[Separation] {
-        &self.separations
+        &self.core.separations
     }
 
     /// Multiplications per output sample: taps as written, before folding or zero skipping.
     #[must_use]
     pub fn multiplications_per_pixel(&self) -> usize {
-        self.naive_multiplications_per_pixel()
+        self.core.multiplications()
     }
 
     /// The same for plain 2D filtering: kernel width × height, for each kernel.
     #[must_use]
     pub fn naive_multiplications_per_pixel(&self) -> usize {
-        self.filter.kernels().iter().map(|k| k.taps().len()).sum()
+        self.core.filter.kernels().iter().map(|k| k.taps().len()).sum()
     }
 
-    /// Filters `source` into `out`. A second run with the same workspace allocates nothing.
+    /// Output pixels of a tile, and rows of a strip.
+    #[must_use]
+    pub fn tile(&self) -> (usize, usize) {
+        (self.core.tile, self.core.strip)
+    }
+
+    /// The same plan with other tiles (at least 1 pixel wide) and strips (at least 1 row), for
+    /// experiments. No result depends on them.
+    #[must_use]
+    pub fn with_tiles(mut self, tile: usize, strip: usize) -> Self {
+        self.core.tile = tile.max(1);
+        self.core.strip = strip.max(1);
+        self
+    }
+
+    /// The part of the source that the output rectangle `rect` needs. With border `Wrap`, a
+    /// rectangle at an edge needs that axis whole.
+    pub fn input_region(&self, rect: Rect) -> Result<Rect, Error> {
+        if !rect.fits(self.core.output) {
+            return Err(Error::RectOutside { rect, shape: self.core.output });
+        }
+        Ok(self.core.input_region(rect))
+    }
+
+    /// Filters `source` into `out`. A second run with the same workspace allocates nothing at one
+    /// thread.
     pub fn run(
         &self,
         source: View<'_, I>,
         out: ViewMut<'_, O>,
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        self.run_region(source, (0, 0), self.output.rect(), out, workspace)
+        let (expected, given) = (self.core.input, source.shape());
+        if given != expected {
+            return Err(Error::ShapeMismatch { what: "source", expected, given });
+        }
+        self.run_region(source, (0, 0), self.core.output.rect(), out, workspace)
     }
 
-    /// Filters just the output rectangle `rect`. `part` holds at least
-    /// [`input_region(rect)`](Self::input_region), its top left pixel being `origin` in the whole image.
+    /// Filters just the output rectangle `rect`: the same bytes as in the whole image. `part`
+    /// holds at least [`input_region(rect)`](Self::input_region), its top left pixel being
+    /// `origin` (column, row) in the whole image.
     pub fn run_region(
         &self,
         part: View<'_, I>,
         origin: (usize, usize),
         rect: Rect,
-        mut out: ViewMut<'_, O>,
-        _workspace: &mut Workspace,
+        out: ViewMut<'_, O>,
+        workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        let exact = reference::region(&self.filter, self.input, part, origin, rect)?;
-        let row = out.shape().row();
-        for (y, values) in exact.chunks_exact(row).enumerate() {
-            for (o, v) in out.row_mut(y).iter_mut().zip(values) {
-                *o = O::from_f64(*v);
-            }
+        let needed = self.input_region(rect)?;
+        let channels = self.core.input.channels;
+        let (expected, given) = (Shape::new(rect.width, rect.height, channels), out.shape());
+        if given != expected {
+            return Err(Error::ShapeMismatch { what: "output", expected, given });
         }
-        Ok(())
+        let shape = part.shape();
+        if shape.channels != channels {
+            let expected = Shape { channels, ..shape };
+            return Err(Error::ShapeMismatch { what: "part", expected, given: shape });
+        }
+        let given = Rect::new(origin.0, origin.1, shape.width, shape.height);
+        let holds = |from: usize, len: usize, at: usize, size: usize| {
+            from >= at && at.checked_add(size).is_some_and(|end| from + len <= end)
+        };
+        if !holds(needed.x, needed.width, given.x, given.width)
+            || !holds(needed.y, needed.height, given.y, given.height)
+        {
+            return Err(Error::PartTooSmall { needed, given });
+        }
+        exec::run(&self.core, part, origin, rect, out, workspace)
     }
 }
 
 impl<I: Source, O: Sample> fmt::Display for Plan<I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "method: {}", self.method())
+        let core = &self.core;
+        let kernel = &core.filter.kernels()[0];
+        let (border_x, border_y) = core.filter.get_borders();
+        writeln!(f, "image:           {} {} → {} {}", core.input, I::TYPE, core.output, O::TYPE)?;
+        let (width, height) = (kernel.width(), kernel.height());
+        writeln!(f, "kernel:          {width}×{height}, anchor {:?}", kernel.anchor())?;
+        for s in &core.separations {
+            write!(f, "separation:      rank {}, residual {:.3e}", s.rank(), s.residual(1))?;
+            match s.singular_values() {
+                Some(values) if values.len() <= 8 => writeln!(f, ", singular values {values:.6?}")?,
+                Some(values) => writeln!(f, ", singular values {:.6?}…", &values[..8])?,
+                None => writeln!(f)?,
+            }
+        }
+        if border_x == border_y {
+            writeln!(f, "border:          {border_x}")?;
+        } else {
+            writeln!(f, "border:          {border_x} across, {border_y} down")?;
+        }
+        writeln!(f, "method:          {}", self.method())?;
+        for (i, stage) in core.stages().iter().enumerate() {
+            writeln!(f, "stage {}:         {stage}", i + 1)?;
+        }
+        writeln!(f, "arithmetic:      {}", core.arithmetic)?;
+        let (ours, naive) =
+            (self.multiplications_per_pixel(), self.naive_multiplications_per_pixel());
+        writeln!(f, "multiplications: {ours} per sample (2D: {naive})")?;
+        writeln!(f, "tiles:           {} pixels × {} rows", core.tile, core.strip)?;
+        write!(f, "level:           {}, {} thread(s)", core.level, self.threads())
     }
 }

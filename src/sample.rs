@@ -28,7 +28,7 @@ impl fmt::Display for SampleType {
 }
 
 pub(crate) mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed: crate::simd::SampleLanes {}
 }
 
 /// A sample that an image can hold: `u8`, `u16`, `i16` or `f32`. Sealed.

@@ -10,6 +10,10 @@ use twopass::{
     Workspace, reference,
 };
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "../examples/draw_assets.rs"]
+mod draw_assets;
+
 /// Noise that is the same everywhere and always.
 fn hash(x: u32, y: u32, c: u32) -> u32 {
     let mut h =
@@ -359,6 +363,16 @@ fn transparent_colour_does_not_bleed() {
 }
 
 #[test]
+fn hidden_colours_make_no_difference() {
+    let garish = draw_assets::soft_alpha();
+    let mut clean = garish.clone();
+    clean.pixels_mut().filter(|p| p[3] == 0).for_each(|p| *p = Rgba([0; 4]));
+    assert_ne!(garish, clean);
+    let blurred = binomial().apply_buffer(&garish).unwrap();
+    assert!(blurred == binomial().apply_buffer(&clean).unwrap());
+}
+
+#[test]
 fn opaque_pictures_are_filtered_as_if_they_had_no_alpha() {
     let rgb = noise::<Rgb<u8>>(20, 15);
     let rgba = DynamicImage::ImageRgb8(rgb.clone()).into_rgba8();
@@ -462,4 +476,24 @@ fn bad_filters_are_errors_not_panics() {
     let three = binomial().border(Border::Constant(vec![1.0, 2.0, 3.0]));
     assert_eq!(three.apply(image).unwrap_err(), Error::ConstantCount { given: 3, channels: 4 });
     assert!(matches!(binomial().scale(f64::NAN).apply(image), Err(Error::Parameter { .. })));
+}
+
+/// The committed pictures are those that `examples/draw_assets.rs` draws, to the last bit.
+#[test]
+fn the_assets_are_what_their_generator_draws() {
+    let committed = |name: &str| {
+        image::open(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets").join(name))
+            .unwrap()
+    };
+    let drawn = [
+        ("scene.png", DynamicImage::ImageRgb8(draw_assets::scene())),
+        ("chart16.png", DynamicImage::ImageLuma16(draw_assets::chart())),
+        ("soft-alpha.png", DynamicImage::ImageRgba8(draw_assets::soft_alpha())),
+    ];
+    for (name, drawn) in drawn {
+        let committed = committed(name);
+        assert_eq!(committed.color(), drawn.color(), "{name}");
+        let same = committed.as_bytes() == drawn.as_bytes();
+        assert!(same, "{name} differs: run `cargo run --release --example draw_assets`");
+    }
 }

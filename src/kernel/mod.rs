@@ -7,6 +7,7 @@
 mod named;
 mod parse;
 mod separation;
+mod svd;
 mod taps;
 
 pub use named::{KernelParams, NamedKernel};

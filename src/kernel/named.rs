@@ -68,10 +68,7 @@ impl KernelParams {
         self.axes(Axis::derivative)
     }
 
-    fn axes(
-        &self,
-        axis: fn(&'static str, Option<f64>, &'static str, Option<usize>) -> Result<Axis, Error>,
-    ) -> Result<(Axis, Axis), Error> {
+    fn axes(&self, axis: taps::MakeAxis) -> Result<(Axis, Axis), Error> {
         let x = axis("sigma", self.sigma, "size", self.size)?;
         // A vertical parameter is to blame only where it was given.
         let (sigma_y, sigma) = match self.sigma_y {

@@ -199,4 +199,13 @@ mod tests {
         let text = k.taps().chunks(k.width()).map(row).collect::<Vec<_>>().join("\n");
         assert_eq!(read(&text).taps(), k.taps());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_kernel_or_an_error(text in "[0-9a.,;/# \\n\\-scale\u{2212}]{0,60}|\\PC{0,40}") {
+            if let Err(error) = text.parse::<Kernel>() {
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
 }

@@ -134,6 +134,10 @@ pub(super) struct Axis {
     size: usize,
 }
 
+/// [`Axis::gaussian`] or [`Axis::derivative`]: σ and size, each after the name it was given by.
+pub(super) type MakeAxis =
+    fn(&'static str, Option<f64>, &'static str, Option<usize>) -> Result<Axis, Error>;
+
 impl Axis {
     /// The axis of a smoothing Gaussian: σ 1 if nothing is given, 2·⌈3σ⌉+1 taps if no size is,
     /// and OpenCV's σ for the size if only that is.

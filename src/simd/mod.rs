@@ -1,8 +1,116 @@
-//! The lanes: a small vector trait, implemented per instruction set, and the detection of what
-//! the machine has.
+//! The lanes: a small vector trait, the instruction sets that implement it, and the detection of
+//! what the machine has.
+//!
+//! Passes are written once, generic over [`Lanes`]. A pass is a [`Job`]; [`Level::run`] enters it
+//! through a function compiled for the level's instruction set, and everything between that
+//! function and the intrinsics is `#[inline(always)]` with no closure in between, or the
+//! intrinsics would become calls.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+mod sample;
+
+pub use sample::SampleLanes;
 
 use crate::error::Error;
 use std::fmt;
+
+/// The vectors of one instruction set and the operations that the passes need.
+///
+/// `F` and `I` hold [`N`](Self::N) lanes of `f32` and `i32`; `H` holds 2·N lanes of `i16`. A value
+/// of a type that implements this trait is the proof that the machine has the instructions.
+///
+/// # Safety
+///
+/// The loads and stores take pointers: each says how many elements it touches, and all of them
+/// must be readable or writable. No alignment is needed.
+pub trait Lanes: Copy {
+    /// Lanes of `f32` and `i32`.
+    const N: usize;
+    /// N lanes of `f32`.
+    type F: Copy;
+    /// N lanes of `i32`, or of pairs of `i16`.
+    type I: Copy;
+    /// 2·N lanes of `i16`.
+    type H: Copy;
+
+    fn f_splat(self, x: f32) -> Self::F;
+    /// Reads N.
+    unsafe fn f_load(self, p: *const f32) -> Self::F;
+    /// Reads N, each converted exactly.
+    unsafe fn f_load_u8(self, p: *const u8) -> Self::F;
+    /// Reads N, each converted exactly.
+    unsafe fn f_load_u16(self, p: *const u16) -> Self::F;
+    /// Writes N.
+    unsafe fn f_store(self, p: *mut f32, v: Self::F);
+    fn f_add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn f_mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a·b + c, in one rounding where the instruction set has it.
+    fn f_mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The smaller; `b` where `a` is NaN.
+    fn f_min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The larger; `b` where `a` is NaN.
+    fn f_max(self, a: Self::F, b: Self::F) -> Self::F;
+    fn f_abs(self, v: Self::F) -> Self::F;
+    fn f_sqrt(self, v: Self::F) -> Self::F;
+    /// The largest integer not above `v`, which must be within ±2³⁰.
+    fn f_floor(self, v: Self::F) -> Self::I;
+
+    fn i_splat(self, x: i32) -> Self::I;
+    /// Reads N.
+    unsafe fn i_load(self, p: *const i32) -> Self::I;
+    /// Reads N.
+    unsafe fn i_load_u8(self, p: *const u8) -> Self::I;
+    /// Reads N.
+    unsafe fn i_load_u16(self, p: *const u16) -> Self::I;
+    /// Writes N.
+    unsafe fn i_store(self, p: *mut i32, v: Self::I);
+    /// Writes N, each limited to 0..=255.
+    unsafe fn i_store_u8(self, p: *mut u8, v: Self::I);
+    /// Writes N, each limited to 0..=65535.
+    unsafe fn i_store_u16(self, p: *mut u16, v: Self::I);
+    /// Writes N, each limited to the range of `i16`.
+    unsafe fn i_store_i16(self, p: *mut i16, v: Self::I);
+    fn i_add(self, a: Self::I, b: Self::I) -> Self::I;
+    /// The low 32 bits of the product.
+    fn i_mul(self, a: Self::I, b: Self::I) -> Self::I;
+    fn i_abs(self, v: Self::I) -> Self::I;
+    /// Arithmetic shift to the right by `bits` < 32.
+    fn i_shr(self, v: Self::I, bits: u32) -> Self::I;
+    fn i_to_f(self, v: Self::I) -> Self::F;
+
+    /// Reads 2·N.
+    unsafe fn h_load(self, p: *const i16) -> Self::H;
+    /// Reads 2·N.
+    unsafe fn h_load_u8(self, p: *const u8) -> Self::H;
+    /// Writes 2·N.
+    unsafe fn h_store(self, p: *mut i16, v: Self::H);
+    /// Writes 2·N, each limited to 0..=255.
+    unsafe fn h_store_u8(self, p: *mut u8, v: Self::H);
+
+    /// The pairs (a₀, b₀), (a₁, b₁), …, each in an `i32` lane, a in the low half; in an order of
+    /// the level's own, the "split order", that [`join`](Self::join) and
+    /// [`in_order`](Self::in_order) undo.
+    fn split(self, a: Self::H, b: Self::H) -> (Self::I, Self::I);
+    /// acc + p₀·t₀ + p₁·t₁ for each lane's pairs p and t.
+    fn dot(self, acc: Self::I, pairs: Self::I, taps: Self::I) -> Self::I;
+    /// Two vectors in split order, each lane limited to the range of `i16`.
+    fn join(self, first: Self::I, second: Self::I) -> Self::H;
+    /// Two vectors in split order, brought into order.
+    fn in_order(self, first: Self::I, second: Self::I) -> (Self::I, Self::I);
+}
+
+/// Lanes of the widest level, and so the slack behind a row that whole vectors may touch: 2·N
+/// of AVX-512.
+pub const MAX_LANES: usize = 32;
+
+/// Work that is written for any lanes. `run` must be `#[inline(always)]`.
+pub trait Job {
+    fn run<L: Lanes>(self, lanes: L);
+}
 
 /// An instruction set that this machine has. Detected, never assumed: a `Level` cannot be made
 /// any other way.
@@ -68,6 +176,21 @@ impl Level {
         };
         let found = Self::available().into_iter().find(|l| l.name() == known);
         found.ok_or(Error::LevelMissing(known))
+    }
+
+    /// Does the job with this level's lanes.
+    #[inline]
+    pub(crate) fn run<J: Job>(self, job: J) {
+        match self.0 {
+            Kind::Portable => job.run(portable::Portable),
+            // SAFETY: a `Level` of this kind exists only where `available` detected AVX2 and FMA.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => unsafe { avx2::run(job) },
+            // SAFETY: a `Level` of this kind exists only where `available` detected all features
+            // that `avx512::run` enables.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => unsafe { avx512::run(job) },
+        }
     }
 
     /// `portable`, `avx2` or `avx512`.

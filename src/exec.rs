@@ -1,0 +1,730 @@
+//! The one executor. It walks strips of the output, on rayon if there are several workers, and
+//! column tiles within a strip; for every output row it gathers the window of source rows, lets
+//! the passes run over them, and resolves the borders: the vertical one by choosing rows, the
+//! horizontal one by padding.
+//!
+//! ```text
+//! source rows ──(multiply by alpha)──► window of K rows ──► column pass ► pad ► row pass ──► output
+//!                                                      └──► pad ► widen ► dense pass ─────┘
+//! ```
+//!
+//! A pass never learns where its rows came from. Positions on the endless axis (which continues
+//! left of 0 and right of the image) are called virtual here.
+
+use crate::border::Border;
+use crate::error::Error;
+use crate::filter::{Alpha, Post};
+use crate::pass::{Column, Dense, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Taps};
+use crate::plan::arithmetic::{Passes, Rung as Chosen};
+use crate::plan::{Core, Work, reach};
+use crate::reference;
+use crate::sample::{Sample, SampleType, Source};
+use crate::simd::MAX_LANES;
+use crate::view::{Rect, View, ViewMut};
+use std::mem::take;
+use std::ops::Range;
+use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
+
+/// The scratch memory that plans need, kept between runs. Any plan can use any workspace; a second
+/// run of the same plan allocates nothing.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    /// One for each worker.
+    slots: Vec<Slot>,
+}
+
+impl Workspace {
+    /// An empty workspace; the first run sizes it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// The scratch memory of one worker, by use.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Column sums, one row for each kernel.
+    scratch: [Memory; 2],
+    /// Widened rows.
+    wide: Ring,
+    /// Rows multiplied by alpha.
+    colour: Ring,
+    /// A filtered row before its division by alpha.
+    filtered: Memory,
+    /// A row of the constant of the horizontal border, and one of the vertical.
+    constants: [Memory; 2],
+    /// Padded source rows.
+    padded: [Memory; 2],
+    /// The rows of a window; empty between uses.
+    window: Vec<&'static [u8]>,
+    tile: Tile,
+}
+
+/// Memory for elements of any type. It grows and never shrinks.
+#[derive(Debug, Default)]
+struct Memory(Vec<[u64; 8]>);
+
+impl Memory {
+    /// `len` elements, whose values are left over from earlier uses.
+    fn get<E: Pod>(&mut self, len: usize) -> &mut [E] {
+        let blocks = (len * size_of::<E>()).div_ceil(64);
+        if self.0.len() < blocks {
+            self.0.resize(blocks, [0; 8]);
+        }
+        &mut cast_slice_mut(&mut self.0)[..len]
+    }
+}
+
+/// Rows that were computed from source rows, kept by their virtual index as long as a window may
+/// need them.
+#[derive(Debug, Default)]
+struct Ring {
+    memory: Memory,
+    /// Which row each place holds.
+    tags: Vec<isize>,
+}
+
+impl Ring {
+    /// Forgets all rows and makes place for `rows` consecutive ones.
+    fn clear(&mut self, rows: usize) {
+        self.tags.clear();
+        self.tags.resize(rows, isize::MIN);
+    }
+
+    fn place(&self, v: isize) -> usize {
+        v.rem_euclid(self.tags.len() as isize) as usize
+    }
+
+    /// The place of row `v`, to be filled, if the row is not there.
+    fn missing<E: Pod>(&mut self, v: isize, len: usize) -> Option<&mut [E]> {
+        let (place, rows) = (self.place(v), self.tags.len());
+        if self.tags[place] == v {
+            return None;
+        }
+        self.tags[place] = v;
+        Some(&mut self.memory.get(rows * len)[place * len..][..len])
+    }
+
+    /// Row `v`, which must be there; `all` is the ring's memory.
+    fn row<'a, E>(&self, all: &'a [E], v: isize, len: usize) -> &'a [E] {
+        let place = self.place(v);
+        debug_assert_eq!(self.tags[place], v);
+        &all[place * len..][..len]
+    }
+}
+
+/// An empty list with the memory of another, so that a list of borrowed rows can be kept between
+/// uses: collecting a vector's own iterator reuses its memory.
+fn recycle<'a, A, B>(mut list: Vec<&[A]>) -> Vec<&'a [B]> {
+    list.clear();
+    list.into_iter().map(|_| -> &'a [B] { unreachable!("the list is empty") }).collect()
+}
+
+/// How one tile's rows are put together from source rows and padding. Positions are pixels from
+/// the tile's first one.
+#[derive(Debug, Default)]
+struct Tile {
+    /// Output columns.
+    x: Range<usize>,
+    /// Pixels in a row of the tile, with what its padding is copied from.
+    len: usize,
+    /// Where tap 0 of the first output pixel lies.
+    first: usize,
+    /// Pieces, from left to right.
+    runs: Vec<Run>,
+    /// Pixels that are copies of others in the row: (to, from).
+    copies: Vec<(usize, usize)>,
+    /// Source columns that the runs read.
+    columns: Range<usize>,
+}
+
+/// A piece of a tile's row.
+#[derive(Debug)]
+struct Run {
+    /// Its position.
+    at: usize,
+    /// Its length.
+    len: usize,
+    /// The source column where it starts; `None` is the constant.
+    from: Option<usize>,
+}
+
+impl Tile {
+    fn set(&mut self, core: &Core, x: Range<usize>) {
+        let border = core.filter.get_borders().0;
+        let width = core.input.width as isize;
+        let span = core.columns(x.clone());
+        let inside = reach(border, span.clone(), core.input.width);
+        self.x = x;
+        self.runs.clear();
+        self.copies.clear();
+        let mut run = |at: isize, len: isize, from| {
+            if len > 0 {
+                self.runs.push(Run { at: at as usize, len: len as usize, from });
+            }
+        };
+        let base = match border {
+            Border::Wrap => {
+                let mut v = span.start;
+                while v < span.end {
+                    let from = v.rem_euclid(width);
+                    let len = (width - from).min(span.end - v);
+                    run(v - span.start, len, Some(from as usize));
+                    v += len;
+                }
+                self.len = span.len();
+                span.start
+            }
+            Border::Constant(_) => {
+                let (start, end) = (inside.start as isize, inside.end as isize);
+                run(0, start - span.start, None);
+                run(start - span.start, end - start, Some(inside.start));
+                run(end - span.start, span.end - end, None);
+                self.len = span.len();
+                span.start
+            }
+            _ => {
+                // Padding is copied from inside the row, which may reach beyond the window.
+                let base = span.start.min(inside.start as isize);
+                let end = span.end.max(inside.end as isize);
+                run(inside.start as isize - base, inside.len() as isize, Some(inside.start));
+                for v in (span.start..0).chain(width.max(span.start)..span.end) {
+                    if let Some(from) = border.map(v, core.input.width) {
+                        self.copies.push(((v - base) as usize, (from as isize - base) as usize));
+                    }
+                }
+                self.len = (end - base) as usize;
+                base
+            }
+        };
+        self.first = (span.start - base) as usize;
+        self.columns = inside;
+    }
+
+    /// Fills in the copied pixels of a row.
+    fn pad<E: Copy>(&self, row: &mut [E], channels: usize) {
+        for &(to, from) in &self.copies {
+            row.copy_within(from * channels..(from + 1) * channels, to * channels);
+        }
+    }
+}
+
+/// Where a stage's source rows come from.
+trait Feed<T> {
+    /// A new tile: nothing of the old one is needed any more.
+    fn start(&mut self, core: &Core, tile: &Tile);
+    /// Makes virtual row `v`, which is row `y` of the image, available.
+    fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize);
+    /// Pixels `x` of a loaded row.
+    fn row(&self, core: &Core, tile: &Tile, v: isize, y: usize, x: Range<usize>) -> &[T];
+}
+
+/// The source itself.
+#[derive(Clone, Copy)]
+struct Direct<'a, I> {
+    part: View<'a, I>,
+    origin: (usize, usize),
+}
+
+impl<I> Direct<'_, I> {
+    fn pixels(&self, y: usize, x: Range<usize>) -> &[I] {
+        let channels = self.part.shape().channels;
+        let start = (x.start - self.origin.0) * channels;
+        &self.part.row(y - self.origin.1)[start..start + x.len() * channels]
+    }
+}
+
+impl<I> Feed<I> for Direct<'_, I> {
+    fn start(&mut self, _: &Core, _: &Tile) {}
+    fn load(&mut self, _: &Core, _: &Tile, _: isize, _: usize) {}
+    fn row(&self, _: &Core, _: &Tile, _: isize, y: usize, x: Range<usize>) -> &[I] {
+        self.pixels(y, x)
+    }
+}
+
+/// The source, its colours multiplied by alpha.
+struct Premultiplied<'a, I> {
+    source: Direct<'a, I>,
+    ring: &'a mut Ring,
+}
+
+impl<I: Source> Feed<f32> for Premultiplied<'_, I> {
+    fn start(&mut self, core: &Core, tile: &Tile) {
+        self.ring.clear(core.kernel_height());
+        let len = tile.columns.len() * core.input.channels;
+        let _ = self.ring.memory.get::<f32>(core.kernel_height() * len);
+    }
+
+    fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize) {
+        let len = tile.columns.len() * core.input.channels;
+        if let Some(row) = self.ring.missing::<f32>(v, len) {
+            multiply(self.source.pixels(y, tile.columns.clone()), row, core.input.channels);
+        }
+    }
+
+    fn row(&self, core: &Core, tile: &Tile, v: isize, _: usize, x: Range<usize>) -> &[f32] {
+        let channels = core.input.channels;
+        let len = tile.columns.len() * channels;
+        let all = cast_slice(&self.ring.memory.0);
+        let start = (x.start - tile.columns.start) * channels;
+        &self.ring.row(all, v, len)[start..start + x.len() * channels]
+    }
+}
+
+/// Colour × alpha, and alpha.
+fn multiply<I: Source>(source: &[I], out: &mut [f32], channels: usize) {
+    let pixels = source.chunks_exact(channels).zip(out.chunks_exact_mut(channels));
+    for (pixel, out) in pixels {
+        let alpha = pixel[channels - 1].to_f64();
+        for (o, s) in out.iter_mut().zip(pixel) {
+            *o = (s.to_f64() * alpha) as f32;
+        }
+        out[channels - 1] = alpha as f32;
+    }
+}
+
+/// Where a stage's results go.
+trait Sink<T> {
+    /// The place of output pixels `x` of row `y`.
+    fn row(&mut self, y: usize, x: Range<usize>) -> &mut [T];
+    /// That row has been written.
+    fn done(&mut self, y: usize, x: Range<usize>);
+}
+
+/// A strip of the output.
+struct Strip<'a, O> {
+    out: ViewMut<'a, O>,
+    /// The output pixel that is the strip's first.
+    origin: (usize, usize),
+}
+
+impl<O> Strip<'_, O> {
+    fn pixels(&mut self, y: usize, x: Range<usize>) -> &mut [O] {
+        let channels = self.out.shape().channels;
+        let start = (x.start - self.origin.0) * channels;
+        &mut self.out.row_mut(y - self.origin.1)[start..start + x.len() * channels]
+    }
+}
+
+impl<O> Sink<O> for Strip<'_, O> {
+    fn row(&mut self, y: usize, x: Range<usize>) -> &mut [O] {
+        self.pixels(y, x)
+    }
+    fn done(&mut self, _: usize, _: Range<usize>) {}
+}
+
+/// A strip whose alpha comes from the source.
+struct KeepAlpha<'a, I, O> {
+    strip: Strip<'a, O>,
+    source: Direct<'a, I>,
+    /// The input pixel under output pixel (0, 0) and the anchor.
+    anchor: (usize, usize),
+}
+
+impl<I: Source, O: Sample> Sink<O> for KeepAlpha<'_, I, O> {
+    fn row(&mut self, y: usize, x: Range<usize>) -> &mut [O] {
+        self.strip.pixels(y, x)
+    }
+
+    fn done(&mut self, y: usize, x: Range<usize>) {
+        let channels = self.source.part.shape().channels;
+        let under = x.start + self.anchor.0..x.end + self.anchor.0;
+        let source = self.source.pixels(y + self.anchor.1, under).chunks_exact(channels);
+        let out = self.strip.pixels(y, x).chunks_exact_mut(channels);
+        for (o, s) in out.zip(source) {
+            o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
+        }
+    }
+}
+
+/// A strip whose colours are divided by alpha first, and then get offset and post-step.
+struct DivideByAlpha<'a, O> {
+    strip: Strip<'a, O>,
+    filtered: &'a mut Memory,
+    /// Full alpha in units of the source.
+    full: f64,
+    /// Below this, alpha shows as 0.
+    visible: f64,
+    offset: f64,
+    post: Post,
+}
+
+impl<O: Sample> Sink<f32> for DivideByAlpha<'_, O> {
+    fn row(&mut self, _: usize, x: Range<usize>) -> &mut [f32] {
+        self.filtered.get(x.len() * self.strip.out.shape().channels)
+    }
+
+    fn done(&mut self, y: usize, x: Range<usize>) {
+        let channels = self.strip.out.shape().channels;
+        let filtered: &[f32] = self.filtered.get(x.len() * channels);
+        let out = self.strip.pixels(y, x).chunks_exact_mut(channels);
+        for (o, v) in out.zip(filtered.chunks_exact(channels)) {
+            let alpha = f64::from(v[channels - 1]).clamp(0.0, self.full);
+            for (o, v) in o.iter_mut().zip(v) {
+                let colour = f64::from(*v) / alpha + self.offset;
+                *o = O::from_f64(if alpha < self.visible {
+                    0.0
+                } else if self.post == Post::Abs {
+                    colour.abs()
+                } else {
+                    colour
+                });
+            }
+            o[channels - 1] = O::from_f64(alpha);
+        }
+    }
+}
+
+/// Filters `rect` of the output from `part`, whose first pixel is `origin` in the whole image. The
+/// plan has checked that everything fits.
+pub(crate) fn run<I: Source, O: Sample>(
+    core: &Core,
+    part: View<'_, I>,
+    origin: (usize, usize),
+    rect: Rect,
+    mut out: ViewMut<'_, O>,
+    workspace: &mut Workspace,
+) -> Result<(), Error> {
+    if core.work == Work::Naive {
+        // One row at a time, so that memory stays small.
+        for y in 0..rect.height {
+            let row = Rect { y: rect.y + y, height: 1, ..rect };
+            let exact = reference::region(&core.filter, core.input, part, origin, row)?;
+            for (o, v) in out.row_mut(y).iter_mut().zip(exact) {
+                *o = O::from_f64(v);
+            }
+        }
+        return Ok(());
+    }
+    let job = Job { core, source: Direct { part, origin }, rect };
+    let strips = rect.height.div_ceil(core.strip);
+    let workers = core.workers(rect.width * rect.height).clamp(1, strips);
+    if workspace.slots.len() < workers {
+        workspace.slots.resize_with(workers, Slot::default);
+    }
+    let mut strips = Strips { rest: Some(out), y: rect.y, rows: core.strip };
+    #[cfg(feature = "rayon")]
+    if workers > 1 {
+        let strips = std::sync::Mutex::new(strips);
+        let (strips, job) = (&strips, &job);
+        rayon::scope(|scope| {
+            for slot in &mut workspace.slots[..workers] {
+                scope.spawn(move |_| {
+                    // The lock is held while a strip is cut off, not while it is filtered. Only
+                    // a panic elsewhere can poison it; that one is reported by the scope.
+                    while let Some((y, strip)) = strips.lock().ok().and_then(|mut s| s.next()) {
+                        job.strip(y, strip, slot);
+                    }
+                });
+            }
+        });
+        return Ok(());
+    }
+    while let Some((y, strip)) = strips.next() {
+        job.strip(y, strip, &mut workspace.slots[0]);
+    }
+    Ok(())
+}
+
+/// The strips of the output, from top to bottom.
+struct Strips<'a, O> {
+    rest: Option<ViewMut<'a, O>>,
+    y: usize,
+    rows: usize,
+}
+
+impl<'a, O> Strips<'a, O> {
+    /// The next strip and its first output row.
+    fn next(&mut self) -> Option<(usize, ViewMut<'a, O>)> {
+        let rest = self.rest.take()?;
+        let y = self.y;
+        if rest.shape().height <= self.rows {
+            return Some((y, rest));
+        }
+        let (strip, rest) = rest.split_at_row(self.rows);
+        self.rest = Some(rest);
+        self.y += self.rows;
+        Some((y, strip))
+    }
+}
+
+/// A run: plan, source, and the rectangle of the output.
+struct Job<'a, I> {
+    core: &'a Core,
+    source: Direct<'a, I>,
+    rect: Rect,
+}
+
+impl<I: Source> Job<'_, I> {
+    /// Filters one strip, whose first row is output row `y`.
+    fn strip<O: Sample>(&self, y: usize, out: ViewMut<'_, O>, slot: &mut Slot) {
+        let core = self.core;
+        let rows = y..y + out.shape().height;
+        let strip = Strip { out, origin: (self.rect.x, y) };
+        let mut source = self.source;
+        match core.filter.get_alpha() {
+            Some(Alpha::Premultiply) => {
+                let mut colour = take(&mut slot.colour);
+                let mut filtered = take(&mut slot.filtered);
+                let mut feed = Premultiplied { source, ring: &mut colour };
+                let mut sink = DivideByAlpha {
+                    strip,
+                    filtered: &mut filtered,
+                    full: I::FULL,
+                    visible: if I::TYPE == SampleType::F32 { f64::MIN_POSITIVE } else { 0.5 },
+                    offset: core.filter.get_offset(),
+                    post: core.filter.get_post(),
+                };
+                self.filter(rows, &mut feed, &mut sink, slot);
+                slot.colour = colour;
+                slot.filtered = filtered;
+            }
+            Some(Alpha::Keep) => {
+                let kernel = &core.filter.kernels()[0];
+                let (border_x, border_y) = core.filter.get_borders();
+                let anchor = (
+                    reference::output_origin(border_x, kernel.anchor().0),
+                    reference::output_origin(border_y, kernel.anchor().1),
+                );
+                let mut sink = KeepAlpha { strip, source, anchor };
+                self.filter(rows, &mut source, &mut sink, slot);
+            }
+            _ => {
+                let mut sink = strip;
+                self.filter(rows, &mut source, &mut sink, slot);
+            }
+        }
+    }
+
+    /// Filters output rows `rows` from `feed` into `sink`.
+    fn filter<T: Source, O: Sample>(
+        &self,
+        rows: Range<usize>,
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+        slot: &mut Slot,
+    ) {
+        let core = self.core;
+        let alpha = core.filter.get_alpha() == Some(Alpha::Premultiply);
+        let Slot { scratch, wide, constants, padded, window, tile, .. } = slot;
+        let mut stage = Stage {
+            core,
+            rows,
+            last: self.rect.y + self.rect.height,
+            scratch,
+            wide,
+            padded,
+            window,
+        };
+        // Rows of constants, as long as the widest tile needs.
+        let (border_x, border_y) = core.filter.get_borders();
+        let widest = self.rect.width.min(core.tile) + core.columns(0..1).len() - 1;
+        let [constant_x, constant_y] = constants;
+        let constants = [
+            fill(
+                constant_x.get(widest * core.input.channels),
+                border_x,
+                alpha,
+                core.input.channels,
+            ),
+            fill(
+                constant_y.get(widest * core.input.channels),
+                border_y,
+                alpha,
+                core.input.channels,
+            ),
+        ];
+        let end = self.rect.x + self.rect.width;
+        let mut x = self.rect.x;
+        while x < end {
+            let next = (x + core.tile).min(end);
+            tile.set(core, x..next);
+            feed.start(core, tile);
+            match core.arithmetic.rung {
+                Chosen::Pairs => stage.tile::<T, O, Pairs>(tile, constants, feed, sink),
+                Chosen::F32 => stage.tile::<T, O, F32>(tile, constants, feed, sink),
+                Chosen::Fused => stage.tile::<T, O, Fused>(tile, constants, feed, sink),
+                Chosen::I32 => stage.tile::<T, O, I32>(tile, constants, feed, sink),
+                // Its work is `Naive`, which has no strips.
+                Chosen::F64 => {}
+            }
+            x = next;
+        }
+    }
+}
+
+/// Fills a row with a border's constant; multiplied by alpha if the rows are.
+fn fill<'a, T: Source>(row: &'a mut [T], border: &Border, alpha: bool, channels: usize) -> &'a [T] {
+    if let Border::Constant(_) = border {
+        let full = border.constant(channels - 1);
+        for pixel in row.chunks_exact_mut(channels) {
+            for (c, sample) in pixel.iter_mut().enumerate() {
+                let factor = if alpha && c + 1 < channels { full } else { 1.0 };
+                *sample = T::from_f64(border.constant(c) * factor);
+            }
+        }
+    }
+    row
+}
+
+/// The filtering stage of one strip.
+struct Stage<'a> {
+    core: &'a Core,
+    /// Output rows.
+    rows: Range<usize>,
+    /// The end of the run's output rows: nothing below their windows may be read.
+    last: usize,
+    scratch: &'a mut [Memory; 2],
+    wide: &'a mut Ring,
+    padded: &'a mut [Memory; 2],
+    window: &'a mut Vec<&'static [u8]>,
+}
+
+impl Stage<'_> {
+    fn tile<T: Source, O: Sample, R: Rung>(
+        &mut self,
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        match &core.work {
+            Work::Separable(passes) => {
+                self.separable::<T, O, R>(passes, tile, constants, feed, sink);
+            }
+            Work::Dense(taps) => self.dense::<T, O, R>(taps, tile, constants, feed, sink),
+            Work::Naive => {}
+        }
+    }
+
+    fn separable<T: Source, O: Sample, R: Rung>(
+        &mut self,
+        passes: &[Passes],
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        let channels = core.input.channels;
+        let count = core.filter.kernels()[0].width();
+        let len = tile.len * channels + MAX_LANES;
+        let [scratch_x, scratch_y] = &mut *self.scratch;
+        let mut scratch: [&mut [R::Elem]; 2] = [scratch_x.get(len), scratch_y.get(len)];
+        for y in self.rows.clone() {
+            let virtual_rows = core.rows(y..y + 1);
+            for v in virtual_rows.clone() {
+                if let Some(row) = core.image_row(v) {
+                    feed.load(core, tile, v, row);
+                }
+            }
+            for run in &tile.runs {
+                let mut window = recycle(take(self.window));
+                window.extend(virtual_rows.clone().map(|v| -> &[T] {
+                    let row = core.image_row(v);
+                    match (run.from, row) {
+                        (None, _) => &constants[0][..run.len * channels],
+                        (_, None) => &constants[1][..run.len * channels],
+                        (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
+                    }
+                }));
+                for (pass, scratch) in passes.iter().zip(&mut scratch) {
+                    core.level.run(Column::<R, T> {
+                        rows: &window,
+                        taps: R::taps(&pass.column),
+                        shift: pass.shift,
+                        n: run.len * channels,
+                        out: &mut scratch[run.at * channels..],
+                    });
+                }
+                *self.window = recycle(window);
+            }
+            for scratch in &mut scratch[..passes.len()] {
+                tile.pad(scratch, channels);
+            }
+            let input = |k: usize| Input::<R> {
+                scratch: &scratch[k][tile.first * channels..],
+                taps: R::taps(&passes[k].row),
+            };
+            let (step, finish) = (channels, &core.finish);
+            let out = sink.row(y, tile.x.clone());
+            if passes.len() == 2 {
+                let inputs = [input(0), input(1)];
+                core.level.run(Row::<R, O, 2> { inputs, count, step, finish, out });
+            } else {
+                core.level.run(Row::<R, O, 1> { inputs: [input(0)], count, step, finish, out });
+            }
+            sink.done(y, tile.x.clone());
+        }
+    }
+
+    fn dense<T: Source, O: Sample, R: Rung>(
+        &mut self,
+        taps: &[Taps],
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        let channels = core.input.channels;
+        let kernel = &core.filter.kernels()[0];
+        let len = tile.len * channels + MAX_LANES;
+        let below = core.rows(self.last - 1..self.last).end;
+        self.wide.clear(kernel.height());
+        for y in self.rows.clone() {
+            let virtual_rows = core.rows(y..y + 1);
+            for v in virtual_rows.clone().step_by(R::PAIRED) {
+                // The lower row of a pair below the last window would meet only zero taps.
+                let lower = (v + R::PAIRED as isize - 1).min(below - 1);
+                if self.wide.tags[self.wide.place(v)] == v {
+                    continue;
+                }
+                for (padded, v) in self.padded.iter_mut().zip([v, lower]) {
+                    let row = core.image_row(v);
+                    if let Some(row) = row {
+                        feed.load(core, tile, v, row);
+                    }
+                    let padded: &mut [T] = padded.get(tile.len * channels);
+                    for run in &tile.runs {
+                        let piece = match (run.from, row) {
+                            (None, _) => &constants[0][..run.len * channels],
+                            (_, None) => &constants[1][..run.len * channels],
+                            (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
+                        };
+                        padded[run.at * channels..][..piece.len()].copy_from_slice(piece);
+                    }
+                    tile.pad(padded, channels);
+                }
+                let [upper, lower] = &mut *self.padded;
+                if let Some(out) = self.wide.missing::<R::Wide>(v, len) {
+                    core.level.run(Prepare::<R, T> {
+                        a: upper.get(tile.len * channels),
+                        b: lower.get(tile.len * channels),
+                        out,
+                    });
+                }
+            }
+            let all: &[R::Wide] = cast_slice(&self.wide.memory.0);
+            let mut rows = recycle(take(self.window));
+            rows.extend(
+                virtual_rows
+                    .step_by(R::PAIRED)
+                    .map(|v| &self.wide.row(all, v, len)[tile.first * channels..]),
+            );
+            let (width, step, finish) = (kernel.width(), channels, &core.finish);
+            let out = sink.row(y, tile.x.clone());
+            if let [x, y] = taps {
+                let taps = [R::taps(x), R::taps(y)];
+                core.level.run(Dense::<R, O, 2> { rows: &rows, taps, width, step, finish, out });
+            } else {
+                let taps = [R::taps(&taps[0])];
+                core.level.run(Dense::<R, O, 1> { rows: &rows, taps, width, step, finish, out });
+            }
+            *self.window = recycle(rows);
+            sink.done(y, tile.x.clone());
+        }
+    }
+}

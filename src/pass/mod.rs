@@ -1,0 +1,60 @@
+//! The passes: border-free inner loops over rows, written once and generic over the arithmetic
+//! ([`Rung`]), the sample type that is read or written, and the lanes.
+//!
+//! | pass | reads | writes |
+//! |---|---|---|
+//! | [`Column`] | K rows of samples | a scratch row |
+//! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
+//! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
+//! | [`Dense`] | K widened rows | output samples |
+//!
+//! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
+//! once; after that the loops use pointers. Every output sample is computed by the same
+//! operations in the same order wherever it lies in a row: the last vector overlaps the one
+//! before, so there is no remainder loop that could round differently.
+
+mod column;
+mod dense;
+mod row;
+mod rung;
+
+pub use column::Column;
+pub use dense::{Dense, Prepare};
+pub use row::{Input, Row};
+pub use rung::{F32, Fused, I32, Pairs, Rung};
+
+use crate::filter::Post;
+
+/// Taps as an arithmetic wants them: plain `f32`, or `i32`, which for paired arithmetic are two
+/// `i16` taps each.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Taps {
+    /// For [`F32`] and [`Fused`].
+    Float(Vec<f32>),
+    /// For [`I32`] and [`Pairs`].
+    Integer(Vec<i32>),
+}
+
+/// What happens between an accumulator and the output sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Finish {
+    /// The post-step.
+    pub post: Post,
+    /// Added to float results, in output units.
+    pub offset: f32,
+    /// For integer accumulators, which hold results in units of 2^−shift; one for each kernel.
+    pub fixed: [Fixed; 2],
+}
+
+/// How an integer accumulator becomes an integer result.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Fixed {
+    /// Fraction bits of the accumulator.
+    pub shift: u32,
+    /// floor((offset + 0.5) · 2^shift): added before the shift when there is no post-step.
+    pub round: i32,
+    /// offset · 2^shift, rounded: added before a post-step.
+    pub offset: i32,
+    /// 2^−shift.
+    pub unit: f32,
+}

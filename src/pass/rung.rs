@@ -1,0 +1,451 @@
+//! The arithmetics, from cheap to precise. A rung says what a scratch row holds, how a sample and
+//! a tap are multiplied and added, and how an accumulator is finished; the passes say in which
+//! order.
+
+use super::{Finish, Taps};
+use crate::filter::Post;
+use crate::simd::{Lanes, SampleLanes};
+use wide::bytemuck::Pod;
+
+/// One arithmetic.
+///
+/// # Safety
+///
+/// The methods that take pointers read or write [`lanes`](Self::lanes) elements (`wide_*` methods:
+/// N elements) at each; all must be readable or writable.
+pub trait Rung: Copy + 'static {
+    /// What a scratch row holds.
+    type Elem: Pod;
+    /// What a widened row holds.
+    type Wide: Pod;
+    /// A tap, or two taps for paired arithmetic.
+    type Tap: Copy;
+    /// A tap in all lanes.
+    type TapV<L: Lanes>: Copy;
+    /// The accumulators of `lanes` samples.
+    type Acc<L: Lanes>: Copy;
+    /// The accumulators of N samples of a dense pass.
+    type WideAcc<L: Lanes>: Copy;
+    /// Samples that one step multiplies and adds for each output: 1, or 2 for paired arithmetic.
+    const PAIRED: usize;
+
+    /// Samples in one `Acc`.
+    #[inline(always)]
+    fn lanes<L: Lanes>() -> usize {
+        L::N * Self::PAIRED
+    }
+    /// The taps in this rung's form. Plans store no other form for it.
+    fn taps(taps: &Taps) -> &[Self::Tap];
+    fn splat<L: Lanes>(l: L, tap: Self::Tap) -> Self::TapV<L>;
+    fn zero<L: Lanes>(l: L) -> Self::Acc<L>;
+    /// Adds a·tap from samples; paired: a·tap₀ + b·tap₁.
+    unsafe fn column<L: Lanes, T: SampleLanes>(
+        l: L,
+        acc: Self::Acc<L>,
+        a: *const T,
+        b: *const T,
+        tap: Self::TapV<L>,
+    ) -> Self::Acc<L>;
+    /// Writes accumulators to a scratch row, in units that are 2^`shift` larger.
+    unsafe fn put<L: Lanes>(l: L, acc: Self::Acc<L>, shift: u32, p: *mut Self::Elem);
+    /// The same as `column`, from a scratch row.
+    unsafe fn row<L: Lanes>(
+        l: L,
+        acc: Self::Acc<L>,
+        a: *const Self::Elem,
+        b: *const Self::Elem,
+        tap: Self::TapV<L>,
+    ) -> Self::Acc<L>;
+    /// Finishes the accumulators of one kernel, or of the two of a magnitude.
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [Self::Acc<L>; M],
+        finish: &Finish,
+        p: *mut O,
+    );
+
+    fn wide_zero<L: Lanes>(l: L) -> Self::WideAcc<L>;
+    fn wide_add<L: Lanes>(l: L, a: Self::WideAcc<L>, b: Self::WideAcc<L>) -> Self::WideAcc<L>;
+    /// Widens `lanes` samples; paired: those of two rows, interleaved.
+    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T, p: *mut Self::Wide);
+    /// Adds a product from a widened row.
+    unsafe fn wide_step<L: Lanes>(
+        l: L,
+        acc: Self::WideAcc<L>,
+        p: *const Self::Wide,
+        tap: Self::TapV<L>,
+    ) -> Self::WideAcc<L>;
+    /// `finish` for N samples of a dense pass.
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [Self::WideAcc<L>; M],
+        finish: &Finish,
+        p: *mut O,
+    );
+}
+
+/// `f32` with a rounding after each multiplication and each addition: the same at every level.
+#[derive(Clone, Copy)]
+pub struct Float<const FUSED: bool>;
+
+/// Unfused.
+pub type F32 = Float<false>;
+/// `f32` with fused multiply-add where the level has it; for `f32` images.
+pub type Fused = Float<true>;
+
+impl<const FUSED: bool> Float<FUSED> {
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
+        if FUSED { l.f_mul_add(x, tap, acc) } else { l.f_add(acc, l.f_mul(x, tap)) }
+    }
+}
+
+/// The post-step on float values that already carry their offset.
+#[inline(always)]
+fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], post: Post) -> L::F {
+    match post {
+        Post::None => v[0],
+        Post::Abs => l.f_abs(v[0]),
+        Post::Magnitude => {
+            let y = v[M - 1];
+            l.f_sqrt(l.f_add(l.f_mul(v[0], v[0]), l.f_mul(y, y)))
+        }
+    }
+}
+
+// SAFETY of all unsafe blocks in the impls below: each only passes on a pointer, for the number
+// of elements that the trait states and the caller allows.
+impl<const FUSED: bool> Rung for Float<FUSED> {
+    type Elem = f32;
+    type Wide = f32;
+    type Tap = f32;
+    type TapV<L: Lanes> = L::F;
+    type Acc<L: Lanes> = L::F;
+    type WideAcc<L: Lanes> = L::F;
+    const PAIRED: usize = 1;
+
+    fn taps(taps: &Taps) -> &[f32] {
+        match taps {
+            Taps::Float(taps) => taps,
+            Taps::Integer(_) => &[],
+        }
+    }
+    #[inline(always)]
+    fn splat<L: Lanes>(l: L, tap: f32) -> L::F {
+        l.f_splat(tap)
+    }
+    #[inline(always)]
+    fn zero<L: Lanes>(l: L) -> L::F {
+        l.f_splat(0.0)
+    }
+    #[inline(always)]
+    unsafe fn column<L: Lanes, T: SampleLanes>(
+        l: L,
+        acc: L::F,
+        a: *const T,
+        _: *const T,
+        tap: L::F,
+    ) -> L::F {
+        // SAFETY: see above the impl.
+        Self::step(l, acc, unsafe { T::load_f(l, a) }, tap)
+    }
+    #[inline(always)]
+    unsafe fn put<L: Lanes>(l: L, acc: L::F, _: u32, p: *mut f32) {
+        // SAFETY: see above the impl.
+        unsafe { l.f_store(p, acc) }
+    }
+    #[inline(always)]
+    unsafe fn row<L: Lanes>(l: L, acc: L::F, a: *const f32, _: *const f32, tap: L::F) -> L::F {
+        // SAFETY: see above the impl.
+        Self::step(l, acc, unsafe { l.f_load(a) }, tap)
+    }
+    #[inline(always)]
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        mut acc: [L::F; M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        let offset = l.f_splat(finish.offset);
+        for v in &mut acc {
+            *v = l.f_add(*v, offset);
+        }
+        // SAFETY: see above the impl.
+        unsafe { O::store_f(l, p, post(l, acc, finish.post)) }
+    }
+    #[inline(always)]
+    fn wide_zero<L: Lanes>(l: L) -> L::F {
+        l.f_splat(0.0)
+    }
+    #[inline(always)]
+    fn wide_add<L: Lanes>(l: L, a: L::F, b: L::F) -> L::F {
+        l.f_add(a, b)
+    }
+    #[inline(always)]
+    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut f32) {
+        // SAFETY: see above the impl.
+        unsafe { l.f_store(p, T::load_f(l, a)) }
+    }
+    #[inline(always)]
+    unsafe fn wide_step<L: Lanes>(l: L, acc: L::F, p: *const f32, tap: L::F) -> L::F {
+        // SAFETY: see above the impl.
+        Self::step(l, acc, unsafe { l.f_load(p) }, tap)
+    }
+    #[inline(always)]
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [L::F; M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        // SAFETY: see above the impl.
+        unsafe { Self::finish(l, acc, finish, p) }
+    }
+}
+
+/// Exact `i32`: samples and taps widened to 32 bits.
+#[derive(Clone, Copy)]
+pub struct I32;
+
+/// An integer accumulator with its offset, as a float in output units.
+#[inline(always)]
+fn to_float<L: Lanes>(l: L, acc: L::I, finish: &Finish, kernel: usize) -> L::F {
+    let v = l.f_mul(l.i_to_f(acc), l.f_splat(finish.fixed[kernel].unit));
+    l.f_add(v, l.f_splat(finish.offset))
+}
+
+/// An integer accumulator as a rounded integer result; not for magnitudes.
+#[inline(always)]
+fn to_integer<L: Lanes>(l: L, acc: L::I, finish: &Finish) -> L::I {
+    let fixed = &finish.fixed[0];
+    let v = if finish.post == Post::Abs {
+        let half = if fixed.shift > 0 { 1 << (fixed.shift - 1) } else { 0 };
+        l.i_add(l.i_abs(l.i_add(acc, l.i_splat(fixed.offset))), l.i_splat(half))
+    } else {
+        l.i_add(acc, l.i_splat(fixed.round))
+    };
+    l.i_shr(v, fixed.shift)
+}
+
+/// Finishes N accumulators that are in order.
+#[inline(always)]
+unsafe fn finish_integer<L: Lanes, O: SampleLanes, const M: usize>(
+    l: L,
+    acc: [L::I; M],
+    finish: &Finish,
+    p: *mut O,
+) {
+    // SAFETY: the caller lets N samples be written.
+    unsafe {
+        if O::FLOAT || finish.post == Post::Magnitude {
+            let mut v = [l.f_splat(0.0); M];
+            for (k, v) in v.iter_mut().enumerate() {
+                *v = to_float(l, acc[k], finish, k);
+            }
+            O::store_f(l, p, post(l, v, finish.post));
+        } else {
+            O::store_i(l, p, to_integer(l, acc[0], finish));
+        }
+    }
+}
+
+// SAFETY of the unsafe blocks: as for the float rung.
+impl Rung for I32 {
+    type Elem = i32;
+    type Wide = i32;
+    type Tap = i32;
+    type TapV<L: Lanes> = L::I;
+    type Acc<L: Lanes> = L::I;
+    type WideAcc<L: Lanes> = L::I;
+    const PAIRED: usize = 1;
+
+    fn taps(taps: &Taps) -> &[i32] {
+        match taps {
+            Taps::Integer(taps) => taps,
+            Taps::Float(_) => &[],
+        }
+    }
+    #[inline(always)]
+    fn splat<L: Lanes>(l: L, tap: i32) -> L::I {
+        l.i_splat(tap)
+    }
+    #[inline(always)]
+    fn zero<L: Lanes>(l: L) -> L::I {
+        l.i_splat(0)
+    }
+    #[inline(always)]
+    unsafe fn column<L: Lanes, T: SampleLanes>(
+        l: L,
+        acc: L::I,
+        a: *const T,
+        _: *const T,
+        tap: L::I,
+    ) -> L::I {
+        // SAFETY: see above the impl.
+        l.i_add(acc, l.i_mul(unsafe { T::load_i(l, a) }, tap))
+    }
+    #[inline(always)]
+    unsafe fn put<L: Lanes>(l: L, acc: L::I, _: u32, p: *mut i32) {
+        // SAFETY: see above the impl.
+        unsafe { l.i_store(p, acc) }
+    }
+    #[inline(always)]
+    unsafe fn row<L: Lanes>(l: L, acc: L::I, a: *const i32, _: *const i32, tap: L::I) -> L::I {
+        // SAFETY: see above the impl.
+        l.i_add(acc, l.i_mul(unsafe { l.i_load(a) }, tap))
+    }
+    #[inline(always)]
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [L::I; M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        // SAFETY: see above the impl.
+        unsafe { finish_integer(l, acc, finish, p) }
+    }
+    #[inline(always)]
+    fn wide_zero<L: Lanes>(l: L) -> L::I {
+        l.i_splat(0)
+    }
+    #[inline(always)]
+    fn wide_add<L: Lanes>(l: L, a: L::I, b: L::I) -> L::I {
+        l.i_add(a, b)
+    }
+    #[inline(always)]
+    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut i32) {
+        // SAFETY: see above the impl.
+        unsafe { l.i_store(p, T::load_i(l, a)) }
+    }
+    #[inline(always)]
+    unsafe fn wide_step<L: Lanes>(l: L, acc: L::I, p: *const i32, tap: L::I) -> L::I {
+        // SAFETY: see above the impl.
+        l.i_add(acc, l.i_mul(unsafe { l.i_load(p) }, tap))
+    }
+    #[inline(always)]
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [L::I; M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        // SAFETY: see above the impl.
+        unsafe { finish_integer(l, acc, finish, p) }
+    }
+}
+
+/// 16-bit pairs into `i32`: `u8` samples and `i16` taps, two products and their sum in each lane
+/// at once. A scratch row is `i16`; a widened row holds the samples of two rows, interleaved.
+#[derive(Clone, Copy)]
+pub struct Pairs;
+
+// SAFETY of the unsafe blocks: as for the float rung.
+impl Rung for Pairs {
+    type Elem = i16;
+    type Wide = i32;
+    type Tap = i32;
+    type TapV<L: Lanes> = L::I;
+    type Acc<L: Lanes> = (L::I, L::I);
+    type WideAcc<L: Lanes> = L::I;
+    const PAIRED: usize = 2;
+
+    fn taps(taps: &Taps) -> &[i32] {
+        I32::taps(taps)
+    }
+    #[inline(always)]
+    fn splat<L: Lanes>(l: L, tap: i32) -> L::I {
+        l.i_splat(tap)
+    }
+    #[inline(always)]
+    fn zero<L: Lanes>(l: L) -> (L::I, L::I) {
+        (l.i_splat(0), l.i_splat(0))
+    }
+    #[inline(always)]
+    unsafe fn column<L: Lanes, T: SampleLanes>(
+        l: L,
+        acc: (L::I, L::I),
+        a: *const T,
+        b: *const T,
+        tap: L::I,
+    ) -> (L::I, L::I) {
+        // SAFETY: see above the impl.
+        let (a, b) = unsafe { (T::load_h(l, a), T::load_h(l, b)) };
+        let (first, second) = l.split(a, b);
+        (l.dot(acc.0, first, tap), l.dot(acc.1, second, tap))
+    }
+    #[inline(always)]
+    unsafe fn put<L: Lanes>(l: L, acc: (L::I, L::I), shift: u32, p: *mut i16) {
+        let half = l.i_splat(if shift > 0 { 1 << (shift - 1) } else { 0 });
+        let first = l.i_shr(l.i_add(acc.0, half), shift);
+        let second = l.i_shr(l.i_add(acc.1, half), shift);
+        // SAFETY: see above the impl.
+        unsafe { l.h_store(p, l.join(first, second)) }
+    }
+    #[inline(always)]
+    unsafe fn row<L: Lanes>(
+        l: L,
+        acc: (L::I, L::I),
+        a: *const i16,
+        b: *const i16,
+        tap: L::I,
+    ) -> (L::I, L::I) {
+        // SAFETY: see above the impl.
+        unsafe { Self::column(l, acc, a, b, tap) }
+    }
+    #[inline(always)]
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [(L::I, L::I); M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        // SAFETY: see above the impl.
+        unsafe {
+            if O::FLOAT || finish.post == Post::Magnitude {
+                let mut first = [l.i_splat(0); M];
+                let mut second = first;
+                for (k, &(a, b)) in acc.iter().enumerate() {
+                    (first[k], second[k]) = l.in_order(a, b);
+                }
+                finish_integer(l, first, finish, p);
+                finish_integer(l, second, finish, p.add(L::N));
+            } else {
+                let first = to_integer(l, acc[0].0, finish);
+                O::store_split(l, p, first, to_integer(l, acc[0].1, finish));
+            }
+        }
+    }
+    #[inline(always)]
+    fn wide_zero<L: Lanes>(l: L) -> L::I {
+        l.i_splat(0)
+    }
+    #[inline(always)]
+    fn wide_add<L: Lanes>(l: L, a: L::I, b: L::I) -> L::I {
+        l.i_add(a, b)
+    }
+    #[inline(always)]
+    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T, p: *mut i32) {
+        // SAFETY: see above the impl.
+        unsafe {
+            let (first, second) = l.split(T::load_h(l, a), T::load_h(l, b));
+            let (first, second) = l.in_order(first, second);
+            l.i_store(p, first);
+            l.i_store(p.add(L::N), second);
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_step<L: Lanes>(l: L, acc: L::I, p: *const i32, tap: L::I) -> L::I {
+        // SAFETY: see above the impl.
+        l.dot(acc, unsafe { l.i_load(p) }, tap)
+    }
+    #[inline(always)]
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [L::I; M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        // SAFETY: see above the impl.
+        unsafe { finish_integer(l, acc, finish, p) }
+    }
+}

@@ -1,0 +1,622 @@
+//! The choice of an arithmetic: for the given taps, which rung is the cheapest whose proven error
+//! bound keeps the contract, with the taps in that rung's form.
+//!
+//! The contract for integer images: the value before rounding is less than 1 from the exact one
+//! (so the rounded values differ by at most 1), less than ½ if a constant image must stay
+//! constant, and exact if all taps are integers. The bounds are worst cases over all images.
+//!
+//! Notation: R is the largest sample, c and r are column and row taps, q their quantised integers,
+//! ε the quantisation errors. Because samples lie in 0..=R, Σ ε·x = Σ ε·(x − R/2) + R/2·Σ ε, so
+//! |Σ ε·x| ≤ R/2·(Σ|ε| + |Σ ε|): half as much where the errors cancel, and taps are quantised so
+//! that they do.
+
+use crate::filter::{Filter, Post};
+use crate::kernel::{Kernel, Separation};
+use crate::pass::{Finish, Fixed, Taps};
+use crate::sample::SampleType;
+use std::fmt;
+
+/// The rungs, from cheap to precise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rung {
+    /// 16-bit pairs into `i32`.
+    Pairs,
+    /// `f32`, multiplication and addition rounded apart: the same at every level.
+    F32,
+    /// `f32` with fused multiply-add where the level has it.
+    Fused,
+    /// `i32`, exact.
+    I32,
+    /// The reference itself.
+    F64,
+}
+
+/// A rung and what was proved about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Arithmetic {
+    pub rung: Rung,
+    /// Largest error before rounding, in output units (per unit of input range for `f32` images).
+    pub bound: f64,
+    /// Fraction bits of the scratch row and of the accumulators, for integers.
+    pub bits: (u32, u32),
+    /// Largest magnitude that an integer accumulator can reach.
+    pub peak: f64,
+    /// Whether the bound is per unit of input range.
+    pub relative: bool,
+}
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.rung {
+            Rung::Pairs => write!(
+                f,
+                "16-bit pairs into i32 ({} fraction bits in the scratch row, {} in the sum; peak 2^{:.1} of 2^31)",
+                self.bits.0,
+                self.bits.1,
+                self.peak.max(1.0).log2()
+            )?,
+            Rung::I32 => write!(
+                f,
+                "32-bit integers ({} fraction bits; peak 2^{:.1} of 2^31)",
+                self.bits.1,
+                self.peak.max(1.0).log2()
+            )?,
+            Rung::F32 => f.write_str("f32, unfused")?,
+            Rung::Fused => f.write_str("f32, fused multiply-add where the level has it")?,
+            Rung::F64 => f.write_str("f64 in the reference's order")?,
+        }
+        match (self.bound, self.relative) {
+            (0.0, _) => f.write_str(", exact"),
+            (e, false) => write!(f, ", error before rounding at most {e:.3}"),
+            (e, true) => write!(f, ", error at most {e:.2e} per unit of input range"),
+        }
+    }
+}
+
+/// The two passes of one kernel, in a rung's form.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Passes {
+    pub column: Taps,
+    pub row: Taps,
+    /// The column pass divides by 2^shift.
+    pub shift: u32,
+}
+
+/// What the choice depends on.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub filter: &'a Filter,
+    pub source: SampleType,
+    pub output: SampleType,
+    /// Rows reach the passes multiplied by alpha, as `f32`.
+    pub premultiplied: bool,
+}
+
+impl Task<'_> {
+    /// R: the largest sample that a pass can meet; 1 for float images, whose bounds are relative.
+    fn range(&self) -> f64 {
+        let range = match self.source {
+            SampleType::U8 => 255.0,
+            SampleType::U16 => 65535.0,
+            _ => 1.0,
+        };
+        if self.premultiplied { range * range } else { range }
+    }
+
+    fn float_source(&self) -> bool {
+        self.source == SampleType::F32
+    }
+
+    fn float_output(&self) -> bool {
+        self.output == SampleType::F32
+    }
+
+    /// The offset that the finish of the passes adds.
+    fn offset(&self) -> f64 {
+        if self.premultiplied { 0.0 } else { self.filter.get_offset() }
+    }
+
+    fn post(&self) -> Post {
+        if self.premultiplied { Post::None } else { self.filter.get_post() }
+    }
+
+    fn must_be_exact(&self) -> bool {
+        let integer = |k: &Kernel| k.taps().iter().all(|t| t.fract() == 0.0);
+        !self.float_source()
+            && !self.float_output()
+            && self.post() != Post::Magnitude
+            && self.filter.get_scale() == 1.0
+            && self.filter.kernels().iter().all(integer)
+    }
+
+    /// Whether a constant image must come out as it went in.
+    fn keeps_constants(&self) -> bool {
+        let sum = self.filter.kernels()[0].sum() * self.filter.get_scale();
+        (sum - 1.0).abs() < 1e-9
+    }
+
+    /// Whether the contract lets a rung with this bound be used.
+    fn accepts(&self, bound: f64) -> bool {
+        if self.float_source() || self.float_output() || self.premultiplied {
+            return bound.is_finite();
+        }
+        if self.must_be_exact() {
+            return bound == 0.0;
+        }
+        bound < if self.keeps_constants() { 0.5 } else { 1.0 }
+    }
+
+    fn arithmetic(&self, rung: Rung, bound: f64) -> Arithmetic {
+        let relative = self.float_source();
+        Arithmetic { rung, bound, bits: (0, 0), peak: 0.0, relative }
+    }
+
+    /// The float finish, shared by all rungs.
+    fn finish(&self) -> Finish {
+        Finish { post: self.post(), offset: self.offset() as f32, fixed: [Fixed::default(); 2] }
+    }
+
+    fn float_rung(&self) -> Rung {
+        if self.float_source() && self.float_output() { Rung::Fused } else { Rung::F32 }
+    }
+
+    /// How far a value of at most `value` before the post-step is from exact after it, if it was
+    /// within `bound` before.
+    fn after_post(&self, bounds: impl Iterator<Item = (f64, f64)>) -> f64 {
+        let mut bound = 0.0;
+        let mut value: f64 = 0.0;
+        for (b, v) in bounds {
+            bound += b;
+            value = value.max(v);
+        }
+        // Two squares, their sum and the root are rounded: 2 ulp at most.
+        if self.post() == Post::Magnitude { bound + value * 4.0 * U } else { bound }
+    }
+}
+
+/// The unit roundoff of `f32`.
+const U: f64 = 1.0 / (1 << 24) as f64;
+
+/// Binary digits after the point, if there are at most 30.
+fn fraction_bits(values: impl Iterator<Item = f64>) -> Option<u32> {
+    let mut bits = 0;
+    for v in values {
+        while (v * (1u64 << bits) as f64).fract() != 0.0 {
+            bits += 1;
+            if bits > 30 {
+                return None;
+            }
+        }
+    }
+    Some(bits)
+}
+
+fn abs_sum(v: &[f64]) -> f64 {
+    v.iter().map(|t| t.abs()).sum()
+}
+
+/// v · 2^bits rounded to integers whose sum is that of v, rounded: what rounding each tap loses or
+/// gains in sum is made up at the taps that were rounded furthest the other way.
+fn quantise(v: &[f64], bits: i32) -> Vec<f64> {
+    let unit = 2f64.powi(bits);
+    let mut q: Vec<f64> = v.iter().map(|t| (t * unit).round()).collect();
+    let excess = q.iter().sum::<f64>() - (v.iter().sum::<f64>() * unit).round();
+    let mut order: Vec<usize> = (0..v.len()).collect();
+    // How far each tap was rounded in the direction of the excess.
+    let moved = |i: &usize| (q[*i] - v[*i] * unit) * excess.signum();
+    order.sort_by(|a, b| moved(b).total_cmp(&moved(a)).then(a.cmp(b)));
+    for &i in order.iter().take(excess.abs() as usize) {
+        q[i] -= excess.signum();
+    }
+    q
+}
+
+/// Σ|ε| and Σ ε of quantised taps.
+fn errors(v: &[f64], q: &[f64], bits: i32) -> (f64, f64) {
+    let unit = 2f64.powi(-bits);
+    let each = v.iter().zip(q).map(|(t, q)| q * unit - t);
+    (each.clone().map(f64::abs).sum(), each.sum::<f64>().abs())
+}
+
+fn fits_i16(q: &[f64]) -> bool {
+    q.iter().all(|t| t.abs() <= 32767.0)
+}
+
+/// Two taps in one `i32`, the first in the low half; an odd last one is paired with 0.
+fn pack(q: &[f64]) -> Vec<i32> {
+    let half = |t: f64| i32::from(t as i16) & 0xffff;
+    q.chunks(2).map(|p| half(p[0]) | half(p.get(1).copied().unwrap_or(0.0)) << 16).collect()
+}
+
+fn to_i32(q: &[f64]) -> Vec<i32> {
+    q.iter().map(|&t| t as i32).collect()
+}
+
+/// The finish of an accumulator with `shift` fraction bits and at most `peak` in magnitude, what
+/// it adds to the error, and the new peak; `None` if it would overflow.
+fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
+    let unit = f64::from(shift).exp2();
+    let offset = task.offset() * unit;
+    let round = ((task.offset() + 0.5) * unit).floor();
+    let peak = peak + offset.abs() + unit;
+    if shift > 30 || peak >= 2f64.powi(31) {
+        return None;
+    }
+    // Without a post-step, floor((S + (offset + ½)·2^s) / 2^s) is exact, S being an integer.
+    let exact = task.post() == Post::None && !task.float_output();
+    let error = if exact { 0.0 } else { (offset.round() - offset).abs() / unit };
+    let fixed = Fixed {
+        shift,
+        round: round as i32,
+        offset: offset.round() as i32,
+        unit: (1.0 / unit) as f32,
+    };
+    Some((fixed, error, peak))
+}
+
+/// Chooses the arithmetic of two passes per kernel.
+pub(crate) fn separable(
+    task: &Task<'_>,
+    separations: &[Separation],
+) -> Option<(Arithmetic, Vec<Passes>, Finish)> {
+    let scale = task.filter.get_scale();
+    let range = task.range();
+    let factors: Vec<_> = separations
+        .iter()
+        .map(|s| {
+            let term = &s.terms()[0];
+            // Powers of two move from column to row, which rounds nothing: the column's taps
+            // then sum to between ½ and 1 and no product can underflow.
+            let sum = abs_sum(&term.column);
+            let power = if sum > 0.0 { sum.log2().floor() } else { 0.0 };
+            let column: Vec<f64> = term.column.iter().map(|t| t / power.exp2()).collect();
+            let row: Vec<f64> = term.row.iter().map(|t| t * scale * power.exp2()).collect();
+            let residual = s.residual(1) * scale.abs() * range;
+            Factors { column, row, residual, written: (&term.column, &term.row) }
+        })
+        .collect();
+    if task.source == SampleType::U8
+        && !task.premultiplied
+        && let Some(found) = pairs(task, &factors)
+    {
+        return Some(found);
+    }
+    let float = float(task, &factors);
+    if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
+        return float;
+    }
+    if !task.float_source() && !task.premultiplied {
+        return exact_i32(task, &factors);
+    }
+    None
+}
+
+/// Column and row of one kernel, with the filter's scale in the row.
+struct Factors<'a> {
+    column: Vec<f64>,
+    row: Vec<f64>,
+    /// What the kernel has beyond them, times the range.
+    residual: f64,
+    /// Column and row as they came, without the scale.
+    written: (&'a [f64], &'a [f64]),
+}
+
+type Separable = (Arithmetic, Vec<Passes>, Finish);
+
+fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let mut finish = task.finish();
+    let mut passes = Vec::new();
+    let mut arithmetic = task.arithmetic(Rung::Pairs, 0.0);
+    let mut bounds = Vec::new();
+    let scale = task.filter.get_scale();
+    for (kernel, f) in factors.iter().enumerate() {
+        let row: Vec<f64> = f.written.1.iter().map(|t| t * scale).collect();
+        let found = pairs_exact(task, f.written.0, &row)
+            .filter(|_| f.residual == 0.0)
+            .or_else(|| pairs_rounded(task, &f.column, &f.row))?;
+        let (pass, fixed, bits, peak, bound) = found;
+        finish.fixed[kernel] = fixed;
+        passes.push(pass);
+        arithmetic.bits = bits;
+        arithmetic.peak = arithmetic.peak.max(peak);
+        let value = 255.0 * abs_sum(&f.column) * abs_sum(&f.row);
+        bounds.push((bound + f.residual, value));
+    }
+    arithmetic.bound = task.after_post(bounds.into_iter());
+    // A float result shows every error: only exact integers will do.
+    let good = if task.float_output() {
+        arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
+    } else {
+        task.accepts(arithmetic.bound)
+    };
+    good.then_some((arithmetic, passes, finish))
+}
+
+type Found = (Passes, Fixed, (u32, u32), f64, f64);
+
+/// Taps that are integers once multiplied by a small power of two, and a scratch row that holds
+/// the column sums exactly.
+fn pairs_exact(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> {
+    let column_bits = fraction_bits(column.iter().copied())?;
+    let row_bits = fraction_bits(row.iter().copied())?;
+    let scaled = |v: &[f64], bits: u32| -> Vec<f64> {
+        v.iter().map(|t| t * f64::from(bits).exp2()).collect()
+    };
+    let (c, r) = (scaled(column, column_bits), scaled(row, row_bits));
+    let scratch = 255.0 * abs_sum(&c);
+    if scratch > 32767.0 || !fits_i16(&r) {
+        return None;
+    }
+    let shift = column_bits + row_bits;
+    let (fixed, error, peak) = fixed(task, shift, scratch * abs_sum(&r))?;
+    let pass = Passes { column: Taps::Integer(pack(&c)), row: Taps::Integer(pack(&r)), shift: 0 };
+    Some((pass, fixed, (column_bits, shift), peak, error))
+}
+
+/// Any taps: as many fraction bits as fit everywhere.
+fn pairs_rounded(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> {
+    // The column's taps sum to less than 2 in magnitude.
+    let (column_bits, c) =
+        (0..=15).rev().map(|b| (b, quantise(column, b))).find(|(_, q)| fits_i16(q))?;
+    let positive = 255.0 * c.iter().filter(|t| **t > 0.0).sum::<f64>();
+    let negative = -255.0 * c.iter().filter(|t| **t < 0.0).sum::<f64>();
+    let peak = positive.max(negative);
+    let shift =
+        (0..=16).find(|&s| ((peak + 2f64.powi(s - 1)) / 2f64.powi(s)).floor() <= 32767.0)?;
+    let scratch_bits = column_bits - shift;
+    if scratch_bits < 0 {
+        return None;
+    }
+    let scratch = (peak / 2f64.powi(shift) + 1.0).min(32768.0);
+    (0..=30 - scratch_bits).rev().find_map(|row_bits| {
+        let r = quantise(row, row_bits);
+        if !fits_i16(&r) {
+            return None;
+        }
+        let total = (scratch_bits + row_bits) as u32;
+        let (fixed, offset_error, peak) = fixed(task, total, scratch * abs_sum(&r))?;
+        let unit = 2f64.powi(-column_bits);
+        let (high, low) = (positive * unit, -negative * unit);
+        let (each, sum) = errors(column, &c, column_bits);
+        let column_error = 127.5 * (each + sum) * abs_sum(row);
+        let rounding = if shift > 0 { 2f64.powi(-scratch_bits - 1) } else { 0.0 };
+        let rounding = rounding * abs_sum(&r) * 2f64.powi(-row_bits);
+        let (each, sum) = errors(row, &r, row_bits);
+        let row_error = (high - low) / 2.0 * each + (high + low).abs() / 2.0 * sum;
+        let bound = column_error + rounding + row_error + offset_error;
+        let pass = Passes {
+            column: Taps::Integer(pack(&c)),
+            row: Taps::Integer(pack(&r)),
+            shift: shift as u32,
+        };
+        Some((pass, fixed, (scratch_bits as u32, total), peak, bound))
+    })
+}
+
+/// The error of Σ tap·x in `f32`, added up from the first tap to the last, per unit of |x|: the
+/// rounding of every tap, product and sum.
+fn float_sum_error(taps: &[f64]) -> f64 {
+    let mut error = 0.0;
+    let mut sum = 0.0;
+    for (k, &t) in taps.iter().enumerate() {
+        sum += t.abs();
+        error += (f64::from(t as f32) - t).abs() + U * t.abs();
+        if k > 0 {
+            error += U * sum;
+        }
+    }
+    // Products of errors.
+    error * (1.0 + 1e-4)
+}
+
+/// Whether all sums of products of these taps and samples are `f32` values, so that nothing is
+/// rounded.
+fn float_exact(task: &Task<'_>, taps: &[f64], sum: f64) -> bool {
+    if task.float_source() {
+        return false;
+    }
+    let offset = task.offset();
+    let values = taps.iter().copied().chain([offset, 0.5]);
+    fraction_bits(values).is_some_and(|bits| {
+        (task.range() * sum + offset.abs() + 1.0) * f64::from(bits).exp2() <= 2f64.powi(24)
+    })
+}
+
+fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let range = task.range();
+    let mut passes = Vec::new();
+    let mut bounds = Vec::new();
+    for f in factors {
+        let (column, row) = (abs_sum(&f.column), abs_sum(&f.row));
+        let value = range * column * row + task.offset().abs() + 1.0;
+        if value > 1e30 || row > 1e30 {
+            return None;
+        }
+        // The taps' products have as many fraction bits as both factors together.
+        let products = f.column.iter().flat_map(|c| f.row.iter().map(move |r| c * r));
+        let products: Vec<f64> = if f.column.len() * f.row.len() <= 4096 {
+            products.chain(f.column.iter().copied()).collect()
+        } else {
+            vec![f64::NAN]
+        };
+        let exact = float_exact(task, &products, column.max(1.0) * row.max(1.0));
+        let bound = if exact {
+            0.0
+        } else {
+            let vertical = range * float_sum_error(&f.column);
+            let horizontal = range * column * float_sum_error(&f.row);
+            // Offset and the ½ of rounding.
+            vertical * row * (1.0 + 1e-4) + horizontal + 2.0 * U * value
+        };
+        bounds.push((bound + f.residual, value));
+        let taps = |v: &[f64]| Taps::Float(v.iter().map(|&t| t as f32).collect());
+        passes.push(Passes { column: taps(&f.column), row: taps(&f.row), shift: 0 });
+    }
+    let bound = task.after_post(bounds.into_iter());
+    Some((task.arithmetic(task.float_rung(), bound), passes, task.finish()))
+}
+
+/// Integer taps too large for the cheaper rungs.
+fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let mut finish = task.finish();
+    let mut passes = Vec::new();
+    let mut arithmetic = task.arithmetic(Rung::I32, 0.0);
+    let mut bounds = Vec::new();
+    for (kernel, f) in factors.iter().enumerate() {
+        let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
+        let column_bits = fraction_bits(f.written.0.iter().copied())?;
+        let row_bits = fraction_bits(row.iter().copied())?;
+        let c: Vec<f64> = f.written.0.iter().map(|t| t * f64::from(column_bits).exp2()).collect();
+        let r: Vec<f64> = row.iter().map(|t| t * f64::from(row_bits).exp2()).collect();
+        let shift = column_bits + row_bits;
+        let scratch = task.range() * abs_sum(&c);
+        let (fixed, error, peak) = fixed(task, shift, scratch.max(1.0) * abs_sum(&r).max(1.0))?;
+        finish.fixed[kernel] = fixed;
+        arithmetic.peak = arithmetic.peak.max(peak);
+        arithmetic.bits = (column_bits, shift);
+        let value = scratch * abs_sum(&r);
+        bounds.push((error + f.residual, value));
+        let taps = |v: &[f64]| Taps::Integer(to_i32(v));
+        passes.push(Passes { column: taps(&c), row: taps(&r), shift: 0 });
+    }
+    arithmetic.bound = task.after_post(bounds.into_iter());
+    task.accepts(arithmetic.bound).then_some((arithmetic, passes, finish))
+}
+
+/// Chooses the arithmetic of a direct 2D pass. The taps come as the dense pass wants them: for
+/// each kernel, row by row, or pair of rows by pair of rows.
+pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Taps>, Finish)> {
+    let scale = task.filter.get_scale();
+    let kernels: Vec<(usize, Vec<f64>)> = task
+        .filter
+        .kernels()
+        .iter()
+        .map(|k| (k.width(), k.taps().iter().map(|t| t * scale).collect()))
+        .collect();
+    let integer = |paired: bool| {
+        let rung = if paired { Rung::Pairs } else { Rung::I32 };
+        let mut finish = task.finish();
+        let mut arithmetic = task.arithmetic(rung, 0.0);
+        let mut all = Vec::new();
+        let mut bounds = Vec::new();
+        for (kernel, (width, taps)) in kernels.iter().enumerate() {
+            let exact = fraction_bits(taps.iter().copied());
+            // Exact bits first; only 16-bit taps may be rounded.
+            let choices = exact.into_iter().map(|b| b as i32).chain((0..=24).rev());
+            let limit = if paired { usize::MAX } else { usize::from(exact.is_some()) };
+            let (q, fixed, peak, bound) = choices.take(limit).find_map(|bits| {
+                let q = quantise(taps, bits);
+                if paired && !fits_i16(&q) {
+                    return None;
+                }
+                let peak = task.range() * abs_sum(&q);
+                let (fixed, error, peak) = fixed(task, bits as u32, peak.max(abs_sum(&q)))?;
+                let (each, sum) = errors(taps, &q, bits);
+                Some((q, fixed, peak, task.range() / 2.0 * (each + sum) + error))
+            })?;
+            arithmetic.peak = arithmetic.peak.max(peak);
+            arithmetic.bits = (0, fixed.shift);
+            finish.fixed[kernel] = fixed;
+            bounds.push((bound, task.range() * abs_sum(taps)));
+            all.push(Taps::Integer(if paired { pack_rows(&q, *width) } else { to_i32(&q) }));
+        }
+        arithmetic.bound = task.after_post(bounds.into_iter());
+        let good = if task.float_output() {
+            arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
+        } else {
+            task.accepts(arithmetic.bound)
+        };
+        good.then_some((arithmetic, all, finish))
+    };
+    let whole = !task.float_source() && !task.premultiplied;
+    if task.source == SampleType::U8
+        && whole
+        && let Some(found) = integer(true)
+    {
+        return Some(found);
+    }
+    let float = dense_float(task, &kernels);
+    if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
+        return float;
+    }
+    if whole { integer(false) } else { None }
+}
+
+/// Taps of two rows at a time: for each pair of rows, the pairs (upper tap, lower tap).
+fn pack_rows(q: &[f64], width: usize) -> Vec<i32> {
+    let mut packed = Vec::new();
+    for rows in q.chunks(2 * width) {
+        for i in 0..width {
+            packed.extend(pack(&[rows[i], rows.get(width + i).copied().unwrap_or(0.0)]));
+        }
+    }
+    packed
+}
+
+fn dense_float(
+    task: &Task<'_>,
+    kernels: &[(usize, Vec<f64>)],
+) -> Option<(Arithmetic, Vec<Taps>, Finish)> {
+    let range = task.range();
+    let mut all = Vec::new();
+    let mut bounds = Vec::new();
+    for (width, taps) in kernels {
+        let sum = abs_sum(taps);
+        let value = range * sum + task.offset().abs() + 1.0;
+        if value > 1e30 {
+            return None;
+        }
+        let bound = if float_exact(task, taps, sum) {
+            0.0
+        } else {
+            // Each row is summed alone, then the rows are.
+            let rows = taps.chunks_exact(*width);
+            let inner: f64 = rows.clone().map(float_sum_error).sum();
+            let mut so_far = 0.0;
+            let mut outer = 0.0;
+            for row in rows {
+                so_far += abs_sum(row);
+                outer += U * so_far;
+            }
+            range * (inner + outer * (1.0 + 1e-4)) + 2.0 * U * value
+        };
+        bounds.push((bound, value));
+        all.push(Taps::Float(taps.iter().map(|&t| t as f32).collect()));
+    }
+    let bound = task.after_post(bounds.into_iter());
+    Some((task.arithmetic(task.float_rung(), bound), all, task.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantised_taps_keep_their_sum() {
+        let v: Vec<f64> = (0..31).map(|i| (-f64::from(i - 15).powi(2) / 50.0).exp()).collect();
+        let sum = abs_sum(&v);
+        let v: Vec<f64> = v.iter().map(|t| t / sum).collect();
+        for bits in [8, 12, 15] {
+            let q = quantise(&v, bits);
+            assert_eq!(q.iter().sum::<f64>(), 2f64.powi(bits));
+            assert!(v.iter().zip(&q).all(|(t, q)| (q - t * 2f64.powi(bits)).abs() <= 1.0));
+        }
+        assert_eq!(quantise(&[-0.3, 0.0, 0.3], 8).iter().sum::<f64>(), 0.0);
+    }
+
+    #[test]
+    fn pairs_pack_low_first() {
+        assert_eq!(pack(&[1.0, -1.0, -2.0]), vec![0xffff_0001u32 as i32, 0x0000_fffe]);
+        assert_eq!(
+            pack_rows(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2),
+            vec![1 | 3 << 16, 2 | 4 << 16, 5, 6]
+        );
+    }
+
+    #[test]
+    fn fraction_bits_count_binary_digits() {
+        assert_eq!(fraction_bits([1.0, -3.0].into_iter()), Some(0));
+        assert_eq!(fraction_bits([0.375, 2.0].into_iter()), Some(3));
+        assert_eq!(fraction_bits([0.1].into_iter()), None);
+    }
+}

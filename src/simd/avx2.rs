@@ -1,0 +1,193 @@
+//! AVX2 with FMA: thin names for the intrinsics, eight lanes.
+
+use super::{Job, Lanes};
+use core::arch::x86_64::*;
+
+/// The proof that the machine has the instructions: only [`run`] makes one.
+#[derive(Clone, Copy)]
+pub struct Avx2(());
+
+/// Does the job in a function compiled for this instruction set.
+///
+/// # Safety
+///
+/// The machine must have every feature that is enabled here.
+#[target_feature(enable = "avx2,fma")]
+pub unsafe fn run<J: Job>(job: J) {
+    job.run(Avx2(()));
+}
+
+/// An expression of intrinsics.
+macro_rules! isa {
+    ($e:expr) => {
+        // SAFETY: `self` is the proof that the instructions exist; where the expression reads or
+        // writes through a pointer, it touches what the trait states and the caller allows.
+        unsafe { $e }
+    };
+}
+
+impl Lanes for Avx2 {
+    const N: usize = 8;
+    type F = __m256;
+    type I = __m256i;
+    type H = __m256i;
+
+    #[inline(always)]
+    fn f_splat(self, x: f32) -> __m256 {
+        isa!(_mm256_set1_ps(x))
+    }
+    #[inline(always)]
+    unsafe fn f_load(self, p: *const f32) -> __m256 {
+        isa!(_mm256_loadu_ps(p))
+    }
+    #[inline(always)]
+    unsafe fn f_load_u8(self, p: *const u8) -> __m256 {
+        isa!(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()))))
+    }
+    #[inline(always)]
+    unsafe fn f_load_u16(self, p: *const u16) -> __m256 {
+        isa!(_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()))))
+    }
+    #[inline(always)]
+    unsafe fn f_store(self, p: *mut f32, v: __m256) {
+        isa!(_mm256_storeu_ps(p, v))
+    }
+    #[inline(always)]
+    fn f_add(self, a: __m256, b: __m256) -> __m256 {
+        isa!(_mm256_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn f_mul(self, a: __m256, b: __m256) -> __m256 {
+        isa!(_mm256_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn f_mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        isa!(_mm256_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn f_min(self, a: __m256, b: __m256) -> __m256 {
+        isa!(_mm256_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn f_max(self, a: __m256, b: __m256) -> __m256 {
+        isa!(_mm256_max_ps(a, b))
+    }
+    #[inline(always)]
+    fn f_abs(self, v: __m256) -> __m256 {
+        isa!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), v))
+    }
+    #[inline(always)]
+    fn f_sqrt(self, v: __m256) -> __m256 {
+        isa!(_mm256_sqrt_ps(v))
+    }
+    #[inline(always)]
+    fn f_floor(self, v: __m256) -> __m256i {
+        isa!(_mm256_cvttps_epi32(_mm256_floor_ps(v)))
+    }
+
+    #[inline(always)]
+    fn i_splat(self, x: i32) -> __m256i {
+        isa!(_mm256_set1_epi32(x))
+    }
+    #[inline(always)]
+    unsafe fn i_load(self, p: *const i32) -> __m256i {
+        isa!(_mm256_loadu_si256(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn i_load_u8(self, p: *const u8) -> __m256i {
+        isa!(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn i_load_u16(self, p: *const u16) -> __m256i {
+        isa!(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn i_store(self, p: *mut i32, v: __m256i) {
+        isa!(_mm256_storeu_si256(p.cast(), v))
+    }
+    #[inline(always)]
+    unsafe fn i_store_u8(self, p: *mut u8, v: __m256i) {
+        isa!({
+            // Four bytes in each 128-bit half; dwords 0 and 4 hold them.
+            let h = _mm256_packs_epi32(v, v);
+            let b = _mm256_packus_epi16(h, h);
+            let b = _mm256_permutevar8x32_epi32(b, _mm256_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4));
+            _mm_storel_epi64(p.cast(), _mm256_castsi256_si128(b))
+        })
+    }
+    #[inline(always)]
+    unsafe fn i_store_u16(self, p: *mut u16, v: __m256i) {
+        isa!({
+            let h = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(v, v));
+            _mm_storeu_si128(p.cast(), _mm256_castsi256_si128(h))
+        })
+    }
+    #[inline(always)]
+    unsafe fn i_store_i16(self, p: *mut i16, v: __m256i) {
+        isa!({
+            let h = _mm256_permute4x64_epi64::<0b1000>(_mm256_packs_epi32(v, v));
+            _mm_storeu_si128(p.cast(), _mm256_castsi256_si128(h))
+        })
+    }
+    #[inline(always)]
+    fn i_add(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn i_mul(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_mullo_epi32(a, b))
+    }
+    #[inline(always)]
+    fn i_abs(self, v: __m256i) -> __m256i {
+        isa!(_mm256_abs_epi32(v))
+    }
+    #[inline(always)]
+    fn i_shr(self, v: __m256i, bits: u32) -> __m256i {
+        isa!(_mm256_sra_epi32(v, _mm_cvtsi32_si128(bits as i32)))
+    }
+    #[inline(always)]
+    fn i_to_f(self, v: __m256i) -> __m256 {
+        isa!(_mm256_cvtepi32_ps(v))
+    }
+
+    #[inline(always)]
+    unsafe fn h_load(self, p: *const i16) -> __m256i {
+        isa!(_mm256_loadu_si256(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn h_load_u8(self, p: *const u8) -> __m256i {
+        isa!(_mm256_cvtepu8_epi16(_mm_loadu_si128(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn h_store(self, p: *mut i16, v: __m256i) {
+        isa!(_mm256_storeu_si256(p.cast(), v))
+    }
+    #[inline(always)]
+    unsafe fn h_store_u8(self, p: *mut u8, v: __m256i) {
+        isa!({
+            let b = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi16(v, v));
+            _mm_storeu_si128(p.cast(), _mm256_castsi256_si128(b))
+        })
+    }
+
+    // Split order here: what the unpack instructions give, 128 bits at a time; `packs` undoes it.
+    #[inline(always)]
+    fn split(self, a: __m256i, b: __m256i) -> (__m256i, __m256i) {
+        isa!((_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)))
+    }
+    #[inline(always)]
+    fn dot(self, acc: __m256i, pairs: __m256i, taps: __m256i) -> __m256i {
+        isa!(_mm256_add_epi32(acc, _mm256_madd_epi16(pairs, taps)))
+    }
+    #[inline(always)]
+    fn join(self, first: __m256i, second: __m256i) -> __m256i {
+        isa!(_mm256_packs_epi32(first, second))
+    }
+    #[inline(always)]
+    fn in_order(self, first: __m256i, second: __m256i) -> (__m256i, __m256i) {
+        isa!({
+            let a = _mm256_permute2x128_si256::<0x20>(first, second);
+            (a, _mm256_permute2x128_si256::<0x31>(first, second))
+        })
+    }
+}

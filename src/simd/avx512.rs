@@ -1,0 +1,191 @@
+//! AVX-512 (F, BW, VL, DQ, VNNI, VBMI): thin names for the intrinsics, sixteen lanes.
+
+use super::{Job, Lanes};
+use core::arch::x86_64::*;
+
+/// The proof that the machine has the instructions: only [`run`] makes one.
+#[derive(Clone, Copy)]
+pub struct Avx512(());
+
+/// Does the job in a function compiled for this instruction set.
+///
+/// # Safety
+///
+/// The machine must have every feature that is enabled here.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx2,fma")]
+pub unsafe fn run<J: Job>(job: J) {
+    job.run(Avx512(()));
+}
+
+/// An expression of intrinsics.
+macro_rules! isa {
+    ($e:expr) => {
+        // SAFETY: `self` is the proof that the instructions exist; where the expression reads or
+        // writes through a pointer, it touches what the trait states and the caller allows.
+        unsafe { $e }
+    };
+}
+
+impl Lanes for Avx512 {
+    const N: usize = 16;
+    type F = __m512;
+    type I = __m512i;
+    type H = __m512i;
+
+    #[inline(always)]
+    fn f_splat(self, x: f32) -> __m512 {
+        isa!(_mm512_set1_ps(x))
+    }
+    #[inline(always)]
+    unsafe fn f_load(self, p: *const f32) -> __m512 {
+        isa!(_mm512_loadu_ps(p))
+    }
+    #[inline(always)]
+    unsafe fn f_load_u8(self, p: *const u8) -> __m512 {
+        isa!(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()))))
+    }
+    #[inline(always)]
+    unsafe fn f_load_u16(self, p: *const u16) -> __m512 {
+        isa!(_mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()))))
+    }
+    #[inline(always)]
+    unsafe fn f_store(self, p: *mut f32, v: __m512) {
+        isa!(_mm512_storeu_ps(p, v))
+    }
+    #[inline(always)]
+    fn f_add(self, a: __m512, b: __m512) -> __m512 {
+        isa!(_mm512_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn f_mul(self, a: __m512, b: __m512) -> __m512 {
+        isa!(_mm512_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn f_mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        isa!(_mm512_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn f_min(self, a: __m512, b: __m512) -> __m512 {
+        isa!(_mm512_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn f_max(self, a: __m512, b: __m512) -> __m512 {
+        isa!(_mm512_max_ps(a, b))
+    }
+    #[inline(always)]
+    fn f_abs(self, v: __m512) -> __m512 {
+        isa!(_mm512_abs_ps(v))
+    }
+    #[inline(always)]
+    fn f_sqrt(self, v: __m512) -> __m512 {
+        isa!(_mm512_sqrt_ps(v))
+    }
+    #[inline(always)]
+    fn f_floor(self, v: __m512) -> __m512i {
+        isa!(_mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(v))
+    }
+
+    #[inline(always)]
+    fn i_splat(self, x: i32) -> __m512i {
+        isa!(_mm512_set1_epi32(x))
+    }
+    #[inline(always)]
+    unsafe fn i_load(self, p: *const i32) -> __m512i {
+        isa!(_mm512_loadu_si512(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn i_load_u8(self, p: *const u8) -> __m512i {
+        isa!(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn i_load_u16(self, p: *const u16) -> __m512i {
+        isa!(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn i_store(self, p: *mut i32, v: __m512i) {
+        isa!(_mm512_storeu_si512(p.cast(), v))
+    }
+    #[inline(always)]
+    unsafe fn i_store_u8(self, p: *mut u8, v: __m512i) {
+        isa!({
+            let v = _mm512_max_epi32(v, _mm512_setzero_si512());
+            _mm_storeu_si128(p.cast(), _mm512_cvtusepi32_epi8(v))
+        })
+    }
+    #[inline(always)]
+    unsafe fn i_store_u16(self, p: *mut u16, v: __m512i) {
+        isa!({
+            let v = _mm512_max_epi32(v, _mm512_setzero_si512());
+            _mm256_storeu_si256(p.cast(), _mm512_cvtusepi32_epi16(v))
+        })
+    }
+    #[inline(always)]
+    unsafe fn i_store_i16(self, p: *mut i16, v: __m512i) {
+        isa!(_mm256_storeu_si256(p.cast(), _mm512_cvtsepi32_epi16(v)))
+    }
+    #[inline(always)]
+    fn i_add(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn i_mul(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_mullo_epi32(a, b))
+    }
+    #[inline(always)]
+    fn i_abs(self, v: __m512i) -> __m512i {
+        isa!(_mm512_abs_epi32(v))
+    }
+    #[inline(always)]
+    fn i_shr(self, v: __m512i, bits: u32) -> __m512i {
+        isa!(_mm512_sra_epi32(v, _mm_cvtsi32_si128(bits as i32)))
+    }
+    #[inline(always)]
+    fn i_to_f(self, v: __m512i) -> __m512 {
+        isa!(_mm512_cvtepi32_ps(v))
+    }
+
+    #[inline(always)]
+    unsafe fn h_load(self, p: *const i16) -> __m512i {
+        isa!(_mm512_loadu_si512(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn h_load_u8(self, p: *const u8) -> __m512i {
+        isa!(_mm512_cvtepu8_epi16(_mm256_loadu_si256(p.cast())))
+    }
+    #[inline(always)]
+    unsafe fn h_store(self, p: *mut i16, v: __m512i) {
+        isa!(_mm512_storeu_si512(p.cast(), v))
+    }
+    #[inline(always)]
+    unsafe fn h_store_u8(self, p: *mut u8, v: __m512i) {
+        isa!({
+            let v = _mm512_max_epi16(v, _mm512_setzero_si512());
+            _mm256_storeu_si256(p.cast(), _mm512_cvtusepi16_epi8(v))
+        })
+    }
+
+    // Split order here: what the unpack instructions give, 128 bits at a time; `packs` undoes it.
+    #[inline(always)]
+    fn split(self, a: __m512i, b: __m512i) -> (__m512i, __m512i) {
+        isa!((_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b)))
+    }
+    #[inline(always)]
+    fn dot(self, acc: __m512i, pairs: __m512i, taps: __m512i) -> __m512i {
+        isa!(_mm512_dpwssd_epi32(acc, pairs, taps))
+    }
+    #[inline(always)]
+    fn join(self, first: __m512i, second: __m512i) -> __m512i {
+        isa!(_mm512_packs_epi32(first, second))
+    }
+    #[inline(always)]
+    fn in_order(self, first: __m512i, second: __m512i) -> (__m512i, __m512i) {
+        isa!({
+            let a = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+            let b = _mm512_add_epi32(a, _mm512_set1_epi32(8));
+            (
+                _mm512_permutex2var_epi32(first, a, second),
+                _mm512_permutex2var_epi32(first, b, second),
+            )
+        })
+    }
+}

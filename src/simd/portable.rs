@@ -1,0 +1,208 @@
+//! The portable level: four lanes of the `wide` crate, which turns them into SSE2, NEON or wasm
+//! SIMD, or plain code, by what the target has at compile time.
+
+use super::Lanes;
+use wide::bytemuck::cast;
+use wide::{f32x4, i16x8, i32x4, i32x8, u8x16};
+
+/// Needs nothing, so anyone may make it.
+#[derive(Clone, Copy)]
+pub struct Portable;
+
+/// Reads `N` values at any alignment.
+#[inline(always)]
+unsafe fn read<T: Copy, const N: usize>(p: *const T) -> [T; N] {
+    // SAFETY: the caller lets N values be read; `read_unaligned` asks for no alignment.
+    unsafe { p.cast::<[T; N]>().read_unaligned() }
+}
+
+/// Writes `N` values at any alignment.
+#[inline(always)]
+unsafe fn write<T: Copy, const N: usize>(p: *mut T, v: [T; N]) {
+    // SAFETY: the caller lets N values be written; `write_unaligned` asks for no alignment.
+    unsafe { p.cast::<[T; N]>().write_unaligned(v) }
+}
+
+// SAFETY of the reads and writes below, all of them: each touches the number of elements that the
+// trait states, which the caller allows.
+impl Lanes for Portable {
+    const N: usize = 4;
+    type F = f32x4;
+    type I = i32x4;
+    type H = i16x8;
+
+    #[inline(always)]
+    fn f_splat(self, x: f32) -> f32x4 {
+        f32x4::splat(x)
+    }
+    #[inline(always)]
+    unsafe fn f_load(self, p: *const f32) -> f32x4 {
+        // SAFETY: as stated above the impl.
+        f32x4::new(unsafe { read(p) })
+    }
+    #[inline(always)]
+    unsafe fn f_load_u8(self, p: *const u8) -> f32x4 {
+        // SAFETY: as stated above the impl.
+        f32x4::from_i32x4(unsafe { self.i_load_u8(p) })
+    }
+    #[inline(always)]
+    unsafe fn f_load_u16(self, p: *const u16) -> f32x4 {
+        // SAFETY: as stated above the impl.
+        f32x4::from_i32x4(unsafe { self.i_load_u16(p) })
+    }
+    #[inline(always)]
+    unsafe fn f_store(self, p: *mut f32, v: f32x4) {
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, v.to_array()) }
+    }
+    #[inline(always)]
+    fn f_add(self, a: f32x4, b: f32x4) -> f32x4 {
+        a + b
+    }
+    #[inline(always)]
+    fn f_mul(self, a: f32x4, b: f32x4) -> f32x4 {
+        a * b
+    }
+    #[inline(always)]
+    fn f_mul_add(self, a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+        a.mul_add(b, c)
+    }
+    #[inline(always)]
+    fn f_min(self, a: f32x4, b: f32x4) -> f32x4 {
+        a.min(b)
+    }
+    #[inline(always)]
+    fn f_max(self, a: f32x4, b: f32x4) -> f32x4 {
+        a.max(b)
+    }
+    #[inline(always)]
+    fn f_abs(self, v: f32x4) -> f32x4 {
+        v.abs()
+    }
+    #[inline(always)]
+    fn f_sqrt(self, v: f32x4) -> f32x4 {
+        v.sqrt()
+    }
+    #[inline(always)]
+    fn f_floor(self, v: f32x4) -> i32x4 {
+        // SSE2 has no floor: truncate, then step down where that went up. A true comparison is −1.
+        let t = v.fast_trunc_int();
+        let above: i32x4 = cast(f32x4::from_i32x4(t).simd_gt(v));
+        t + above
+    }
+
+    #[inline(always)]
+    fn i_splat(self, x: i32) -> i32x4 {
+        i32x4::splat(x)
+    }
+    #[inline(always)]
+    unsafe fn i_load(self, p: *const i32) -> i32x4 {
+        // SAFETY: as stated above the impl.
+        i32x4::new(unsafe { read(p) })
+    }
+    #[inline(always)]
+    unsafe fn i_load_u8(self, p: *const u8) -> i32x4 {
+        // SAFETY: as stated above the impl.
+        let v: [u8; 4] = unsafe { read(p) };
+        i32x4::new(v.map(i32::from))
+    }
+    #[inline(always)]
+    unsafe fn i_load_u16(self, p: *const u16) -> i32x4 {
+        // SAFETY: as stated above the impl.
+        let v: [u16; 4] = unsafe { read(p) };
+        i32x4::new(v.map(i32::from))
+    }
+    #[inline(always)]
+    unsafe fn i_store(self, p: *mut i32, v: i32x4) {
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, v.to_array()) }
+    }
+    #[inline(always)]
+    unsafe fn i_store_u8(self, p: *mut u8, v: i32x4) {
+        let h = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v, v]));
+        let bytes: [[u8; 4]; 4] = cast(u8x16::narrow_i16x8(h, h));
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, bytes[0]) }
+    }
+    #[inline(always)]
+    unsafe fn i_store_u16(self, p: *mut u16, v: i32x4) {
+        // SSE2 narrows to i16 only: shift the range down and back up.
+        let h = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v - i32x4::splat(32768); 2]));
+        let halves: [[u16; 4]; 2] = cast(h ^ i16x8::splat(i16::MIN));
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, halves[0]) }
+    }
+    #[inline(always)]
+    unsafe fn i_store_i16(self, p: *mut i16, v: i32x4) {
+        let halves: [[i16; 4]; 2] = cast(i16x8::from_i32x8_saturate(cast::<_, i32x8>([v, v])));
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, halves[0]) }
+    }
+    #[inline(always)]
+    fn i_add(self, a: i32x4, b: i32x4) -> i32x4 {
+        a + b
+    }
+    #[inline(always)]
+    fn i_mul(self, a: i32x4, b: i32x4) -> i32x4 {
+        a * b
+    }
+    #[inline(always)]
+    fn i_abs(self, v: i32x4) -> i32x4 {
+        v.abs()
+    }
+    #[inline(always)]
+    fn i_shr(self, v: i32x4, bits: u32) -> i32x4 {
+        v >> bits as i32
+    }
+    #[inline(always)]
+    fn i_to_f(self, v: i32x4) -> f32x4 {
+        f32x4::from_i32x4(v)
+    }
+
+    #[inline(always)]
+    unsafe fn h_load(self, p: *const i16) -> i16x8 {
+        // SAFETY: as stated above the impl.
+        i16x8::new(unsafe { read(p) })
+    }
+    #[inline(always)]
+    unsafe fn h_load_u8(self, p: *const u8) -> i16x8 {
+        // SAFETY: as stated above the impl.
+        let v: [u8; 8] = unsafe { read(p) };
+        i16x8::from_u8x16_low(cast([v, [0; 8]]))
+    }
+    #[inline(always)]
+    unsafe fn h_store(self, p: *mut i16, v: i16x8) {
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, v.to_array()) }
+    }
+    #[inline(always)]
+    unsafe fn h_store_u8(self, p: *mut u8, v: i16x8) {
+        let bytes: [[u8; 8]; 2] = cast(u8x16::narrow_i16x8(v, v));
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, bytes[0]) }
+    }
+
+    // Split order here: even lanes, then odd ones; it takes no shuffle.
+    #[inline(always)]
+    fn split(self, a: i16x8, b: i16x8) -> (i32x4, i32x4) {
+        let (a, b): (i32x4, i32x4) = (cast(a), cast(b));
+        let low = i32x4::splat(0xffff);
+        let shifted: i32x4 = cast(cast::<_, wide::u32x4>(a) >> 16);
+        ((a & low) | (b << 16), shifted | (b & !low))
+    }
+    #[inline(always)]
+    fn dot(self, acc: i32x4, pairs: i32x4, taps: i32x4) -> i32x4 {
+        acc + cast::<_, i16x8>(pairs).dot(cast(taps))
+    }
+    #[inline(always)]
+    fn join(self, even: i32x4, odd: i32x4) -> i16x8 {
+        // Narrow both, then interleave: (e₀ e₁ e₂ e₃ o₀ o₁ o₂ o₃) to (e₀ o₀ e₁ o₁ …).
+        let (first, second) = self.in_order(even, odd);
+        i16x8::from_i32x8_saturate(cast::<_, i32x8>([first, second]))
+    }
+    #[inline(always)]
+    fn in_order(self, even: i32x4, odd: i32x4) -> (i32x4, i32x4) {
+        let (e, o): (f32x4, f32x4) = (cast(even), cast(odd));
+        (cast(e.unpack_lo(o)), cast(e.unpack_hi(o)))
+    }
+}

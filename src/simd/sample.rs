@@ -1,0 +1,162 @@
+//! How each sample type enters and leaves the lanes.
+
+use super::Lanes;
+use wide::bytemuck::Pod;
+
+/// Loads and stores of one sample type. Every load converts exactly; every store of an integer
+/// type rounds half up and limits to the type's range, as [`Sample::from_f64`] does.
+///
+/// # Safety
+///
+/// As for [`Lanes`]: each method says how many samples it touches.
+///
+/// [`Sample::from_f64`]: crate::Sample::from_f64
+pub trait SampleLanes: Pod {
+    /// Whether results are stored as they are, without rounding.
+    const FLOAT: bool = false;
+
+    /// Reads N.
+    unsafe fn load_f<L: Lanes>(l: L, p: *const Self) -> L::F;
+    /// Reads N. Integer types only: plans give integer arithmetic to nothing else.
+    unsafe fn load_i<L: Lanes>(l: L, p: *const Self) -> L::I;
+    /// Reads 2·N. `u8` only: plans give 16-bit arithmetic to nothing else.
+    unsafe fn load_h<L: Lanes>(l: L, p: *const Self) -> L::H;
+    /// Rounds and writes N.
+    unsafe fn store_f<L: Lanes>(l: L, p: *mut Self, v: L::F);
+    /// Writes N.
+    unsafe fn store_i<L: Lanes>(l: L, p: *mut Self, v: L::I);
+    /// Writes 2·N, given in split order.
+    #[inline(always)]
+    unsafe fn store_split<L: Lanes>(l: L, p: *mut Self, first: L::I, second: L::I) {
+        let (a, b) = l.in_order(first, second);
+        // SAFETY: the caller allows 2·N.
+        unsafe {
+            Self::store_i(l, p, a);
+            Self::store_i(l, p.add(L::N), b);
+        }
+    }
+}
+
+/// clamp(floor(v + 0.5)) as integers; NaN becomes `min`.
+#[inline(always)]
+fn round<L: Lanes>(l: L, v: L::F, min: f32, max: f32) -> L::I {
+    let v = l.f_add(v, l.f_splat(0.5));
+    l.f_floor(l.f_min(l.f_max(v, l.f_splat(min)), l.f_splat(max)))
+}
+
+const ONLY_PLANNED: &str = "plans choose this arithmetic for other sample types only";
+
+impl SampleLanes for u8 {
+    #[inline(always)]
+    unsafe fn load_f<L: Lanes>(l: L, p: *const u8) -> L::F {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.f_load_u8(p) }
+    }
+    #[inline(always)]
+    unsafe fn load_i<L: Lanes>(l: L, p: *const u8) -> L::I {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.i_load_u8(p) }
+    }
+    #[inline(always)]
+    unsafe fn load_h<L: Lanes>(l: L, p: *const u8) -> L::H {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.h_load_u8(p) }
+    }
+    #[inline(always)]
+    unsafe fn store_f<L: Lanes>(l: L, p: *mut u8, v: L::F) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.i_store_u8(p, round(l, v, 0.0, 255.0)) }
+    }
+    #[inline(always)]
+    unsafe fn store_i<L: Lanes>(l: L, p: *mut u8, v: L::I) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.i_store_u8(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn store_split<L: Lanes>(l: L, p: *mut u8, first: L::I, second: L::I) {
+        // Limiting to i16 first changes nothing that u8 can show.
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.h_store_u8(p, l.join(first, second)) }
+    }
+}
+
+impl SampleLanes for u16 {
+    #[inline(always)]
+    unsafe fn load_f<L: Lanes>(l: L, p: *const u16) -> L::F {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.f_load_u16(p) }
+    }
+    #[inline(always)]
+    unsafe fn load_i<L: Lanes>(l: L, p: *const u16) -> L::I {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.i_load_u16(p) }
+    }
+    unsafe fn load_h<L: Lanes>(_: L, _: *const u16) -> L::H {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    #[inline(always)]
+    unsafe fn store_f<L: Lanes>(l: L, p: *mut u16, v: L::F) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.i_store_u16(p, round(l, v, 0.0, 65535.0)) }
+    }
+    #[inline(always)]
+    unsafe fn store_i<L: Lanes>(l: L, p: *mut u16, v: L::I) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.i_store_u16(p, v) }
+    }
+}
+
+impl SampleLanes for i16 {
+    unsafe fn load_f<L: Lanes>(_: L, _: *const i16) -> L::F {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    unsafe fn load_i<L: Lanes>(_: L, _: *const i16) -> L::I {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    #[inline(always)]
+    unsafe fn load_h<L: Lanes>(l: L, p: *const i16) -> L::H {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.h_load(p) }
+    }
+    #[inline(always)]
+    unsafe fn store_f<L: Lanes>(l: L, p: *mut i16, v: L::F) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.i_store_i16(p, round(l, v, -32768.0, 32767.0)) }
+    }
+    #[inline(always)]
+    unsafe fn store_i<L: Lanes>(l: L, p: *mut i16, v: L::I) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.i_store_i16(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn store_split<L: Lanes>(l: L, p: *mut i16, first: L::I, second: L::I) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.h_store(p, l.join(first, second)) }
+    }
+}
+
+impl SampleLanes for f32 {
+    const FLOAT: bool = true;
+
+    #[inline(always)]
+    unsafe fn load_f<L: Lanes>(l: L, p: *const f32) -> L::F {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.f_load(p) }
+    }
+    unsafe fn load_i<L: Lanes>(_: L, _: *const f32) -> L::I {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    unsafe fn load_h<L: Lanes>(_: L, _: *const f32) -> L::H {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    #[inline(always)]
+    unsafe fn store_f<L: Lanes>(l: L, p: *mut f32, v: L::F) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.f_store(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn store_i<L: Lanes>(l: L, p: *mut f32, v: L::I) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.f_store(p, l.i_to_f(v)) }
+    }
+}
