@@ -109,58 +109,43 @@ impl PlanPart {
     }
 }
 
-/// The kernel, its separation and the plan, for people.
+/// The kernel, its factors and the plan, for people.
 pub fn explain<I: Source, O: Sample>(name: &str, filter: &Filter, plan: &Plan<I, O>) -> String {
     let mut out = String::new();
-    let kernels = filter.kernels();
-    for (i, (kernel, separation)) in kernels.iter().zip(plan.separations()).enumerate() {
+    let separations = plan.separations();
+    for (i, (kernel, separation)) in filter.kernels().iter().zip(separations).enumerate() {
         let part = match (filter.get_post(), i) {
             (Post::Magnitude, 0) => " (x)",
             (Post::Magnitude, _) => " (y)",
             _ => "",
         };
-        let (ax, ay) = kernel.anchor();
-        let _ = writeln!(
-            out,
-            "kernel: {name}{part}, {}×{}, anchor {ax},{ay}, sum {}, sum of magnitudes {}",
-            kernel.width(),
-            kernel.height(),
-            number(kernel.sum()),
-            number(kernel.abs_sum())
-        );
-        separation_lines(separation, &mut out);
+        let (sum, magnitudes) = (number(kernel.sum()), number(kernel.abs_sum()));
+        line(&mut out, "name", &format!("{name}{part}, sum {sum}, sum of magnitudes {magnitudes}"));
+        factors(separation, &mut out);
     }
-    let plan_text = plan.to_string();
-    out.push_str(plan_text.trim_end());
+    out.push_str(plan.to_string().trim_end());
     out.push('\n');
-    let _ = writeln!(
-        out,
-        "cost: {} multiplications per sample, {} for plain 2D filtering",
-        plan.multiplications_per_pixel(),
-        plan.naive_multiplications_per_pixel()
-    );
     out
 }
 
-fn separation_lines(separation: &Separation, out: &mut String) {
+/// A line under the plan's own, with its label in the same column.
+fn line(out: &mut String, label: &str, text: &str) {
+    let _ = writeln!(out, "{:16} {text}", format!("{label}:"));
+}
+
+fn factors(separation: &Separation, out: &mut String) {
     let rank = separation.rank();
-    let _ = write!(out, "rank: {rank}");
     // A long kernel's factors tell nobody anything.
     let short = |t: &twopass::Term| t.column.len() <= 16 && t.row.len() <= 16;
     if let Some(term) = separation.terms().first().filter(|t| rank == 1 && short(t)) {
         let list = |v: &[f64]| v.iter().map(|x| number(*x)).collect::<Vec<_>>().join(" ");
-        let _ = write!(out, ", [{}]ᵀ · [{}]", list(&term.column), list(&term.row));
-    }
-    out.push('\n');
-    if let Some(values) = separation.singular_values() {
-        let shown: Vec<_> = values.iter().take(8).map(|v| number(*v)).collect();
-        let more = if values.len() > 8 { ", …" } else { "" };
-        let _ = writeln!(out, "singular values: {}{more}", shown.join(", "));
+        line(out, "factors", &format!("[{}]ᵀ · [{}]", list(&term.column), list(&term.row)));
     }
     if rank > 1 {
+        let terms = separation.terms().len().min(8);
         let bounds: Vec<_> =
-            (1..rank.min(8)).map(|r| format!("{r}: {}", number(separation.residual(r)))).collect();
-        let _ = writeln!(out, "error per unit of input range by terms kept: {}", bounds.join(", "));
+            (1..=terms).map(|r| format!("{} after {r}", number(separation.residual(r)))).collect();
+        line(out, "error by terms", &format!("{} (per unit of input range)", bounds.join(", ")));
     }
 }
 

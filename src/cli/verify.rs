@@ -88,70 +88,90 @@ struct Bound {
     /// Part of the exact value; what rounding to `f32` costs.
     relative: f64,
     rounded: bool,
+    /// With premultiplied alpha the bound holds on colour × alpha; this is full alpha.
+    full_alpha: Option<f64>,
 }
 
 impl Bound {
     fn of<I: Source, O: Sample>(plan: &Plan<I, O>, filter: &Filter, source: View<'_, I>) -> Self {
-        if O::TYPE != SampleType::F32 {
-            let absolute = if is_exact::<I>(filter) { 0.0 } else { 1.0 };
-            return Self { absolute, relative: 0.0, rounded: true };
-        }
-        let range = if I::TYPE == SampleType::F32 { reach(filter, source) } else { 1.0 };
-        Self {
-            absolute: plan.error_bound() * range + f64::from(f32::MIN_POSITIVE),
-            relative: f64::from(f32::EPSILON),
-            rounded: false,
-        }
+        let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
+        let reach = reach(filter, source);
+        let proved = plan.error_bound() * if I::TYPE == SampleType::F32 { reach } else { 1.0 };
+        let rounded = O::TYPE != SampleType::F32;
+        let (absolute, relative) = if rounded && is_exact::<I>(filter) {
+            (0.0, 0.0)
+        } else if rounded && I::TYPE == SampleType::F32 {
+            (1.0 + proved, 0.0)
+        } else if rounded {
+            (1.0, 0.0)
+        } else {
+            // A quotient of two results of single precision is allowed the errors of both.
+            let gain: f64 = filter.kernels().iter().map(twopass::Kernel::abs_sum).sum();
+            let quotient = 4e-5 * gain * filter.get_scale().abs() * reach;
+            let absolute = if premultiplied { proved.max(quotient) } else { proved };
+            (absolute + f64::from(f32::MIN_POSITIVE), f64::from(f32::EPSILON))
+        };
+        Self { absolute, relative, rounded, full_alpha: premultiplied.then_some(I::FULL) }
     }
 
     fn text(&self) -> String {
-        if self.rounded {
-            number(self.absolute)
-        } else {
-            format!("{} + {} of the value", number(self.absolute), number(self.relative))
+        let what = if self.full_alpha.is_some() { " (colour × alpha)" } else { "" };
+        let absolute = number(self.absolute);
+        match self.rounded {
+            true => format!("{absolute}{what}"),
+            false => format!("{absolute} + {} of the value{what}", number(self.relative)),
         }
     }
 
     fn compare<O: Sample>(&self, exact: &[f64], got: View<'_, O>, tally: &mut Tally) {
-        let rows = exact.chunks_exact(got.shape().row());
-        for (y, exact) in rows.enumerate() {
-            for (&exact, &got) in exact.iter().zip(got.row(y)) {
-                let rounded = O::from_f64(exact).to_f64();
-                let got = got.to_f64();
-                let target = if self.rounded { rounded } else { exact };
-                let same = got == rounded || (got.is_nan() && rounded.is_nan());
-                let error = match (got - target).abs() {
-                    _ if same && !target.is_finite() => 0.0,
-                    e if e.is_nan() => f64::INFINITY,
-                    e => e,
-                };
-                tally.max = tally.max.max(error);
-                tally.sum += error;
-                tally.samples += 1;
-                let allowed = self.absolute + self.relative * exact.abs();
-                tally.above += usize::from(!same && error > allowed);
+        let channels = got.shape().channels;
+        for (y, exact) in exact.chunks_exact(got.shape().row()).enumerate() {
+            let pixels = exact.chunks_exact(channels).zip(got.row(y).chunks_exact(channels));
+            for (exact, got) in pixels {
+                for (c, (&e, &g)) in exact.iter().zip(got).enumerate() {
+                    let weight = match self.full_alpha {
+                        Some(full) if c + 1 < channels => exact[channels - 1] / full,
+                        _ => 1.0,
+                    };
+                    self.sample(e, g, weight, tally);
+                }
             }
         }
     }
+
+    fn sample<O: Sample>(&self, exact: f64, got: O, weight: f64, tally: &mut Tally) {
+        let (rounded, got) = (O::from_f64(exact).to_f64(), got.to_f64());
+        let target = if self.rounded { rounded } else { exact };
+        let same = got == rounded || (got.is_nan() && rounded.is_nan());
+        let error = match (got - target).abs() * weight {
+            _ if same && !rounded.is_finite() => 0.0,
+            e if e.is_nan() => f64::INFINITY,
+            e => e,
+        };
+        tally.max = tally.max.max(error);
+        tally.sum += error;
+        tally.samples += 1;
+        let allowed = self.absolute + self.relative * exact.abs();
+        tally.above += usize::from(!same && error > allowed);
+    }
 }
 
-/// Whether the contract promises exact integer results: everything is an integer and small
-/// enough for 32 bits.
+/// Whether the contract promises exact integer results: everything is an integer.
 fn is_exact<I: Source>(filter: &Filter) -> bool {
     let whole = |x: f64| x.fract() == 0.0;
-    let reach = |k: &twopass::Kernel| k.abs_sum() * I::FULL * filter.get_scale().abs();
     I::TYPE != SampleType::F32
         && filter.get_post() != Post::Magnitude
         && filter.get_alpha() != Some(Alpha::Premultiply)
-        && whole(filter.get_scale())
+        && filter.get_scale() == 1.0
         && whole(filter.get_offset())
-        && filter.kernels().iter().all(|k| {
-            k.taps().iter().all(|t| whole(*t)) && reach(k) + filter.get_offset().abs() < 2e9
-        })
+        && filter.kernels().iter().all(|k| k.taps().iter().all(|t| whole(*t)))
 }
 
 /// The largest magnitude that the filter can meet: of a finite sample, or of a border constant.
 fn reach<I: Source>(filter: &Filter, source: View<'_, I>) -> f64 {
+    if I::TYPE != SampleType::F32 {
+        return I::FULL;
+    }
     let constants = |border: &Border| match border {
         Border::Constant(values) => values.iter().fold(0.0, |m: f64, v| m.max(v.abs())),
         _ => 0.0,
