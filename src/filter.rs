@@ -52,7 +52,7 @@ pub enum Post {
 pub enum Alpha {
     /// Colour is filtered multiplied by alpha and divided by the filtered alpha afterwards, so
     /// that the colour of transparent pixels does not bleed. Colour is 0 where alpha rounds to
-    /// 0. Scale acts on colour × alpha and on alpha, offset on colour only.
+    /// 0. Scale acts on colour × alpha and on alpha, offset on colour only. Not for magnitudes.
     Premultiply,
     /// Alpha is a channel like any other.
     Plain,

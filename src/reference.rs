@@ -19,7 +19,7 @@ use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
-use crate::sample::{Sample, Source};
+use crate::sample::{Sample, SampleType, Source};
 use crate::view::{Image, Rect, Shape, View};
 
 /// Filters the whole image by the definition. Slow: one core, `f64`, no SIMD.
@@ -99,6 +99,11 @@ pub fn output_shape(filter: &Filter, whole: Shape) -> Result<Shape, Error> {
         && !matches!(whole.channels, 2 | 4)
     {
         return Err(Error::NoAlpha { channels: whole.channels });
+    }
+    if filter.get_alpha() == Some(Alpha::Premultiply) && filter.kernels().len() > 1 {
+        return Err(Error::Unsupported(
+            "a gradient magnitude has no premultiplied form; filter alpha plain or keep it",
+        ));
     }
     Ok(Shape {
         width: axis(border_x, whole.width, kernel.width())?,
@@ -182,28 +187,17 @@ impl<'a, I: Source> Source2d<'a, I> {
     /// One pixel, its colours filtered multiplied by alpha.
     fn premultiplied(&self, rows: &[Option<&[I]>], x: usize, out: &mut Vec<f64>) {
         let a = self.whole.channels - 1;
-        let kernels = self.filter.kernels();
-        let alpha = |k| {
-            let sum = self.sum(k, |i, j| self.sample(rows[j], x, i, a));
-            sum.clamp(0.0, I::FULL)
-        };
-        let alphas: Vec<f64> = kernels.iter().map(alpha).collect();
-        let shown = alphas.iter().fold(0.0, |m: f64, &v| m.max(v));
+        let alpha = self.sum(self.kernel(), |i, j| self.sample(rows[j], x, i, a));
+        let alpha = alpha.clamp(0.0, I::FULL);
         // What an integer image cannot show is transparent: its colour is 0.
-        let visible = if I::TYPE == crate::SampleType::F32 { shown > 0.0 } else { shown >= 0.5 };
+        let visible = if I::TYPE == SampleType::F32 { alpha > 0.0 } else { alpha >= 0.5 };
         for c in 0..a {
-            let colour = |(k, &alpha): (&Kernel, &f64)| {
-                let sum = self
-                    .sum(k, |i, j| self.sample(rows[j], x, i, c) * self.sample(rows[j], x, i, a));
-                if alpha > 0.0 { sum / alpha } else { 0.0 }
-            };
-            out.push(if visible {
-                self.post(kernels.iter().zip(&alphas).map(colour))
-            } else {
-                0.0
+            let sum = self.sum(self.kernel(), |i, j| {
+                self.sample(rows[j], x, i, c) * self.sample(rows[j], x, i, a)
             });
+            out.push(if visible { self.post([sum / alpha].into_iter()) } else { 0.0 });
         }
-        out.push(shown);
+        out.push(alpha);
     }
 
     fn at_anchor(&self, x: usize, y: usize, c: usize) -> f64 {

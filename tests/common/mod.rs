@@ -40,20 +40,25 @@ pub fn levels() -> Vec<Level> {
 /// The plan with other tiles and strips. Results must not depend on them.
 pub fn with_tiles<I: Source, O: Sample>(
     plan: Plan<I, O>,
-    _tile_pixels: usize,
-    _strip_rows: usize,
+    tile_pixels: usize,
+    strip_rows: usize,
 ) -> Plan<I, O> {
-    plan
+    plan.with_tiles(tile_pixels, strip_rows)
 }
 
 /// What of the source the output rectangle `rect` needs.
 pub fn input_region<I: Source, O: Sample>(
-    _plan: &Plan<I, O>,
+    plan: &Plan<I, O>,
     filter: &Filter,
     whole: Shape,
     rect: Rect,
 ) -> Rect {
-    touched(filter, whole, rect)
+    let region = plan.input_region(rect).unwrap();
+    // It holds at least what the taps touch; `Wrap` may ask for more.
+    let touched = touched(filter, whole, rect);
+    assert!(region.x <= touched.x && region.x + region.width >= touched.x + touched.width);
+    assert!(region.y <= touched.y && region.y + region.height >= touched.y + touched.height);
+    region
 }
 
 /// The smallest rectangle that holds every source pixel under a tap of the output rectangle
