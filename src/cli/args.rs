@@ -18,7 +18,8 @@ pub struct Args {
     #[arg(value_name = "INPUT")]
     pub input: PathBuf,
 
-    /// The file to write; its extension names the format. `-` is standard output.
+    /// The file to write; its extension names the format, without one it is the input's. `-` is
+    /// standard output.
     ///
     /// Without it the result goes beside the input, in the input's format:
     /// `--kernel sobel-x input.png` writes `input.sobel-x.png`. A matrix writes
@@ -140,7 +141,8 @@ pub struct Args {
     /// Compare the result with the slow reference; exit with 1 if it is off by more than the
     /// bound.
     ///
-    /// Above 10^10 taps the edges and evenly spaced rows are compared.
+    /// Above 10^10 taps the edges and evenly spaced rows are compared. With --range stretch, and
+    /// where alpha is handled and the depth changes, it is the values before that step.
     #[arg(long, help_heading = REPORTS)]
     pub verify: bool,
 

@@ -30,7 +30,11 @@ use twopass::{Alpha, Filter, Level, Method, Post, SampleType, Shape};
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     match Args::parse_from(args) {
         Ok(args) => filter(&args),
-        Err(e) if !e.use_stderr() => e.print().map_err(|e| stdout_failed(&e)),
+        Err(e) if !e.use_stderr() => match e.print() {
+            // Whoever pages through the help may stop reading it.
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(stdout_failed(&e)),
+            _ => Ok(()),
+        },
         Err(e) => Err(Failure::usage(one_line(&e))),
     }
 }
@@ -97,8 +101,8 @@ fn filter(args: &Args) -> Result<(), Failure> {
     // Whatever can be wrong with the output is found before the work is done.
     let channels = target.map(|t| t.fit(shape.channels, sample)).transpose()?;
     let sink = path.as_deref().map(|p| output::prepare(p, &args.input)).transpose()?;
-    if args.json && matches!(sink, Some(output::Sink::Stdout)) {
-        return Err(Failure::usage("--json and the image cannot both go to standard output"));
+    if (args.json || reports) && matches!(sink, Some(output::Sink::Stdout)) {
+        return Err(Failure::usage("reports and the image cannot both go to standard output"));
     }
 
     let negative = sample == SampleType::F32 && target.is_none_or(Target::holds_negative);

@@ -48,7 +48,7 @@ pub fn verify<I: Source, O: Sample>(
     };
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(pieces.len());
     let tallies = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(&work)).collect();
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         handles.into_iter().map(|h| h.join().expect("the reference panicked")).collect::<Vec<_>>()
     });
     bar.finish_and_clear();

@@ -146,6 +146,23 @@ mod unix {
     }
 
     #[test]
+    fn a_fifo_is_written_directly() {
+        let place = Place::with_input();
+        let made = std::process::Command::new("mkfifo").arg(place.path("pipe.png")).status();
+        if !made.is_ok_and(|s| s.success()) {
+            eprintln!("skipped: there is no mkfifo");
+            return;
+        }
+        let path = place.path("pipe.png");
+        let reader = std::thread::spawn(move || std::fs::read(path).unwrap());
+        place.ok(&["input.png", "-k", "identity", "-o", "pipe.png"]);
+        let image = image::load_from_memory(&reader.join().unwrap()).unwrap();
+        assert_eq!(image, place.open("input.png"));
+        let pipe = std::fs::metadata(place.path("pipe.png")).unwrap();
+        assert!(pipe.file_type().is_fifo());
+    }
+
+    #[test]
     fn a_links_target_is_replaced() {
         let place = Place::with_input();
         std::fs::create_dir(place.path("deep")).unwrap();

@@ -286,4 +286,5 @@ fn wrong_usage_is_one_line() {
     place.fails(2, "--scale", &["input.png", "-k", "box", "--scale", "NaN"]);
     place.fails(2, "--offset", &["input.png", "-k", "box", "--offset", "inf"]);
     place.fails(2, "standard output", &["input.png", "-k", "box", "--json", "-o", "-"]);
+    place.fails(2, "standard output", &["input.png", "-k", "box", "--explain", "-o", "-"]);
 }
