@@ -75,8 +75,11 @@ pub(crate) enum Work {
     Naive,
 }
 
-/// Samples of a tile: measured best at about this many, so that the rows of a window stay in the
-/// first-level cache.
+/// Bytes that the rows of a window may take: half of a usual second-level cache. Rows as long as
+/// that allows measured best, because long runs keep the hardware's prefetchers going; fitting the
+/// first-level cache with shorter ones brought less than that.
+const WINDOW_BYTES: usize = 512 << 10;
+/// Samples that a tile has at least.
 const TILE_SAMPLES: usize = 2048;
 /// Multiplications below which a second thread costs more than it brings.
 const INLINE_WORK: usize = 1 << 20;
@@ -119,8 +122,17 @@ impl Core {
         let level = filter.get_level().unwrap_or_else(Level::detect);
         // A tile is wide enough that what neighbours compute twice does not count, and tiles
         // are of equal width.
-        let least = (TILE_SAMPLES / input.channels).max(4 * kernel.width()).max(16);
-        let tile = output.width.div_ceil(output.width.div_ceil(least));
+        let bytes = match (&work, types.0) {
+            // Widened rows take four bytes a sample.
+            (Work::Dense(_), _) => 4,
+            (_, SampleType::U8) if !premultiplied => 1,
+            (_, SampleType::U16) if !premultiplied => 2,
+            _ => 4,
+        };
+        // The window, and about as much again for a scratch row and an output row.
+        let samples = (WINDOW_BYTES / (bytes * (kernel.height() + 2))).max(TILE_SAMPLES);
+        let most = (samples / input.channels).max(4 * kernel.width()).max(16);
+        let tile = output.width.div_ceil(output.width.div_ceil(most));
         // A strip's first rows are prepared again by its neighbour: many rows to a strip.
         let strip = (4 * kernel.height()).clamp(64, 256);
         Ok(Self {
