@@ -141,6 +141,8 @@ fn decode(source: Box<dyn Source>, max_pixels: u64, max_bytes: u64) -> Result<In
         Some(format) => format,
         None => guess(&mut reader)?,
     };
+    let mut reader =
+        if format == ImageFormat::Jpeg { whole_jpeg(reader, max_bytes)? } else { reader };
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_bytes);
     reader.limits(limits);
@@ -152,6 +154,39 @@ fn decode(source: Box<dyn Source>, max_pixels: u64, max_bytes: u64) -> Result<In
     image.apply_orientation(orientation);
     let profile = profile.filter(|p| describes(p, &image));
     Ok(Input { image, format, profile })
+}
+
+/// Fails for a JPEG file that was cut off. Its decoder would fill what is missing with grey and
+/// say nothing.
+fn whole_jpeg(
+    reader: ImageReader<Box<dyn Source>>,
+    max_bytes: u64,
+) -> Result<ImageReader<Box<dyn Source>>, Failure> {
+    let mut bytes = Vec::new();
+    let read = reader.into_inner().take(max_bytes).read_to_end(&mut bytes);
+    read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
+    if !jpeg_ends(&bytes) {
+        return Err(Failure::input("the JPEG file is truncated, it has no end-of-image marker"));
+    }
+    Ok(ImageReader::with_format(Box::new(Cursor::new(bytes)), ImageFormat::Jpeg))
+}
+
+/// Whether the end-of-image marker comes, outside of segments such as the one of a thumbnail.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|&b| b == 0xff) {
+        rest = &rest[at..];
+        let skip = match *rest {
+            [_, 0xd9, ..] => return true,
+            // A fill byte; then a 0xff of the data, and markers without a length.
+            [_, 0xff, ..] => 1,
+            [_, 0x00 | 0x01 | 0xd0..=0xd8, ..] => 2,
+            [_, _, high, low, ..] => 2 + usize::from(u16::from_be_bytes([high, low])),
+            _ => return false,
+        };
+        rest = rest.get(skip..).unwrap_or_default();
+    }
+    false
 }
 
 /// TGA has no signature. A file that nothing else claims is tried as one, if its header is
@@ -223,4 +258,17 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(work)).ok();
     std::panic::set_hook(hook);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::jpeg_ends;
+
+    #[test]
+    fn the_end_of_a_jpeg_is_found() {
+        let file =
+            b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02data\xff\0\xff\xd3more\xff\xff\xd9";
+        assert!(jpeg_ends(file));
+        assert!((0..file.len()).all(|n| !jpeg_ends(&file[..n])));
+    }
 }

@@ -58,6 +58,8 @@ fn every_truncation_and_many_damages_of_every_format() {
             let run = place.filter(&[&damaged, "-k", "box", "--explain", "--method", "dense"]);
             let lines = run.stderr.lines().count();
             match run.code {
+                // What was cut off cannot be repaired.
+                0 if step % 2 == 0 => panic!("{extension} {step}/24 was read"),
                 0 => assert_eq!(lines, 0, "{extension} {step}: {}", run.stderr),
                 3 | 4 => assert_eq!(lines, 1, "{extension} {step}: {}", run.stderr),
                 code => panic!("{extension} {step}: exit code {code}, {}", run.stderr),
