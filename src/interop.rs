@@ -6,8 +6,8 @@
 //! in which colour space the numbers are meant.
 
 use crate::error::Error;
+use crate::exec::Workspace;
 use crate::filter::{Alpha, Filter};
-use crate::plan::Workspace;
 use crate::sample::{Sample, Source};
 use crate::view::{Image, Shape, View, ViewMut};
 use image::{DynamicImage, ImageBuffer, Pixel};

@@ -1,0 +1,196 @@
+//! From filtered pixels to the bytes of a file, in memory: an encoder that fails has then not
+//! touched the disk, and every write to the disk is one whose error is seen.
+
+use super::failure::Failure;
+use super::format::{Pnm, Target};
+use super::input::guarded;
+use image::codecs::{
+    bmp::BmpEncoder,
+    gif::GifEncoder,
+    hdr::HdrEncoder,
+    jpeg::JpegEncoder,
+    openexr::OpenExrEncoder,
+    png::{CompressionType, FilterType, PngEncoder},
+    qoi::QoiEncoder,
+    tga::TgaEncoder,
+    tiff::TiffEncoder,
+    webp::WebPEncoder,
+};
+use image::{DynamicImage, ImageBuffer, ImageEncoder, ImageFormat, ImageResult};
+use std::io::Cursor;
+use twopass::{Image, Shape};
+
+/// Quality of JPEG files, of 100.
+const JPEG_QUALITY: u8 = 90;
+
+/// Filtered pixels of any type that a file can hold.
+pub enum Buffer {
+    U8(Image<u8>),
+    U16(Image<u16>),
+    F32(Image<f32>),
+}
+
+impl Buffer {
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::U8(image) => image.shape(),
+            Self::U16(image) => image.shape(),
+            Self::F32(image) => image.shape(),
+        }
+    }
+}
+
+/// Encodes the pixels for a file, with the channels that [`Target::fit`] named.
+pub fn encode(
+    buffer: Buffer,
+    channels: usize,
+    target: Target,
+    profile: Option<Vec<u8>>,
+) -> Result<Vec<u8>, Failure> {
+    let fail = |e: String| Failure::output(format!("cannot encode {}: {e}", target.name()));
+    if target.format == ImageFormat::Pnm {
+        return pnm(buffer, channels, target.pnm).ok_or_else(|| fail("too large".to_owned()));
+    }
+    let coloured = channels > 2;
+    let image = dynamic(buffer, channels).ok_or_else(|| fail("the image is too wide".into()))?;
+    // A grey profile is wrong for the RGB that a format made of grey, and the other way round.
+    let space: &[u8] = if coloured { b"RGB " } else { b"GRAY" };
+    let profile = profile.filter(|p| p.get(16..20) == Some(space));
+    let mut bytes = Cursor::new(Vec::new());
+    guarded(|| write(&image, target.format, profile, &mut bytes))
+        .unwrap_or_else(|| Ok(Err("the encoder gave up".to_owned())))
+        .map_err(|e| fail(e.to_string()))?
+        .map_err(fail)?;
+    Ok(bytes.into_inner())
+}
+
+/// The pixels as one of `image`'s own types.
+fn dynamic(buffer: Buffer, channels: usize) -> Option<DynamicImage> {
+    macro_rules! wrap {
+        ($image:expr, $full:expr, $($channels:literal => $variant:ident),+) => {{
+            let (width, height) = size(&$image)?;
+            let samples = widen($image, channels, $full);
+            match channels {
+                $($channels => {
+                    ImageBuffer::from_raw(width, height, samples).map(DynamicImage::$variant)
+                })+
+                _ => None,
+            }
+        }};
+    }
+    match buffer {
+        Buffer::U8(i) => {
+            wrap!(i, u8::MAX, 1 => ImageLuma8, 2 => ImageLumaA8, 3 => ImageRgb8, 4 => ImageRgba8)
+        }
+        Buffer::U16(i) => {
+            wrap!(i, u16::MAX, 1 => ImageLuma16, 2 => ImageLumaA16, 3 => ImageRgb16, 4 => ImageRgba16)
+        }
+        Buffer::F32(i) => wrap!(i, 1.0, 3 => ImageRgb32F, 4 => ImageRgba32F),
+    }
+}
+
+fn size<S>(image: &Image<S>) -> Option<(u32, u32)> {
+    let shape = image.shape();
+    Some((u32::try_from(shape.width).ok()?, u32::try_from(shape.height).ok()?))
+}
+
+/// Makes `channels` of the image's own: grey is repeated, missing alpha is `full`.
+fn widen<S: Copy>(image: Image<S>, channels: usize, full: S) -> Vec<S> {
+    let have = image.shape().channels;
+    if have == channels {
+        return image.into_vec();
+    }
+    let mut out = Vec::with_capacity(image.data().len() / have * channels);
+    for pixel in image.data().chunks_exact(have) {
+        match have {
+            1 | 2 => out.extend([pixel[0]; 3]),
+            _ => out.extend_from_slice(&pixel[..3]),
+        }
+        match (have, channels) {
+            (2 | 4, 4) => out.push(pixel[have - 1]),
+            (_, 4) => out.push(full),
+            _ => {}
+        }
+    }
+    out
+}
+
+fn write(
+    image: &DynamicImage,
+    format: ImageFormat,
+    profile: Option<Vec<u8>>,
+    to: &mut Cursor<Vec<u8>>,
+) -> ImageResult<Result<(), String>> {
+    fn put(
+        mut encoder: impl ImageEncoder,
+        image: &DynamicImage,
+        profile: Option<Vec<u8>>,
+    ) -> ImageResult<()> {
+        if let Some(profile) = profile {
+            // A format that has no place for it goes without.
+            let _ = encoder.set_icc_profile(profile);
+        }
+        let (width, height) = (image.width(), image.height());
+        encoder.write_image(image.as_bytes(), width, height, image.color().into())
+    }
+    match format {
+        ImageFormat::Png => {
+            let (fast, filter) = (CompressionType::Fast, FilterType::Adaptive);
+            put(PngEncoder::new_with_quality(to, fast, filter), image, profile)?;
+        }
+        ImageFormat::Jpeg => {
+            put(JpegEncoder::new_with_quality(to, JPEG_QUALITY), image, profile)?;
+        }
+        ImageFormat::WebP => put(WebPEncoder::new_lossless(to), image, profile)?,
+        ImageFormat::Tiff => put(TiffEncoder::new(to), image, profile)?,
+        ImageFormat::Bmp => put(BmpEncoder::new(to), image, profile)?,
+        ImageFormat::Gif => put(GifEncoder::new(to), image, profile)?,
+        ImageFormat::Qoi => put(QoiEncoder::new(to), image, profile)?,
+        ImageFormat::Hdr => put(HdrEncoder::new(to), image, profile)?,
+        ImageFormat::OpenExr => put(OpenExrEncoder::new(to), image, profile)?,
+        ImageFormat::Tga => put(TgaEncoder::new(to), image, profile)?,
+        other => return Ok(Err(format!("{other:?} is not a format that is written"))),
+    }
+    Ok(Ok(()))
+}
+
+/// PNM is written here: `image` writes every `.ppm` as PAM, which few programs read, and has no
+/// 16-bit P5 and P6.
+fn pnm(buffer: Buffer, channels: usize, kind: Pnm) -> Option<Vec<u8>> {
+    let (shape, max, bytes) = match buffer {
+        Buffer::U8(i) => (i.shape(), u8::MAX.into(), widen(i, channels, u8::MAX)),
+        Buffer::U16(i) => {
+            let shape = i.shape();
+            let samples = widen(i, channels, u16::MAX);
+            (shape, u16::MAX, samples.iter().flat_map(|s| s.to_be_bytes()).collect())
+        }
+        Buffer::F32(_) => return None,
+    };
+    let (width, height) = (shape.width, shape.height);
+    let header = match (kind, channels) {
+        (Pnm::Any | Pnm::Grey, 1) => format!("P5\n{width} {height}\n{max}\n"),
+        (Pnm::Any | Pnm::Rgb, 3) => format!("P6\n{width} {height}\n{max}\n"),
+        _ => {
+            let tuple = ["GRAYSCALE", "GRAYSCALE_ALPHA", "RGB", "RGB_ALPHA"].get(channels - 1)?;
+            format!(
+                "P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {channels}\nMAXVAL {max}\nTUPLTYPE {tuple}\nENDHDR\n"
+            )
+        }
+    };
+    let mut out = header.into_bytes();
+    out.extend(bytes);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_is_repeated_and_alpha_is_full() {
+        let grey = |c, v: Vec<u8>| Image::from_vec(v, Shape::new(2, 1, c)).unwrap();
+        assert_eq!(widen(grey(1, vec![7, 9]), 3, 255), [7, 7, 7, 9, 9, 9]);
+        assert_eq!(widen(grey(2, vec![7, 1, 9, 2]), 4, 255), [7, 7, 7, 1, 9, 9, 9, 2]);
+        assert_eq!(widen(grey(3, vec![1, 2, 3, 4, 5, 6]), 4, 255), [1, 2, 3, 255, 4, 5, 6, 255]);
+    }
+}

@@ -1,0 +1,185 @@
+//! Where bytes go. A regular file is written beside its target under a temporary name and
+//! renamed once whole, so that at every moment the target is either the old file or the new one.
+//! Devices, pipes and standard output are written directly.
+
+use super::failure::Failure;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+/// A place that was found fit to be written to.
+#[derive(Debug)]
+pub enum Sink {
+    /// A regular file, old or new, at the end of all links; the old one's metadata.
+    File(PathBuf, Option<Box<Metadata>>),
+    /// Something that is opened and written as it is.
+    Device(PathBuf),
+    Stdout,
+}
+
+/// Looks at where `path` leads, before any work is done for it. `input` must not be the target.
+pub fn prepare(path: &Path, input: &Path) -> Result<Sink, Failure> {
+    let fail = |e: io::Error| Failure::output(format!("cannot write {}: {e}", path.display()));
+    if path.as_os_str() == "-" {
+        return Ok(Sink::Stdout);
+    }
+    let target = match follow(path).map_err(fail)? {
+        Followed::Stdout => return Ok(Sink::Stdout),
+        Followed::Descriptor(path) => return Ok(Sink::Device(path)),
+        Followed::Path(target) => target,
+    };
+    match fs::metadata(&target) {
+        Ok(old) if old.is_dir() => {
+            Err(Failure::output(format!("cannot write {}: it is a directory", path.display())))
+        }
+        Ok(old) if old.is_file() => {
+            if same_file(&old, &target, input) {
+                return Err(Failure::output(format!(
+                    "{} is the input itself; name another output",
+                    path.display()
+                )));
+            }
+            // A rename does not ask the file whether it may be written, so this does.
+            OpenOptions::new().write(true).open(&target).map_err(fail)?;
+            Ok(Sink::File(target, Some(Box::new(old))))
+        }
+        Ok(_) => Ok(Sink::Device(target)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let parent = parent(&target);
+            let directory = fs::metadata(parent).map_err(|e| {
+                Failure::output(format!(
+                    "cannot write {}: {}: {e}",
+                    path.display(),
+                    parent.display()
+                ))
+            })?;
+            if !directory.is_dir() {
+                return Err(fail(io::ErrorKind::NotADirectory.into()));
+            }
+            if target.file_name().is_none() {
+                return Err(fail(io::ErrorKind::InvalidInput.into()));
+            }
+            Ok(Sink::File(target, None))
+        }
+        Err(e) => Err(fail(e)),
+    }
+}
+
+impl Sink {
+    /// Writes the whole of `bytes`, or leaves a regular file as it was.
+    pub fn write(self, bytes: &[u8], path: &Path) -> Result<(), Failure> {
+        match self {
+            Self::File(target, old) => replace(&target, old.as_deref(), bytes),
+            Self::Device(target) => OpenOptions::new()
+                .write(true)
+                .open(target)
+                .and_then(|mut f| f.write_all(bytes).and_then(|()| f.flush())),
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            }
+        }
+        .map_err(|e| Failure::output(format!("cannot write {}: {e}", path.display())))
+    }
+}
+
+/// Writes a temporary file in the target's directory and gives it the target's name. The
+/// temporary file removes itself if anything fails.
+fn replace(target: &Path, old: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".filter-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What the umask leaves of it, as for any new file.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(parent(target))?;
+    file.write_all(bytes)?;
+    file.flush()?;
+    if let Some(old) = old {
+        inherit(file.as_file(), old)?;
+    }
+    file.persist(target).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// Gives a new file the owner, as far as that is allowed, and the permissions of the old one.
+fn inherit(file: &File, old: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let new = file.metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+        }
+    }
+    file.set_permissions(old.permissions())
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+enum Followed {
+    Path(PathBuf),
+    Stdout,
+    /// An open file of this process: its position and mode belong to whoever opened it, so it is
+    /// never replaced.
+    Descriptor(PathBuf),
+}
+
+/// Follows symbolic links to their end, which need not exist.
+fn follow(path: &Path) -> io::Result<Followed> {
+    let mut path = path.to_owned();
+    // As many links as the kernel follows.
+    for _ in 0..40 {
+        if let Some(fd) = descriptor(&path) {
+            return Ok(if fd == 1 { Followed::Stdout } else { Followed::Descriptor(path) });
+        }
+        match fs::symlink_metadata(&path) {
+            Ok(m) if m.file_type().is_symlink() => {
+                let next = fs::read_link(&path)?;
+                path = parent(&path).join(next);
+            }
+            _ => return Ok(Followed::Path(path)),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// The number of the open file that a path such as `/dev/stdout` or `/proc/self/fd/1` names.
+fn descriptor(path: &Path) -> Option<u32> {
+    if !cfg!(unix) || !path.is_absolute() {
+        return None;
+    }
+    let parts: Vec<_> = path
+        .components()
+        .filter(|c| matches!(c, Component::Normal(_)))
+        .map(|c| c.as_os_str().to_str().unwrap_or_default())
+        .collect();
+    match *parts.as_slice() {
+        ["dev", "stdin"] => Some(0),
+        ["dev", "stdout"] => Some(1),
+        ["dev", "stderr"] => Some(2),
+        ["dev", "fd", n] | ["proc", "self", "fd", n] => n.parse().ok(),
+        ["proc", pid, "fd", n] if pid.parse() == Ok(std::process::id()) => n.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether the file at `target` is the one that `input` names, whatever the names.
+fn same_file(old: &Metadata, target: &Path, input: &Path) -> bool {
+    let Ok(other) = fs::metadata(input) else { return false };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let _ = target;
+        (old.dev(), old.ino()) == (other.dev(), other.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (old, other);
+        matches!((fs::canonicalize(target), fs::canonicalize(input)), (Ok(a), Ok(b)) if a == b)
+    }
+}

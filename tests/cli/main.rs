@@ -1,0 +1,175 @@
+//! The program end to end: every flag, every kind of bad input, and what happens to files. The
+//! real binary runs in a directory of its own, on images drawn here.
+
+#![cfg(feature = "cli")]
+
+mod bad_input;
+mod files;
+mod flags;
+mod formats;
+mod values;
+
+use image::DynamicImage;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use twopass::{Filter, Image, NamedKernel, Sample, Shape, View, reference};
+
+/// A temporary directory with pictures in it.
+struct Place(tempfile::TempDir);
+
+/// What a run of the program left behind.
+struct Run {
+    code: i32,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// A directory with `input.png`, a small RGB picture.
+    fn with_input() -> Self {
+        let place = Self::new();
+        place.save("input.png", scene(23, 17));
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn save(&self, name: &str, image: impl Into<DynamicImage>) {
+        image.into().save(self.path(name)).unwrap();
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn open(&self, name: &str) -> DynamicImage {
+        let path = self.path(name);
+        image::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self) -> assert_cmd::Command {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_filter"));
+        command.current_dir(self.0.path()).timeout(Duration::from_secs(120));
+        command
+    }
+
+    fn filter(&self, args: &[&str]) -> Run {
+        Run::of(self.command().args(args))
+    }
+
+    /// Runs the program, which must succeed.
+    fn ok(&self, args: &[&str]) -> Run {
+        let run = self.filter(args);
+        assert_eq!(run.code, 0, "filter {}\n{}", args.join(" "), run.stderr);
+        run
+    }
+
+    /// Runs the program, which must fail with this code, say why in one line that contains
+    /// `why`, and leave no file behind.
+    #[track_caller]
+    fn fails(&self, code: i32, why: &str, args: &[&str]) -> Run {
+        let before = self.names();
+        let run = self.filter(args);
+        let line = &run.stderr;
+        assert_eq!(run.code, code, "filter {}\n{line}", args.join(" "));
+        assert!(line.starts_with("filter: "), "{line}");
+        assert!(line.ends_with('\n') && line.lines().count() == 1, "not one line: {line}");
+        assert!(line.contains(why), "{line:?} does not say {why:?}");
+        assert_eq!(self.names(), before, "files came or went");
+        run
+    }
+}
+
+impl Run {
+    fn of(command: &mut assert_cmd::Command) -> Self {
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        let code = output.status.code().expect("killed, perhaps by the time limit");
+        Self { code, stdout: output.stdout, stderr }
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_str(self.text()).unwrap()
+    }
+}
+
+/// A gradient with sharp edges and some texture.
+fn scene(width: u32, height: u32) -> image::RgbImage {
+    image::RgbImage::from_fn(width, height, |x, y| {
+        let edge = if (x / 5 + y / 4) % 2 == 0 { 90 } else { 0 };
+        let texture = (x * 7919 + y * 104_729) % 31;
+        let level = |k: u32| ((x * k + y * 3 + texture + edge) % 256) as u8;
+        image::Rgb([level(5), level(2), level(9)])
+    })
+}
+
+fn grey16(width: u32, height: u32) -> image::ImageBuffer<image::Luma<u16>, Vec<u16>> {
+    image::ImageBuffer::from_fn(width, height, |x, y| {
+        image::Luma([(x * 2741 + y * 1931 + (x * y) % 7 * 500) as u16])
+    })
+}
+
+/// A picture whose alpha runs from nothing to full, with garish colour where nothing is seen.
+fn soft(width: u32, height: u32) -> image::RgbaImage {
+    image::RgbaImage::from_fn(width, height, |x, y| {
+        let alpha = (255 * x / (width - 1)) as u8;
+        image::Rgba([if alpha == 0 { 255 } else { 40 }, (y * 9) as u8, 200, alpha])
+    })
+}
+
+/// The kernel of that name with its defaults.
+fn named(name: &str) -> Filter {
+    let kernels = NamedKernel::find(name).unwrap().kernels(&Default::default()).unwrap();
+    match kernels.as_slice() {
+        [x, y] => Filter::magnitude(x, y).unwrap(),
+        [one] => Filter::new(one.clone()),
+        _ => unreachable!(),
+    }
+}
+
+/// The definition's answer for an 8-bit image.
+fn expected<O: Sample>(filter: &Filter, image: &DynamicImage) -> Image<O> {
+    let channels = usize::from(image.color().channel_count());
+    let shape = Shape::new(image.width() as usize, image.height() as usize, channels);
+    let samples: &[u8] = match image {
+        DynamicImage::ImageLuma8(i) => i.as_raw(),
+        DynamicImage::ImageRgb8(i) => i.as_raw(),
+        DynamicImage::ImageRgba8(i) => i.as_raw(),
+        _ => panic!("not 8 bits"),
+    };
+    reference::filter(filter, View::new(samples, shape).unwrap()).unwrap()
+}
+
+/// Whether an 8-bit image is within `most` of the expected samples.
+#[track_caller]
+fn assert_close(got: &DynamicImage, want: &Image<u8>, most: u8) {
+    let size = (got.width() as usize, got.height() as usize);
+    assert_eq!(size, (want.shape().width, want.shape().height));
+    let got = got.as_bytes();
+    assert_eq!(got.len(), want.data().len());
+    let worst = got.iter().zip(want.data()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(worst <= Some(most), "off by {worst:?}");
+}
+
+fn exists(path: impl AsRef<Path>) -> bool {
+    path.as_ref().exists()
+}
