@@ -20,7 +20,7 @@ use crate::plan::{Core, Work, reach};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{MAX_LANES, fence, prefetch};
-use crate::view::{Rect, View, ViewMut};
+use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
@@ -387,7 +387,41 @@ impl<O: Sample> Sink<f32> for DivideByAlpha<'_, O> {
 
 /// Filters `rect` of the output from `part`, whose first pixel is `origin` in the whole image. The
 /// plan has checked that everything fits.
-pub(crate) fn run<I: Source, O: Sample>(
+///
+/// Not generic, so that the passes are compiled once, in this crate, and not in every crate that
+/// runs a plan.
+pub(crate) fn run(
+    core: &Core,
+    part: AnyView<'_>,
+    origin: (usize, usize),
+    rect: Rect,
+    out: AnyViewMut<'_>,
+    workspace: &mut Workspace,
+) -> Result<(), Error> {
+    match part {
+        AnyView::U8(part) => run_from(core, part, origin, rect, out, workspace),
+        AnyView::U16(part) => run_from(core, part, origin, rect, out, workspace),
+        AnyView::F32(part) => run_from(core, part, origin, rect, out, workspace),
+    }
+}
+
+fn run_from<I: Source>(
+    core: &Core,
+    part: View<'_, I>,
+    origin: (usize, usize),
+    rect: Rect,
+    out: AnyViewMut<'_>,
+    workspace: &mut Workspace,
+) -> Result<(), Error> {
+    match out {
+        AnyViewMut::U8(out) => run_typed(core, part, origin, rect, out, workspace),
+        AnyViewMut::U16(out) => run_typed(core, part, origin, rect, out, workspace),
+        AnyViewMut::I16(out) => run_typed(core, part, origin, rect, out, workspace),
+        AnyViewMut::F32(out) => run_typed(core, part, origin, rect, out, workspace),
+    }
+}
+
+fn run_typed<I: Source, O: Sample>(
     core: &Core,
     part: View<'_, I>,
     origin: (usize, usize),
@@ -561,11 +595,24 @@ impl<I: Source> Job<'_, I> {
             let next = (x + core.tile).min(end);
             tile.set(core, x..next);
             feed.start(core, tile);
+            // Only what a plan can choose for these types is compiled.
             match core.arithmetic.rung {
-                Chosen::Pairs => stage.tile::<T, O, Pairs>(tile, constants, feed, sink),
+                Chosen::Pairs => {
+                    if const { T::NARROW } {
+                        stage.tile::<T, O, Pairs>(tile, constants, feed, sink);
+                    }
+                }
+                Chosen::I32 => {
+                    if const { T::INTEGER } {
+                        stage.tile::<T, O, I32>(tile, constants, feed, sink);
+                    }
+                }
                 Chosen::F32 => stage.tile::<T, O, F32>(tile, constants, feed, sink),
-                Chosen::Fused => stage.tile::<T, O, Fused>(tile, constants, feed, sink),
-                Chosen::I32 => stage.tile::<T, O, I32>(tile, constants, feed, sink),
+                Chosen::Fused => {
+                    if const { T::FLOAT && O::FLOAT } {
+                        stage.tile::<T, O, Fused>(tile, constants, feed, sink);
+                    }
+                }
                 // Its work is `Naive`, which has no strips.
                 Chosen::F64 => {}
             }

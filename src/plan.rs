@@ -480,7 +480,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
         {
             return Err(Error::PartTooSmall { needed, given });
         }
-        exec::run(&self.core, part, origin, rect, out, workspace)
+        exec::run(&self.core, I::any(part), origin, rect, O::any_mut(out), workspace)
     }
 }
 

@@ -232,6 +232,22 @@ impl<'a, S> ViewMut<'a, S> {
     }
 }
 
+/// A view of any source type. What is not generic is compiled once, with this crate.
+#[derive(Clone, Copy)]
+pub enum AnyView<'a> {
+    U8(View<'a, u8>),
+    U16(View<'a, u16>),
+    F32(View<'a, f32>),
+}
+
+/// A view to write of any sample type.
+pub enum AnyViewMut<'a> {
+    U8(ViewMut<'a, u8>),
+    U16(ViewMut<'a, u16>),
+    I16(ViewMut<'a, i16>),
+    F32(ViewMut<'a, f32>),
+}
+
 /// Owned pixels, rows without gaps; for what `image::DynamicImage` cannot hold (signed samples,
 /// grey float, many channels).
 #[derive(Debug, Clone, PartialEq)]
