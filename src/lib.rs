@@ -30,7 +30,7 @@
 //!
 //! # What is promised
 //!
-//! [`reference`] is the definition: correlation in `f64`, rounded once.
+//! [`mod@reference`] is the definition: correlation in `f64`, rounded once.
 //!
 //! * Integer results are within 1 of it, exact for kernels of integer taps (Sobel, Scharr,
 //!   Laplacian …), and a constant image stays constant under a kernel of sum 1.
