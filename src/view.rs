@@ -197,6 +197,16 @@ impl<'a, S> ViewMut<'a, S> {
         &mut self.data[y * self.stride..][..self.shape.row()]
     }
 
+    /// The samples of row `y`, and those of the row below if there is `and_below`.
+    pub(crate) fn rows_mut(&mut self, y: usize, and_below: bool) -> (&mut [S], &mut [S]) {
+        if !and_below {
+            return (self.row_mut(y), &mut []);
+        }
+        assert!(y + 1 < self.shape.height);
+        let (upper, lower) = self.data[y * self.stride..].split_at_mut(self.stride);
+        (&mut upper[..self.shape.row()], &mut lower[..self.shape.row()])
+    }
+
     /// The same pixels, borrowed for a shorter time.
     #[must_use]
     pub fn reborrow(&mut self) -> ViewMut<'_, S> {
