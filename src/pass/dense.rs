@@ -140,9 +140,10 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
             for (j, row) in self.rows.iter().enumerate() {
                 let mut sums = if R::ROW_SUMS { [[[R::wide_zero(l); M]; U]; ROWS] } else { total };
                 let mut meets = [false; ROWS];
-                for r in 0..ROWS {
-                    let k = j.wrapping_sub(self.first[r]);
-                    meets[r] = k < self.taps[r][0].len() / self.width;
+                for (meets, (first, taps)) in
+                    meets.iter_mut().zip(self.first.iter().zip(&self.taps))
+                {
+                    *meets = j.wrapping_sub(*first) < taps[0].len() / self.width;
                 }
                 for i in 0..self.width {
                     let p = row.as_ptr().add(x + i * self.step);
