@@ -60,8 +60,8 @@ def libraries(target):
     paths = {}
     for name, (features, profile, more) in BUILDS.items():
         command = ["cargo", "build", "--quiet", "--locked", "--profile", profile]
-        # Cargo builds everything anew where the environment of the compiler changes.
-        place = target / ("build-nightly" if more else "build")
+        # In one folder they would overwrite each other's library, and be built again each time.
+        place = target / "build" / name
         command += ["--features", features, "--target-dir", place]
         built = subprocess.run(command, cwd=HERE / "rust", env=os.environ | more)
         paths[name] = str(target / "lib" / f"{name}.so")
@@ -210,6 +210,9 @@ def markdown(board):
         " away from the edges. `copy` is a memory copy that moves as many bytes as"
         " input and output have."
     )
+    yield ""
+    loads = [row["load"] for row in board["rows"]]
+    yield f"Load average during the run: {min(loads):.1f} to {max(loads):.1f}."
     yield ""
     rows = [row for row in board["rows"] if not row["curve"]]
     worst = list(behind(rows))

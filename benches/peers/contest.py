@@ -430,6 +430,8 @@ class Contest:
             "sample": row.sample, "output": row.output, "channels": row.channels,
             "curve": row.curve, "width": self.width, "height": self.height,
             "threads": self.options["threads"], "copy_ms": self.copy, "plan": about,
+            # Above the number of threads, somebody else was at work too.
+            "load": os.getloadavg()[0],
             "contestants": contestants,
         }  # fmt: skip
 

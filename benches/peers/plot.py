@@ -10,9 +10,9 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 PANELS = (
-    ("curve-box", "box: flat in the radius", "radius"),
-    ("curve-gaussian", "Gaussian: linear in the taps a side", "taps a side"),
-    ("curve-dense", "dense: quadratic in the taps a side", "taps a side"),
+    ("curve-box", "box", "radius"),
+    ("curve-gaussian", "Gaussian", "taps a side"),
+    ("curve-dense", "dense", "taps a side"),
 )
 
 
@@ -37,7 +37,8 @@ def main():
     panels[0].legend(frameon=False)
     if rows:
         first = rows[0]
-        title = f"{first['width']}×{first['height']}, u8, one channel, {first['threads']} thread(s)"
+        size = f"{first['width']}×{first['height']}"
+        title = f"{size}, u8, one channel, {first['threads']} thread(s)"
         figure.suptitle(f"{title}, {board['about']['cpu']}", fontsize=9)
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
