@@ -7,6 +7,9 @@
 //! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
+//! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
+//! | [`Scan`] | column sums | their prefix sums |
+//! | [`Windows`] | prefix sums | output samples |
 //!
 //! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
 //! once; after that the loops use pointers. Every output sample is computed by the same
@@ -17,11 +20,13 @@ mod column;
 mod dense;
 mod row;
 mod rung;
+mod running;
 
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
 pub use row::{Input, Row};
 pub use rung::{F32, Fused, I32, Pairs, Rung};
+pub use running::{Accumulate, Scan, Windows};
 
 use crate::filter::Post;
 

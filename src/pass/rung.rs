@@ -95,7 +95,7 @@ pub type Fused = Float<true>;
 
 /// The post-step on float values that already carry their offset.
 #[inline(always)]
-fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], post: Post) -> L::F {
+pub(super) fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], post: Post) -> L::F {
     match post {
         Post::None => v[0],
         Post::Abs => l.f_abs(v[0]),
@@ -206,7 +206,7 @@ pub struct I32;
 
 /// An integer accumulator with its offset, as a float in output units.
 #[inline(always)]
-fn to_float<L: Lanes>(l: L, acc: L::I, finish: &Finish, kernel: usize) -> L::F {
+pub(super) fn to_float<L: Lanes>(l: L, acc: L::I, finish: &Finish, kernel: usize) -> L::F {
     let v = l.f_mul(l.i_to_f(acc), l.f_splat(finish.fixed[kernel].unit));
     l.f_add(v, l.f_splat(finish.offset))
 }

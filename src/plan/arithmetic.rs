@@ -27,6 +27,8 @@ pub(crate) enum Rung {
     Fused,
     /// `i32`, exact.
     I32,
+    /// Running sums in `i32`, exact, times the common tap in `f32`.
+    Running,
     /// The reference itself.
     F64,
 }
@@ -59,6 +61,11 @@ impl fmt::Display for Arithmetic {
                 f,
                 "32-bit integers ({} fraction bits; peak 2^{:.1} of 2^31)",
                 self.bits.1,
+                self.peak.max(1.0).log2()
+            )?,
+            Rung::Running => write!(
+                f,
+                "running sums in 32-bit integers (a window reaches 2^{:.1} of 2^31), times the tap in f32",
                 self.peak.max(1.0).log2()
             )?,
             Rung::F32 => f.write_str("f32, unfused")?,
@@ -276,6 +283,53 @@ fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
         unit: (1.0 / unit) as f32,
     };
     Some((fixed, error, peak))
+}
+
+/// Taps a side from which running sums are faster than two passes.
+const RUNNING_FROM: usize = 11;
+
+/// What running sums subtract from every sample.
+pub(crate) fn running_middle(source: SampleType) -> f64 {
+    if source == SampleType::U16 { 32768.0 } else { 0.0 }
+}
+
+/// Running sums, if all taps of the one kernel are equal (but for the rounding that makes their sum
+/// exact) and a window's sum fits.
+pub(crate) fn running(task: &Task<'_>) -> Option<(Arithmetic, Finish)> {
+    let [kernel] = task.filter.kernels() else { return None };
+    let count = kernel.taps().len() as f64;
+    let mean = kernel.sum() / count;
+    let spread = kernel.taps().iter().map(|t| (t - mean).abs()).sum::<f64>();
+    if task.float_source()
+        || task.premultiplied
+        || kernel.width().max(kernel.height()) < RUNNING_FROM
+        || spread > mean.abs() * count * 1e-12
+    {
+        return None;
+    }
+    let scale = task.filter.get_scale();
+    // Sums are kept less those of mid-grey, which halves their range.
+    let middle = running_middle(task.source);
+    let peak = (task.range() - middle).max(middle) * count;
+    let unit = (mean * scale) as f32;
+    let grey = middle * count * mean * scale;
+    let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
+    if peak >= 2f64.powi(31) || value > 1e30 {
+        return None;
+    }
+    let mut finish = task.finish();
+    finish.fixed[0].unit = unit;
+    finish.offset = (task.offset() + grey) as f32;
+    let exact = float_exact(task, &[mean * scale], count * (mean * scale).abs().max(1.0));
+    let bound = if exact {
+        0.0
+    } else {
+        // The sum, the tap, the product, the offset and the ½ are rounded.
+        5.0 * U * value + spread * scale.abs() * task.range()
+    };
+    let mut arithmetic = task.arithmetic(Rung::Running, bound);
+    arithmetic.peak = peak;
+    (task.accepts(bound)).then_some((arithmetic, finish))
 }
 
 /// Chooses the arithmetic of two passes per kernel.

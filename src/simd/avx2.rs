@@ -138,6 +138,18 @@ impl Lanes for Avx2 {
         isa!(_mm256_add_epi32(a, b))
     }
     #[inline(always)]
+    fn i_sub(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_sub_epi32(a, b))
+    }
+    const PERMUTES: bool = true;
+    #[inline(always)]
+    fn i_permute(self, v: __m256i, index: __m256i) -> __m256i {
+        isa!({
+            let there = _mm256_cmpgt_epi32(index, _mm256_set1_epi32(-1));
+            _mm256_and_si256(_mm256_permutevar8x32_epi32(v, index), there)
+        })
+    }
+    #[inline(always)]
     fn i_mul(self, a: __m256i, b: __m256i) -> __m256i {
         isa!(_mm256_mullo_epi32(a, b))
     }

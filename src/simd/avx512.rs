@@ -132,6 +132,18 @@ impl Lanes for Avx512 {
         isa!(_mm512_add_epi32(a, b))
     }
     #[inline(always)]
+    fn i_sub(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_sub_epi32(a, b))
+    }
+    const PERMUTES: bool = true;
+    #[inline(always)]
+    fn i_permute(self, v: __m512i, index: __m512i) -> __m512i {
+        isa!({
+            let there = _mm512_cmpge_epi32_mask(index, _mm512_setzero_si512());
+            _mm512_maskz_permutexvar_epi32(there, index, v)
+        })
+    }
+    #[inline(always)]
     fn i_mul(self, a: __m512i, b: __m512i) -> __m512i {
         isa!(_mm512_mullo_epi32(a, b))
     }

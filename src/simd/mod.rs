@@ -78,6 +78,11 @@ pub trait Lanes: Copy {
     /// Writes N, each limited to the range of `i16`.
     unsafe fn i_store_i16(self, p: *mut i16, v: Self::I);
     fn i_add(self, a: Self::I, b: Self::I) -> Self::I;
+    fn i_sub(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Whether [`i_permute`](Self::i_permute) is an instruction, not a loop.
+    const PERMUTES: bool;
+    /// Lane `index[i]` of `v` in lane i; 0 where the index is negative. Indices are below N.
+    fn i_permute(self, v: Self::I, index: Self::I) -> Self::I;
     /// The low 32 bits of the product.
     fn i_mul(self, a: Self::I, b: Self::I) -> Self::I;
     fn i_abs(self, v: Self::I) -> Self::I;

@@ -149,6 +149,16 @@ impl Lanes for Portable {
         a + b
     }
     #[inline(always)]
+    fn i_sub(self, a: i32x4, b: i32x4) -> i32x4 {
+        a - b
+    }
+    const PERMUTES: bool = false;
+    #[inline(always)]
+    fn i_permute(self, v: i32x4, index: i32x4) -> i32x4 {
+        let lanes = v.to_array();
+        i32x4::new(index.to_array().map(|i| usize::try_from(i).map_or(0, |i| lanes[i])))
+    }
+    #[inline(always)]
     fn i_mul(self, a: i32x4, b: i32x4) -> i32x4 {
         a * b
     }

@@ -51,3 +51,12 @@ fn dense() {
     let taps = vec![0.3, -0.2, 1.1, 0.7, 0.9, 0.1, -0.6, 0.5, 0.2, 0.8, 0.4, -1.2];
     sweep::<u8, u8>(&Kernel::new(4, 3, taps).unwrap(), 0.4);
 }
+
+/// Equal taps, long enough for running sums; the anchor off the centre.
+#[test]
+fn running_sums() {
+    let kernel = Kernel::box_(12, 4).unwrap().with_anchor(7, 0).unwrap();
+    sweep::<u8, u8>(&kernel, 1.0);
+    let kernel = Kernel::box_(2, 11).unwrap().with_anchor(0, 8).unwrap();
+    sweep::<u16, u16>(&kernel, 1.0);
+}
