@@ -15,8 +15,8 @@ use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Post};
 use crate::pass::{
-    Accumulate, Column, Dense, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Scan, Sum,
-    Windows,
+    Accumulate, Column, Dense, Double, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Scan,
+    Sum, Windows,
 };
 use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen, running_middle};
 use crate::plan::{Core, Work, reach};
@@ -636,8 +636,9 @@ impl<I: Source> Job<'_, I> {
                         stage.tile::<T, O, Fused>(tile, constants, feed, sink);
                     }
                 }
+                Chosen::Double => stage.tile::<T, O, Double>(tile, constants, feed, sink),
                 // Its work is `Naive`, which has no strips.
-                Chosen::F64 => {}
+                Chosen::Reference => {}
             }
             x = next;
         }

@@ -125,7 +125,8 @@ impl Core {
         // A tile is wide enough that what neighbours compute twice does not count, and tiles
         // are of equal width.
         let bytes = match (&work, types.0) {
-            // Widened rows take four bytes a sample.
+            // Widened rows take four bytes a sample, or eight.
+            (Work::Dense(_), _) if arithmetic.rung == Rung::Double => 8,
             (Work::Dense(_), _) => 4,
             (_, SampleType::U8) if !premultiplied => 1,
             (_, SampleType::U16) if !premultiplied => 2,
@@ -261,7 +262,11 @@ fn choose(
         let finish = Finish { post: Post::None, offset: 0.0, fixed: Default::default() };
         let relative = task.source == SampleType::F32;
         let (bits, peak) = ((0, 0), 0.0);
-        (Work::Naive, Arithmetic { rung: Rung::F64, bound: 0.0, bits, peak, relative }, finish)
+        (
+            Work::Naive,
+            Arithmetic { rung: Rung::Reference, bound: 0.0, bits, peak, relative },
+            finish,
+        )
     };
     if method == Method::Naive {
         return Ok(naive());
@@ -290,8 +295,7 @@ fn choose(
                 }
                 if method == Method::Separable {
                     return Err(Error::Unsupported(
-                        "two passes in single precision cannot keep the error bound for this \
-                         kernel and sample type; use method auto",
+                        "two passes cannot keep the error bound for this kernel; use method auto",
                     ));
                 }
             }

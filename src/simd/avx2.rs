@@ -31,6 +31,7 @@ impl Lanes for Avx2 {
     type F = __m256;
     type I = __m256i;
     type H = __m256i;
+    type D = __m256d;
 
     #[inline(always)]
     fn f_splat(self, x: f32) -> __m256 {
@@ -87,6 +88,38 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn f_floor(self, v: __m256) -> __m256i {
         isa!(_mm256_cvttps_epi32(_mm256_floor_ps(v)))
+    }
+
+    #[inline(always)]
+    fn d_splat(self, x: f64) -> __m256d {
+        isa!(_mm256_set1_pd(x))
+    }
+    #[inline(always)]
+    unsafe fn d_load(self, p: *const f64) -> __m256d {
+        isa!(_mm256_loadu_pd(p))
+    }
+    #[inline(always)]
+    unsafe fn d_store(self, p: *mut f64, v: __m256d) {
+        isa!(_mm256_storeu_pd(p, v))
+    }
+    #[inline(always)]
+    fn d_add(self, a: __m256d, b: __m256d) -> __m256d {
+        isa!(_mm256_add_pd(a, b))
+    }
+    #[inline(always)]
+    fn d_mul(self, a: __m256d, b: __m256d) -> __m256d {
+        isa!(_mm256_mul_pd(a, b))
+    }
+    #[inline(always)]
+    fn f_to_d(self, v: __m256) -> (__m256d, __m256d) {
+        isa!((
+            _mm256_cvtps_pd(_mm256_castps256_ps128(v)),
+            _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(v))
+        ))
+    }
+    #[inline(always)]
+    fn d_to_f(self, lower: __m256d, upper: __m256d) -> __m256 {
+        isa!(_mm256_set_m128(_mm256_cvtpd_ps(upper), _mm256_cvtpd_ps(lower)))
     }
 
     #[inline(always)]

@@ -31,6 +31,7 @@ impl Lanes for Avx512 {
     type F = __m512;
     type I = __m512i;
     type H = __m512i;
+    type D = __m512d;
 
     #[inline(always)]
     fn f_splat(self, x: f32) -> __m512 {
@@ -87,6 +88,41 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn f_floor(self, v: __m512) -> __m512i {
         isa!(_mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(v))
+    }
+
+    #[inline(always)]
+    fn d_splat(self, x: f64) -> __m512d {
+        isa!(_mm512_set1_pd(x))
+    }
+    #[inline(always)]
+    unsafe fn d_load(self, p: *const f64) -> __m512d {
+        isa!(_mm512_loadu_pd(p))
+    }
+    #[inline(always)]
+    unsafe fn d_store(self, p: *mut f64, v: __m512d) {
+        isa!(_mm512_storeu_pd(p, v))
+    }
+    #[inline(always)]
+    fn d_add(self, a: __m512d, b: __m512d) -> __m512d {
+        isa!(_mm512_add_pd(a, b))
+    }
+    #[inline(always)]
+    fn d_mul(self, a: __m512d, b: __m512d) -> __m512d {
+        isa!(_mm512_mul_pd(a, b))
+    }
+    #[inline(always)]
+    fn f_to_d(self, v: __m512) -> (__m512d, __m512d) {
+        isa!((
+            _mm512_cvtps_pd(_mm512_castps512_ps256(v)),
+            _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(v))
+        ))
+    }
+    #[inline(always)]
+    fn d_to_f(self, lower: __m512d, upper: __m512d) -> __m512 {
+        isa!(_mm512_insertf32x8::<1>(
+            _mm512_castps256_ps512(_mm512_cvtpd_ps(lower)),
+            _mm512_cvtpd_ps(upper)
+        ))
     }
 
     #[inline(always)]

@@ -60,3 +60,20 @@ fn running_sums() {
     let kernel = Kernel::box_(2, 11).unwrap().with_anchor(0, 8).unwrap();
     sweep::<u16, u16>(&kernel, 1.0);
 }
+
+/// Taps that cancel so much that `f32` is too coarse for 16 bits.
+#[test]
+fn wild_taps() {
+    let row = [800.37, -1600.12, 800.05];
+    let kernel = Kernel::separable(&[0.3, 0.5], &row).unwrap();
+    assert!(
+        Filter::new(kernel.clone())
+            .plan::<u16, u16>(Shape::new(9, 9, 1))
+            .unwrap()
+            .arithmetic()
+            .starts_with("f64")
+    );
+    sweep::<u16, u16>(&kernel, 1.0);
+    let taps = vec![800.37, -1600.12, 800.05, -300.7, 600.6, -299.6];
+    sweep::<u16, i16>(&Kernel::new(3, 2, taps).unwrap(), 1.0);
+}
