@@ -3,6 +3,7 @@
 //! Devices, pipes and standard output are written directly.
 
 use super::failure::Failure;
+use super::interrupt::{self, Temporary};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
@@ -17,8 +18,19 @@ pub enum Sink {
     Stdout,
 }
 
-/// Looks at where `path` leads, before any work is done for it. `input` must not be the target.
-pub fn prepare(path: &Path, input: &Path) -> Result<Sink, Failure> {
+/// What may happen to a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and that is a failure.
+    Keep,
+    /// It is replaced, unless it is the input.
+    Replace,
+    /// It is replaced even if it is the input.
+    ReplaceInput,
+}
+
+/// Looks at where `path` leads, before any work is done for it.
+pub fn prepare(path: &Path, input: &Path, existing: Existing) -> Result<Sink, Failure> {
     let fail = |e: io::Error| Failure::output(format!("cannot write {}: {e}", path.display()));
     if path.as_os_str() == "-" {
         return Ok(Sink::Stdout);
@@ -33,11 +45,14 @@ pub fn prepare(path: &Path, input: &Path) -> Result<Sink, Failure> {
             Err(Failure::output(format!("cannot write {}: it is a directory", path.display())))
         }
         Ok(old) if old.is_file() => {
-            if same_file(&old, &target, input) {
+            if existing != Existing::ReplaceInput && same_file(&old, &target, input) {
                 return Err(Failure::output(format!(
-                    "{} is the input itself; name another output",
+                    "{} is the input itself; name another output, or give --in-place",
                     path.display()
                 )));
+            }
+            if existing == Existing::Keep {
+                return Err(exists(path));
             }
             // A rename does not ask the file whether it may be written, so this does.
             OpenOptions::new().write(true).open(&target).map_err(fail)?;
@@ -65,6 +80,13 @@ pub fn prepare(path: &Path, input: &Path) -> Result<Sink, Failure> {
     }
 }
 
+fn exists(path: &Path) -> Failure {
+    Failure::output(format!(
+        "{} exists; --force replaces it, --skip-existing leaves it out",
+        path.display()
+    ))
+}
+
 impl Sink {
     /// Writes the whole of `bytes`, or leaves a regular file as it was.
     pub fn write(self, bytes: &[u8], path: &Path) -> Result<(), Failure> {
@@ -74,12 +96,12 @@ impl Sink {
                 .write(true)
                 .open(target)
                 .and_then(|mut f| f.write_all(bytes).and_then(|()| f.flush())),
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(bytes).and_then(|()| out.flush())
-            }
+            Self::Stdout => to_stdout(bytes),
         }
-        .map_err(|e| Failure::output(format!("cannot write {}: {e}", path.display())))
+        .map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => exists(path),
+            _ => Failure::output(format!("cannot write {}: {e}", path.display())),
+        })
     }
 }
 
@@ -94,14 +116,26 @@ fn replace(target: &Path, old: Option<&Metadata>, bytes: &[u8]) -> io::Result<()
         // What the umask leaves of it, as for any new file.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(parent(target))?;
+    let mut temporary = Temporary::new(|| builder.tempfile_in(parent(target)))?;
+    let file = temporary.file();
     file.write_all(bytes)?;
     file.flush()?;
     if let Some(old) = old {
-        inherit(file.as_file(), old)?;
+        inherit(file, old)?;
+        // The old picture must not go before the new one is safe from a loss of power.
+        file.sync_all()?;
     }
-    file.persist(target).map_err(|e| e.error)?;
-    Ok(())
+    temporary.persist(target, old.is_some())
+}
+
+/// Writes to standard output. If nobody reads it, the program ends here, silently.
+pub fn to_stdout(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let result = out.write_all(bytes).and_then(|()| out.flush());
+    match result {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => interrupt::broken_pipe(),
+        result => result,
+    }
 }
 
 /// Gives a new file the owner, as far as that is allowed, and the permissions of the old one.
