@@ -4,9 +4,9 @@
 use super::failure::{Failure, Kind};
 use super::inputs::Item;
 use super::job::{self, Done, Setup};
+use super::report::brief;
 use super::{print, report_text, say};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -107,21 +107,16 @@ impl Summary {
         result: Result<Done, Failure>,
     ) -> Result<(), Failure> {
         let name = path.display().to_string();
-        let object = |status: &str| json!({"status": status, "input": {"path": name}});
         let mut text = String::new();
-        let mut json = match result {
+        let json = match result {
             Ok(Done::Skipped(output)) => {
                 self.skipped += 1;
-                let mut json = object("skipped");
-                json["output"] = output.display().to_string().into();
-                json
+                brief("skipped", path, Some(&output))
             }
             Ok(Done::Planned(output)) => {
                 self.planned += 1;
                 text = format!("{name} -> {}\n", output.display());
-                let mut json = object("planned");
-                json["output"] = output.display().to_string().into();
-                json
+                brief("planned", path, Some(&output))
             }
             Ok(Done::Filtered(mut done)) => {
                 self.filtered += 1;
@@ -144,14 +139,13 @@ impl Summary {
                     format!("{name}: {}", failure.message)
                 };
                 say(&message);
-                let mut json = object("failed");
+                let mut json = brief("failed", path, None);
                 json["error"] = message.into();
                 json["code"] = (failure.kind as u8).into();
                 json
             }
         };
         if setup.args.json {
-            json["input"]["path"] = name.into();
             text = format!("{json}\n");
         }
         if text.is_empty() { Ok(()) } else { print(&text) }

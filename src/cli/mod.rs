@@ -124,13 +124,17 @@ fn filter(args: &Args) -> Result<(), Failure> {
 /// The one file of the command line.
 fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
     let args = setup.args;
-    let name = item.path.display().to_string();
+    let (path, name) = (item.path.clone(), item.path.display().to_string());
     match job::run(setup, item)? {
         Done::Skipped(output) => {
             if !args.quiet {
                 say(&format!("{} exists, {name} is left out", output.display()));
             }
-            Ok(())
+            let json = report::brief("skipped", &path, Some(&output));
+            if args.json { print(&format!("{json}\n")) } else { Ok(()) }
+        }
+        Done::Planned(output) if args.json => {
+            print(&format!("{}\n", report::brief("planned", &path, Some(&output))))
         }
         Done::Planned(output) => print(&format!("{name} -> {}\n", output.display())),
         Done::Filtered(done) => {

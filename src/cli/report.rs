@@ -3,7 +3,9 @@
 
 use super::clip::ClippingPart;
 use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::path::Path;
 use twopass::{Filter, Kernel, Plan, Post, Sample, Separation, Shape, Source};
 
 /// Everything that was found out, in the shape of `--json`. Absent parts are left out.
@@ -45,6 +47,15 @@ fn stages<S: Serializer>(stages: &[StagePart], to: S) -> Result<S::Ok, S::Error>
         [one] => one.serialize(to),
         chain => Chain { chain }.serialize(to),
     }
+}
+
+/// The object for a file that was not looked into.
+pub fn brief(status: &str, input: &Path, output: Option<&Path>) -> Value {
+    let mut object = json!({"status": status, "input": {"path": input.display().to_string()}});
+    if let Some(output) = output {
+        object["output"] = output.display().to_string().into();
+    }
+    object
 }
 
 impl Report {
