@@ -14,13 +14,13 @@
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Post};
-use crate::pass::{Column, Dense, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Taps};
-use crate::plan::arithmetic::{Passes, Rung as Chosen};
+use crate::pass::{Column, Dense, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Sum};
+use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen};
 use crate::plan::{Core, Work, reach};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{MAX_LANES, fence, prefetch};
-use crate::view::{Rect, View, ViewMut};
+use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
@@ -44,8 +44,8 @@ impl Workspace {
 /// The scratch memory of one worker, by use.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Column sums, one row for each kernel.
-    scratch: [Memory; 2],
+    /// Column sums: two rows for each kernel.
+    scratch: [Memory; 4],
     /// Widened rows.
     wide: Ring,
     /// Rows multiplied by alpha.
@@ -94,6 +94,10 @@ impl Ring {
 
     fn place(&self, v: isize) -> usize {
         v.rem_euclid(self.tags.len() as isize) as usize
+    }
+
+    fn has(&self, v: isize) -> bool {
+        self.tags[self.place(v)] == v
     }
 
     /// The place of row `v`, to be filled, if the row is not there.
@@ -256,9 +260,9 @@ struct Premultiplied<'a, I> {
 
 impl<I: Source> Feed<f32> for Premultiplied<'_, I> {
     fn start(&mut self, core: &Core, tile: &Tile) {
-        self.ring.clear(core.kernel_height());
+        self.ring.clear(core.window_rows());
         let len = tile.columns.len() * core.input.channels;
-        let _ = self.ring.memory.get::<f32>(core.kernel_height() * len);
+        let _ = self.ring.memory.get::<f32>(core.window_rows() * len);
     }
 
     fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize) {
@@ -295,10 +299,10 @@ fn multiply<I: Source>(source: &[I], out: &mut [f32], channels: usize) {
 
 /// Where a stage's results go.
 trait Sink<T> {
-    /// The place of output pixels `x` of row `y`.
-    fn row(&mut self, y: usize, x: Range<usize>) -> &mut [T];
-    /// That row has been written.
-    fn done(&mut self, y: usize, x: Range<usize>);
+    /// The places of output pixels `x` of row `y`, and of the row below if there is `and_below`.
+    fn rows(&mut self, y: usize, and_below: bool, x: Range<usize>) -> (&mut [T], &mut [T]);
+    /// These rows have been written.
+    fn done(&mut self, y: usize, and_below: bool, x: Range<usize>);
 }
 
 /// A strip of the output.
@@ -309,18 +313,21 @@ struct Strip<'a, O> {
 }
 
 impl<O> Strip<'_, O> {
-    fn pixels(&mut self, y: usize, x: Range<usize>) -> &mut [O] {
+    fn pixels(&mut self, y: usize, and_below: bool, x: Range<usize>) -> (&mut [O], &mut [O]) {
         let channels = self.out.shape().channels;
         let start = (x.start - self.origin.0) * channels;
-        &mut self.out.row_mut(y - self.origin.1)[start..start + x.len() * channels]
+        let columns = start..start + x.len() * channels;
+        let (upper, lower) = self.out.rows_mut(y - self.origin.1, and_below);
+        let lower = if and_below { &mut lower[columns.clone()] } else { lower };
+        (&mut upper[columns], lower)
     }
 }
 
 impl<O> Sink<O> for Strip<'_, O> {
-    fn row(&mut self, y: usize, x: Range<usize>) -> &mut [O] {
-        self.pixels(y, x)
+    fn rows(&mut self, y: usize, and_below: bool, x: Range<usize>) -> (&mut [O], &mut [O]) {
+        self.pixels(y, and_below, x)
     }
-    fn done(&mut self, _: usize, _: Range<usize>) {}
+    fn done(&mut self, _: usize, _: bool, _: Range<usize>) {}
 }
 
 /// A strip whose alpha comes from the source.
@@ -332,17 +339,20 @@ struct KeepAlpha<'a, I, O> {
 }
 
 impl<I: Source, O: Sample> Sink<O> for KeepAlpha<'_, I, O> {
-    fn row(&mut self, y: usize, x: Range<usize>) -> &mut [O] {
-        self.strip.pixels(y, x)
+    fn rows(&mut self, y: usize, and_below: bool, x: Range<usize>) -> (&mut [O], &mut [O]) {
+        self.strip.pixels(y, and_below, x)
     }
 
-    fn done(&mut self, y: usize, x: Range<usize>) {
+    fn done(&mut self, y: usize, and_below: bool, x: Range<usize>) {
         let channels = self.source.part.shape().channels;
         let under = x.start + self.anchor.0..x.end + self.anchor.0;
-        let source = self.source.pixels(y + self.anchor.1, under).chunks_exact(channels);
-        let out = self.strip.pixels(y, x).chunks_exact_mut(channels);
-        for (o, s) in out.zip(source) {
-            o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
+        for y in y..=y + usize::from(and_below) {
+            let source = self.source.pixels(y + self.anchor.1, under.clone());
+            let (out, _) = self.strip.pixels(y, false, x.clone());
+            let pixels = out.chunks_exact_mut(channels).zip(source.chunks_exact(channels));
+            for (o, s) in pixels {
+                o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
+            }
         }
     }
 }
@@ -360,34 +370,73 @@ struct DivideByAlpha<'a, O> {
 }
 
 impl<O: Sample> Sink<f32> for DivideByAlpha<'_, O> {
-    fn row(&mut self, _: usize, x: Range<usize>) -> &mut [f32] {
-        self.filtered.get(x.len() * self.strip.out.shape().channels)
+    fn rows(&mut self, _: usize, and_below: bool, x: Range<usize>) -> (&mut [f32], &mut [f32]) {
+        let len = x.len() * self.strip.out.shape().channels;
+        let (upper, lower) = self.filtered.get(2 * len).split_at_mut(len);
+        (upper, if and_below { lower } else { &mut [] })
     }
 
-    fn done(&mut self, y: usize, x: Range<usize>) {
+    fn done(&mut self, y: usize, and_below: bool, x: Range<usize>) {
         let channels = self.strip.out.shape().channels;
-        let filtered: &[f32] = self.filtered.get(x.len() * channels);
-        let out = self.strip.pixels(y, x).chunks_exact_mut(channels);
-        for (o, v) in out.zip(filtered.chunks_exact(channels)) {
-            let alpha = f64::from(v[channels - 1]).clamp(0.0, self.full);
-            for (o, v) in o.iter_mut().zip(v) {
-                let colour = f64::from(*v) / alpha + self.offset;
-                *o = O::from_f64(if alpha < self.visible {
-                    0.0
-                } else if self.post == Post::Abs {
-                    colour.abs()
-                } else {
-                    colour
-                });
+        let len = x.len() * channels;
+        let filtered: &[f32] = self.filtered.get(2 * len);
+        for (y, filtered) in (y..=y + usize::from(and_below)).zip(filtered.chunks_exact(len)) {
+            let (out, _) = self.strip.pixels(y, false, x.clone());
+            for (o, v) in out.chunks_exact_mut(channels).zip(filtered.chunks_exact(channels)) {
+                let alpha = f64::from(v[channels - 1]).clamp(0.0, self.full);
+                for (o, v) in o.iter_mut().zip(v) {
+                    let colour = f64::from(*v) / alpha + self.offset;
+                    *o = O::from_f64(if alpha < self.visible {
+                        0.0
+                    } else if self.post == Post::Abs {
+                        colour.abs()
+                    } else {
+                        colour
+                    });
+                }
+                o[channels - 1] = O::from_f64(alpha);
             }
-            o[channels - 1] = O::from_f64(alpha);
         }
     }
 }
 
 /// Filters `rect` of the output from `part`, whose first pixel is `origin` in the whole image. The
 /// plan has checked that everything fits.
-pub(crate) fn run<I: Source, O: Sample>(
+///
+/// Not generic, so that the passes are compiled once, in this crate, and not in every crate that
+/// runs a plan.
+pub(crate) fn run(
+    core: &Core,
+    part: AnyView<'_>,
+    origin: (usize, usize),
+    rect: Rect,
+    out: AnyViewMut<'_>,
+    workspace: &mut Workspace,
+) -> Result<(), Error> {
+    match part {
+        AnyView::U8(part) => run_from(core, part, origin, rect, out, workspace),
+        AnyView::U16(part) => run_from(core, part, origin, rect, out, workspace),
+        AnyView::F32(part) => run_from(core, part, origin, rect, out, workspace),
+    }
+}
+
+fn run_from<I: Source>(
+    core: &Core,
+    part: View<'_, I>,
+    origin: (usize, usize),
+    rect: Rect,
+    out: AnyViewMut<'_>,
+    workspace: &mut Workspace,
+) -> Result<(), Error> {
+    match out {
+        AnyViewMut::U8(out) => run_typed(core, part, origin, rect, out, workspace),
+        AnyViewMut::U16(out) => run_typed(core, part, origin, rect, out, workspace),
+        AnyViewMut::I16(out) => run_typed(core, part, origin, rect, out, workspace),
+        AnyViewMut::F32(out) => run_typed(core, part, origin, rect, out, workspace),
+    }
+}
+
+fn run_typed<I: Source, O: Sample>(
     core: &Core,
     part: View<'_, I>,
     origin: (usize, usize),
@@ -561,11 +610,24 @@ impl<I: Source> Job<'_, I> {
             let next = (x + core.tile).min(end);
             tile.set(core, x..next);
             feed.start(core, tile);
+            // Only what a plan can choose for these types is compiled.
             match core.arithmetic.rung {
-                Chosen::Pairs => stage.tile::<T, O, Pairs>(tile, constants, feed, sink),
+                Chosen::Pairs => {
+                    if const { T::NARROW } {
+                        stage.tile::<T, O, Pairs>(tile, constants, feed, sink);
+                    }
+                }
+                Chosen::I32 => {
+                    if const { T::INTEGER } {
+                        stage.tile::<T, O, I32>(tile, constants, feed, sink);
+                    }
+                }
                 Chosen::F32 => stage.tile::<T, O, F32>(tile, constants, feed, sink),
-                Chosen::Fused => stage.tile::<T, O, Fused>(tile, constants, feed, sink),
-                Chosen::I32 => stage.tile::<T, O, I32>(tile, constants, feed, sink),
+                Chosen::Fused => {
+                    if const { T::FLOAT && O::FLOAT } {
+                        stage.tile::<T, O, Fused>(tile, constants, feed, sink);
+                    }
+                }
                 // Its work is `Naive`, which has no strips.
                 Chosen::F64 => {}
             }
@@ -595,7 +657,7 @@ struct Stage<'a> {
     rows: Range<usize>,
     /// The end of the run's output rows: nothing below their windows may be read.
     last: usize,
-    scratch: &'a mut [Memory; 2],
+    scratch: &'a mut [Memory; 4],
     wide: &'a mut Ring,
     padded: &'a mut [Memory; 2],
     window: &'a mut Vec<&'static [u8]>,
@@ -620,6 +682,14 @@ impl Stage<'_> {
         }
     }
 
+    /// The blocks of output rows that are computed together: two rows, which share most of their
+    /// windows, and at the end perhaps one. Each block is its first row, and whether there is one
+    /// below.
+    fn blocks(&self) -> impl Iterator<Item = (usize, bool)> + use<> {
+        let end = self.rows.end;
+        self.rows.clone().step_by(2).map(move |y| (y, y + 1 < end))
+    }
+
     fn separable<T: Source, O: Sample, R: Rung>(
         &mut self,
         passes: &[Passes],
@@ -632,22 +702,24 @@ impl Stage<'_> {
         let channels = core.input.channels;
         let count = core.filter.kernels()[0].width();
         let len = tile.len * channels + MAX_LANES;
-        let [scratch_x, scratch_y] = &mut *self.scratch;
-        let mut scratch: [&mut [R::Elem]; 2] = [scratch_x.get(len), scratch_y.get(len)];
-        for y in self.rows.clone() {
-            let virtual_rows = core.rows(y..y + 1);
+        for (y, both) in self.blocks() {
+            let virtual_rows = core.rows(y..y + 1 + usize::from(both));
             for v in virtual_rows.clone() {
                 if let Some(row) = core.image_row(v) {
                     feed.load(core, tile, v, row);
                 }
             }
-            // The row that the next window adds, while this one is worked on. Narrower samples
+            // The rows that the next window adds, while this one is worked on. Narrower samples
             // come fast enough by themselves.
-            if self.stream && size_of::<T>() == 4 && y + 1 < self.rows.end {
-                if let Some(row) = core.image_row(virtual_rows.end) {
-                    feed.prefetch(core, tile, row);
+            if self.stream && size_of::<T>() == 4 && y + 2 < self.rows.end {
+                for v in virtual_rows.end..virtual_rows.end + 2 {
+                    if let Some(row) = core.image_row(v).filter(|_| v < self.below()) {
+                        feed.prefetch(core, tile, row);
+                    }
                 }
             }
+            let [a, b, c, d] = &mut *self.scratch;
+            let mut scratch: [&mut [R::Elem]; 4] = [a.get(len), b.get(len), c.get(len), d.get(len)];
             for run in &tile.runs {
                 let mut window = recycle(take(self.window));
                 window.extend(virtual_rows.clone().map(|v| -> &[T] {
@@ -658,46 +730,65 @@ impl Stage<'_> {
                         (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
                     }
                 }));
-                for (pass, scratch) in passes.iter().zip(&mut scratch) {
-                    core.level.run(Column::<R, T> {
-                        rows: &window,
-                        taps: R::taps(&pass.column),
-                        shift: pass.shift,
-                        n: run.len * channels,
-                        out: &mut scratch[run.at * channels..],
-                    });
+                let rows = window.as_slice();
+                let (n, at, level) = (run.len * channels, run.at * channels, core.level);
+                let [a, b, c, d] = &mut scratch;
+                match (passes, both) {
+                    ([p], false) => {
+                        let sums = [sum::<R>(p, 0, &mut a[at..])];
+                        level.run(Column { rows, sums, n });
+                    }
+                    ([p], true) => {
+                        let sums = [sum::<R>(p, 0, &mut a[at..]), sum(p, 1, &mut b[at..])];
+                        level.run(Column { rows, sums, n });
+                    }
+                    ([p, q, ..], false) => {
+                        let sums = [sum::<R>(p, 0, &mut a[at..]), sum(q, 0, &mut c[at..])];
+                        level.run(Column { rows, sums, n });
+                    }
+                    ([p, q, ..], true) => {
+                        let sums = [
+                            sum::<R>(p, 0, &mut a[at..]),
+                            sum(p, 1, &mut b[at..]),
+                            sum(q, 0, &mut c[at..]),
+                            sum(q, 1, &mut d[at..]),
+                        ];
+                        level.run(Column { rows, sums, n });
+                    }
+                    ([], _) => {}
                 }
                 *self.window = recycle(window);
             }
-            for scratch in &mut scratch[..passes.len()] {
+            for scratch in &mut scratch {
                 tile.pad(scratch, channels);
             }
-            let input = |k: usize| Input::<R> {
-                scratch: &scratch[k][tile.first * channels..],
+            let input = |k: usize, r: usize| Input::<R> {
+                scratch: &scratch[2 * k + r][tile.first * channels..],
                 taps: R::taps(&passes[k].row),
             };
             let (step, finish, stream) = (channels, &core.finish, self.stream);
-            let out = sink.row(y, tile.x.clone());
-            if passes.len() == 2 {
-                let inputs = [input(0), input(1)];
-                core.level.run(Row::<R, O, 2> { inputs, count, step, finish, stream, out });
-            } else {
-                core.level.run(Row::<R, O, 1> {
-                    inputs: [input(0)],
-                    count,
-                    step,
-                    finish,
-                    stream,
-                    out,
-                });
+            let (upper, lower) = sink.rows(y, both, tile.x.clone());
+            for (r, out) in [upper, lower].into_iter().enumerate().take(1 + usize::from(both)) {
+                if passes.len() == 2 {
+                    let inputs = [input(0, r), input(1, r)];
+                    core.level.run(Row { inputs, count, step, finish, stream, out });
+                } else {
+                    let inputs = [input(0, r)];
+                    core.level.run(Row { inputs, count, step, finish, stream, out });
+                }
             }
-            sink.done(y, tile.x.clone());
+            sink.done(y, both, tile.x.clone());
         }
+    }
+
+    /// The first virtual row below all windows of the run: it and what follows may not be read.
+    fn below(&self) -> isize {
+        self.core.rows(self.last - 1..self.last).end
     }
 
     fn dense<T: Source, O: Sample, R: Rung>(
         &mut self,
-        taps: &[Taps],
+        kernels: &[Rows],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut impl Feed<T>,
@@ -707,14 +798,14 @@ impl Stage<'_> {
         let channels = core.input.channels;
         let kernel = &core.filter.kernels()[0];
         let len = tile.len * channels + MAX_LANES;
-        let below = core.rows(self.last - 1..self.last).end;
-        self.wide.clear(kernel.height());
-        for y in self.rows.clone() {
-            let virtual_rows = core.rows(y..y + 1);
+        let below = self.below();
+        self.wide.clear(core.window_rows());
+        for (y, both) in self.blocks() {
+            let virtual_rows = core.rows(y..y + 1 + usize::from(both));
             for v in virtual_rows.clone().step_by(R::PAIRED) {
                 // The lower row of a pair below the last window would meet only zero taps.
                 let lower = (v + R::PAIRED as isize - 1).min(below - 1);
-                if self.wide.tags[self.wide.place(v)] == v {
+                if self.wide.has(v) {
                     continue;
                 }
                 for (padded, v) in self.padded.iter_mut().zip([v, lower]) {
@@ -743,23 +834,44 @@ impl Stage<'_> {
                 }
             }
             let all: &[R::Wide] = cast_slice(&self.wide.memory.0);
-            let mut rows = recycle(take(self.window));
-            rows.extend(
-                virtual_rows
-                    .step_by(R::PAIRED)
-                    .map(|v| &self.wide.row(all, v, len)[tile.first * channels..]),
-            );
-            let (width, step, finish) = (kernel.width(), channels, &core.finish);
-            let out = sink.row(y, tile.x.clone());
-            if let [x, y] = taps {
-                let taps = [R::taps(x), R::taps(y)];
-                core.level.run(Dense::<R, O, 2> { rows: &rows, taps, width, step, finish, out });
-            } else {
-                let taps = [R::taps(&taps[0])];
-                core.level.run(Dense::<R, O, 1> { rows: &rows, taps, width, step, finish, out });
+            let mut window = recycle(take(self.window));
+            window.extend(virtual_rows.step_by(R::PAIRED).map(|v| {
+                let row: &[R::Wide] = self.wide.row(all, v, len);
+                &row[tile.first * channels..]
+            }));
+            let (rows, width, step) = (window.as_slice(), kernel.width(), channels);
+            let (finish, level) = (&core.finish, core.level);
+            let (upper, lower) = sink.rows(y, both, tile.x.clone());
+            let taps = |k: usize, r: usize| R::taps(&kernels[k].taps[r]);
+            let first = kernels[0].first;
+            match (kernels.len(), both) {
+                (1, false) => {
+                    let (first, taps, outs) = ([first[0]], [[taps(0, 0)]], [upper]);
+                    level.run(Dense::<R, O, 1, 1> { rows, first, taps, width, step, finish, outs });
+                }
+                (1, true) => {
+                    let (taps, outs) = ([[taps(0, 0)], [taps(0, 1)]], [upper, lower]);
+                    level.run(Dense::<R, O, 1, 2> { rows, first, taps, width, step, finish, outs });
+                }
+                (_, false) => {
+                    let first = [first[0]];
+                    let (taps, outs) = ([[taps(0, 0), taps(1, 0)]], [upper]);
+                    level.run(Dense::<R, O, 2, 1> { rows, first, taps, width, step, finish, outs });
+                }
+                (_, true) => {
+                    let taps = [[taps(0, 0), taps(1, 0)], [taps(0, 1), taps(1, 1)]];
+                    let outs = [upper, lower];
+                    level.run(Dense::<R, O, 2, 2> { rows, first, taps, width, step, finish, outs });
+                }
             }
-            *self.window = recycle(rows);
-            sink.done(y, tile.x.clone());
+            *self.window = recycle(window);
+            sink.done(y, both, tile.x.clone());
         }
     }
+}
+
+/// The scratch row of one kernel for the upper (0) or lower (1) output row of a block.
+fn sum<'a, R: Rung>(pass: &'a Passes, row: usize, out: &'a mut [R::Elem]) -> Sum<'a, R> {
+    let Passes { column, shift, .. } = pass;
+    Sum { first: column.first[row], taps: R::taps(&column.taps[row]), shift: *shift, out }
 }

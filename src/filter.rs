@@ -169,7 +169,7 @@ impl Filter {
     }
 
     /// What happens to the alpha channel. Without this call raw views are filtered plain, and
-    /// images of the `image` crate by the rule described at [`Filter::apply`].
+    /// images of the `image` crate by the rule described at `Filter::apply`.
     #[must_use]
     pub fn alpha(mut self, alpha: Alpha) -> Self {
         self.alpha = Some(alpha);

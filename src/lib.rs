@@ -1,4 +1,52 @@
 //! Fast, exact linear image filtering on the CPU.
+//!
+//! Give it a kernel; it works out whether the kernel is separable and then runs two 1D passes
+//! instead of one 2D pass, in SIMD lanes chosen at run time (portable, AVX2, AVX-512), over
+//! cache-sized tiles, on all cores.
+//!
+//! ```
+//! use twopass::{Filter, Image, Kernel, Shape, View, Workspace};
+//!
+//! // Any memory is an image: samples, a shape (width, height, channels), a row stride.
+//! let photo: Vec<u8> = (0..640 * 480 * 3).map(|i| (i % 251) as u8).collect();
+//! let view = View::new(&photo, Shape::new(640, 480, 3))?;
+//!
+//! // What to do …
+//! let filter = Filter::new(Kernel::gaussian(2.0)?);
+//! // … how it will be done, for this shape and these sample types …
+//! let plan = filter.plan::<u8, u8>(view.shape())?;
+//! println!("{plan}");
+//! assert!(plan.multiplications_per_pixel() < plan.naive_multiplications_per_pixel());
+//! // … and doing it: the second run allocates nothing.
+//! let mut blurred = Image::new(plan.output_shape())?;
+//! let mut workspace = Workspace::new();
+//! plan.run(view, blurred.view_mut(), &mut workspace)?;
+//! plan.run(view, blurred.view_mut(), &mut workspace)?;
+//! # Ok::<(), twopass::Error>(())
+//! ```
+//!
+//! With the feature `image` (on by default) [`Filter`] has `apply` and friends for the types of the
+//! `image` crate.
+//!
+//! # What is promised
+//!
+//! [`mod@reference`] is the definition: correlation in `f64`, rounded once.
+//!
+//! * Integer results are within 1 of it, exact for kernels of integer taps (Sobel, Scharr,
+//!   Laplacian …), and a constant image stays constant under a kernel of sum 1.
+//! * Integer results are the same bytes on every instruction set, thread count, tile and region;
+//!   `f32` results are the same bits for every thread count, tile and region on one machine.
+//! * `f32` results are within [`Plan::error_bound`], which is proved from the taps.
+//! * NaN and infinity stay inside the kernel's window.
+//! * Nothing that a caller supplies panics or reads out of bounds: it is a typed [`Error`].
+//!
+//! # Features
+//!
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `rayon` | yes | strips on the workers of the caller's current rayon pool |
+//! | `image` | yes | filtering of `DynamicImage` and `ImageBuffer` |
+//! | `cli` | yes | the program `filter` |
 
 pub mod naive;
 pub mod reference;
@@ -27,3 +75,8 @@ pub use plan::Plan;
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
 pub use view::{Image, Rect, Shape, View, ViewMut};
+
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "image"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,12 +9,12 @@ use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::kernel::Separation;
-use crate::pass::{Finish, Taps};
+use crate::pass::Finish;
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
 use crate::view::{Rect, Shape, View, ViewMut};
-use arithmetic::{Arithmetic, Passes, Rung, Task};
+use arithmetic::{Arithmetic, Passes, Rows, Rung, Task};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -70,7 +70,7 @@ pub(crate) enum Work {
     /// A column pass and a row pass, for each kernel.
     Separable(Vec<Passes>),
     /// A direct 2D pass; the taps of each kernel.
-    Dense(Vec<Taps>),
+    Dense(Vec<Rows>),
     /// The reference.
     Naive,
 }
@@ -176,8 +176,9 @@ impl Core {
         Rect::new(x.start, y.start, x.len(), y.len())
     }
 
-    pub fn kernel_height(&self) -> usize {
-        self.filter.kernels()[0].height()
+    /// Rows in the window of two output rows.
+    pub fn window_rows(&self) -> usize {
+        self.filter.kernels()[0].height() + 1
     }
 
     fn multiplications(&self) -> usize {
@@ -480,7 +481,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
         {
             return Err(Error::PartTooSmall { needed, given });
         }
-        exec::run(&self.core, part, origin, rect, out, workspace)
+        exec::run(&self.core, I::any(part), origin, rect, O::any_mut(out), workspace)
     }
 }
 

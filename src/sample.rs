@@ -1,5 +1,6 @@
 //! The pixel types. A new one is one `impl Sample` here (and its lanes in `simd`).
 
+use crate::view::{AnyView, AnyViewMut, View, ViewMut};
 use std::fmt;
 
 /// Names of the sample types, for plans and messages.
@@ -28,7 +29,15 @@ impl fmt::Display for SampleType {
 }
 
 pub(crate) mod sealed {
-    pub trait Sealed: crate::simd::SampleLanes {}
+    use crate::view::{AnyView, AnyViewMut, View, ViewMut};
+
+    pub trait Sealed: crate::simd::SampleLanes {
+        fn any_mut(view: ViewMut<'_, Self>) -> AnyViewMut<'_>;
+    }
+
+    pub trait SealedSource: Sealed {
+        fn any(view: View<'_, Self>) -> AnyView<'_>;
+    }
 }
 
 /// A sample that an image can hold: `u8`, `u16`, `i16` or `f32`. Sealed.
@@ -53,15 +62,30 @@ pub trait Sample:
 }
 
 /// A sample that can be filtered: `u8`, `u16`, `f32`. Sealed.
-pub trait Source: Sample {}
+pub trait Source: Sample + sealed::SealedSource {}
 
-impl Source for u8 {}
-impl Source for u16 {}
-impl Source for f32 {}
+macro_rules! source {
+    ($t:ty, $name:ident) => {
+        impl sealed::SealedSource for $t {
+            fn any(view: View<'_, Self>) -> AnyView<'_> {
+                AnyView::$name(view)
+            }
+        }
+        impl Source for $t {}
+    };
+}
+
+source!(u8, U8);
+source!(u16, U16);
+source!(f32, F32);
 
 macro_rules! integer_sample {
     ($t:ty, $name:ident) => {
-        impl sealed::Sealed for $t {}
+        impl sealed::Sealed for $t {
+            fn any_mut(view: ViewMut<'_, Self>) -> AnyViewMut<'_> {
+                AnyViewMut::$name(view)
+            }
+        }
         impl Sample for $t {
             const TYPE: SampleType = SampleType::$name;
             const MIN: f64 = <$t>::MIN as f64;
@@ -86,7 +110,11 @@ integer_sample!(u8, U8);
 integer_sample!(u16, U16);
 integer_sample!(i16, I16);
 
-impl sealed::Sealed for f32 {}
+impl sealed::Sealed for f32 {
+    fn any_mut(view: ViewMut<'_, Self>) -> AnyViewMut<'_> {
+        AnyViewMut::F32(view)
+    }
+}
 impl Sample for f32 {
     const TYPE: SampleType = SampleType::F32;
     const MIN: f64 = f64::NEG_INFINITY;

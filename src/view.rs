@@ -197,6 +197,16 @@ impl<'a, S> ViewMut<'a, S> {
         &mut self.data[y * self.stride..][..self.shape.row()]
     }
 
+    /// The samples of row `y`, and those of the row below if there is `and_below`.
+    pub(crate) fn rows_mut(&mut self, y: usize, and_below: bool) -> (&mut [S], &mut [S]) {
+        if !and_below {
+            return (self.row_mut(y), &mut []);
+        }
+        assert!(y + 1 < self.shape.height);
+        let (upper, lower) = self.data[y * self.stride..].split_at_mut(self.stride);
+        (&mut upper[..self.shape.row()], &mut lower[..self.shape.row()])
+    }
+
     /// The same pixels, borrowed for a shorter time.
     #[must_use]
     pub fn reborrow(&mut self) -> ViewMut<'_, S> {
@@ -230,6 +240,22 @@ impl<'a, S> ViewMut<'a, S> {
             ViewMut { data: bottom, shape: rest, stride: self.stride },
         )
     }
+}
+
+/// A view of any source type. What is not generic is compiled once, with this crate.
+#[derive(Clone, Copy)]
+pub enum AnyView<'a> {
+    U8(View<'a, u8>),
+    U16(View<'a, u16>),
+    F32(View<'a, f32>),
+}
+
+/// A view to write of any sample type.
+pub enum AnyViewMut<'a> {
+    U8(ViewMut<'a, u8>),
+    U16(ViewMut<'a, u16>),
+    I16(ViewMut<'a, i16>),
+    F32(ViewMut<'a, f32>),
 }
 
 /// Owned pixels, rows without gaps; for what `image::DynamicImage` cannot hold (signed samples,

@@ -10,7 +10,7 @@ mod common;
 use common::{Look, borders, image, levels};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use twopass::{Filter, Image, Kernel, Method, Sample, Shape, Source, Workspace};
+use twopass::{Alpha, Filter, Image, Kernel, Method, Sample, Shape, Source, Workspace};
 
 /// The system's allocator, counting the calls that give memory.
 struct Counting;
@@ -80,13 +80,16 @@ fn a_second_run_allocates_nothing() {
     let sobel = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
     let blur = Kernel::separable(&[0.1, 0.25, 0.3, 0.25, 0.1], &[0.3, 0.4, 0.2, 0.1]).unwrap();
     let dense = Kernel::new(4, 3, (0..12).map(|i| f64::from(i) * 0.1 - 0.3).collect()).unwrap();
-    for shape in [Shape::new(5, 4, 1), Shape::new(211, 97, 3), Shape::new(2500, 6, 1)] {
+    for shape in [Shape::new(5, 6, 1), Shape::new(211, 97, 3), Shape::new(2500, 6, 1)] {
         check::<u8, i16>(&Filter::new(sobel.clone()), shape);
         check::<u8, u8>(&Filter::new(blur.clone()), shape);
         check::<u16, u16>(&Filter::new(blur.clone()), shape);
         check::<f32, f32>(&Filter::new(blur.clone()), shape);
         check::<u8, u8>(&Filter::new(dense.clone()), shape);
         check::<f32, f32>(&Filter::new(blur.clone()).method(Method::Dense), shape);
+        let alpha = Shape { channels: 4, ..shape };
+        check::<u8, u8>(&Filter::new(blur.clone()).alpha(Alpha::Premultiply), alpha);
+        check::<u16, u16>(&Filter::new(dense.clone()).alpha(Alpha::Keep), alpha);
         check::<u8, u8>(&Filter::magnitude(&sobel, &sobel.transposed()).unwrap(), shape);
     }
 }

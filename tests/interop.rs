@@ -149,7 +149,7 @@ fn every_variant_keeps_its_type_and_follows_the_definition() {
         Border::Reflect101,
         Border::Replicate,
         Border::Wrap,
-        Border::Constant(vec![0.25]),
+        Border::Constant(vec![1.0]),
         Border::Valid,
     ];
     for (width, height) in [(17, 11), (5, 3), (6, 40)] {

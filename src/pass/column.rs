@@ -1,120 +1,147 @@
-//! The column pass: K rows of samples, weighted and added into one scratch row.
+//! The column pass: K rows of samples, weighted and added into scratch rows.
 
 use super::rung::Rung;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
 
-/// `out[x] = Σ_k taps[k] · rows[k][x]` for x in 0..n.
-///
-/// Paired arithmetic takes the rows two by two; with an odd number the last one is multiplied
-/// once more, by the 0 that the plan put there.
-pub struct Column<'a, R: Rung, T> {
-    /// At least `n` samples each.
-    pub rows: &'a [&'a [T]],
-    /// One per row, or per pair of rows.
+/// One scratch row to compute: `out[x] = Σ_k taps[k] · step k of the rows`, from step `first` on. A
+/// step is a row; for paired arithmetic, two rows.
+pub struct Sum<'a, R: Rung> {
+    /// The step that the first tap meets.
+    pub first: usize,
+    /// One for each step.
     pub taps: &'a [R::Tap],
     /// The accumulator's units are divided by 2^shift, rounding half up.
     pub shift: u32,
-    /// Samples to compute.
-    pub n: usize,
     /// At least `n` elements and `MAX_LANES` more, which may be overwritten.
     pub out: &'a mut [R::Elem],
 }
 
-/// Vectors in flight: enough to hide the latency of a multiply-add.
-const UNROLL: usize = 4;
+/// N scratch rows from one window: those of two kernels, or of two output rows, or of both. Each
+/// sample is loaded once for all of them.
+///
+/// Paired arithmetic takes the rows two by two; with an odd number the last one is multiplied
+/// once more, by the 0 that the plan put there.
+pub struct Column<'a, R: Rung, T, const N: usize> {
+    /// At least `n` samples each.
+    pub rows: &'a [&'a [T]],
+    /// What to compute.
+    pub sums: [Sum<'a, R>; N],
+    /// Samples to compute.
+    pub n: usize,
+}
 
-impl<R: Rung, T: SampleLanes> Job for Column<'_, R, T> {
+impl<R: Rung, T: SampleLanes, const N: usize> Job for Column<'_, R, T, N> {
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let Self { rows, taps, shift, n, out } = self;
-        assert!(rows.len().div_ceil(R::PAIRED) == taps.len() && !rows.is_empty());
-        assert!(out.len() >= n + MAX_LANES);
-        for row in rows {
+    fn run<L: Lanes>(mut self, l: L) {
+        let n = self.n;
+        for sum in &self.sums {
+            assert!(sum.first + sum.taps.len() <= self.rows.len().div_ceil(R::PAIRED));
+            assert!(sum.out.len() >= n + MAX_LANES);
+        }
+        for row in self.rows {
             assert!(row.len() >= n);
         }
         let lanes = R::lanes::<L>();
-        let out = out.as_mut_ptr();
         // SAFETY: `block` reads U·lanes samples from x on in every row, and writes as many. In the
-        // loops x + U·lanes ≤ n, which all rows and `out` have. The last call starts at
+        // loops x + U·lanes ≤ n, which all rows and outputs have. The last call starts at
         // n − lanes ≥ 0. The partial block reads n samples only and writes up to `lanes` ≤
-        // MAX_LANES of `out`.
+        // MAX_LANES of each output.
         unsafe {
             if n < lanes {
-                return partial::<R, T, L>(l, rows, taps, shift, n, out);
+                return self.partial(l);
             }
             let mut x = 0;
-            while x + UNROLL * lanes <= n {
-                block::<R, T, L, UNROLL>(l, rows, taps, shift, x, out);
-                x += UNROLL * lanes;
+            // Vectors in flight: enough to hide the latency of a multiply-add, few enough for the
+            // registers.
+            if N == 1 {
+                while x + 4 * lanes <= n {
+                    self.block::<L, 4>(l, x);
+                    x += 4 * lanes;
+                }
+            }
+            if N <= 2 {
+                while x + 2 * lanes <= n {
+                    self.block::<L, 2>(l, x);
+                    x += 2 * lanes;
+                }
             }
             while x + lanes <= n {
-                block::<R, T, L, 1>(l, rows, taps, shift, x, out);
+                self.block::<L, 1>(l, x);
                 x += lanes;
             }
             if x < n {
-                block::<R, T, L, 1>(l, rows, taps, shift, n - lanes, out);
+                self.block::<L, 1>(l, n - lanes);
             }
         }
     }
 }
 
-/// U vectors of the output from sample x on.
-///
-/// # Safety
-///
-/// x + U·lanes must not exceed the length of any row or of `out`.
-#[inline(always)]
-unsafe fn block<R: Rung, T: SampleLanes, L: Lanes, const U: usize>(
-    l: L,
-    rows: &[&[T]],
-    taps: &[R::Tap],
-    shift: u32,
-    x: usize,
-    out: *mut R::Elem,
-) {
-    let lanes = R::lanes::<L>();
-    let mut acc = [R::zero(l); U];
-    // SAFETY: the caller's promise covers x + u·lanes in every row; k·PAIRED is a row, since there
-    // are ⌈rows / PAIRED⌉ taps, and the second row of a pair is limited to the last.
-    unsafe {
-        for k in 0..taps.len() {
-            let first = k * R::PAIRED;
-            let a = rows.get_unchecked(first).as_ptr().add(x);
-            let b = rows.get_unchecked((first + R::PAIRED - 1).min(rows.len() - 1)).as_ptr().add(x);
-            let tap = R::splat(l, *taps.get_unchecked(k));
-            for (u, acc) in acc.iter_mut().enumerate() {
-                *acc = R::column(l, *acc, a.add(u * lanes), b.add(u * lanes), tap);
+impl<R: Rung, T: SampleLanes, const N: usize> Column<'_, R, T, N> {
+    /// U vectors of every output from sample x on.
+    ///
+    /// # Safety
+    ///
+    /// x + U·lanes must not exceed the length of any row or output.
+    #[inline(always)]
+    unsafe fn block<L: Lanes, const U: usize>(&mut self, l: L, x: usize) {
+        let lanes = R::lanes::<L>();
+        let mut acc = [[R::zero(l); U]; N];
+        // SAFETY: the caller's promise covers x + u·lanes in every row; step·PAIRED is a row, and
+        // the second row of a pair is limited to the last.
+        unsafe {
+            for step in 0..self.rows.len().div_ceil(R::PAIRED) {
+                let first = step * R::PAIRED;
+                let second = (first + R::PAIRED - 1).min(self.rows.len() - 1);
+                let a = self.rows.get_unchecked(first).as_ptr().add(x);
+                let b = self.rows.get_unchecked(second).as_ptr().add(x);
+                let mut samples = [R::zero(l); U];
+                for (u, samples) in samples.iter_mut().enumerate() {
+                    *samples = R::load(l, a.add(u * lanes), b.add(u * lanes));
+                }
+                for (acc, sum) in acc.iter_mut().zip(&self.sums) {
+                    // Rows outside a sum's window are not even multiplied by 0: they may hold NaN.
+                    let k = step.wrapping_sub(sum.first);
+                    if k < sum.taps.len() {
+                        let tap = R::splat(l, *sum.taps.get_unchecked(k));
+                        for (acc, samples) in acc.iter_mut().zip(&samples) {
+                            *acc = R::step(l, *acc, *samples, tap);
+                        }
+                    }
+                }
+            }
+            for (acc, sum) in acc.iter().zip(&mut self.sums) {
+                for (u, acc) in acc.iter().enumerate() {
+                    R::put(l, *acc, sum.shift, sum.out.as_mut_ptr().add(x + u * lanes));
+                }
             }
         }
-        for (u, acc) in acc.iter().enumerate() {
-            R::put(l, *acc, shift, out.add(x + u * lanes));
+    }
+
+    /// Rows shorter than a vector: each is copied into a whole one first.
+    ///
+    /// # Safety
+    ///
+    /// Every row must have n ≤ `MAX_LANES` samples, every output `MAX_LANES` elements.
+    #[inline(always)]
+    unsafe fn partial<L: Lanes>(&mut self, l: L) {
+        let n = self.n;
+        let mut acc = [R::zero(l); N];
+        for (step, pair) in self.rows.chunks(R::PAIRED).enumerate() {
+            let mut a = [T::zeroed(); MAX_LANES];
+            let mut b = a;
+            a[..n].copy_from_slice(&pair[0][..n]);
+            b[..n].copy_from_slice(&pair[pair.len() - 1][..n]);
+            // SAFETY: both arrays have MAX_LANES ≥ lanes samples.
+            let samples = unsafe { R::load(l, a.as_ptr(), b.as_ptr()) };
+            for (acc, sum) in acc.iter_mut().zip(&self.sums) {
+                if let Some(tap) = sum.taps.get(step.wrapping_sub(sum.first)) {
+                    *acc = R::step(l, *acc, samples, R::splat(l, *tap));
+                }
+            }
+        }
+        for (acc, sum) in acc.iter().zip(&mut self.sums) {
+            // SAFETY: the caller lets `lanes` ≤ MAX_LANES elements be written.
+            unsafe { R::put(l, *acc, sum.shift, sum.out.as_mut_ptr()) }
         }
     }
-}
-
-/// Rows shorter than a vector: each is copied into a whole one first.
-///
-/// # Safety
-///
-/// Every row must have n ≤ `MAX_LANES` samples; `out` must have `lanes` elements.
-#[inline(always)]
-unsafe fn partial<R: Rung, T: SampleLanes, L: Lanes>(
-    l: L,
-    rows: &[&[T]],
-    taps: &[R::Tap],
-    shift: u32,
-    n: usize,
-    out: *mut R::Elem,
-) {
-    let mut acc = R::zero(l);
-    for (pair, tap) in rows.chunks(R::PAIRED).zip(taps) {
-        let mut a = [T::zeroed(); MAX_LANES];
-        let mut b = a;
-        a[..n].copy_from_slice(&pair[0][..n]);
-        b[..n].copy_from_slice(&pair[pair.len() - 1][..n]);
-        // SAFETY: both arrays have MAX_LANES ≥ lanes samples.
-        acc = unsafe { R::column(l, acc, a.as_ptr(), b.as_ptr(), R::splat(l, *tap)) };
-    }
-    // SAFETY: the caller lets `lanes` elements be written.
-    unsafe { R::put(l, acc, shift, out) }
 }

@@ -46,97 +46,142 @@ impl<R: Rung, T: SampleLanes> Job for Prepare<'_, R, T> {
     }
 }
 
-/// `out[x] = finish(Σ_j Σ_i taps[j·width + i] · rows[j][x + i·step])`, for one kernel or (M = 2)
-/// the two of a magnitude. Each row is summed on its own before it joins the total, which keeps
-/// the rounding of large float kernels small.
-pub struct Dense<'a, R: Rung, O, const M: usize> {
+/// `outs[r][x] = finish(Σ_j Σ_i taps[r][j·width + i] · rows[first[r] + j][x + i·step])`: ROWS
+/// output rows from one window, for one kernel or (M = 2) the two of a magnitude. Each widened
+/// sample is loaded once for all of them. Float arithmetic sums each kernel row on its own before
+/// it joins the total, which keeps the rounding of large kernels small.
+pub struct Dense<'a, R: Rung, O, const M: usize, const ROWS: usize> {
     /// Widened rows; element i·step lies under tap i of the first output sample. Each has
     /// n + (width − 1)·step elements and `MAX_LANES` more, whose values do not matter.
     pub rows: &'a [&'a [R::Wide]],
-    /// rows × width taps for each kernel.
-    pub taps: [&'a [R::Tap]; M],
+    /// The row that the first taps of each output row meet.
+    pub first: [usize; ROWS],
+    /// For each output row and kernel, `width` taps for every row that it meets.
+    pub taps: [[&'a [R::Tap]; M]; ROWS],
     /// Columns of the kernel.
     pub width: usize,
     /// Elements from one tap to the next: channels × dilation.
     pub step: usize,
     /// From accumulator to sample.
     pub finish: &'a Finish,
-    /// Exactly the samples to write.
-    pub out: &'a mut [O],
+    /// Exactly the samples to write; rows of one length.
+    pub outs: [&'a mut [O]; ROWS],
 }
 
-/// Vectors in flight.
-const UNROLL: usize = 4;
-
-impl<R: Rung, O: SampleLanes, const M: usize> Job for Dense<'_, R, O, M> {
+impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'_, R, O, M, ROWS> {
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let n = self.out.len();
+    fn run<L: Lanes>(mut self, l: L) {
+        let n = self.outs[0].len();
         assert!(self.width > 0);
-        for taps in self.taps {
-            assert!(taps.len() == self.rows.len() * self.width);
+        for r in 0..ROWS {
+            assert!(self.outs[r].len() == n);
+            for taps in self.taps[r] {
+                assert!(taps.len() == self.taps[r][0].len() && taps.len() % self.width == 0);
+                assert!(self.first[r] + taps.len() / self.width <= self.rows.len());
+            }
         }
         for row in self.rows {
             assert!(row.len() >= n + (self.width - 1) * self.step + MAX_LANES);
         }
-        let out = self.out.as_mut_ptr();
         // SAFETY: `block` reads U·N elements from x + i·step on in each row, i < width, and writes
         // U·N samples at x. In the loops x + U·N ≤ n, the last call starts at n − N ≥ 0, and a
         // row shorter than a vector reads into the slack and writes to `whole`.
         unsafe {
             if n < L::N {
-                let mut whole = [O::zeroed(); MAX_LANES];
-                self.block::<L, 1>(l, 0, whole.as_mut_ptr());
-                self.out.copy_from_slice(&whole[..n]);
+                let mut whole = [[O::zeroed(); MAX_LANES]; ROWS];
+                let mut outs = [std::ptr::null_mut(); ROWS];
+                for (out, whole) in outs.iter_mut().zip(&mut whole) {
+                    *out = whole.as_mut_ptr();
+                }
+                self.block::<L, 1>(l, 0, outs);
+                for (out, whole) in self.outs.iter_mut().zip(&whole) {
+                    out.copy_from_slice(&whole[..n]);
+                }
                 return;
             }
+            let mut outs = [std::ptr::null_mut(); ROWS];
+            for (out, row) in outs.iter_mut().zip(&mut self.outs) {
+                *out = row.as_mut_ptr();
+            }
             let mut x = 0;
-            while x + UNROLL * L::N <= n {
-                self.block::<L, UNROLL>(l, x, out.add(x));
-                x += UNROLL * L::N;
+            // Vectors in flight: as many as the registers hold.
+            if ROWS * M == 1 || !R::ROW_SUMS || L::N == 16 {
+                while x + 4 * L::N <= n {
+                    self.block::<L, 4>(l, x, outs);
+                    x += 4 * L::N;
+                }
+            }
+            while x + 2 * L::N <= n {
+                self.block::<L, 2>(l, x, outs);
+                x += 2 * L::N;
             }
             while x + L::N <= n {
-                self.block::<L, 1>(l, x, out.add(x));
+                self.block::<L, 1>(l, x, outs);
                 x += L::N;
             }
             if x < n {
-                self.block::<L, 1>(l, n - L::N, out.add(n - L::N));
+                self.block::<L, 1>(l, n - L::N, outs);
             }
         }
     }
 }
 
-impl<R: Rung, O: SampleLanes, const M: usize> Dense<'_, R, O, M> {
-    /// U vectors of the output from sample x on.
+impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O, M, ROWS> {
+    /// U vectors of every output row from sample x on.
     ///
     /// # Safety
     ///
-    /// Every row must have x + (width − 1)·step + U·N elements, `out` U·N samples.
+    /// Every row must have x + (width − 1)·step + U·N elements, every output x + U·N samples.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut O) {
-        let mut total = [[R::wide_zero(l); M]; U];
-        // SAFETY: as promised by the caller; tap j·width + i exists for every row j and i < width.
+    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, outs: [*mut O; ROWS]) {
+        let mut total = [[[R::wide_zero(l); M]; U]; ROWS];
+        // SAFETY: as promised by the caller; the taps of a row that a sum meets exist.
         unsafe {
             for (j, row) in self.rows.iter().enumerate() {
-                let mut sum = [[R::wide_zero(l); M]; U];
+                let mut sums = if R::ROW_SUMS { [[[R::wide_zero(l); M]; U]; ROWS] } else { total };
+                let mut meets = [false; ROWS];
+                for (meets, (first, taps)) in
+                    meets.iter_mut().zip(self.first.iter().zip(&self.taps))
+                {
+                    *meets = j.wrapping_sub(*first) < taps[0].len() / self.width;
+                }
                 for i in 0..self.width {
                     let p = row.as_ptr().add(x + i * self.step);
-                    for m in 0..M {
-                        let tap = *self.taps[m].get_unchecked(j * self.width + i);
-                        let tap = R::splat(l, tap);
-                        for (u, sum) in sum.iter_mut().enumerate() {
-                            sum[m] = R::wide_step(l, sum[m], p.add(u * L::N), tap);
+                    let mut samples = [R::wide_zero(l); U];
+                    for (u, samples) in samples.iter_mut().enumerate() {
+                        *samples = R::wide_load(l, p.add(u * L::N));
+                    }
+                    for r in 0..ROWS {
+                        // Rows outside a window are not even multiplied by 0: they may hold NaN.
+                        if meets[r] {
+                            for m in 0..M {
+                                let k = (j - self.first[r]) * self.width + i;
+                                let tap = R::splat(l, *self.taps[r][m].get_unchecked(k));
+                                for (sum, samples) in sums[r].iter_mut().zip(&samples) {
+                                    sum[m] = R::wide_step(l, sum[m], *samples, tap);
+                                }
+                            }
                         }
                     }
                 }
-                for (total, sum) in total.iter_mut().zip(&sum) {
-                    for m in 0..M {
-                        total[m] = R::wide_add(l, total[m], sum[m]);
+                if R::ROW_SUMS {
+                    for r in 0..ROWS {
+                        if meets[r] {
+                            for (total, sum) in total[r].iter_mut().zip(&sums[r]) {
+                                for m in 0..M {
+                                    total[m] = R::wide_add(l, total[m], sum[m]);
+                                }
+                            }
+                        }
                     }
+                } else {
+                    total = sums;
                 }
             }
-            for (u, total) in total.iter().enumerate() {
-                R::wide_finish(l, *total, self.finish, out.add(u * L::N));
+            for (total, out) in total.iter().zip(outs) {
+                for (u, total) in total.iter().enumerate() {
+                    R::wide_finish(l, *total, self.finish, out.add(x + u * L::N));
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ mod dense;
 mod row;
 mod rung;
 
-pub use column::Column;
+pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
 pub use row::{Input, Row};
 pub use rung::{F32, Fused, I32, Pairs, Rung};

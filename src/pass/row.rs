@@ -128,7 +128,8 @@ unsafe fn block<
                 let b = p.add((first + R::PAIRED - 1).min(count - 1) * step);
                 let tap = R::splat(l, *input.taps.get_unchecked(k));
                 for (u, acc) in acc.iter_mut().enumerate() {
-                    acc[m] = R::row(l, acc[m], a.add(u * lanes), b.add(u * lanes), tap);
+                    let x = R::load_scratch(l, a.add(u * lanes), b.add(u * lanes));
+                    acc[m] = R::step(l, acc[m], x, tap);
                 }
             }
         }

@@ -22,10 +22,12 @@ pub trait Rung: Copy + 'static {
     type Tap: Copy;
     /// A tap in all lanes.
     type TapV<L: Lanes>: Copy;
-    /// The accumulators of `lanes` samples.
+    /// `lanes` samples, read or summed.
     type Acc<L: Lanes>: Copy;
-    /// The accumulators of N samples of a dense pass.
+    /// N samples of a dense pass, read or summed.
     type WideAcc<L: Lanes>: Copy;
+    /// Whether a dense pass sums each kernel row on its own first, to round less.
+    const ROW_SUMS: bool;
     /// Samples that one step multiplies and adds for each output: 1, or 2 for paired arithmetic.
     const PAIRED: usize;
 
@@ -38,24 +40,19 @@ pub trait Rung: Copy + 'static {
     fn taps(taps: &Taps) -> &[Self::Tap];
     fn splat<L: Lanes>(l: L, tap: Self::Tap) -> Self::TapV<L>;
     fn zero<L: Lanes>(l: L) -> Self::Acc<L>;
-    /// Adds a·tap from samples; paired: a·tap₀ + b·tap₁.
-    unsafe fn column<L: Lanes, T: SampleLanes>(
+    /// Reads samples; paired: those of two rows.
+    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T) -> Self::Acc<L>;
+    /// Reads a scratch row; paired: at the places of two taps.
+    unsafe fn load_scratch<L: Lanes>(
         l: L,
-        acc: Self::Acc<L>,
-        a: *const T,
-        b: *const T,
-        tap: Self::TapV<L>,
-    ) -> Self::Acc<L>;
-    /// Writes accumulators to a scratch row, in units that are 2^`shift` larger.
-    unsafe fn put<L: Lanes>(l: L, acc: Self::Acc<L>, shift: u32, p: *mut Self::Elem);
-    /// The same as `column`, from a scratch row.
-    unsafe fn row<L: Lanes>(
-        l: L,
-        acc: Self::Acc<L>,
         a: *const Self::Elem,
         b: *const Self::Elem,
-        tap: Self::TapV<L>,
     ) -> Self::Acc<L>;
+    /// acc + x·tap; paired: acc + x₀·tap₀ + x₁·tap₁.
+    fn step<L: Lanes>(l: L, acc: Self::Acc<L>, x: Self::Acc<L>, tap: Self::TapV<L>)
+    -> Self::Acc<L>;
+    /// Writes accumulators to a scratch row, in units that are 2^`shift` larger.
+    unsafe fn put<L: Lanes>(l: L, acc: Self::Acc<L>, shift: u32, p: *mut Self::Elem);
     /// Finishes the accumulators of one kernel, or of the two of a magnitude. `STREAM` asks for
     /// writes past the cache; `p` must then be a multiple of the vector's size.
     unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
@@ -69,11 +66,13 @@ pub trait Rung: Copy + 'static {
     fn wide_add<L: Lanes>(l: L, a: Self::WideAcc<L>, b: Self::WideAcc<L>) -> Self::WideAcc<L>;
     /// Widens `lanes` samples; paired: those of two rows, interleaved.
     unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T, p: *mut Self::Wide);
-    /// Adds a product from a widened row.
-    unsafe fn wide_step<L: Lanes>(
+    /// Reads a widened row.
+    unsafe fn wide_load<L: Lanes>(l: L, p: *const Self::Wide) -> Self::WideAcc<L>;
+    /// Adds a product.
+    fn wide_step<L: Lanes>(
         l: L,
         acc: Self::WideAcc<L>,
-        p: *const Self::Wide,
+        x: Self::WideAcc<L>,
         tap: Self::TapV<L>,
     ) -> Self::WideAcc<L>;
     /// `finish` for N samples of a dense pass.
@@ -93,13 +92,6 @@ pub struct Float<const FUSED: bool>;
 pub type F32 = Float<false>;
 /// `f32` with fused multiply-add where the level has it; for `f32` images.
 pub type Fused = Float<true>;
-
-impl<const FUSED: bool> Float<FUSED> {
-    #[inline(always)]
-    fn step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
-        if FUSED { l.f_mul_add(x, tap, acc) } else { l.f_add(acc, l.f_mul(x, tap)) }
-    }
-}
 
 /// The post-step on float values that already carry their offset.
 #[inline(always)]
@@ -124,6 +116,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     type Acc<L: Lanes> = L::F;
     type WideAcc<L: Lanes> = L::F;
     const PAIRED: usize = 1;
+    const ROW_SUMS: bool = true;
 
     fn taps(taps: &Taps) -> &[f32] {
         match taps {
@@ -140,25 +133,23 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         l.f_splat(0.0)
     }
     #[inline(always)]
-    unsafe fn column<L: Lanes, T: SampleLanes>(
-        l: L,
-        acc: L::F,
-        a: *const T,
-        _: *const T,
-        tap: L::F,
-    ) -> L::F {
+    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> L::F {
         // SAFETY: see above the impl.
-        Self::step(l, acc, unsafe { T::load_f(l, a) }, tap)
+        unsafe { T::load_f(l, a) }
+    }
+    #[inline(always)]
+    unsafe fn load_scratch<L: Lanes>(l: L, a: *const f32, _: *const f32) -> L::F {
+        // SAFETY: see above the impl.
+        unsafe { l.f_load(a) }
+    }
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
+        if FUSED { l.f_mul_add(x, tap, acc) } else { l.f_add(acc, l.f_mul(x, tap)) }
     }
     #[inline(always)]
     unsafe fn put<L: Lanes>(l: L, acc: L::F, _: u32, p: *mut f32) {
         // SAFETY: see above the impl.
         unsafe { l.f_store(p, acc) }
-    }
-    #[inline(always)]
-    unsafe fn row<L: Lanes>(l: L, acc: L::F, a: *const f32, _: *const f32, tap: L::F) -> L::F {
-        // SAFETY: see above the impl.
-        Self::step(l, acc, unsafe { l.f_load(a) }, tap)
     }
     #[inline(always)]
     unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
@@ -189,9 +180,13 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         unsafe { l.f_store(p, T::load_f(l, a)) }
     }
     #[inline(always)]
-    unsafe fn wide_step<L: Lanes>(l: L, acc: L::F, p: *const f32, tap: L::F) -> L::F {
+    unsafe fn wide_load<L: Lanes>(l: L, p: *const f32) -> L::F {
         // SAFETY: see above the impl.
-        Self::step(l, acc, unsafe { l.f_load(p) }, tap)
+        unsafe { l.f_load(p) }
+    }
+    #[inline(always)]
+    fn wide_step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
+        Self::step(l, acc, x, tap)
     }
     #[inline(always)]
     unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
@@ -260,6 +255,7 @@ impl Rung for I32 {
     type Acc<L: Lanes> = L::I;
     type WideAcc<L: Lanes> = L::I;
     const PAIRED: usize = 1;
+    const ROW_SUMS: bool = false;
 
     fn taps(taps: &Taps) -> &[i32] {
         match taps {
@@ -276,25 +272,23 @@ impl Rung for I32 {
         l.i_splat(0)
     }
     #[inline(always)]
-    unsafe fn column<L: Lanes, T: SampleLanes>(
-        l: L,
-        acc: L::I,
-        a: *const T,
-        _: *const T,
-        tap: L::I,
-    ) -> L::I {
+    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> L::I {
         // SAFETY: see above the impl.
-        l.i_add(acc, l.i_mul(unsafe { T::load_i(l, a) }, tap))
+        unsafe { T::load_i(l, a) }
+    }
+    #[inline(always)]
+    unsafe fn load_scratch<L: Lanes>(l: L, a: *const i32, _: *const i32) -> L::I {
+        // SAFETY: see above the impl.
+        unsafe { l.i_load(a) }
+    }
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
+        l.i_add(acc, l.i_mul(x, tap))
     }
     #[inline(always)]
     unsafe fn put<L: Lanes>(l: L, acc: L::I, _: u32, p: *mut i32) {
         // SAFETY: see above the impl.
         unsafe { l.i_store(p, acc) }
-    }
-    #[inline(always)]
-    unsafe fn row<L: Lanes>(l: L, acc: L::I, a: *const i32, _: *const i32, tap: L::I) -> L::I {
-        // SAFETY: see above the impl.
-        l.i_add(acc, l.i_mul(unsafe { l.i_load(a) }, tap))
     }
     #[inline(always)]
     unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
@@ -320,9 +314,13 @@ impl Rung for I32 {
         unsafe { l.i_store(p, T::load_i(l, a)) }
     }
     #[inline(always)]
-    unsafe fn wide_step<L: Lanes>(l: L, acc: L::I, p: *const i32, tap: L::I) -> L::I {
+    unsafe fn wide_load<L: Lanes>(l: L, p: *const i32) -> L::I {
         // SAFETY: see above the impl.
-        l.i_add(acc, l.i_mul(unsafe { l.i_load(p) }, tap))
+        unsafe { l.i_load(p) }
+    }
+    #[inline(always)]
+    fn wide_step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
+        Self::step(l, acc, x, tap)
     }
     #[inline(always)]
     unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
@@ -350,6 +348,7 @@ impl Rung for Pairs {
     type Acc<L: Lanes> = (L::I, L::I);
     type WideAcc<L: Lanes> = L::I;
     const PAIRED: usize = 2;
+    const ROW_SUMS: bool = false;
 
     fn taps(taps: &Taps) -> &[i32] {
         I32::taps(taps)
@@ -363,17 +362,19 @@ impl Rung for Pairs {
         (l.i_splat(0), l.i_splat(0))
     }
     #[inline(always)]
-    unsafe fn column<L: Lanes, T: SampleLanes>(
-        l: L,
-        acc: (L::I, L::I),
-        a: *const T,
-        b: *const T,
-        tap: L::I,
-    ) -> (L::I, L::I) {
+    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T) -> (L::I, L::I) {
         // SAFETY: see above the impl.
         let (a, b) = unsafe { (T::load_h(l, a), T::load_h(l, b)) };
-        let (first, second) = l.split(a, b);
-        (l.dot(acc.0, first, tap), l.dot(acc.1, second, tap))
+        l.split(a, b)
+    }
+    #[inline(always)]
+    unsafe fn load_scratch<L: Lanes>(l: L, a: *const i16, b: *const i16) -> (L::I, L::I) {
+        // SAFETY: see above the impl.
+        unsafe { Self::load(l, a, b) }
+    }
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: (L::I, L::I), x: (L::I, L::I), tap: L::I) -> (L::I, L::I) {
+        (l.dot(acc.0, x.0, tap), l.dot(acc.1, x.1, tap))
     }
     #[inline(always)]
     unsafe fn put<L: Lanes>(l: L, acc: (L::I, L::I), shift: u32, p: *mut i16) {
@@ -382,17 +383,6 @@ impl Rung for Pairs {
         let second = l.i_shr(l.i_add(acc.1, half), shift);
         // SAFETY: see above the impl.
         unsafe { l.h_store(p, l.join(first, second)) }
-    }
-    #[inline(always)]
-    unsafe fn row<L: Lanes>(
-        l: L,
-        acc: (L::I, L::I),
-        a: *const i16,
-        b: *const i16,
-        tap: L::I,
-    ) -> (L::I, L::I) {
-        // SAFETY: see above the impl.
-        unsafe { Self::column(l, acc, a, b, tap) }
     }
     #[inline(always)]
     unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
@@ -436,9 +426,13 @@ impl Rung for Pairs {
         }
     }
     #[inline(always)]
-    unsafe fn wide_step<L: Lanes>(l: L, acc: L::I, p: *const i32, tap: L::I) -> L::I {
+    unsafe fn wide_load<L: Lanes>(l: L, p: *const i32) -> L::I {
         // SAFETY: see above the impl.
-        l.dot(acc, unsafe { l.i_load(p) }, tap)
+        unsafe { l.i_load(p) }
+    }
+    #[inline(always)]
+    fn wide_step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
+        l.dot(acc, x, tap)
     }
     #[inline(always)]
     unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(

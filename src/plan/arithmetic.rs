@@ -73,10 +73,34 @@ impl fmt::Display for Arithmetic {
     }
 }
 
+/// Taps for two output rows that share a window: what the upper one meets, and the lower one. The
+/// window's steps are rows; for paired arithmetic pairs of rows, so that the lower row's taps are
+/// paired differently.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rows {
+    pub taps: [Taps; 2],
+    /// The step that the first of them meets.
+    pub first: [usize; 2],
+}
+
+impl Rows {
+    fn single(taps: Taps) -> Self {
+        Self { taps: [taps.clone(), taps], first: [0, 1] }
+    }
+
+    /// Paired taps of `width` columns, row by row.
+    fn paired(q: &[f64], width: usize) -> Self {
+        let mut lower = vec![0.0; width];
+        lower.extend(q);
+        let taps = [pack_rows(q, width), pack_rows(&lower, width)];
+        Self { taps: taps.map(Taps::Integer), first: [0, 0] }
+    }
+}
+
 /// The two passes of one kernel, in a rung's form.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Passes {
-    pub column: Taps,
+    pub column: Rows,
     pub row: Taps,
     /// The column pass divides by 2^shift.
     pub shift: u32,
@@ -349,7 +373,7 @@ fn pairs_exact(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> {
     }
     let shift = column_bits + row_bits;
     let (fixed, error, peak) = fixed(task, shift, scratch * abs_sum(&r))?;
-    let pass = Passes { column: Taps::Integer(pack(&c)), row: Taps::Integer(pack(&r)), shift: 0 };
+    let pass = Passes { column: Rows::paired(&c, 1), row: Taps::Integer(pack(&r)), shift: 0 };
     Some((pass, fixed, (column_bits, shift), peak, error))
 }
 
@@ -385,7 +409,7 @@ fn pairs_rounded(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> 
         let row_error = (high - low) / 2.0 * each + (high + low).abs() / 2.0 * sum;
         let bound = column_error + rounding + row_error + offset_error;
         let pass = Passes {
-            column: Taps::Integer(pack(&c)),
+            column: Rows::paired(&c, 1),
             row: Taps::Integer(pack(&r)),
             shift: shift as u32,
         };
@@ -450,7 +474,7 @@ fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         };
         bounds.push((bound + f.residual, value));
         let taps = |v: &[f64]| Taps::Float(v.iter().map(|&t| t as f32).collect());
-        passes.push(Passes { column: taps(&f.column), row: taps(&f.row), shift: 0 });
+        passes.push(Passes { column: Rows::single(taps(&f.column)), row: taps(&f.row), shift: 0 });
     }
     let bound = task.after_post(bounds.into_iter());
     Some((task.arithmetic(task.float_rung(), bound), passes, task.finish()))
@@ -477,7 +501,7 @@ fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         let value = scratch * abs_sum(&r);
         bounds.push((error + f.residual, value));
         let taps = |v: &[f64]| Taps::Integer(to_i32(v));
-        passes.push(Passes { column: taps(&c), row: taps(&r), shift: 0 });
+        passes.push(Passes { column: Rows::single(taps(&c)), row: taps(&r), shift: 0 });
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
     task.accepts(arithmetic.bound).then_some((arithmetic, passes, finish))
@@ -485,7 +509,7 @@ fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
 
 /// Chooses the arithmetic of a direct 2D pass. The taps come as the dense pass wants them: for
 /// each kernel, row by row, or pair of rows by pair of rows.
-pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Taps>, Finish)> {
+pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
     let scale = task.filter.get_scale();
     let kernels: Vec<(usize, Vec<f64>)> = task
         .filter
@@ -518,7 +542,11 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Taps>, Finish)> 
             arithmetic.bits = (0, fixed.shift);
             finish.fixed[kernel] = fixed;
             bounds.push((bound, task.range() * abs_sum(taps)));
-            all.push(Taps::Integer(if paired { pack_rows(&q, *width) } else { to_i32(&q) }));
+            all.push(if paired {
+                Rows::paired(&q, *width)
+            } else {
+                Rows::single(Taps::Integer(to_i32(&q)))
+            });
         }
         arithmetic.bound = task.after_post(bounds.into_iter());
         let good = if task.float_output() {
@@ -556,7 +584,7 @@ fn pack_rows(q: &[f64], width: usize) -> Vec<i32> {
 fn dense_float(
     task: &Task<'_>,
     kernels: &[(usize, Vec<f64>)],
-) -> Option<(Arithmetic, Vec<Taps>, Finish)> {
+) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
     let range = task.range();
     let mut all = Vec::new();
     let mut bounds = Vec::new();
@@ -581,7 +609,7 @@ fn dense_float(
             range * (inner + outer * (1.0 + 1e-4)) + 2.0 * U * value
         };
         bounds.push((bound, value));
-        all.push(Taps::Float(taps.iter().map(|&t| t as f32).collect()));
+        all.push(Rows::single(Taps::Float(taps.iter().map(|&t| t as f32).collect())));
     }
     let bound = task.after_post(bounds.into_iter());
     Some((task.arithmetic(task.float_rung(), bound), all, task.finish()))

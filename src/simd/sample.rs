@@ -14,12 +14,16 @@ use wide::bytemuck::Pod;
 pub trait SampleLanes: Pod {
     /// Whether results are stored as they are, without rounding.
     const FLOAT: bool = false;
+    /// Whether `load_i` exists: integers only.
+    const INTEGER: bool = false;
+    /// Whether `load_h` exists: types of at most 8 bits, and `i16` scratch rows.
+    const NARROW: bool = false;
 
     /// Reads N.
     unsafe fn load_f<L: Lanes>(l: L, p: *const Self) -> L::F;
-    /// Reads N. Integer types only: plans give integer arithmetic to nothing else.
+    /// Reads N. Only where [`INTEGER`](Self::INTEGER).
     unsafe fn load_i<L: Lanes>(l: L, p: *const Self) -> L::I;
-    /// Reads 2·N. `u8` only: plans give 16-bit arithmetic to nothing else.
+    /// Reads 2·N. Only where [`NARROW`](Self::NARROW).
     unsafe fn load_h<L: Lanes>(l: L, p: *const Self) -> L::H;
     /// Rounds and writes N.
     unsafe fn store_f<L: Lanes>(l: L, p: *mut Self, v: L::F);
@@ -51,9 +55,12 @@ fn round<L: Lanes>(l: L, v: L::F, min: f32, max: f32) -> L::I {
     l.f_floor(l.f_min(l.f_max(v, l.f_splat(min)), l.f_splat(max)))
 }
 
-const ONLY_PLANNED: &str = "plans choose this arithmetic for other sample types only";
+const ONLY_PLANNED: &str = "this arithmetic is compiled for other sample types only";
 
 impl SampleLanes for u8 {
+    const INTEGER: bool = true;
+    const NARROW: bool = true;
+
     #[inline(always)]
     unsafe fn load_f<L: Lanes>(l: L, p: *const u8) -> L::F {
         // SAFETY: the caller's promise is the callee's.
@@ -88,6 +95,8 @@ impl SampleLanes for u8 {
 }
 
 impl SampleLanes for u16 {
+    const INTEGER: bool = true;
+
     #[inline(always)]
     unsafe fn load_f<L: Lanes>(l: L, p: *const u16) -> L::F {
         // SAFETY: the caller's promise is the callee's.
@@ -114,6 +123,8 @@ impl SampleLanes for u16 {
 }
 
 impl SampleLanes for i16 {
+    const NARROW: bool = true;
+
     unsafe fn load_f<L: Lanes>(_: L, _: *const i16) -> L::F {
         unreachable!("{ONLY_PLANNED}")
     }
