@@ -45,7 +45,8 @@ fn profile_and_exif_stay() {
         assert_eq!(meta(&place, "next.png"), (Some(profile()), Some(EXIF.to_vec()), 6), "{name}");
     }
     place.ok(&["tagged.png", "-k", "identity", "-o", "o.tiff"]);
-    assert_eq!(meta(&place, "o.tiff").0, Some(profile()));
+    let tiff = place.bytes("o.tiff");
+    assert!(tiff.windows(132).any(|w| w == profile()));
     // A grey result has no use for a profile of colours, and a long profile takes several parts.
     let mut long = vec![9u8; 150_000];
     long[16..20].copy_from_slice(b"RGB ");
