@@ -7,7 +7,7 @@
 use super::failure::Failure;
 use super::format;
 use image::ImageFormat;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 
 /// Fails for a file of several frames. The source is left at its start.
 pub fn refuse(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<(), Failure> {
@@ -15,13 +15,18 @@ pub fn refuse(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<()
         ImageFormat::Gif => gif(source),
         ImageFormat::Png => png(source),
         ImageFormat::WebP => webp(source),
+        ImageFormat::Tiff => tiff(source),
         _ => return Ok(()),
     };
     source.rewind().map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
     if several.unwrap_or(false) {
+        let (many, one) = match format {
+            ImageFormat::Tiff => ("has several pages", "page"),
+            _ => ("is animated", "frame"),
+        };
         return Err(Failure::input(format!(
-            "the {} file is animated, and only still pictures are filtered; --first-frame takes its \
-             first frame",
+            "the {} file {many}, and only single pictures are filtered; --first-frame takes its \
+             first {one}",
             format::name(format)
         )));
     }
@@ -101,4 +106,33 @@ fn webp(source: &mut (impl Read + Seek)) -> io::Result<bool> {
         skip(source, length)?;
         skip(source, length & 1)?;
     }
+}
+
+/// Directories of entries, each with the place of the next. Smaller versions of a picture are not
+/// pictures of their own. Only the usual kind with places of 32 bits is looked at.
+fn tiff(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let little = match &bytes::<4>(source)? {
+        b"II*\0" => true,
+        b"MM\0*" => false,
+        _ => return Ok(false),
+    };
+    let short = |b: [u8; 2]| if little { u16::from_le_bytes(b) } else { u16::from_be_bytes(b) };
+    let long = |b: [u8; 4]| if little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) };
+    let mut pages = 0;
+    // More smaller versions than this there are not, except where directories form a ring.
+    for _ in 0..64 {
+        let next = long(bytes(source)?);
+        if next == 0 {
+            break;
+        }
+        source.seek(SeekFrom::Start(next.into()))?;
+        let mut smaller = false;
+        for _ in 0..short(bytes(source)?) {
+            let entry = bytes::<12>(source)?;
+            let [a, b, .., c, d, e, f] = entry;
+            smaller |= short([a, b]) == 254 && long([c, d, e, f]) & 1 == 1;
+        }
+        pages += u32::from(!smaller);
+    }
+    Ok(pages > 1)
 }

@@ -43,7 +43,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub files_from: Option<PathBuf>,
 
-    /// Take the first frame of an animation, which otherwise is an error.
+    /// Take the first frame of an animation, or the first page of a TIFF, which otherwise are an
+    /// error.
     #[arg(long, help_heading = INPUT)]
     pub first_frame: bool,
 

@@ -49,7 +49,7 @@ impl Selection {
                 'r' => chosen[0] = true,
                 'g' => chosen[1] = true,
                 'b' => chosen[2] = true,
-                'a' if channels % 2 == 0 => chosen[channels - 1] = true,
+                'a' if channels.is_multiple_of(2) => chosen[channels - 1] = true,
                 other => return Err(none(&other.to_string())),
             }
         }

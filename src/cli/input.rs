@@ -4,6 +4,7 @@
 
 use super::animation;
 use super::failure::Failure;
+use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::cell::Cell;
@@ -126,13 +127,20 @@ fn header(
     }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_bytes);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|e| failure(&e, format))?;
-    let mut decoder: Box<dyn ImageDecoder> = Box::new(decoder);
+    let mut decoder: Box<dyn ImageDecoder> = if format == ImageFormat::Tiff {
+        // With limits on, it would not read a profile that is large beside the pixels.
+        Box::new(TiffDecoder::new(reader.into_inner()).map_err(|e| failure(&e, format))?)
+    } else {
+        reader.limits(limits.clone());
+        Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
+    };
     check_size(&decoder, max_pixels)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = decoder.icc_profile().ok().flatten();
     let exif = decoder.exif_metadata().ok().flatten();
+    if format == ImageFormat::Tiff {
+        decoder.set_limits(limits).map_err(|e| failure(&e, format))?;
+    }
     let bytes = decoder.total_bytes();
     let colour = decoder.color_type();
     let sample = match colour.bytes_per_pixel() / colour.channel_count() {

@@ -66,7 +66,7 @@ pub fn install() {
     let Ok(mut signals) = signal_hook::iterator::Signals::new(wanted) else { return };
     // Without the thread, the signals do what they always did.
     let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
+        if let Some(signal) = signals.forever().next() {
             die_of(signal);
         }
     });

@@ -21,8 +21,7 @@ fn encode_exact(v: f64) -> f64 {
 pub fn encode(v: f64) -> f64 {
     static TABLE: OnceLock<Vec<f64>> = OnceLock::new();
     let at = v.abs() * STEPS as f64;
-    // Also where it is not a number.
-    if !(at < STEPS as f64) {
+    if at.is_nan() || at >= STEPS as f64 {
         return encode_exact(v.abs()).copysign(v);
     }
     let table =

@@ -87,7 +87,7 @@ impl KernelFlags {
         let mut builder = Builder {
             matches,
             starts: indices(matches, "kernel"),
-            chain: self.kernel.iter().map(KernelArgs::new).collect(),
+            chain: self.kernel.iter().map(|k| KernelArgs::new(k)).collect(),
         };
         builder.put("size", &self.size, |k| &mut k.params.size)?;
         builder.put("size-y", &self.size_y, |k| &mut k.params.size_y)?;
@@ -106,8 +106,8 @@ impl KernelFlags {
 }
 
 impl KernelArgs {
-    fn new(kernel: &String) -> Self {
-        Self { kernel: kernel.clone(), params: KernelParams::default(), anchor: None }
+    fn new(kernel: &str) -> Self {
+        Self { kernel: kernel.to_owned(), params: KernelParams::default(), anchor: None }
     }
 }
 
