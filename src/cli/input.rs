@@ -41,13 +41,25 @@ pub struct Opened {
 /// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
 pub fn open(path: &Path, max_pixels: u64, first_frame: bool) -> Result<Opened, Failure> {
     let name = path.display().to_string();
-    // The widest pixel is four `f32`; what a decoder needs beside the pixels is small.
-    let max_bytes = max_pixels.saturating_mul(16).saturating_add(64 << 20);
-    let source = source(path, max_bytes)?;
-    let opened = guarded(|| header(source, max_pixels, max_bytes, first_frame));
+    read(source(path, max_bytes(max_pixels))?, name, max_pixels, first_frame)
+}
+
+/// Reads the header of an image called `name` in messages.
+pub fn read(
+    source: Box<dyn Source>,
+    name: String,
+    max_pixels: u64,
+    first_frame: bool,
+) -> Result<Opened, Failure> {
+    let opened = guarded(|| header(source, max_pixels, max_bytes(max_pixels), first_frame));
     let mut opened = named(opened, &name)?;
     opened.name = name;
     Ok(opened)
+}
+
+/// The widest pixel is four `f32`; what a decoder needs beside the pixels is small.
+fn max_bytes(max_pixels: u64) -> u64 {
+    max_pixels.saturating_mul(16).saturating_add(64 << 20)
 }
 
 impl Opened {

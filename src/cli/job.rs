@@ -21,11 +21,13 @@ use image::metadata::Orientation;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use twopass::{Alpha, Post, SampleType, Shape};
+use twopass::{Alpha, Kernel, Post, SampleType, Shape};
 
 /// What all files have in common.
 pub struct Setup<'a> {
     pub args: &'a Args,
+    /// The kernels that were in files.
+    pub files: Vec<Option<Kernel>>,
     /// The chain for 8-bit images.
     pub chain: Vec<Stage>,
     pub naming: Naming,
@@ -264,7 +266,7 @@ fn task(
 ) -> Result<Task, Failure> {
     let args = setup.args;
     let mut chain = match args.compat {
-        Some(_) => kernel::chain(args, pixels.sample(), setup.threads)?,
+        Some(_) => kernel::chain(args, &setup.files, pixels.sample(), setup.threads)?,
         None => setup.chain.clone(),
     };
     let negative = sample == SampleType::F32 && target.is_none_or(Target::holds_negative);

@@ -19,12 +19,23 @@ pub struct Stage {
     pub filter: Filter,
 }
 
+/// The kernel of each stage that is in a file. Files are read once: they may be pipes.
+pub fn files(args: &Args) -> Result<Vec<Option<Kernel>>, Failure> {
+    let read = |stage: &KernelArgs| stage.kernel.strip_prefix('@').map(Path::new).map(from_file);
+    args.chain.iter().map(|stage| read(stage).transpose()).collect()
+}
+
 /// The chain for images of this sample type (on which sizes may depend), at most `threads` in each
 /// stage. Scale and offset are the last stage's.
-pub fn chain(args: &Args, sample: SampleType, threads: usize) -> Result<Vec<Stage>, Failure> {
+pub fn chain(
+    args: &Args,
+    files: &[Option<Kernel>],
+    sample: SampleType,
+    threads: usize,
+) -> Result<Vec<Stage>, Failure> {
     let mut stages = Vec::new();
-    for kernel in &args.chain {
-        let (name, kernels) = kernels(kernel, args.compat, sample)?;
+    for (kernel, file) in args.chain.iter().zip(files) {
+        let (name, kernels) = kernels(kernel, file.as_ref(), args.compat, sample)?;
         let filter = filter(kernels, kernel, args.kernels.flip)?;
         stages.push(Stage { name, filter: configure(filter, args, threads)? });
     }
@@ -63,16 +74,15 @@ fn configure(filter: Filter, args: &Args, threads: usize) -> Result<Filter, Fail
 
 fn kernels(
     stage: &KernelArgs,
+    file: Option<&Kernel>,
     compat: Option<Compat>,
     sample: SampleType,
 ) -> Result<(String, Vec<Kernel>), Failure> {
     let text = stage.kernel.as_str();
-    if let Some(path) = text.strip_prefix('@') {
+    if let (Some(path), Some(kernel)) = (text.strip_prefix('@').map(Path::new), file) {
         only_text(stage)?;
-        let path = Path::new(path);
-        let kernel = from_file(path)?;
         let stem = path.file_stem().unwrap_or(path.as_os_str());
-        return Ok((stem.to_string_lossy().into_owned(), vec![kernel]));
+        return Ok((stem.to_string_lossy().into_owned(), vec![kernel.clone()]));
     }
     if is_matrix(text) {
         only_text(stage)?;

@@ -88,7 +88,8 @@ fn filter(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage("--no-naive needs --bench"));
     }
     interrupt::install();
-    let chain = kernel::chain(args, SampleType::U8, 0)?;
+    let files = kernel::files(args)?;
+    let chain = kernel::chain(args, &files, SampleType::U8, 0)?;
     let naming = names::Naming::new(args, &kernel::name(&chain))?;
     let inputs::List { mut items, several } = inputs::list(args)?;
     if several && !naming.is_for_many() {
@@ -106,7 +107,8 @@ fn filter(args: &Args) -> Result<(), Failure> {
     let threads = if several { (total / jobs).max(1) } else { args.threads.unwrap_or(0) };
     let setup = Setup {
         args,
-        chain: kernel::chain(args, SampleType::U8, threads)?,
+        chain: kernel::chain(args, &files, SampleType::U8, threads)?,
+        files,
         naming,
         budget: budget::Budget::new(args.max_memory, several),
         threads,

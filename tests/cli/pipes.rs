@@ -34,6 +34,20 @@ fn the_format_is_sniffed_and_chosen() {
     assert!(!exists(place.path("x.png")));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_kernel_may_come_from_a_pipe() {
+    let place = Place::with_input();
+    let args =
+        ["input.png", "-k", "@/dev/stdin", "--compat", "scipy", "--range", "clamp", "-o", "a.png"];
+    let run = Run::of(place.command().args(args).write_stdin("-1 0 1\n-2 0 2\n-1 0 1\n"));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let args =
+        ["input.png", "-k", "sobel-x", "--compat", "scipy", "--range", "clamp", "-o", "b.png"];
+    place.ok(&args);
+    assert_eq!(place.open("a.png"), place.open("b.png"));
+}
+
 #[test]
 fn reports_and_the_image_do_not_mix() {
     let place = Place::with_input();
