@@ -129,7 +129,7 @@ pub struct Args {
     #[arg(long, help_heading = OUTPUT, conflicts_with = "format")]
     pub in_place: bool,
 
-    /// Replace outputs that are there already; only -o and --in-place do so unasked.
+    /// Replace outputs that are there already and differ; only -o and --in-place do so unasked.
     #[arg(long, help_heading = OUTPUT)]
     pub force: bool,
 

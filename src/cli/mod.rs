@@ -90,8 +90,8 @@ fn filter(args: &Args) -> Result<(), Failure> {
     interrupt::install();
     let files = kernel::files(args)?;
     let chain = kernel::chain(args, &files, SampleType::U8, 0)?;
-    let naming = names::Naming::new(args, &kernel::name(&chain))?;
     let inputs::List { mut items, several } = inputs::list(args)?;
+    let naming = names::Naming::new(args, &kernel::name(&chain), several)?;
     if several && !naming.is_for_many() {
         return Err(Failure::usage("-o is for one input; --out-dir and --name are for several"));
     }

@@ -19,6 +19,8 @@ pub struct Naming {
     template: Vec<Part>,
     out_dir: Option<PathBuf>,
     force: bool,
+    /// Whether there may be several inputs.
+    several: bool,
 }
 
 #[derive(PartialEq)]
@@ -40,7 +42,7 @@ enum Part {
 
 impl Naming {
     /// Reads the flags; `kernel` is what the chain is called.
-    pub fn new(args: &Args, kernel: &str) -> Result<Self, Failure> {
+    pub fn new(args: &Args, kernel: &str, several: bool) -> Result<Self, Failure> {
         let asked =
             args.format.as_deref().map(|f| Target::of_extension(f.strip_prefix('.').unwrap_or(f)));
         let how = if let Some(path) = &args.output {
@@ -60,6 +62,7 @@ impl Naming {
             template: template(args.name.as_deref().unwrap_or(default))?,
             out_dir: args.out_dir.clone(),
             force: args.force,
+            several,
         })
     }
 
@@ -119,7 +122,8 @@ impl Naming {
             How::InPlace => Existing::ReplaceInput,
             How::File(_) => Existing::Replace,
             _ if self.force => Existing::Replace,
-            _ => Existing::Keep,
+            _ if self.several => Existing::Keep,
+            _ => Existing::KeepOrSame,
         }
     }
 

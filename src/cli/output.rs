@@ -11,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 /// A place that was found fit to be written to.
 #[derive(Debug)]
 pub enum Sink {
+    /// A regular file that stays as it is, which is a failure unless it is the result already.
+    Kept(PathBuf),
     /// A regular file, old or new, at the end of all links; the old one's metadata.
     File(PathBuf, Option<Box<Metadata>>),
     /// Something that is opened and written as it is.
@@ -23,6 +25,9 @@ pub enum Sink {
 pub enum Existing {
     /// It stays, and that is a failure.
     Keep,
+    /// It stays, and that is a failure unless it holds the very result: a command that is given
+    /// twice succeeds twice.
+    KeepOrSame,
     /// It is replaced, unless it is the input.
     Replace,
     /// It is replaced even if it is the input.
@@ -51,8 +56,10 @@ pub fn prepare(path: &Path, input: &Path, existing: Existing) -> Result<Sink, Fa
                     path.display()
                 )));
             }
-            if existing == Existing::Keep {
-                return Err(exists(path));
+            match existing {
+                Existing::Keep => return Err(exists(path)),
+                Existing::KeepOrSame => return Ok(Sink::Kept(target)),
+                Existing::Replace | Existing::ReplaceInput => {}
             }
             // A rename does not ask the file whether it may be written, so this does.
             OpenOptions::new().write(true).open(&target).map_err(fail)?;
@@ -91,6 +98,11 @@ impl Sink {
     /// Writes the whole of `bytes`, or leaves a regular file as it was.
     pub fn write(self, bytes: &[u8], path: &Path) -> Result<(), Failure> {
         match self {
+            Self::Kept(target) => match is_same(&target, bytes) {
+                Ok(true) => Ok(()),
+                Ok(false) => return Err(exists(path)),
+                Err(e) => Err(e),
+            },
             Self::File(target, old) => replace(&target, old.as_deref(), bytes),
             Self::Device(target) => OpenOptions::new()
                 .write(true)
@@ -103,6 +115,11 @@ impl Sink {
             _ => Failure::output(format!("cannot write {}: {e}", path.display())),
         })
     }
+}
+
+/// Whether a file holds these bytes.
+fn is_same(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.len() == bytes.len() as u64 && fs::read(path)? == bytes)
 }
 
 /// Writes a temporary file in the target's directory and gives it the target's name. The

@@ -58,6 +58,9 @@ fn nothing_is_overwritten_unasked() {
     assert_eq!(place.bytes("input.box.png"), b"something dear");
     place.ok(&["input.png", "-k", "box", "--force"]);
     place.open("input.box.png");
+    // The same command again finds its own result, which is no loss; another result would be.
+    place.ok(&["input.png", "-k", "box"]);
+    place.fails(5, "--force", &["input.png", "-k", "box", "--border", "wrap"]);
     // Not even by --force is an input lost.
     let args = ["input.png", "-k", "box", "--name", "{stem}.{ext}", "--force"];
     place.fails(5, "--in-place", &args);
