@@ -54,9 +54,14 @@ pub fn list(args: &Args) -> Result<List, Failure> {
             }
         }
     }
-    // A file that is named twice is filtered once.
+    // A file that is named twice is filtered once; in place also if its names differ, since the
+    // second time would filter the result of the first.
     let mut seen = HashSet::new();
-    items.retain(|item| item.fault.is_some() || seen.insert(item.path.clone()));
+    let file = |path: &Path| match path.canonicalize() {
+        Ok(file) if args.in_place => file,
+        _ => path.to_owned(),
+    };
+    items.retain(|item| item.fault.is_some() || seen.insert(file(&item.path)));
     Ok(List { items, several })
 }
 

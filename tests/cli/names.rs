@@ -85,6 +85,21 @@ fn in_place() {
     assert_eq!(run.code, 3, "an empty standard input: {}", run.stderr);
 }
 
+#[cfg(unix)]
+#[test]
+fn no_file_is_filtered_twice_in_place() {
+    let place = Place::with_input();
+    place.save("once.png", place.open("input.png"));
+    place.ok(&["once.png", "-k", "box", "--in-place"]);
+    std::os::unix::fs::symlink("input.png", place.path("link.png")).unwrap();
+    place.ok(&["input.png", "./input.png", "link.png", "-k", "box", "--in-place"]);
+    assert_eq!(place.open("input.png"), place.open("once.png"));
+    assert!(std::fs::symlink_metadata(place.path("link.png")).unwrap().is_symlink());
+    place.ok(&["link.png", "-k", "box", "--in-place"]);
+    assert!(std::fs::symlink_metadata(place.path("link.png")).unwrap().is_symlink());
+    assert_ne!(place.open("input.png"), place.open("once.png"));
+}
+
 #[test]
 fn a_dry_run_writes_nothing() {
     let place = Place::with_input();
