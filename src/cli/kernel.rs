@@ -112,6 +112,7 @@ fn give_sizes(params: &mut KernelParams, compat: Compat, sample: SampleType) {
         })
     };
     let sigma = params.sigma.unwrap_or(1.0);
+    params.sigma = Some(sigma);
     params.size = size(sigma);
     params.size_y = params.size_y.or(size(params.sigma_y.unwrap_or(sigma)));
 }

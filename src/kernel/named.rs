@@ -505,4 +505,13 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_gaussian_without_parameters_is_that_of_sigma_1() {
+        let make = |sigma| {
+            let params = KernelParams { sigma, ..Default::default() };
+            NamedKernel::find("gaussian").unwrap().kernels(&params).unwrap()
+        };
+        assert_eq!(make(None), make(Some(1.0)));
+    }
 }

@@ -148,11 +148,13 @@ impl Axis {
         size: Option<usize>,
     ) -> Result<Self, Error> {
         let sigma = sigma.map(|s| positive(sigma_name, s)).transpose()?;
-        let size = match size {
-            Some(size) => odd(size_name, size)?,
-            None => odd_size(sigma.unwrap_or(1.0), GAUSSIAN_REACH)?,
-        };
-        Ok(Self { sigma, size })
+        Ok(match size {
+            Some(size) => Self { sigma, size: odd(size_name, size)? },
+            None => {
+                let sigma = sigma.unwrap_or(1.0);
+                Self { sigma: Some(sigma), size: odd_size(sigma, GAUSSIAN_REACH)? }
+            }
+        })
     }
 
     /// The axis of a derivative: σ 1 if none is given, at least 0.1; 2·⌈4σ⌉+1 taps if no size
