@@ -58,6 +58,7 @@ mod filter;
 #[cfg(feature = "image")]
 mod interop;
 mod kernel;
+mod layer;
 #[allow(unsafe_code)]
 mod pass;
 mod plan;
@@ -71,7 +72,10 @@ pub use error::Error;
 pub use exec::Workspace;
 pub use filter::{Alpha, Filter, Method, Post};
 pub use kernel::{Kernel, KernelParams, NamedKernel, Separation, Term};
-pub use plan::Plan;
+pub use layer::{
+    Activation, Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, SeparableConv, Window,
+};
+pub use plan::{ChainPlan, Plan};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
 pub use view::{Image, Rect, Shape, View, ViewMut};

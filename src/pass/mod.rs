@@ -7,6 +7,9 @@
 //! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
+//! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
+//! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
+//! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
 //!
 //! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
 //! once; after that the loops use pointers. Every output sample is computed by the same
@@ -15,15 +18,24 @@
 
 mod column;
 mod dense;
+mod depthwise;
+mod lines;
+mod mix;
+mod narrow;
 mod row;
 mod rung;
 
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
+pub use depthwise::{Depthwise, TapRows};
+pub use mix::{Mix, Weights};
+pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row};
 pub use rung::{F32, Fused, I32, Pairs, Rung};
 
 use crate::filter::Post;
+use crate::layer::Activation;
+use crate::simd::Lanes;
 
 /// Taps as an arithmetic wants them: plain `f32`, or `i32`, which for paired arithmetic are two
 /// `i16` taps each.
@@ -57,4 +69,20 @@ pub struct Fixed {
     pub offset: i32,
     /// 2^−shift.
     pub unit: f32,
+}
+
+/// a·b + c, in one rounding if `FUSED` and the level has it.
+#[inline(always)]
+fn mul_add<L: Lanes, const FUSED: bool>(l: L, a: L::F, b: L::F, c: L::F) -> L::F {
+    if FUSED { l.f_mul_add(a, b, c) } else { l.f_add(c, l.f_mul(a, b)) }
+}
+
+/// The activation of a layer.
+#[inline(always)]
+fn activate<L: Lanes>(l: L, v: L::F, activation: Activation) -> L::F {
+    match activation {
+        Activation::None => v,
+        Activation::Relu => l.f_at_least(v, l.f_splat(0.0)),
+        Activation::Relu6 => l.f_at_most(l.f_at_least(v, l.f_splat(0.0)), l.f_splat(6.0)),
+    }
 }

@@ -1,0 +1,626 @@
+//! The executor of layer chains. It walks each segment as filters are walked: strips of the output
+//! on several workers, tiles within a strip. What a tile's window layer computes goes into the
+//! pointwise layers while it is in the first-level cache.
+//!
+//! ```text
+//! source rows ──► window of K rows ──► depthwise pass, or mix ──► mix … mix ──► output rows
+//!        └─ padded where a window leaves the image, widened for several kernels a channel
+//! ```
+//!
+//! Outputs whose windows lie inside the image read the source itself. Only those at its left and
+//! right edge, a piece each, read prepared rows, which are few pixels long.
+
+use super::{Memory, Workspace, each_strip, recycle, take};
+use crate::border::Border;
+use crate::filter::Post;
+use crate::layer::Axis;
+use crate::pass::{Depthwise, F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row};
+use crate::plan::{ChainCore, MixStage, Segment, WindowKind, WindowStage};
+use crate::reference;
+use crate::sample::{Sample, Source};
+use crate::simd::{Level, MAX_LANES, fence};
+use crate::view::{AnyView, AnyViewMut, View, ViewMut};
+use std::ops::Range;
+use wide::bytemuck::cast_slice;
+
+/// The scratch memory of chains.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// One for each worker.
+    slots: Vec<Slot>,
+    /// What lies between segments: one is read while the other is written.
+    maps: [Memory; 2],
+}
+
+/// The scratch memory of one worker.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Rows between layers; and, for integers, widened or unrounded ones.
+    rows: [Memory; 2],
+    windows: Windows,
+}
+
+/// What the window layer of a tile reads.
+#[derive(Debug, Default)]
+struct Windows {
+    pieces: Vec<Piece>,
+    /// Prepared rows of each piece.
+    rings: [Ring; 2],
+    /// A row of the vertical border's constant.
+    constant: Memory,
+    /// The rows of a window; empty between uses.
+    list: Vec<&'static [u8]>,
+}
+
+/// Prepared rows: as many as a window has, each kept until another needs its place.
+#[derive(Debug, Default)]
+struct Ring {
+    memory: Memory,
+    /// The row that each place holds, on the endless axis.
+    tags: Vec<isize>,
+    dilation: isize,
+}
+
+impl Ring {
+    /// Forgets all rows and makes place for those of a window, of `len` samples each.
+    fn clear(&mut self, axis: &Axis, len: usize) {
+        self.tags.clear();
+        self.tags.resize(axis.taps, isize::MIN);
+        self.dilation = axis.dilation as isize;
+        let _ = self.memory.get::<f32>(axis.taps * len);
+    }
+
+    /// Rows of a window are a dilation apart, so that each has a place of its own.
+    fn place(&self, v: isize) -> usize {
+        v.div_euclid(self.dilation).rem_euclid(self.tags.len() as isize) as usize
+    }
+
+    /// The place of row `v`, to be filled, if the row is not there.
+    fn missing(&mut self, v: isize, len: usize) -> Option<&mut [f32]> {
+        let place = self.place(v);
+        if self.tags[place] == v {
+            return None;
+        }
+        self.tags[place] = v;
+        Some(&mut self.memory.get(self.tags.len() * len)[place * len..][..len])
+    }
+
+    /// Row `v`, which must be there.
+    fn row(&self, v: isize, len: usize) -> &[f32] {
+        let place = self.place(v);
+        debug_assert_eq!(self.tags[place], v);
+        &cast_slice(&self.memory.0)[place * len..][..len]
+    }
+}
+
+/// Output pixels of a tile whose windows are read the same way.
+#[derive(Debug, Default)]
+struct Piece {
+    /// Output columns.
+    x: Range<usize>,
+    /// Where tap 0 of the first one lies, on the endless axis.
+    first: isize,
+    /// Pixels under all of its windows.
+    len: usize,
+    /// The ring of its prepared rows; `None` reads the source.
+    ring: Option<usize>,
+    /// Pixels from one class of columns to the next, if rows are sorted by stride.
+    class: usize,
+    /// Samples from tap 0 to each tap of a row.
+    offsets: Vec<usize>,
+    /// How prepared rows are put together.
+    runs: Vec<Run>,
+}
+
+/// Pixels of a prepared row.
+#[derive(Debug)]
+struct Run {
+    to: usize,
+    len: usize,
+    /// The source column where they start; `None` is the constant.
+    from: Option<usize>,
+}
+
+/// Outputs above this size are written past the cache.
+const STREAM_BYTES: usize = super::STREAM_BYTES;
+
+/// Runs a chain. The plan has checked the shapes.
+pub(crate) fn run_chain(
+    core: &ChainCore,
+    source: AnyView<'_>,
+    out: AnyViewMut<'_>,
+    workspace: &mut Workspace,
+) {
+    let scratch = &mut workspace.layers;
+    match (source, out) {
+        (AnyView::F32(source), AnyViewMut::F32(out)) => float(core, source, out, scratch),
+        (AnyView::U8(source), out) => colours_from(core, source, out, scratch),
+        (AnyView::U16(source), out) => colours_from(core, source, out, scratch),
+        (AnyView::F32(source), out) => colours_from(core, source, out, scratch),
+    }
+}
+
+/// All segments of an `f32` chain.
+fn float(core: &ChainCore, source: View<'_, f32>, out: ViewMut<'_, f32>, scratch: &mut Scratch) {
+    let Scratch { slots, maps: [read, write] } = scratch;
+    let (mut read, mut write) = (read, write);
+    let mut out = Some(out);
+    for (i, segment) in core.segments.iter().enumerate() {
+        let len = |shape: crate::view::Shape| shape.row() * shape.height;
+        let source = if i == 0 {
+            source
+        } else {
+            View::gapless(read.aligned(len(segment.input)), segment.input)
+        };
+        let target = if i + 1 == core.segments.len() {
+            out.take()
+        } else {
+            Some(ViewMut::gapless(write.aligned(len(segment.output)), segment.output))
+        };
+        if let Some(target) = target {
+            let bytes = len(segment.output) * size_of::<f32>();
+            let stream = bytes > STREAM_BYTES;
+            let walk = Walk { segment, source, level: core.level, stream };
+            let strip = segment.strip_rows(core.workers(segment));
+            let workers = core.workers(segment).clamp(1, segment.output.height.div_ceil(strip));
+            if slots.len() < workers {
+                slots.resize_with(workers, Slot::default);
+            }
+            each_strip(target, 0, strip, &mut slots[..workers], &|y, out, slot: &mut Slot| {
+                walk.strip(y, out, slot);
+                if stream {
+                    fence();
+                }
+            });
+        }
+        std::mem::swap(&mut read, &mut write);
+    }
+}
+
+/// One segment over one image.
+struct Walk<'a> {
+    segment: &'a Segment,
+    source: View<'a, f32>,
+    level: Level,
+    /// Whether the output goes past the cache.
+    stream: bool,
+}
+
+impl Walk<'_> {
+    /// One strip, whose first row is output row `top`.
+    fn strip(&self, top: usize, mut out: ViewMut<'_, f32>, slot: &mut Slot) {
+        let segment = self.segment;
+        let (width, height) = (segment.output.width, out.shape().height);
+        // Rows of a tile must follow each other without gaps to be one.
+        let gapless = out.stride() == out.shape().row()
+            && (segment.window.is_some() || self.source.stride() == segment.input.row());
+        let rows = if gapless { segment.rows } else { 1 };
+        let mut x = 0;
+        while x < width {
+            let tile = x..(x + segment.tile).min(width);
+            if let Some(window) = &segment.window {
+                slot.windows.set(window, segment.input.channels, tile.clone());
+            }
+            let mut y = 0;
+            while y < height {
+                let block = y..(y + rows).min(height);
+                let len = block.len() * tile.len();
+                let channels = segment.output.channels;
+                let target =
+                    &mut out.span_mut(block.clone())[tile.start * channels..][..len * channels];
+                self.tile(top + y..top + block.end, tile.clone(), target, slot);
+                y = block.end;
+            }
+            x = tile.end;
+        }
+    }
+
+    /// Output rows `y` and columns `x`; more than one row only if they are whole.
+    fn tile(&self, y: Range<usize>, x: Range<usize>, out: &mut [f32], slot: &mut Slot) {
+        let segment = self.segment;
+        let pixels = y.len() * x.len();
+        let Slot { rows: [from, to], windows } = slot;
+        let Some(window) = &segment.window else {
+            let channels = segment.input.channels;
+            let source = &self.source.span(y)[x.start * channels..][..pixels * channels];
+            match segment.mixes.as_slice() {
+                [] => {}
+                [only] => self.last_mix(only, source, pixels, out, to),
+                [first, rest @ ..] => {
+                    let target = from.aligned(pixels * first.weights.outputs());
+                    self.mix(first, source, pixels, false, target);
+                    self.mixes(rest, from, to, pixels, out);
+                }
+            }
+            return;
+        };
+        let row_len = x.len() * window.channels;
+        if segment.mixes.is_empty() {
+            for (y, out) in y.zip(out.chunks_exact_mut(row_len)) {
+                self.window(window, y, out, self.stream, windows);
+            }
+            return;
+        }
+        let rows = from.aligned(pixels * window.channels);
+        for (y, row) in y.zip(rows.chunks_exact_mut(row_len)) {
+            self.window(window, y, row, false, windows);
+        }
+        self.mixes(&segment.mixes, from, to, pixels, out);
+    }
+
+    /// Pointwise layers on what `from` holds, through `to` and back; the last writes `out`.
+    fn mixes<'m>(
+        &self,
+        mixes: &[MixStage],
+        mut from: &'m mut Memory,
+        mut to: &'m mut Memory,
+        pixels: usize,
+        out: &mut [f32],
+    ) {
+        let Some((last, before)) = mixes.split_last() else { return };
+        for mix in before {
+            let source = from.aligned(pixels * mix.weights.inputs());
+            let target = to.aligned(pixels * mix.weights.outputs());
+            self.mix(mix, source, pixels, false, target);
+            std::mem::swap(&mut from, &mut to);
+        }
+        let source = from.aligned(pixels * last.weights.inputs());
+        self.last_mix(last, source, pixels, out, to);
+    }
+
+    /// The pointwise layer that writes the output.
+    fn last_mix(
+        &self,
+        mix: &MixStage,
+        source: &[f32],
+        pixels: usize,
+        out: &mut [f32],
+        staging: &mut Memory,
+    ) {
+        if self.stream && mix.narrow.is_some() {
+            // Narrow vectors overlap, which streams must not: they go through a row in the cache.
+            let row = staging.aligned(out.len() + MAX_LANES);
+            self.mix(mix, source, pixels, false, &mut row[..out.len()]);
+            copy::<f32>(self.level, row, true, out);
+        } else {
+            self.mix(mix, source, pixels, self.stream, out);
+        }
+    }
+
+    /// One pointwise layer.
+    fn mix(&self, mix: &MixStage, source: &[f32], pixels: usize, stream: bool, out: &mut [f32]) {
+        let activation = mix.activation;
+        if let Some(weights) = &mix.narrow {
+            self.level.run(Narrow::<f32, f32, true> { source, weights, activation, out });
+            return;
+        }
+        let (weights, run) = (&mix.weights, mix.weights.inputs());
+        self.level.run(Mix::<true> {
+            rows: &[source],
+            run,
+            step: run,
+            pixels,
+            weights,
+            activation,
+            stream,
+            out,
+        });
+    }
+
+    /// Row `y` of the window layer's output, into `out`, whose first pixel is the tile's.
+    fn window(
+        &self,
+        window: &WindowStage,
+        y: usize,
+        out: &mut [f32],
+        stream: bool,
+        windows: &mut Windows,
+    ) {
+        let [_, axis] = &window.axes;
+        let Windows { pieces, rings, constant, list } = windows;
+        let virtual_rows = (0..axis.taps).map(|j| axis.first(y) + (j * axis.dilation) as isize);
+        let mut rest = out;
+        for piece in pieces.iter().filter(|piece| !piece.x.is_empty()) {
+            let (own, others) = rest.split_at_mut(piece.x.len() * window.channels);
+            rest = others;
+            let channels = match &window.kind {
+                WindowKind::Depthwise { .. } => window.channels,
+                WindowKind::Dense(_) => self.segment.input.channels,
+            };
+            let mut rows = recycle(take(list));
+            match piece.ring {
+                None => {
+                    let len = piece.len * channels;
+                    rows.extend(virtual_rows.clone().map(|v| match axis.map(v) {
+                        Some(y) => &self.source.row(y)[piece.first as usize * channels..][..len],
+                        None => &cast_slice(&constant.0)[..len],
+                    }));
+                }
+                Some(ring) => {
+                    let ring = &mut rings[ring];
+                    let len = piece.prepared_len(window) * channels;
+                    for v in virtual_rows.clone() {
+                        if let Some(row) = ring.missing(v, len) {
+                            self.prepare(window, piece, axis.map(v), row);
+                        }
+                    }
+                    let ring = &*ring;
+                    rows.extend(virtual_rows.clone().map(|v| ring.row(v, len)));
+                }
+            }
+            self.piece(window, piece, &mut rows, own, stream);
+            *list = recycle(rows);
+        }
+    }
+
+    /// A piece's outputs from its rows.
+    fn piece<'a>(
+        &self,
+        window: &WindowStage,
+        piece: &Piece,
+        rows: &mut Vec<&'a [f32]>,
+        out: &mut [f32],
+        stream: bool,
+    ) {
+        let [axis, _] = &window.axes;
+        let activation = window.activation;
+        match &window.kind {
+            WindowKind::Depthwise { taps, split, .. } => {
+                let step = if *split { 1 } else { axis.stride } * window.channels;
+                let offsets = &piece.offsets;
+                self.level.run(Depthwise { rows, offsets, step, taps, activation, out });
+            }
+            WindowKind::Dense(weights) => {
+                let channels = self.segment.input.channels;
+                let mut run = axis.taps * channels;
+                if axis.dilation > 1 {
+                    // Each tap is a row of its own.
+                    run = channels;
+                    let count = rows.len();
+                    for j in 0..count {
+                        let row = rows[j];
+                        rows.extend(
+                            piece.offsets.iter().map(|&offset| -> &'a [f32] { &row[offset..] }),
+                        );
+                    }
+                    rows.drain(..count);
+                }
+                let (step, pixels) = (axis.stride * channels, piece.x.len());
+                let rows = rows.as_slice();
+                self.level.run(Mix::<true> {
+                    rows,
+                    run,
+                    step,
+                    pixels,
+                    weights,
+                    activation,
+                    stream,
+                    out,
+                });
+            }
+        }
+    }
+
+    /// Fills in a prepared row of a piece from source row `y`; `None` is the constant.
+    fn prepare(&self, window: &WindowStage, piece: &Piece, y: Option<usize>, row: &mut [f32]) {
+        let [axis_x, axis_y] = &window.axes;
+        let (inputs, multiplier) = match &window.kind {
+            WindowKind::Depthwise { multiplier, .. } => (self.segment.input.channels, *multiplier),
+            WindowKind::Dense(_) => (self.segment.input.channels, 1),
+        };
+        let channels = inputs * multiplier;
+        for run in &piece.runs {
+            let to = &mut row[run.to * channels..][..run.len * channels];
+            match (run.from, y) {
+                (Some(x), Some(y)) => {
+                    let from = &self.source.row(y)[x * inputs..][..run.len * inputs];
+                    if multiplier == 1 {
+                        to.copy_from_slice(from);
+                    } else {
+                        for (to, from) in to.chunks_exact_mut(multiplier).zip(from) {
+                            to.fill(*from);
+                        }
+                    }
+                }
+                (from, _) => {
+                    let axis = if from.is_none() { axis_x } else { axis_y };
+                    fill(&axis.border, inputs, multiplier, to);
+                }
+            }
+        }
+    }
+}
+
+/// Pixels of a border's constant, each channel `multiplier` times.
+fn fill(border: &Border, channels: usize, multiplier: usize, row: &mut [f32]) {
+    for (i, sample) in row.iter_mut().enumerate() {
+        *sample = border.constant(i / multiplier % channels) as f32;
+    }
+}
+
+impl Windows {
+    /// Cuts a tile's columns into pieces and forgets the rows of the last tile.
+    fn set(&mut self, window: &WindowStage, inputs: usize, x: Range<usize>) {
+        let [axis, axis_y] = &window.axes;
+        let (split, always, channels) = match &window.kind {
+            WindowKind::Depthwise { split, multiplier, .. } => {
+                (*split, *split || *multiplier > 1, window.channels)
+            }
+            WindowKind::Dense(_) => (false, false, inputs),
+        };
+        let inside = axis.inside();
+        let (start, end) = (inside.start.clamp(x.start, x.end), inside.end.clamp(x.start, x.end));
+        let parts = if always || start >= end {
+            [(x, Some(0)), (0..0, None), (0..0, None)]
+        } else {
+            [(x.start..start, Some(0)), (start..end, None), (end..x.end, Some(1))]
+        };
+        self.pieces.resize_with(parts.len(), Piece::default);
+        for (piece, (x, ring)) in self.pieces.iter_mut().zip(parts) {
+            piece.set(axis, x, ring, split, channels);
+            if let Some(ring) = ring {
+                let len = piece.prepared_len(window) * channels;
+                self.rings[ring].clear(axis_y, len);
+            } else if let Border::Constant(_) = axis_y.border {
+                // The row that stands for source rows above and below.
+                fill(&axis_y.border, inputs, 1, self.constant.get(piece.len * inputs));
+            }
+        }
+    }
+}
+
+impl Piece {
+    fn set(
+        &mut self,
+        axis: &Axis,
+        x: Range<usize>,
+        ring: Option<usize>,
+        split: bool,
+        channels: usize,
+    ) {
+        self.first = axis.first(x.start);
+        self.len = if x.is_empty() { 0 } else { (x.len() - 1) * axis.stride + axis.span() };
+        self.x = x;
+        self.ring = ring;
+        let classes = if split { axis.stride } else { 1 };
+        self.class = self.len.div_ceil(classes);
+        let class = self.class;
+        let place = |i: usize| i % classes * class + i / classes;
+        self.offsets.clear();
+        self.offsets.extend((0..axis.taps).map(|i| place(i * axis.dilation) * channels));
+        self.runs.clear();
+        if ring.is_none() {
+            return;
+        }
+        for i in 0..self.len {
+            let (to, from) = (place(i), axis.map(self.first + i as isize));
+            if let Some(last) = self.runs.last_mut()
+                && last.to + last.len == to
+                && match (last.from, from) {
+                    (Some(start), Some(from)) => start + last.len == from,
+                    (None, None) => true,
+                    _ => false,
+                }
+            {
+                last.len += 1;
+            } else {
+                self.runs.push(Run { to, len: 1, from });
+            }
+        }
+    }
+
+    /// Pixels of a prepared row.
+    fn prepared_len(&self, window: &WindowStage) -> usize {
+        match &window.kind {
+            WindowKind::Depthwise { split: true, .. } => self.class * window.axes[0].stride,
+            _ => self.len,
+        }
+    }
+}
+
+fn colours_from<I: Source>(
+    core: &ChainCore,
+    source: View<'_, I>,
+    out: AnyViewMut<'_>,
+    scratch: &mut Scratch,
+) {
+    match out {
+        AnyViewMut::U8(out) => colours(core, source, out, scratch),
+        AnyViewMut::U16(out) => colours(core, source, out, scratch),
+        AnyViewMut::I16(out) => colours(core, source, out, scratch),
+        AnyViewMut::F32(out) => colours(core, source, out, scratch),
+    }
+}
+
+/// Pointwise layers between any sample types: unfused `f32` inside, the same at every level.
+fn colours<I: Source, O: Sample>(
+    core: &ChainCore,
+    source: View<'_, I>,
+    out: ViewMut<'_, O>,
+    scratch: &mut Scratch,
+) {
+    // The plan refuses windows here, so that there is one segment.
+    let [segment] = core.segments.as_slice() else { return };
+    let strip = segment.strip_rows(core.workers(segment));
+    let workers = core.workers(segment).clamp(1, segment.output.height.div_ceil(strip));
+    if scratch.slots.len() < workers {
+        scratch.slots.resize_with(workers, Slot::default);
+    }
+    let slots = &mut scratch.slots[..workers];
+    each_strip(out, 0, strip, slots, &|top, mut out, slot: &mut Slot| {
+        for y in 0..out.shape().height {
+            let (source, out) = (source.row(top + y), out.row_mut(y));
+            if core.exact {
+                exact_row(core, source, out);
+                continue;
+            }
+            let sources = source.chunks(segment.tile * segment.input.channels);
+            let targets = out.chunks_mut(segment.tile * segment.output.channels);
+            for (source, out) in sources.zip(targets) {
+                colour_tile(segment, core.level, source, out, &mut slot.rows);
+            }
+        }
+    });
+}
+
+/// A row by the definition.
+fn exact_row<I: Source, O: Sample>(core: &ChainCore, source: &[I], out: &mut [O]) {
+    let mut row: Vec<f64> = source.iter().map(|s| s.to_f64()).collect();
+    for layer in core.chain.layers() {
+        if let crate::layer::Layer::Pointwise(layer) = layer {
+            row = reference::layer::pointwise(layer, &row);
+        }
+    }
+    for (out, v) in out.iter_mut().zip(row) {
+        *out = O::from_f64(v);
+    }
+}
+
+fn colour_tile<I: Source, O: Sample>(
+    segment: &Segment,
+    level: Level,
+    source: &[I],
+    out: &mut [O],
+    rows: &mut [Memory; 2],
+) {
+    let [first, rest @ ..] = segment.mixes.as_slice() else { return };
+    let pixels = source.len() / first.weights.inputs();
+    if let (Some(weights), []) = (&first.narrow, rest) {
+        let activation = first.activation;
+        return level.run(Narrow::<I, O, false> { source, weights, activation, out });
+    }
+    let [a, b] = rows;
+    let (mut from, mut to) = (a, b);
+    let widened = from.aligned(source.len() + MAX_LANES);
+    level.run(Prepare::<F32, I> { a: source, b: source, out: widened });
+    for mix in &segment.mixes {
+        let (inputs, outputs) = (mix.weights.inputs(), mix.weights.outputs());
+        let source: &[f32] = from.aligned(pixels * inputs);
+        let out = &mut to.aligned(pixels * outputs + MAX_LANES)[..pixels * outputs];
+        let activation = mix.activation;
+        if let Some(weights) = &mix.narrow {
+            level.run(Narrow::<f32, f32, false> { source, weights, activation, out });
+        } else {
+            let rows = &[source];
+            let (weights, stream) = (&mix.weights, false);
+            let (run, step) = (inputs, inputs);
+            level.run(Mix::<false> { rows, run, step, pixels, weights, activation, stream, out });
+        }
+        std::mem::swap(&mut from, &mut to);
+    }
+    let row = from.aligned(out.len() + MAX_LANES);
+    copy::<O>(level, row, false, out);
+}
+
+/// Rounds a row into samples, or streams it: a row pass with one tap of 1.
+fn copy<O: Sample>(level: Level, row: &[f32], stream: bool, out: &mut [O]) {
+    let finish = &Finish { post: Post::None, offset: 0.0, fixed: [Fixed::default(); 2] };
+    let (count, step, taps) = (1, 1, &[1.0f32][..]);
+    if const { O::FLOAT } {
+        let inputs = [Input::<Fused> { scratch: row, taps }];
+        level.run(Row::<Fused, O, 1> { inputs, count, step, finish, stream, out });
+    } else {
+        let inputs = [Input::<F32> { scratch: row, taps }];
+        level.run(Row::<F32, O, 1> { inputs, count, step, finish, stream, out });
+    }
+}
