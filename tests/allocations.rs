@@ -10,7 +10,10 @@ mod common;
 use common::{Look, borders, image, levels};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use twopass::{Alpha, Filter, Image, Kernel, Method, Sample, Shape, Source, Workspace};
+use twopass::{
+    Alpha, Chain, Conv2d, Depthwise, Filter, Image, Kernel, Method, Padding, Pointwise, Sample,
+    Shape, Source, Window, Workspace,
+};
 
 /// The system's allocator, counting the calls that give memory.
 struct Counting;
@@ -71,12 +74,61 @@ fn check<I: Source, O: Sample>(filter: &Filter, shape: Shape) {
     }
 }
 
+fn check_chain<I: Source, O: Sample>(chain: &Chain, shape: Shape) {
+    let source = image::<I>(shape, Look::Noise, 1);
+    for level in levels() {
+        let plan = chain.clone().level(level).threads(1).plan::<I, O>(shape).unwrap();
+        let mut out = Image::<O>::new(plan.output_shape()).unwrap();
+        let mut workspace = Workspace::new();
+        plan.run(source.view(), out.view_mut(), &mut workspace).unwrap();
+        for again in 2..4 {
+            let before = CALLS.load(Ordering::Relaxed);
+            let result = plan.run(source.view(), out.view_mut(), &mut workspace);
+            let calls = CALLS.load(Ordering::Relaxed) - before;
+            result.unwrap();
+            assert_eq!(calls, 0, "allocations in run {again}, {chain}, {shape}, {level}");
+        }
+    }
+}
+
+/// Every kind of layer, padding at edges, kernels for several outputs, and mixes in a row.
+fn chains() {
+    let weights = |dims: [usize; 4]| vec![0.1f32; dims.iter().product()];
+    let window = |stride, padding| Window::new().stride(stride, 1).padding(padding);
+    let conv2d = |dims, window| {
+        Conv2d::from_keras(&weights(dims), dims).unwrap().with_window(window).unwrap()
+    };
+    let depthwise = |dims, window| {
+        Depthwise::from_keras(&weights(dims), dims).unwrap().with_window(window).unwrap()
+    };
+    let pointwise = |dims| Pointwise::from_keras(&weights(dims), dims).unwrap();
+    let dilated = window(1, Padding::zeros(2, 3)).dilation(2, 2);
+    let chain = Chain::new(depthwise([3, 3, 3, 2], window(2, Padding::Same)))
+        .then(pointwise([1, 1, 6, 20]))
+        .and_then(|c| c.then(pointwise([1, 1, 20, 17])))
+        .and_then(|c| c.then(depthwise([3, 3, 17, 1], window(1, Padding::Same))))
+        .and_then(|c| c.then(conv2d([3, 2, 17, 5], dilated)))
+        .and_then(|c| c.then(pointwise([1, 1, 5, 3])));
+    let mix = Chain::new(pointwise([1, 1, 3, 40])).then(pointwise([1, 1, 40, 3])).unwrap();
+    let luma = Chain::new(pointwise([1, 1, 3, 1]));
+    for shape in [Shape::new(9, 8, 3), Shape::new(211, 97, 3), Shape::new(1800, 700, 3)] {
+        if shape.height < 700 {
+            check_chain::<f32, f32>(chain.as_ref().unwrap(), shape);
+        }
+        check_chain::<f32, f32>(&mix, shape);
+        check_chain::<u8, u8>(&mix, shape);
+        check_chain::<u8, f32>(&mix, shape);
+        check_chain::<u16, u16>(&luma, shape);
+    }
+}
+
 #[test]
 fn a_second_run_allocates_nothing() {
     let before = CALLS.load(Ordering::Relaxed);
     drop(std::hint::black_box(vec![0u8; 100]));
     assert_eq!(CALLS.load(Ordering::Relaxed) - before, 1, "the counter counts");
 
+    chains();
     let sobel = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
     let blur = Kernel::separable(&[0.1, 0.25, 0.3, 0.25, 0.1], &[0.3, 0.4, 0.2, 0.1]).unwrap();
     let dense = Kernel::new(4, 3, (0..12).map(|i| f64::from(i) * 0.1 - 0.3).collect()).unwrap();

@@ -450,7 +450,8 @@ impl Windows {
         };
         let inside = axis.inside();
         let (start, end) = (inside.start.clamp(x.start, x.end), inside.end.clamp(x.start, x.end));
-        let parts = if always || start >= end {
+        let pad = start > x.start || end < x.end;
+        let parts = if always || start >= end || (pad && window.whole) {
             [(x, Some(0)), (0..0, None), (0..0, None)]
         } else {
             [(x.start..start, Some(0)), (start..end, None), (end..x.end, Some(1))]

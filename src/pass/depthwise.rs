@@ -242,8 +242,9 @@ impl Sums<'_> {
                     taps = taps.add(self.pitch);
                 }
             }
+            let limits = super::limits(l, self.activation);
             for (u, acc) in acc.iter().enumerate() {
-                let value = super::activate(l, *acc, self.activation);
+                let value = super::limit(l, *acc, limits);
                 l.f_store(self.out.add(to + u * out_apart), value);
             }
         }
@@ -284,8 +285,9 @@ impl Sums<'_> {
                     taps = taps.add(self.pitch);
                 }
             }
+            let limits = super::limits(l, self.activation);
             for (u, acc) in acc.iter().enumerate() {
-                let value = super::activate(l, *acc, self.activation);
+                let value = super::limit(l, *acc, limits);
                 l.f_store(self.out.add(to + u * out_apart), value);
             }
         }
@@ -312,7 +314,7 @@ impl Sums<'_> {
                     taps = taps.add(self.pitch);
                 }
             }
-            l.f_store(whole.as_mut_ptr(), super::activate(l, acc, self.activation));
+            l.f_store(whole.as_mut_ptr(), super::limit(l, acc, super::limits(l, self.activation)));
             self.out.add(to).copy_from_nonoverlapping(whole.as_ptr(), n);
         }
     }

@@ -120,7 +120,8 @@ impl<const FUSED: bool> Job for Mix<'_, FUSED> {
             rows: self.rows,
             run: self.run,
             step: self.step,
-            pixels: self.pixels,
+            start: 0,
+            end: 0,
             outputs: weights.outputs,
             activation: self.activation,
             stream,
@@ -128,9 +129,40 @@ impl<const FUSED: bool> Job for Mix<'_, FUSED> {
             first: 0,
             out: self.out.as_mut_ptr(),
         };
+        // Few weights stay in the first-level cache anyway: then all panels of some pixels come
+        // first, so that the output is written in order.
+        let size = (weights.inputs + 1) * weights.outputs;
+        let chunk = if size <= FEW_WEIGHTS { CHUNK } else { self.pixels };
+        while sweep.end < self.pixels {
+            sweep.start = sweep.end;
+            sweep.end = (sweep.start + chunk).min(self.pixels);
+            // A last chunk too short for a block would be slow.
+            if self.pixels - sweep.end < CHUNK / 2 {
+                sweep.end = self.pixels;
+            }
+            // SAFETY: the assertions above are what `panels` asks for.
+            unsafe { sweep.panels::<L, FUSED>(l, weights) }
+        }
+    }
+}
+
+/// Weights that certainly stay in the first-level cache.
+const FEW_WEIGHTS: usize = 4096;
+/// Pixels of a chunk: a multiple of every block.
+const CHUNK: usize = 24;
+
+impl Sweep<'_> {
+    /// All panels over the pixels from `start` to `end`.
+    ///
+    /// # Safety
+    ///
+    /// `weights` are packed for N lanes, `panel` points to their first; the rest as for `panel`.
+    #[inline(always)]
+    unsafe fn panels<L: Lanes, const FUSED: bool>(self, l: L, weights: &Weights) {
+        let mut sweep = self;
         for &vectors in &weights.panels {
-            // SAFETY: the assertions above are what `panel` asks for; the panels' vectors are
-            // all that `pack` wrote, one panel after the other.
+            // SAFETY: as the caller promises; the panels' vectors are all that `pack` wrote, one
+            // panel after the other.
             unsafe {
                 match (L::N, vectors) {
                     (16.., 4) => sweep.panel::<L, FUSED, 6, 4>(l),
@@ -150,13 +182,14 @@ impl<const FUSED: bool> Job for Mix<'_, FUSED> {
     }
 }
 
-/// One panel over all pixels.
+/// One panel over some pixels.
 #[derive(Clone, Copy)]
 struct Sweep<'a> {
     rows: &'a [&'a [f32]],
     run: usize,
     step: usize,
-    pixels: usize,
+    start: usize,
+    end: usize,
     outputs: usize,
     activation: Activation,
     stream: bool,
@@ -168,30 +201,31 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// V vectors of output channels of all pixels, P at a time.
+    /// V vectors of output channels of the pixels from `start` to `end`, P at a time.
     ///
     /// # Safety
     ///
-    /// Every row must have (pixels − 1) · step + run samples, `out` pixels × outputs, and `panel`
+    /// Every row must have (end − 1) · step + run samples, `out` end × outputs, and `panel`
     /// (rows × run + 1) · V vectors, which stand for vectors `first`.. of the outputs. To stream,
     /// `out` must be a multiple of 64 and `outputs` of 16.
     #[inline(always)]
     unsafe fn panel<L: Lanes, const FUSED: bool, const P: usize, const V: usize>(&self, l: L) {
+        let (mut p, end) = (self.start, self.end);
         // SAFETY: blocks end at or before the last pixel.
         unsafe {
-            if self.pixels < P {
-                for p in 0..self.pixels {
+            if end - p < P {
+                while p < end {
                     self.block::<L, FUSED, 1, V>(l, p);
+                    p += 1;
                 }
                 return;
             }
-            let mut p = 0;
-            while p + P <= self.pixels {
+            while p + P <= end {
                 self.block::<L, FUSED, P, V>(l, p);
                 p += P;
             }
-            if p < self.pixels {
-                self.block::<L, FUSED, P, V>(l, self.pixels - P);
+            if p < end {
+                self.block::<L, FUSED, P, V>(l, end - P);
             }
         }
     }
@@ -200,7 +234,7 @@ impl Sweep<'_> {
     ///
     /// # Safety
     ///
-    /// As for `panel`, and pixel + P ≤ pixels.
+    /// As for `panel`, and pixel + P ≤ end.
     #[inline(always)]
     unsafe fn block<L: Lanes, const FUSED: bool, const P: usize, const V: usize>(
         &self,
@@ -236,19 +270,36 @@ impl Sweep<'_> {
                     w = w.add(V * L::N);
                 }
             }
-            for (p, acc) in acc.iter().enumerate() {
-                let out = self.out.add((pixel + p) * self.outputs);
-                for (v, acc) in acc.iter().enumerate() {
-                    let value = super::activate(l, *acc, self.activation);
-                    let start = start(self.first + v, L::N, self.outputs);
-                    if self.outputs < L::N {
-                        let mut whole = [0.0; crate::simd::MAX_LANES];
-                        l.f_store(whole.as_mut_ptr(), value);
-                        out.copy_from_nonoverlapping(whole.as_ptr(), self.outputs);
-                    } else if self.stream {
-                        l.f_stream(out.add(start), value);
-                    } else {
-                        l.f_store(out.add(start), value);
+            // Three loops that are small enough to be unrolled whole: if they were not, the
+            // accumulators would live in memory, not in registers.
+            let limits = super::limits(l, self.activation);
+            let out = self.out.add(pixel * self.outputs);
+            if self.outputs < L::N {
+                let mut whole = [0.0; crate::simd::MAX_LANES];
+                for (p, acc) in acc.iter().enumerate() {
+                    let value = super::limit(l, acc[0], limits);
+                    l.f_store(whole.as_mut_ptr(), value);
+                    let out = out.add(p * self.outputs);
+                    out.copy_from_nonoverlapping(whole.as_ptr(), self.outputs);
+                }
+                return;
+            }
+            let mut starts = [0; V];
+            for (v, at) in starts.iter_mut().enumerate() {
+                *at = start(self.first + v, L::N, self.outputs);
+            }
+            if self.stream {
+                for (p, acc) in acc.iter().enumerate() {
+                    for (acc, start) in acc.iter().zip(starts) {
+                        let to = out.add(p * self.outputs + start);
+                        l.f_stream(to, super::limit(l, *acc, limits));
+                    }
+                }
+            } else {
+                for (p, acc) in acc.iter().enumerate() {
+                    for (acc, start) in acc.iter().zip(starts) {
+                        let to = out.add(p * self.outputs + start);
+                        l.f_store(to, super::limit(l, *acc, limits));
                     }
                 }
             }

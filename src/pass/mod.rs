@@ -77,12 +77,20 @@ fn mul_add<L: Lanes, const FUSED: bool>(l: L, a: L::F, b: L::F, c: L::F) -> L::F
     if FUSED { l.f_mul_add(a, b, c) } else { l.f_add(c, l.f_mul(a, b)) }
 }
 
-/// The activation of a layer.
+/// The limits that are a layer's activation, in all lanes; infinite where there are none, so that
+/// loops need not branch.
 #[inline(always)]
-fn activate<L: Lanes>(l: L, v: L::F, activation: Activation) -> L::F {
-    match activation {
-        Activation::None => v,
-        Activation::Relu => l.f_at_least(v, l.f_splat(0.0)),
-        Activation::Relu6 => l.f_at_most(l.f_at_least(v, l.f_splat(0.0)), l.f_splat(6.0)),
-    }
+fn limits<L: Lanes>(l: L, activation: Activation) -> [L::F; 2] {
+    let (least, most) = match activation {
+        Activation::None => (f32::NEG_INFINITY, f32::INFINITY),
+        Activation::Relu => (0.0, f32::INFINITY),
+        Activation::Relu6 => (0.0, 6.0),
+    };
+    [l.f_splat(least), l.f_splat(most)]
+}
+
+/// A sum within the limits; NaN stays NaN.
+#[inline(always)]
+fn limit<L: Lanes>(l: L, v: L::F, limits: [L::F; 2]) -> L::F {
+    l.f_at_most(l.f_at_least(v, limits[0]), limits[1])
 }

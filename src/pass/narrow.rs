@@ -73,28 +73,42 @@ pub struct Narrow<'a, I, O, const FUSED: bool> {
 impl<I: SampleLanes, O: SampleLanes, const FUSED: bool> Job for Narrow<'_, I, O, FUSED> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
+        match self.weights.inputs {
+            1 => self.vectors::<L, 1>(l),
+            2 => self.vectors::<L, 2>(l),
+            3 => self.vectors::<L, 3>(l),
+            4 => self.vectors::<L, 4>(l),
+            _ => self.vectors::<L, 0>(l),
+        }
+    }
+}
+
+impl<I: SampleLanes, O: SampleLanes, const FUSED: bool> Narrow<'_, I, O, FUSED> {
+    /// All pixels. `K` is the number of input channels, whose weights stay in registers, or 0.
+    #[inline(always)]
+    fn vectors<L: Lanes, const K: usize>(self, l: L) {
         let NarrowWeights { inputs, outputs, lanes, pixels, .. } = *self.weights;
-        let count = self.out.len() / outputs;
-        assert!(lanes == L::N);
-        assert!(self.out.len() == count * outputs && self.source.len() == count * inputs);
         let (source, out) = (self.source, self.out);
+        let count = out.len() / outputs;
+        assert!(lanes == L::N && (K == 0 || K == inputs));
+        assert!(out.len() == count * outputs && source.len() == count * inputs);
         let mut p = 0;
-        // SAFETY: whole vectors are read and written only where both slices have that many
-        // samples left; what a vector writes beyond its pixels, the next one overwrites. The last
-        // pixels go through arrays of MAX_LANES ≥ N.
+        // SAFETY: indices and values have N elements for each input channel, values N more. Whole
+        // vectors are read and written only where both slices have that many samples left; what
+        // a vector writes beyond its pixels, the next one overwrites. The last pixels go through
+        // arrays of MAX_LANES ≥ N.
         unsafe {
+            let vector = Vector::<L, K>::new(l, self.weights, self.activation);
             while p * inputs + L::N <= source.len() && p * outputs + L::N <= out.len() {
                 let from = source.as_ptr().add(p * inputs);
-                let to = out.as_mut_ptr().add(p * outputs);
-                vector::<I, O, L, FUSED>(l, self.weights, self.activation, from, to);
+                vector.pixels::<I, O, FUSED>(l, from, out.as_mut_ptr().add(p * outputs));
                 p += pixels;
             }
             while p < count {
                 let n = pixels.min(count - p);
                 let (mut from, mut to) = ([I::zeroed(); MAX_LANES], [O::zeroed(); MAX_LANES]);
                 from[..n * inputs].copy_from_slice(&source[p * inputs..][..n * inputs]);
-                let (a, b) = (from.as_ptr(), to.as_mut_ptr());
-                vector::<I, O, L, FUSED>(l, self.weights, self.activation, a, b);
+                vector.pixels::<I, O, FUSED>(l, from.as_ptr(), to.as_mut_ptr());
                 out[p * outputs..][..n * outputs].copy_from_slice(&to[..n * outputs]);
                 p += n;
             }
@@ -102,29 +116,68 @@ impl<I: SampleLanes, O: SampleLanes, const FUSED: bool> Job for Narrow<'_, I, O,
     }
 }
 
-/// The pixels of one vector.
-///
-/// # Safety
-///
-/// `from` must have N samples, `to` too; `weights` are packed for N lanes.
-#[inline(always)]
-unsafe fn vector<I: SampleLanes, O: SampleLanes, L: Lanes, const FUSED: bool>(
-    l: L,
-    weights: &NarrowWeights,
-    activation: Activation,
-    from: *const I,
-    to: *mut O,
-) {
-    // SAFETY: as the caller promises; indices and values have N elements for each input channel,
-    // values N more.
-    unsafe {
-        let samples = I::load_f(l, from);
-        let mut acc = l.f_load(weights.values.as_ptr());
-        for k in 0..weights.inputs {
-            let index = l.i_load(weights.indices.as_ptr().add(k * L::N));
-            let tap = l.f_load(weights.values.as_ptr().add((k + 1) * L::N));
-            acc = super::mul_add::<L, FUSED>(l, l.f_permute(samples, index), tap, acc);
+/// What the pixels of a vector need, the weights of the first K input channels in registers.
+struct Vector<'a, L: Lanes, const K: usize> {
+    weights: &'a NarrowWeights,
+    bias: L::F,
+    limits: [L::F; 2],
+    indices: [L::I; K],
+    taps: [L::F; K],
+}
+
+impl<'a, L: Lanes, const K: usize> Vector<'a, L, K> {
+    /// # Safety
+    ///
+    /// `weights` are packed for N lanes, and of K input channels unless K is 0.
+    #[inline(always)]
+    unsafe fn new(l: L, weights: &'a NarrowWeights, activation: Activation) -> Self {
+        let mut vector = Self {
+            weights,
+            bias: l.f_splat(0.0),
+            limits: super::limits(l, activation),
+            indices: [l.i_splat(0); K],
+            taps: [l.f_splat(0.0); K],
+        };
+        // SAFETY: as the caller promises.
+        unsafe {
+            let values = weights.values.as_ptr();
+            vector.bias = l.f_load(values);
+            for k in 0..K {
+                vector.indices[k] = l.i_load(weights.indices.as_ptr().add(k * L::N));
+                vector.taps[k] = l.f_load(values.add((k + 1) * L::N));
+            }
         }
-        O::store_f(l, to, super::activate(l, acc, activation));
+        vector
+    }
+
+    /// The pixels of one vector.
+    ///
+    /// # Safety
+    ///
+    /// As for `new`; `from` must have N samples, `to` too.
+    #[inline(always)]
+    unsafe fn pixels<I: SampleLanes, O: SampleLanes, const FUSED: bool>(
+        &self,
+        l: L,
+        from: *const I,
+        to: *mut O,
+    ) {
+        let mut acc = self.bias;
+        // SAFETY: as the caller promises.
+        unsafe {
+            let samples = I::load_f(l, from);
+            for k in 0..K {
+                let own = l.f_permute(samples, self.indices[k]);
+                acc = super::mul_add::<L, FUSED>(l, own, self.taps[k], acc);
+            }
+            if K == 0 {
+                for k in 0..self.weights.inputs {
+                    let index = l.i_load(self.weights.indices.as_ptr().add(k * L::N));
+                    let tap = l.f_load(self.weights.values.as_ptr().add((k + 1) * L::N));
+                    acc = super::mul_add::<L, FUSED>(l, l.f_permute(samples, index), tap, acc);
+                }
+            }
+            O::store_f(l, to, super::limit(l, acc, self.limits));
+        }
     }
 }

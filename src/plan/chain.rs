@@ -81,6 +81,9 @@ pub(crate) struct WindowStage {
     /// Channels of its output.
     pub channels: usize,
     pub activation: Activation,
+    /// Whether pixels are so small that a row at an edge is better prepared as a whole than in
+    /// pieces.
+    pub whole: bool,
     pub kind: WindowKind,
 }
 
@@ -256,6 +259,7 @@ impl Segment {
             axes: layer.window().axes(layer.size(), input)?,
             channels,
             activation: layer.activation(),
+            whole: channels < level.lanes(),
             kind: WindowKind::Depthwise {
                 taps: TapRows::new(layer.weights(), layer.bias()),
                 multiplier: layer.multiplier(),
@@ -271,6 +275,7 @@ impl Segment {
             axes: layer.window().axes(layer.size(), input)?,
             channels: layer.output_channels(),
             activation: layer.activation(),
+            whole: input.channels < level.lanes(),
             kind: WindowKind::Dense(Weights::pack(layer.weights(), layer.bias(), level.lanes())),
         };
         let multiplications = layer.multiplications(input)?;
