@@ -15,32 +15,35 @@ use twopass::{
     Shape, Source, Window, Workspace,
 };
 
-/// The system's allocator, counting the calls that give memory.
+/// The system's allocator, counting the calls that give memory, and the bytes.
 struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
-fn count() {
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+fn count(bytes: usize) {
     CALLS.fetch_add(1, Ordering::Relaxed);
+    BYTES.fetch_add(bytes, Ordering::Relaxed);
 }
 
 // SAFETY: every method hands its arguments unchanged to the system's allocator, whose contract is
 // the same, and counting touches no memory of the heap.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size);
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -122,6 +125,30 @@ fn chains() {
     }
 }
 
+/// Blur, mix, edges: the scratch memory of an image chain is rows, not images.
+fn image_chain() {
+    let same = |layer: Depthwise| layer.with_window(Window::new().padding(Padding::Same)).unwrap();
+    let blur = || same(Depthwise::from_keras(&[0.04; 75], [5, 5, 3, 1]).unwrap());
+    let luma = Pointwise::from_pytorch(&[0.299, 0.587, 0.114], [1, 3, 1, 1]).unwrap();
+    let edges = same(Depthwise::from_keras(&[0.5; 18], [3, 3, 1, 2]).unwrap());
+    let chain = Chain::new(blur())
+        .then(blur())
+        .and_then(|c| c.then(luma))
+        .and_then(|c| c.then(edges))
+        .unwrap()
+        .threads(1);
+    let shape = Shape::new(1500, 1000, 3);
+    let source = image::<f32>(shape, Look::Noise, 1);
+    let plan = chain.plan::<f32, f32>(shape).unwrap();
+    let mut out = Image::<f32>::new(plan.output_shape()).unwrap();
+    let before = BYTES.load(Ordering::Relaxed);
+    plan.run(source.view(), out.view_mut(), &mut Workspace::new()).unwrap();
+    let bytes = BYTES.load(Ordering::Relaxed) - before;
+    let rows = bytes / (shape.row() * size_of::<f32>());
+    assert!(rows < 40, "{bytes} bytes of scratch memory are {rows} rows of the image");
+    check_chain::<f32, f32>(&chain, shape);
+}
+
 #[test]
 fn a_second_run_allocates_nothing() {
     let before = CALLS.load(Ordering::Relaxed);
@@ -129,6 +156,7 @@ fn a_second_run_allocates_nothing() {
     assert_eq!(CALLS.load(Ordering::Relaxed) - before, 1, "the counter counts");
 
     chains();
+    image_chain();
     let sobel = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
     let blur = Kernel::separable(&[0.1, 0.25, 0.3, 0.25, 0.1], &[0.3, 0.4, 0.2, 0.1]).unwrap();
     let dense = Kernel::new(4, 3, (0..12).map(|i| f64::from(i) * 0.1 - 0.3).collect()).unwrap();

@@ -7,6 +7,9 @@
 //!        └─ padded where a window leaves the image, widened for several kernels a channel
 //! ```
 //!
+//! Links, the layers before the last window of a segment, do the same into rings of rows, as many
+//! as the next window needs, as wide as the tile and what its windows reach beyond it.
+//!
 //! Outputs whose windows lie inside the image read the source itself. Only those at its left and
 //! right edge, a piece each, read prepared rows, which are few pixels long.
 
@@ -15,7 +18,7 @@ use crate::border::Border;
 use crate::filter::Post;
 use crate::layer::Axis;
 use crate::pass::{Depthwise, F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row};
-use crate::plan::{ChainCore, MixStage, Segment, WindowKind, WindowStage};
+use crate::plan::{ChainCore, MixStage, Segment, WindowKind, WindowStage, reach};
 use crate::reference;
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES, fence};
@@ -38,6 +41,18 @@ struct Slot {
     /// Rows between layers; and, for integers, widened or unrounded ones.
     rows: [Memory; 2],
     windows: Windows,
+    /// One for each link of a segment.
+    links: Vec<LinkSlot>,
+}
+
+/// The scratch memory of a link.
+#[derive(Debug, Default)]
+struct LinkSlot {
+    rows: [Memory; 2],
+    windows: Windows,
+    /// Its output, for the tile.
+    ring: Ring,
+    columns: Range<usize>,
 }
 
 /// What the window layer of a tile reads.
@@ -62,12 +77,13 @@ struct Ring {
 }
 
 impl Ring {
-    /// Forgets all rows and makes place for those of a window, of `len` samples each.
-    fn clear(&mut self, axis: &Axis, len: usize) {
+    /// Forgets all rows and makes place for `taps` rows of a window, a dilation apart, of `len`
+    /// samples each.
+    fn clear(&mut self, taps: usize, dilation: usize, len: usize) {
         self.tags.clear();
-        self.tags.resize(axis.taps, isize::MIN);
-        self.dilation = axis.dilation as isize;
-        let _ = self.memory.get::<f32>(axis.taps * len);
+        self.tags.resize(taps, isize::MIN);
+        self.dilation = dilation as isize;
+        let _ = self.memory.get::<f32>(taps * len);
     }
 
     /// Rows of a window are a dilation apart, so that each has a place of its own.
@@ -90,6 +106,29 @@ impl Ring {
         let place = self.place(v);
         debug_assert_eq!(self.tags[place], v);
         &cast_slice(&self.memory.0)[place * len..][..len]
+    }
+}
+
+/// What a window, or a mix, reads: rows of the image, or those that a link has made.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    Image(View<'a, f32>),
+    Ring { ring: &'a Ring, columns: &'a Range<usize>, channels: usize },
+}
+
+impl<'a> Rows<'a> {
+    /// Pixels `x` of row `y`, which is `v` on the endless axis.
+    fn pixels(&self, v: isize, y: usize, x: Range<usize>) -> &'a [f32] {
+        match self {
+            Self::Image(view) => {
+                let channels = view.shape().channels;
+                &view.row(y)[x.start * channels..x.end * channels]
+            }
+            Self::Ring { ring, columns, channels } => {
+                let row = ring.row(v, columns.len() * channels);
+                &row[(x.start - columns.start) * channels..(x.end - columns.start) * channels]
+            }
+        }
     }
 }
 
@@ -199,8 +238,9 @@ impl Walk<'_> {
         while x < width {
             let tile = x..(x + segment.tile).min(width);
             if let Some(window) = &segment.window {
-                slot.windows.set(window, segment.input.channels, tile.clone());
+                slot.windows.set(window, tile.clone());
             }
+            self.set_links(tile.clone(), slot);
             let mut y = 0;
             while y < height {
                 let block = y..(y + rows).min(height);
@@ -215,11 +255,101 @@ impl Walk<'_> {
         }
     }
 
+    /// Finds the columns that each link must make for a tile, from the last to the first.
+    fn set_links(&self, tile: Range<usize>, slot: &mut Slot) {
+        let segment = self.segment;
+        slot.links.resize_with(segment.links.len().max(slot.links.len()), LinkSlot::default);
+        let (mut next, mut x) = (segment.window.as_ref(), tile);
+        for (i, link) in segment.links.iter().enumerate().rev() {
+            let own = &mut slot.links[i];
+            // Links are followed by a window.
+            let Some(window) = next else { return };
+            let [axis_x, axis_y] = &window.axes;
+            own.columns = if x.is_empty() {
+                0..0
+            } else {
+                let last = axis_x.first(x.end - 1) + axis_x.span() as isize;
+                reach(&axis_x.border, axis_x.first(x.start)..last, axis_x.len)
+            };
+            let len = own.columns.len() * link.channels;
+            own.ring.clear(axis_y.taps, axis_y.dilation, len);
+            x = own.columns.clone();
+            if let (Some(window), false) = (&link.window, x.is_empty()) {
+                own.windows.set(window, x.clone());
+            }
+            next = link.window.as_ref();
+        }
+    }
+
+    /// Makes the rows that a window of output row `y` reads from the last of `links`.
+    fn load(&self, window: &WindowStage, y: usize, links: &mut [LinkSlot]) {
+        let Some((last, before)) = links.split_last_mut() else { return };
+        let link = &self.segment.links[before.len()];
+        let [_, axis] = &window.axes;
+        let LinkSlot { rows: [from, to], windows, ring, columns } = last;
+        let len = columns.len() * link.channels;
+        for j in 0..axis.taps {
+            let v = axis.first(y) + (j * axis.dilation) as isize;
+            let Some(y) = axis.map(v) else { continue };
+            // A window that sees nothing but constants needs no columns.
+            if len == 0 {
+                continue;
+            }
+            let Some(out) = ring.missing(v, len) else { continue };
+            let Some(window) = &link.window else {
+                // Only the first link has none: it reads the image.
+                let source = Rows::Image(self.source).pixels(v, y, columns.clone());
+                self.inner_mixes(&link.mixes, source, columns.len(), [from, to], out);
+                continue;
+            };
+            self.load(window, y, before);
+            let source = self.rows(before);
+            if link.mixes.is_empty() {
+                self.window(window, y, source, out, false, windows);
+            } else {
+                let row = from.aligned(columns.len() * window.channels);
+                self.window(window, y, source, row, false, windows);
+                self.mixes(&link.mixes, from, to, columns.len(), out, false);
+            }
+        }
+    }
+
+    /// What follows `links` reads.
+    fn rows<'b>(&'b self, links: &'b [LinkSlot]) -> Rows<'b> {
+        match links.last() {
+            None => Rows::Image(self.source),
+            Some(LinkSlot { ring, columns, .. }) => {
+                let channels = self.segment.links[links.len() - 1].channels;
+                Rows::Ring { ring, columns, channels }
+            }
+        }
+    }
+
+    /// Pointwise layers on `source` that are not the last of the segment.
+    fn inner_mixes(
+        &self,
+        mixes: &[MixStage],
+        source: &[f32],
+        pixels: usize,
+        [from, to]: [&mut Memory; 2],
+        out: &mut [f32],
+    ) {
+        match mixes {
+            [] => out.copy_from_slice(source),
+            [only] => self.mix(only, source, pixels, false, out),
+            [first, rest @ ..] => {
+                let target = from.aligned(pixels * first.weights.outputs());
+                self.mix(first, source, pixels, false, target);
+                self.mixes(rest, from, to, pixels, out, false);
+            }
+        }
+    }
+
     /// Output rows `y` and columns `x`; more than one row only if they are whole.
     fn tile(&self, y: Range<usize>, x: Range<usize>, out: &mut [f32], slot: &mut Slot) {
         let segment = self.segment;
         let pixels = y.len() * x.len();
-        let Slot { rows: [from, to], windows } = slot;
+        let Slot { rows: [from, to], windows, links } = slot;
         let Some(window) = &segment.window else {
             let channels = segment.input.channels;
             let source = &self.source.span(y)[x.start * channels..][..pixels * channels];
@@ -229,26 +359,30 @@ impl Walk<'_> {
                 [first, rest @ ..] => {
                     let target = from.aligned(pixels * first.weights.outputs());
                     self.mix(first, source, pixels, false, target);
-                    self.mixes(rest, from, to, pixels, out);
+                    self.mixes(rest, from, to, pixels, out, true);
                 }
             }
             return;
         };
         let row_len = x.len() * window.channels;
+        let links = &mut links[..segment.links.len()];
         if segment.mixes.is_empty() {
             for (y, out) in y.zip(out.chunks_exact_mut(row_len)) {
-                self.window(window, y, out, self.stream, windows);
+                self.load(window, y, links);
+                self.window(window, y, self.rows(links), out, self.stream, windows);
             }
             return;
         }
         let rows = from.aligned(pixels * window.channels);
         for (y, row) in y.zip(rows.chunks_exact_mut(row_len)) {
-            self.window(window, y, row, false, windows);
+            self.load(window, y, links);
+            self.window(window, y, self.rows(links), row, false, windows);
         }
-        self.mixes(&segment.mixes, from, to, pixels, out);
+        self.mixes(&segment.mixes, from, to, pixels, out, true);
     }
 
-    /// Pointwise layers on what `from` holds, through `to` and back; the last writes `out`.
+    /// Pointwise layers on what `from` holds, through `to` and back; the last writes `out`, which
+    /// is the segment's if this is its `end`.
     fn mixes<'m>(
         &self,
         mixes: &[MixStage],
@@ -256,6 +390,7 @@ impl Walk<'_> {
         mut to: &'m mut Memory,
         pixels: usize,
         out: &mut [f32],
+        end: bool,
     ) {
         let Some((last, before)) = mixes.split_last() else { return };
         for mix in before {
@@ -265,7 +400,11 @@ impl Walk<'_> {
             std::mem::swap(&mut from, &mut to);
         }
         let source = from.aligned(pixels * last.weights.inputs());
-        self.last_mix(last, source, pixels, out, to);
+        if end {
+            self.last_mix(last, source, pixels, out, to);
+        } else {
+            self.mix(last, source, pixels, false, out);
+        }
     }
 
     /// The pointwise layer that writes the output.
@@ -307,11 +446,12 @@ impl Walk<'_> {
         });
     }
 
-    /// Row `y` of the window layer's output, into `out`, whose first pixel is the tile's.
+    /// Row `y` of a window layer's output, into `out`, whose first pixel is the tile's.
     fn window(
         &self,
         window: &WindowStage,
         y: usize,
+        source: Rows<'_>,
         out: &mut [f32],
         stream: bool,
         windows: &mut Windows,
@@ -323,16 +463,16 @@ impl Walk<'_> {
         for piece in pieces.iter().filter(|piece| !piece.x.is_empty()) {
             let (own, others) = rest.split_at_mut(piece.x.len() * window.channels);
             rest = others;
-            let channels = match &window.kind {
-                WindowKind::Depthwise { .. } => window.channels,
-                WindowKind::Dense(_) => self.segment.input.channels,
-            };
+            let channels = window.tap_channels();
             let mut rows = recycle(take(list));
             match piece.ring {
                 None => {
                     let len = piece.len * channels;
                     rows.extend(virtual_rows.clone().map(|v| match axis.map(v) {
-                        Some(y) => &self.source.row(y)[piece.first as usize * channels..][..len],
+                        Some(y) => {
+                            let first = piece.first as usize;
+                            source.pixels(v, y, first..first + piece.len)
+                        }
                         None => &cast_slice(&constant.0)[..len],
                     }));
                 }
@@ -341,7 +481,8 @@ impl Walk<'_> {
                     let len = piece.prepared_len(window) * channels;
                     for v in virtual_rows.clone() {
                         if let Some(row) = ring.missing(v, len) {
-                            self.prepare(window, piece, axis.map(v), row);
+                            let row_under = axis.map(v).map(|y| (v, y));
+                            prepare(window, piece, source, row_under, row);
                         }
                     }
                     let ring = &*ring;
@@ -371,7 +512,7 @@ impl Walk<'_> {
                 self.level.run(Depthwise { rows, offsets, step, taps, activation, out });
             }
             WindowKind::Dense(weights) => {
-                let channels = self.segment.input.channels;
+                let channels = window.inputs;
                 let mut run = axis.taps * channels;
                 if axis.dilation > 1 {
                     // Each tap is a row of its own.
@@ -400,32 +541,36 @@ impl Walk<'_> {
             }
         }
     }
+}
 
-    /// Fills in a prepared row of a piece from source row `y`; `None` is the constant.
-    fn prepare(&self, window: &WindowStage, piece: &Piece, y: Option<usize>, row: &mut [f32]) {
-        let [axis_x, axis_y] = &window.axes;
-        let (inputs, multiplier) = match &window.kind {
-            WindowKind::Depthwise { multiplier, .. } => (self.segment.input.channels, *multiplier),
-            WindowKind::Dense(_) => (self.segment.input.channels, 1),
-        };
-        let channels = inputs * multiplier;
-        for run in &piece.runs {
-            let to = &mut row[run.to * channels..][..run.len * channels];
-            match (run.from, y) {
-                (Some(x), Some(y)) => {
-                    let from = &self.source.row(y)[x * inputs..][..run.len * inputs];
-                    if multiplier == 1 {
-                        to.copy_from_slice(from);
-                    } else {
-                        for (to, from) in to.chunks_exact_mut(multiplier).zip(from) {
-                            to.fill(*from);
-                        }
+/// Fills in a prepared row of a piece from a row of the source, given by its place on the endless
+/// axis and its index; `None` is the constant.
+fn prepare(
+    window: &WindowStage,
+    piece: &Piece,
+    source: Rows<'_>,
+    row_under: Option<(isize, usize)>,
+    row: &mut [f32],
+) {
+    let [axis_x, axis_y] = &window.axes;
+    let (inputs, channels) = (window.inputs, window.tap_channels());
+    let multiplier = channels / inputs;
+    for run in &piece.runs {
+        let to = &mut row[run.to * channels..][..run.len * channels];
+        match (run.from, row_under) {
+            (Some(x), Some((v, y))) => {
+                let from = source.pixels(v, y, x..x + run.len);
+                if multiplier == 1 {
+                    to.copy_from_slice(from);
+                } else {
+                    for (to, from) in to.chunks_exact_mut(multiplier).zip(from) {
+                        to.fill(*from);
                     }
                 }
-                (from, _) => {
-                    let axis = if from.is_none() { axis_x } else { axis_y };
-                    fill(&axis.border, inputs, multiplier, to);
-                }
+            }
+            (from, _) => {
+                let axis = if from.is_none() { axis_x } else { axis_y };
+                fill(&axis.border, inputs, multiplier, to);
             }
         }
     }
@@ -440,14 +585,11 @@ fn fill(border: &Border, channels: usize, multiplier: usize, row: &mut [f32]) {
 
 impl Windows {
     /// Cuts a tile's columns into pieces and forgets the rows of the last tile.
-    fn set(&mut self, window: &WindowStage, inputs: usize, x: Range<usize>) {
+    fn set(&mut self, window: &WindowStage, x: Range<usize>) {
         let [axis, axis_y] = &window.axes;
-        let (split, always, channels) = match &window.kind {
-            WindowKind::Depthwise { split, multiplier, .. } => {
-                (*split, *split || *multiplier > 1, window.channels)
-            }
-            WindowKind::Dense(_) => (false, false, inputs),
-        };
+        let (inputs, channels) = (window.inputs, window.tap_channels());
+        let split = window.split();
+        let always = split || channels != inputs;
         let inside = axis.inside();
         let (start, end) = (inside.start.clamp(x.start, x.end), inside.end.clamp(x.start, x.end));
         let pad = start > x.start || end < x.end;
@@ -461,7 +603,7 @@ impl Windows {
             piece.set(axis, x, ring, split, channels);
             if let Some(ring) = ring {
                 let len = piece.prepared_len(window) * channels;
-                self.rings[ring].clear(axis_y, len);
+                self.rings[ring].clear(axis_y.taps, axis_y.dilation, len);
             } else if let Border::Constant(_) = axis_y.border {
                 // The row that stands for source rows above and below.
                 fill(&axis_y.border, inputs, 1, self.constant.get(piece.len * inputs));
@@ -512,10 +654,7 @@ impl Piece {
 
     /// Pixels of a prepared row.
     fn prepared_len(&self, window: &WindowStage) -> usize {
-        match &window.kind {
-            WindowKind::Depthwise { split: true, .. } => self.class * window.axes[0].stride,
-            _ => self.len,
-        }
+        if window.split() { self.class * window.axes[0].stride } else { self.len }
     }
 }
 

@@ -3,8 +3,10 @@
 //! in `exec/chain` follows it.
 //!
 //! A segment is what one walk over the image does: a layer with a window, or none, and the
-//! pointwise layers after it, which read its rows while they are in the first-level cache. Between
-//! segments the whole map lies in the workspace.
+//! pointwise layers after it, which read its rows while they are in the first-level cache. Layers
+//! of stride 1 on images of few channels join the segment of what comes before them, as its links
+//! do: what they read is made row by row, and again where tiles and strips meet. Between segments
+//! the whole map lies in the workspace.
 
 use crate::error::Error;
 use crate::exec::{self, Workspace};
@@ -62,8 +64,10 @@ pub(crate) struct ChainCore {
 pub(crate) struct Segment {
     pub input: Shape,
     pub output: Shape,
+    /// What comes before the window, first to last.
+    pub links: Vec<Link>,
     pub window: Option<WindowStage>,
-    /// Pointwise layers, first to last.
+    /// Pointwise layers after the window, first to last.
     pub mixes: Vec<MixStage>,
     pub multiplications: u64,
     /// Output pixels of a tile across.
@@ -74,10 +78,22 @@ pub(crate) struct Segment {
     pub strip: usize,
 }
 
+/// A window, and pointwise layers after it, whose output a later window of the same segment reads.
+/// Only the first link may lack a window.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Link {
+    pub window: Option<WindowStage>,
+    pub mixes: Vec<MixStage>,
+    /// Channels of its output.
+    pub channels: usize,
+}
+
 /// The layer of a segment that reads windows.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WindowStage {
     pub axes: [Axis; 2],
+    /// Channels of its input.
+    pub inputs: usize,
     /// Channels of its output.
     pub channels: usize,
     pub activation: Activation,
@@ -91,12 +107,32 @@ pub(crate) struct WindowStage {
 pub(crate) enum WindowKind {
     Depthwise {
         taps: TapRows,
-        multiplier: usize,
         /// Whether rows are sorted by their column modulo the stride, so that lanes may run over
         /// several pixels.
         split: bool,
     },
     Dense(Weights),
+}
+
+impl WindowStage {
+    /// Channels of the rows that its pass reads.
+    pub fn tap_channels(&self) -> usize {
+        match self.kind {
+            WindowKind::Depthwise { .. } => self.channels,
+            WindowKind::Dense(_) => self.inputs,
+        }
+    }
+
+    /// Whether its rows are sorted by stride.
+    pub fn split(&self) -> bool {
+        matches!(self.kind, WindowKind::Depthwise { split: true, .. })
+    }
+
+    /// Whether it may read what a link makes row by row: every row must serve several outputs.
+    fn can_follow(&self) -> bool {
+        let [x, y] = &self.axes;
+        (x.stride, y.stride, y.dilation) == (1, 1, 1) && self.inputs <= FEW_CHANNELS
+    }
 }
 
 /// A pointwise layer of a segment.
@@ -129,6 +165,9 @@ const WINDOW_BYTES: usize = 512 << 10;
 const TILE_PIXELS: usize = 48;
 /// Rows of a strip at most.
 const STRIP_ROWS: usize = 64;
+/// Channels of an image, as opposed to a map of a network: making some of its pixels twice costs
+/// less than writing and reading it.
+const FEW_CHANNELS: usize = 4;
 /// Multiplications below which a second thread costs more than it brings.
 const INLINE_WORK: u64 = 1 << 20;
 /// Strips for each worker, so that none waits long for the last.
@@ -154,11 +193,13 @@ impl ChainCore {
         let mut shape = input;
         for layer in chain.layers() {
             match layer {
-                Layer::Depthwise(layer) => segments.push(Segment::depthwise(layer, shape, level)?),
-                Layer::Conv2d(layer) => segments.push(Segment::conv2d(layer, shape, level)?),
+                Layer::Depthwise(layer) => {
+                    join(&mut segments, Segment::depthwise(layer, shape, level)?);
+                }
+                Layer::Conv2d(layer) => join(&mut segments, Segment::conv2d(layer, shape, level)?),
                 Layer::Pointwise(layer) => pointwise(&mut segments, layer, shape, level)?,
                 Layer::Separable(layer) => {
-                    segments.push(Segment::depthwise(layer.depthwise(), shape, level)?);
+                    join(&mut segments, Segment::depthwise(layer.depthwise(), shape, level)?);
                     let between = layer.depthwise().output_shape(shape)?;
                     pointwise(&mut segments, layer.pointwise(), between, level)?;
                 }
@@ -228,6 +269,19 @@ fn error_bound(chain: &Chain, full: f64) -> (f64, bool) {
     (error, whole)
 }
 
+/// Adds a segment that begins with a window, or makes what came before its links.
+fn join(segments: &mut Vec<Segment>, mut next: Segment) {
+    let follows = next.window.as_ref().is_some_and(WindowStage::can_follow);
+    if let Some(last) = segments.pop_if(|last| follows && last.is_image_chain()) {
+        let Segment { links, window, mixes, .. } = last;
+        next.links = links;
+        next.links.push(Link { window, mixes, channels: next.input.channels });
+        next.input = last.input;
+        next.multiplications = next.multiplications.saturating_add(last.multiplications);
+    }
+    segments.push(next);
+}
+
 /// Adds a pointwise layer to the last segment, or begins one.
 fn pointwise(
     segments: &mut Vec<Segment>,
@@ -249,20 +303,27 @@ fn pointwise(
 
 impl Segment {
     fn new(input: Shape, output: Shape, window: Option<WindowStage>, multiplications: u64) -> Self {
-        let mixes = Vec::new();
-        Self { input, output, window, mixes, multiplications, tile: 1, rows: 1, strip: 1 }
+        let (links, mixes) = (Vec::new(), Vec::new());
+        Self { input, output, links, window, mixes, multiplications, tile: 1, rows: 1, strip: 1 }
+    }
+
+    /// Whether all of its windows have stride 1.
+    fn is_image_chain(&self) -> bool {
+        let windows = self.links.iter().map(|link| &link.window).chain([&self.window]);
+        let mut strides = windows.flatten().flat_map(|w| [w.axes[0].stride, w.axes[1].stride]);
+        strides.all(|stride| stride == 1)
     }
 
     fn depthwise(layer: &Depthwise, input: Shape, level: Level) -> Result<Self, Error> {
         let channels = layer.output_channels();
         let window = WindowStage {
             axes: layer.window().axes(layer.size(), input)?,
+            inputs: input.channels,
             channels,
             activation: layer.activation(),
             whole: channels < level.lanes(),
             kind: WindowKind::Depthwise {
                 taps: TapRows::new(layer.weights(), layer.bias()),
-                multiplier: layer.multiplier(),
                 split: layer.window().get_stride().0 > 1 && channels < level.lanes(),
             },
         };
@@ -273,6 +334,7 @@ impl Segment {
     fn conv2d(layer: &Conv2d, input: Shape, level: Level) -> Result<Self, Error> {
         let window = WindowStage {
             axes: layer.window().axes(layer.size(), input)?,
+            inputs: input.channels,
             channels: layer.output_channels(),
             activation: layer.activation(),
             whole: input.channels < level.lanes(),
@@ -429,6 +491,9 @@ impl<I: Source, O: Sample> fmt::Display for ChainPlan<I, O> {
             }
             if !s.mixes.is_empty() {
                 write!(f, ", {} mix(es)", s.mixes.len())?;
+            }
+            if !s.links.is_empty() {
+                write!(f, ", after {} link(s) in rings of rows", s.links.len())?;
             }
             writeln!(f, ", tiles of {} × {} pixels", s.tile, s.rows)?;
         }

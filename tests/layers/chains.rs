@@ -52,10 +52,71 @@ fn mixes() {
                 .unwrap()
                 .then(pointwise(7, 18, 7))
                 .unwrap();
-            assert_eq!(around.plan::<f32, f32>(Shape::new(20, 12, a)).unwrap().segments(), 2);
+            let segments = around.plan::<f32, f32>(Shape::new(20, 12, a)).unwrap().segments();
+            assert_eq!(segments, if c <= 4 { 1 } else { 2 });
             check(&around, Shape::new(20, 12, a), 3);
         }
     }
+}
+
+/// Windows of stride 1 on few channels, one after the other, under every padding: one segment,
+/// whatever lies between.
+#[test]
+fn image_chains() {
+    for channels in [1, 3, 4] {
+        for (i, padding) in paddings(channels).into_iter().enumerate() {
+            let seed = i as u64;
+            let window = |padding: &Padding| window((1, 1), (1, 1), padding.clone());
+            let blur = depthwise((3, 5), channels, 1, seed).with_window(window(&padding)).unwrap();
+            let twice = depthwise((2, 3), channels, 2, seed + 1)
+                .with_window(window(&Padding::Same))
+                .unwrap();
+            let whole = conv2d((3, 2), channels, 3, seed + 2)
+                .with_window(window(&paddings(channels)[(i + 4) % 9]))
+                .unwrap();
+            let last = depthwise((3, 3), 3, 1, seed + 3)
+                .with_window(window(&paddings(3)[(i + 1) % 9]).dilation(2, 1))
+                .unwrap();
+            let chain = Chain::new(pointwise(3, 20, seed + 4))
+                .then(pointwise(20, channels, seed + 5))
+                .and_then(|chain| chain.then(blur))
+                .and_then(|chain| chain.then(twice))
+                .and_then(|chain| chain.then(pointwise(2 * channels, channels, seed + 6)))
+                .and_then(|chain| chain.then(whole))
+                .and_then(|chain| chain.then(last))
+                .unwrap();
+            for (width, height) in [(23, 19), (12, 40), (150, 9)] {
+                let shape = Shape::new(width, height, 3);
+                assert_eq!(chain.plan::<f32, f32>(shape).unwrap().segments(), 1);
+                check(&chain, shape, seed);
+            }
+            for (width, height) in [(1, 1), (2, 3), (5, 1), (4, 6)] {
+                let shape = Shape::new(width, height, 3);
+                if chain.output_shape(shape).is_ok() {
+                    check(&chain, shape, seed);
+                }
+            }
+        }
+    }
+}
+
+/// Padding so wide that whole tiles see nothing but constants.
+#[test]
+fn far_padding() {
+    let padding = Padding::Explicit {
+        left: 40,
+        right: 3,
+        top: 30,
+        bottom: 2,
+        border_x: twopass::Border::Constant(vec![0.5]),
+        border_y: twopass::Border::Constant(vec![-0.5]),
+    };
+    let far = |seed| {
+        let window = window((1, 1), (1, 1), padding.clone());
+        depthwise((3, 3), 2, 1, seed).with_window(window).unwrap()
+    };
+    let chain = Chain::new(far(1)).then(far(2)).unwrap().then(far(3)).unwrap();
+    check(&chain, Shape::new(7, 5, 2), 1);
 }
 
 /// Outputs large enough to go past the cache.
