@@ -1,0 +1,485 @@
+"""One process of the board: runs all contestants on the rows that it reads from standard input.
+
+Every contestant's first result is compared with the definition; then all are timed in turn, round
+by round, on the same source and into the same output. Results go to standard output as lines of
+JSON. What runs at the moment stands in a small shared file, so that the parent knows whom a crash
+belongs to.
+"""
+
+import ctypes
+import gc
+import json
+import mmap
+import os
+import sys
+import time
+
+import cv2
+import numpy as np
+import pyvips
+import PIL
+import scipy
+from PIL import Image, ImageFilter
+from scipy import ndimage
+
+from rows import SIZES, all_rows
+
+TYPES = {"u8": np.uint8, "u16": np.uint16, "i16": np.int16, "f32": np.float32}
+DEPTHS = {"u8": cv2.CV_8U, "u16": cv2.CV_16U, "i16": cv2.CV_16S, "f32": cv2.CV_32F}
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+BORDER = cv2.BORDER_REFLECT_101
+# Multiplications that a slow peer may spend on a row.
+PATIENCE = 1.5e9
+# Multiplications that the definition may spend on a row.
+CHECKED = 6e7
+
+
+class Library:
+    """A build of the Rust crate."""
+
+    def __init__(self, path):
+        self.lib = ctypes.CDLL(path)
+        self.lib.board_new.restype = ctypes.c_void_p
+        self.text = ctypes.create_string_buffer(1 << 14)
+
+    def contestant(self, spec):
+        spec = spec.encode()
+        handle = self.lib.board_new(
+            spec, ctypes.c_size_t(len(spec)), self.text, ctypes.c_size_t(len(self.text))
+        )
+        if not handle:
+            raise RuntimeError(self.text.value.decode())
+        return Handle(self, handle)
+
+
+class Handle:
+    def __init__(self, library, handle):
+        self.library, self.handle = library, ctypes.c_void_p(handle)
+
+    def call(self, source, out):
+        """A function without arguments that filters `source` into `out`."""
+        run, text = self.library.lib.board_run, self.library.text
+        arguments = (
+            self.handle,
+            ctypes.c_void_p(source.ctypes.data),
+            ctypes.c_void_p(out.ctypes.data),
+            text,
+            ctypes.c_size_t(len(text)),
+        )
+
+        def call():
+            if run(*arguments):
+                raise RuntimeError(text.value.decode())
+
+        return call
+
+    def exact(self, source, rect):
+        x, y, width, height = rect
+        channels = source.shape[2] if source.ndim == 3 else 1
+        values = np.empty((height, width, channels))
+        text = self.library.text
+        failed = self.library.lib.board_exact(
+            self.handle,
+            ctypes.c_void_p(source.ctypes.data),
+            (ctypes.c_size_t * 4)(*rect),
+            ctypes.c_void_p(values.ctypes.data),
+            text,
+            ctypes.c_size_t(len(text)),
+        )
+        if failed:
+            raise RuntimeError(text.value.decode())
+        return values
+
+    def about(self):
+        text = self.library.text
+        self.library.lib.board_about(self.handle, text, ctypes.c_size_t(len(text)))
+        return text.value.decode()
+
+    def close(self):
+        self.library.lib.board_free(self.handle)
+
+
+class Contestant:
+    """`call` filters the source; `result` is the output, or a function that fetches it."""
+
+    def __init__(self, name, call, result=None, slow=False, interior=False, note=""):
+        self.name, self.call, self.result = name, call, result
+        self.slow, self.interior, self.note = slow, interior, note
+        self.times, self.status = [], "ok"
+        # Largest errors far from the edges and at them, and largest difference from ours.
+        self.error = self.edges = self.difference = None
+
+
+def aligned(shape, dtype):
+    """Uninitialised, on a page boundary: no contestant is favoured by chance."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    block = np.empty(size + 4096, np.uint8)
+    start = -block.ctypes.data % 4096
+    return block[start : start + size].view(dtype).reshape(shape)
+
+
+def picture(shape, sample):
+    """Waves and noise, over most of the range."""
+    dice = np.random.default_rng(1)
+    height, width = shape[:2]
+    image = aligned(shape, TYPES[sample])
+    full = {"u8": 255.0, "u16": 65535.0, "f32": 1.0}[sample]
+    across = np.sin(np.arange(width, dtype=np.float32) * 0.013)
+    across = across.reshape((width,) + (1,) * (len(shape) - 2))
+    for y in range(height):
+        noise = dice.random(shape[1:], dtype=np.float32) * 0.3 - 0.15
+        line = (0.5 + 0.35 * np.cos(y * 0.021) * across + noise) * full
+        image[y] = line if sample == "f32" else np.floor(line + 0.5)
+    return image
+
+
+def opencv(row, source, out):
+    k = (row.taps, row.taps)
+    if row.operation == "dense":
+        taps = np.array(row.numbers[0], np.float32).reshape(k)
+        return lambda: cv2.filter2D(source, -1, taps, dst=out, borderType=BORDER)
+    if row.op in ("gaussian", "curve-gaussian"):
+        return lambda: cv2.GaussianBlur(source, k, row.sigma, dst=out, borderType=BORDER)
+    if row.op == "separable":
+        column, line = (np.array(n, np.float32) for n in row.numbers)
+        return lambda: cv2.sepFilter2D(source, -1, line, column, dst=out, borderType=BORDER)
+    if row.operation == "box":
+        return lambda: cv2.blur(source, k, dst=out, borderType=BORDER)
+    depth = DEPTHS[row.output]
+    if row.op == "sobel-x":
+        return lambda: cv2.Sobel(source, depth, 1, 0, ksize=row.taps, dst=out, borderType=BORDER)
+    if row.op == "scharr-x":
+        return lambda: cv2.Scharr(source, depth, 1, 0, dst=out, borderType=BORDER)
+    if row.op == "laplacian":
+        return lambda: cv2.Laplacian(source, depth, ksize=3, dst=out, borderType=BORDER)
+    x, y, both = (aligned(source.shape, np.float32) for _ in range(3))
+
+    def magnitude():
+        cv2.Sobel(source, cv2.CV_32F, 1, 0, dst=x, borderType=BORDER)
+        cv2.Sobel(source, cv2.CV_32F, 0, 1, dst=y, borderType=BORDER)
+        cv2.magnitude(x, y, both)
+        cv2.convertScaleAbs(both, out)
+
+    return magnitude
+
+
+def with_scipy(row, source, out):
+    if row.op in ("gaussian", "separable"):
+        column, line = row.numbers
+        between = aligned(source.shape, np.float32)
+
+        def two():
+            ndimage.correlate1d(source, column, axis=0, output=between, mode="mirror")
+            ndimage.correlate1d(between, line, axis=1, output=out, mode="mirror")
+
+        return two
+    if row.op == "dense":
+        taps = np.array(row.numbers[0]).reshape(row.taps, row.taps)
+        if row.sample == "f32":
+            return lambda: ndimage.correlate(source, taps, output=out, mode="mirror")
+        between = aligned(source.shape, np.float32)
+
+        def saturated():
+            # Into integers it would wrap around.
+            ndimage.correlate(source, taps, output=between, mode="mirror")
+            np.rint(between, out=between)
+            np.clip(between, 0, np.iinfo(source.dtype).max, out=between)
+            np.copyto(out, between, casting="unsafe")
+
+        return saturated
+    if row.op == "box":
+        return lambda: ndimage.uniform_filter(source, row.taps, output=out, mode="mirror")
+    if row.op == "sobel-x" and row.taps == 3:
+        return lambda: ndimage.sobel(source, axis=1, output=out, mode="mirror")
+    return None
+
+
+def with_pillow(row, source):
+    if row.sample != "u8":
+        return None
+    if row.op == "gaussian" and row.sigma:
+        how, note = ImageFilter.GaussianBlur(row.sigma), "three boxes instead of a Gaussian"
+    elif row.op == "box":
+        how, note = ImageFilter.BoxBlur(row.taps // 2), ""
+    elif row.op == "dense" and row.taps in (3, 5) and row.channels in MODES:
+        # Its kernels stand on their heads.
+        taps = np.array(row.numbers[0]).reshape(row.taps, row.taps)[::-1].ravel().tolist()
+        how, note = ImageFilter.Kernel((row.taps, row.taps), taps, scale=1), ""
+    else:
+        return None
+    image = Image.fromarray(source)
+    assert image.mode == MODES[row.channels]
+    kept = []
+
+    def call():
+        kept[:] = [image.filter(how)]
+
+    return call, lambda: np.asarray(kept[0]), note
+
+
+def with_vips(row, source):
+    if row.sample not in ("u8", "u16") or row.op not in ("gaussian", "box"):
+        return None
+    image = pyvips.Image.new_from_array(source)
+    if row.op == "gaussian" and row.sigma:
+        # The least amplitude that a tap may have, for a reach of 3σ.
+        smallest = 0.999 * float(np.exp(-0.5 * (row.taps // 2 / row.sigma) ** 2))
+        start, note = lambda: image.gaussblur(row.sigma, min_ampl=smallest), "integer taps"
+    else:
+        scale = row.taps if row.op == "box" else {3: 4, 5: 16, 7: 64}[row.taps]
+        taps = [1] * row.taps if row.op == "box" else [t * scale for t in row.numbers[0]]
+        mask = pyvips.Image.new_from_array([taps], scale=scale)
+        start, note = lambda: image.convsep(mask, precision="integer"), ""
+    kept = []
+
+    def call():
+        kept[:] = [start().write_to_memory()]
+
+    return call, lambda: np.frombuffer(kept[0], source.dtype).reshape(source.shape), note
+
+
+class Contest:
+    """A row at one size, with everybody who takes part."""
+
+    def __init__(self, row, options, libraries, source, skip):
+        self.row, self.options, self.libraries, self.source = row, options, libraries, source
+        self.out = aligned(source.shape, TYPES[row.output])
+        self.skip, self.handles, self.list = set(skip), [], []
+        self.width, self.height = source.shape[1], source.shape[0]
+
+    def enter(self, name, make, **more):
+        """`make` gives a call, or a call and how to fetch its result; `None` is no such row."""
+        if name in self.skip:
+            crashed = Contestant(name, None)
+            crashed.status = "crashed"
+            self.list.append(crashed)
+            return
+        try:
+            made = make()
+        except Exception as error:  # noqa: BLE001 — a peer's failure is a result
+            absent = Contestant(name, None)
+            absent.status = f"unavailable: {error}"
+            self.list.append(absent)
+            return
+        if isinstance(made, tuple):
+            call, result, note = made
+            self.list.append(Contestant(name, call, result, note=note, **more))
+        elif made is not None:
+            self.list.append(Contestant(name, made, **more))
+
+    def rust(self, library, contestant, mode, operation=None, numbers=None):
+        def make():
+            threads = self.options["threads"]
+            spec = self.row.spec(
+                contestant, mode, self.width, self.height, threads, operation, numbers
+            )
+            handle = self.libraries[library].contestant(spec)
+            self.handles.append(handle)
+            return handle.call(self.source, self.out)
+
+        return make
+
+    def invite(self):
+        row, source, out = self.row, self.source, self.out
+        self.enter("twopass", self.rust("twopass", "twopass", self.options["level"]))
+        self.enter("OpenCV", lambda: opencv(row, source, out))
+        if row.curve:
+            return
+        if row.operation == "separable":
+            self.enter("libblur exact", self.rust("libblur", "libblur", "exact"))
+            if row.sample != "f32":
+                self.enter("libblur fixed", self.rust("libblur", "libblur", "fixed"))
+            if row.sample == "u8" and row.op == "gaussian" and self.options["avx512"]:
+                self.enter("libblur avx512", self.rust("libblur-avx512", "libblur", "fixed"))
+        elif row.operation == "dense":
+            self.enter("libblur exact", self.rust("libblur", "libblur", "exact"))
+        elif row.operation == "box":
+            self.enter("libblur exact", self.rust("libblur", "libblur", "exact"), interior=True)
+        if not self.options["slow"]:
+            return
+        slow = {"slow": True}
+        edges = {"slow": True, "interior": True}
+        known = row.op in ("gaussian", "separable", "dense", "scharr-x")
+        known |= row.op in ("box", "sobel-x") and (row.sample, row.channels) == ("u8", 1)
+        taps = row.taps**2 if row.op == "dense" else row.taps
+        affordable = taps * source.size <= PATIENCE
+        if known and row.id != "sobel-x/5/u8/1" and affordable:
+            self.enter("imageproc", self.rust("imageproc", "imageproc", "default"), **edges)
+        if row.op == "gaussian" and row.sample == "u8":
+            operation = ("blur", [[row.sigma]]) if row.sigma else ("smoothing", [[row.taps]])
+            make = self.rust("imageproc", "image", "default", *operation)
+            self.enter("image", make, **edges)
+        self.enter("libvips", lambda: with_vips(row, source), **edges)
+        self.enter("Pillow", lambda: with_pillow(row, source), **edges)
+        if row.channels == 1 and affordable:
+            self.enter("SciPy", lambda: with_scipy(row, source, out), **slow)
+
+    def rectangles(self):
+        """Places to check, and whether each is far from all edges."""
+        taps = self.row.taps
+        kernels = 2 if self.row.op == "sobel" else 1
+        pixels = CHECKED / (16 * kernels * taps**2 * self.row.channels)
+        height = min(self.height // 8, 12)
+        width = int(min(max(pixels / height, 8), self.width // 8, 512))
+        # A third of the image is more than any kernel reaches.
+        for j in range(4):
+            for i in range(4):
+                x = (self.width - width) * i // 3
+                y = (self.height - height) * j // 3
+                yield (x, y, width, height), i in (1, 2) and j in (1, 2)
+
+    def check(self):
+        """Everybody's first call. Ours comes first and is what the others are held against."""
+        integer = self.row.output != "f32"
+        expected, first = [], None
+        for contestant in self.list:
+            if contestant.status != "ok":
+                continue
+            self.out.fill(77)
+            self.options["running"](self.row.id, contestant.name)
+            start = time.perf_counter()
+            try:
+                contestant.call()
+            except Exception as error:  # noqa: BLE001 — a peer's failure is a result
+                contestant.status = f"failed: {error}"
+                continue
+            if contestant.slow:
+                contestant.times.append((time.perf_counter() - start) * 1e3)
+            if not expected:
+                # The definition belongs to the first contestant's library.
+                for rect, inside in self.rectangles():
+                    values = self.handles[0].exact(self.source, rect)
+                    if integer:
+                        limits = np.iinfo(TYPES[self.row.output])
+                        values = np.clip(np.floor(values + 0.5), limits.min, limits.max)
+                    expected.append((rect, inside, values))
+            found = self.out if contestant.result is None else contestant.result()
+            errors = {True: 0.0, False: 0.0}
+            for (x, y, width, height), inside, values in expected:
+                part = found[y : y + height, x : x + width].reshape(values.shape)
+                error = float(np.abs(part.astype(np.float64) - values).max())
+                errors[inside] = max(errors[inside], error)
+            contestant.error = errors[True]
+            if not contestant.interior:
+                contestant.edges = errors[False]
+            if first is None:
+                first = found.copy()
+            elif not contestant.interior:
+                contestant.difference = max(
+                    float(np.abs(a.astype(np.float64) - b).max())
+                    for a, b in zip(np.array_split(found, 64), np.array_split(first, 64))
+                )
+        ours = self.list[0]
+        if ours.status != "ok":
+            raise SystemExit(f"{self.row.id}: {ours.status}")
+        error = max(ours.error, ours.edges)
+        if error > (1.0 if integer else 1e-4):
+            raise SystemExit(f"{self.row.id}: our error is {error}")
+
+    def time(self):
+        size = (self.source.nbytes + self.out.nbytes) // 2
+        here, there = aligned((size,), np.uint8), aligned((size,), np.uint8)
+        here.fill(1)
+        there.fill(2)
+        copy = Contestant("copy", lambda: np.copyto(there, here))
+        turns = [c for c in self.list if c.status == "ok"] + [copy]
+        begun = time.perf_counter()
+        for number in range(self.options["rounds"]):
+            for i in range(len(turns)):
+                contestant = turns[(i + number) % len(turns)]
+                if contestant.slow and (
+                    number >= self.options["slow_rounds"] or contestant.times[0] > 1e3
+                ):
+                    continue
+                self.options["running"](self.row.id, contestant.name)
+                best = min(contestant.times, default=0.0)
+                for _ in range(1 if contestant.slow else 3 if best < 20.0 else 2):
+                    start = time.perf_counter_ns()
+                    contestant.call()
+                    contestant.times.append((time.perf_counter_ns() - start) / 1e6)
+            if number >= 2 and time.perf_counter() - begun > self.options["budget"]:
+                break
+        self.copy = min(copy.times)
+
+    def run(self):
+        self.invite()
+        about = self.handles[0].about() if self.handles else ""
+        self.check()
+        gc.disable()
+        self.time()
+        gc.enable()
+        for handle in self.handles:
+            handle.close()
+        contestants = {}
+        for c in self.list:
+            entry = {"status": c.status}
+            if c.times and c.status == "ok":
+                entry |= {"ms": min(c.times), "median_ms": float(np.median(c.times))}
+                entry |= {"calls": len(c.times), "error": c.error}
+                if c.difference is not None:
+                    entry["difference_from_ours"] = c.difference
+                entry["edge_error"] = c.edges
+                if c.interior:
+                    entry["border"] = "own"
+                if c.note:
+                    entry["note"] = c.note
+            contestants[c.name] = entry
+        row = self.row
+        return {
+            "id": row.id, "op": row.op, "size": row.size, "taps": row.taps, "group": row.group,
+            "sample": row.sample, "output": row.output, "channels": row.channels,
+            "curve": row.curve, "width": self.width, "height": self.height,
+            "threads": self.options["threads"], "copy_ms": self.copy, "plan": about,
+            # Above the number of threads, somebody else was at work too.
+            "load": os.getloadavg()[0],
+            "contestants": contestants,
+        }  # fmt: skip
+
+
+def main():
+    order = json.load(sys.stdin)
+    options = order["options"]
+    with open(order["marker"], "r+b") as file:
+        marker = mmap.mmap(file.fileno(), 256)
+
+    def running(row, name):
+        marker[:] = f"{row}\n{name}".encode().ljust(256, b"\0")
+
+    options["running"] = running
+    cv2.setNumThreads(options["threads"])
+    pyvips.cache_set_max(0)
+    libraries = {}
+    for name, path in order["libraries"].items():
+        if os.path.exists(path):
+            libraries[name] = Library(path)
+    vips = ".".join(str(pyvips.version(i)) for i in range(3))
+    say({
+        "versions": {
+            "OpenCV": f"{cv2.__version__} ({cv2.getCPUFeaturesLine().strip()};"
+            f" IPP {'on' if cv2.ipp.useIPP() else 'off'})",
+            "libvips": f"{vips} (pyvips {pyvips.__version__})",
+            "Pillow": PIL.__version__,
+            "SciPy": scipy.__version__,
+            "NumPy": np.__version__,
+        }
+    })  # fmt: skip
+    width, height = SIZES[options["size"]]
+    rows = {row.id: row for row in all_rows()}
+    sources = {}
+    for name in order["rows"]:
+        row = rows[name]
+        shape = (height, width) if row.channels == 1 else (height, width, row.channels)
+        key = (row.sample, row.channels)
+        if key not in sources:
+            sources.clear()
+            sources[key] = picture(shape, row.sample)
+        skip = order["skip"].get(name, [])
+        say({"row": Contest(row, options, libraries, sources[key], skip).run()})
+
+
+def say(message):
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+//! imageproc and `image`. They take owned images and return new ones: the source is copied in
+//! before the first call, the result is copied out after the first call only.
+
+use crate::abi::Job;
+use crate::spec::Spec;
+use image::imageops::{GaussianBlurParameters, blur, blur_advanced};
+use image::{GenericImageView, ImageBuffer, Luma, Pixel, Primitive, Rgb, Rgba};
+use imageproc::definitions::{Clamp, Image};
+use imageproc::filter::{box_filter, filter, filter_parallel, separable_filter};
+use imageproc::gradients::{horizontal_scharr, horizontal_sobel};
+use imageproc::kernel::Kernel;
+use std::hint::black_box;
+
+/// A job from a function of images.
+fn job<P, Q>(spec: &Spec, mut call: impl FnMut(&Image<P>) -> Image<Q> + 'static) -> Job
+where
+    P: Pixel + 'static,
+    Q: Pixel + 'static,
+    P::Subpixel: 'static,
+    Q::Subpixel: 'static,
+{
+    let (width, height) = (spec.width as u32, spec.height as u32);
+    let mut owned: Option<Image<P>> = None;
+    let samples = spec.width * spec.height * spec.channels;
+    Job::new(samples, move |source: &[P::Subpixel], out: &mut [Q::Subpixel]| {
+        if let Some(image) = &owned {
+            black_box(call(image));
+            return Ok(());
+        }
+        let image = ImageBuffer::from_raw(width, height, source.to_vec());
+        let image = owned.insert(image.ok_or("the source has another size")?);
+        out.copy_from_slice(call(image).as_raw());
+        Ok(())
+    })
+}
+
+/// The operations on any pixel.
+fn any<P, S>(spec: &Spec) -> Result<Job, String>
+where
+    P: Pixel<Subpixel = S> + Send + Sync + 'static,
+    S: Primitive + Into<f32> + Clamp<f32> + Send + Sync + 'static,
+    Image<P>: GenericImageView<Pixel = P>,
+{
+    Ok(match (spec.contestant.as_str(), spec.operation.as_str()) {
+        ("imageproc", "separable") => {
+            let (column, row) = spec.factors()?;
+            job::<P, P>(spec, move |image| separable_filter(image, &row, &column))
+        }
+        ("imageproc", "dense") => {
+            let ((taps, side), parallel) = (spec.square()?, spec.threads > 1);
+            job::<P, P>(spec, move |image| {
+                let kernel = Kernel::new(&taps, side as u32, side as u32);
+                if parallel {
+                    filter_parallel(image, kernel, S::clamp)
+                } else {
+                    filter(image, kernel, S::clamp)
+                }
+            })
+        }
+        ("image", "blur") => {
+            let sigma = spec.number()? as f32;
+            job::<P, P>(spec, move |image| blur(image, sigma))
+        }
+        ("image", "smoothing") => {
+            let parameters = match spec.number()? as u32 {
+                3 => GaussianBlurParameters::SMOOTHING_3,
+                5 => GaussianBlurParameters::SMOOTHING_5,
+                _ => GaussianBlurParameters::SMOOTHING_7,
+            };
+            job::<P, P>(spec, move |image| blur_advanced(image, parameters))
+        }
+        (who, operation) => return Err(format!("{who} has no {operation} of these samples")),
+    })
+}
+
+pub fn make(spec: &Spec) -> Result<Job, String> {
+    match (spec.operation.as_str(), spec.input.as_str(), spec.channels) {
+        ("sobel-x", "u8", 1) => Ok(job(spec, horizontal_sobel)),
+        ("scharr-x", "u8", 1) => Ok(job(spec, horizontal_scharr)),
+        ("box", "u8", 1) => {
+            let radius = spec.number()? as u32 / 2;
+            Ok(job(spec, move |image| box_filter(image, radius, radius)))
+        }
+        (_, "u8", 1) => any::<Luma<u8>, u8>(spec),
+        (_, "u8", 3) => any::<Rgb<u8>, u8>(spec),
+        (_, "u8", 4) => any::<Rgba<u8>, u8>(spec),
+        (_, "u16", 1) => any::<Luma<u16>, u16>(spec),
+        (_, "f32", 1) => any::<Luma<f32>, f32>(spec),
+        (_, "f32", 3) => any::<Rgb<f32>, f32>(spec),
+        (_, sample, channels) => Err(format!("no images of {channels} {sample}")),
+    }
+}
