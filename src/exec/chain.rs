@@ -158,6 +158,8 @@ struct Run {
     len: usize,
     /// The source column where they start; `None` is the constant.
     from: Option<usize>,
+    /// Source columns from one to the next.
+    step: usize,
 }
 
 /// Outputs above this size are written past the cache.
@@ -559,12 +561,17 @@ fn prepare(
         let to = &mut row[run.to * channels..][..run.len * channels];
         match (run.from, row_under) {
             (Some(x), Some((v, y))) => {
-                let from = source.pixels(v, y, x..x + run.len);
-                if multiplier == 1 {
-                    to.copy_from_slice(from);
-                } else {
-                    for (to, from) in to.chunks_exact_mut(multiplier).zip(from) {
-                        to.fill(*from);
+                let from = source.pixels(v, y, x..x + (run.len - 1) * run.step + 1);
+                match (run.step, multiplier, inputs) {
+                    (1, 1, _) => to.copy_from_slice(from),
+                    (step, 1, 1) => copy_pixels::<1>(from, step, to),
+                    (step, 1, 3) => copy_pixels::<3>(from, step, to),
+                    (step, 1, 4) => copy_pixels::<4>(from, step, to),
+                    (step, ..) => {
+                        let pixels = from.chunks(inputs).step_by(step).flatten();
+                        for (to, from) in to.chunks_exact_mut(multiplier).zip(pixels) {
+                            to.fill(*from);
+                        }
                     }
                 }
             }
@@ -573,6 +580,15 @@ fn prepare(
                 fill(&axis.border, inputs, multiplier, to);
             }
         }
+    }
+}
+
+/// Every `step`th pixel of C samples.
+fn copy_pixels<const C: usize>(from: &[f32], step: usize, to: &mut [f32]) {
+    let (pixels, _) = from.as_chunks::<C>();
+    let (to, _) = to.as_chunks_mut::<C>();
+    for (to, from) in to.iter_mut().zip(pixels.iter().step_by(step)) {
+        *to = *from;
     }
 }
 
@@ -635,19 +651,24 @@ impl Piece {
         if ring.is_none() {
             return;
         }
-        for i in 0..self.len {
-            let (to, from) = (place(i), axis.map(self.first + i as isize));
+        // Class by class, so that neighbours in the row are `classes` columns apart.
+        for to in 0..classes * class {
+            let i = to % class * classes + to / class;
+            if i >= self.len {
+                continue;
+            }
+            let from = axis.map(self.first + i as isize);
             if let Some(last) = self.runs.last_mut()
                 && last.to + last.len == to
                 && match (last.from, from) {
-                    (Some(start), Some(from)) => start + last.len == from,
+                    (Some(start), Some(from)) => start + last.len * classes == from,
                     (None, None) => true,
                     _ => false,
                 }
             {
                 last.len += 1;
             } else {
-                self.runs.push(Run { to, len: 1, from });
+                self.runs.push(Run { to, len: 1, from, step: classes });
             }
         }
     }

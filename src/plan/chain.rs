@@ -159,6 +159,11 @@ impl MixStage {
 /// Bytes of the rows that a window layer hands to a pointwise one: most of a usual first-level
 /// cache.
 const TILE_BYTES: usize = 32 << 10;
+/// The same for mixes whose weights are more than `MANY_WEIGHTS`: each tile reads all of them again,
+/// so that fewer tiles, in the second-level cache, are faster.
+const LARGE_TILE_BYTES: usize = 256 << 10;
+/// Bytes of weights that stay in the second-level cache beside the tile.
+const MANY_WEIGHTS: usize = 384 << 10;
 /// Bytes of a window's rows where nothing follows: half of a usual second-level cache.
 const WINDOW_BYTES: usize = 512 << 10;
 /// Pixels that a tile has at least.
@@ -353,7 +358,12 @@ impl Segment {
                 let rows = self.window.as_ref().map_or(1, |w| w.axes[1].taps);
                 WINDOW_BYTES / (4 * (rows + 2) * self.input.channels.max(self.output.channels))
             }
-            (_, inner) => TILE_BYTES / (4 * inner.unwrap_or(1)),
+            (_, inner) => {
+                let sizes = self.mixes.iter().map(|m| m.weights.inputs() * m.weights.outputs());
+                let many = 4 * sizes.max().unwrap_or(0) > MANY_WEIGHTS;
+                let bytes = if many { LARGE_TILE_BYTES } else { TILE_BYTES };
+                bytes / (4 * inner.unwrap_or(1))
+            }
         };
         let most = most.max(TILE_PIXELS);
         let width = self.output.width;
