@@ -28,6 +28,13 @@
 //! With the feature `image` (on by default) [`Filter`] has `apply` and friends for the types of the
 //! `image` crate.
 //!
+//! # Layers
+//!
+//! [`Depthwise`] (a kernel for each channel), [`Pointwise`] (a matrix over the channels),
+//! [`SeparableConv`] (both, as one) and the ordinary [`Conv2d`] run through the same executor. A
+//! [`Chain`] of them is one plan: what a tile of one layer makes, the next reads while it is in the
+//! cache, wherever that saves more than it costs.
+//!
 //! # What is promised
 //!
 //! [`mod@reference`] is the definition: correlation in `f64`, rounded once.

@@ -439,7 +439,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
     }
 
     /// Runs all layers on `source`. A second run with the same workspace allocates nothing at one
-    /// thread.
+    /// thread, except where the arithmetic is `f64`.
     pub fn run(
         &self,
         source: View<'_, I>,
