@@ -18,8 +18,11 @@ pub(crate) use chain::run_chain;
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Post};
-use crate::pass::{Column, Dense, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Sum};
-use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen};
+use crate::pass::{
+    Accumulate, Column, Dense, Double, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Scan,
+    Sum, Windows,
+};
+use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen, running_middle};
 use crate::plan::{Core, Work, reach};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
@@ -649,14 +652,20 @@ impl<I: Source> Job<'_, I> {
                         stage.tile::<T, O, I32>(tile, constants, feed, sink);
                     }
                 }
+                Chosen::Running => {
+                    if const { T::INTEGER } {
+                        stage.running(tile, constants, feed, sink);
+                    }
+                }
                 Chosen::F32 => stage.tile::<T, O, F32>(tile, constants, feed, sink),
                 Chosen::Fused => {
                     if const { T::FLOAT && O::FLOAT } {
                         stage.tile::<T, O, Fused>(tile, constants, feed, sink);
                     }
                 }
+                Chosen::Double => stage.tile::<T, O, Double>(tile, constants, feed, sink),
                 // Its work is `Naive`, which has no strips.
-                Chosen::F64 => {}
+                Chosen::Reference => {}
             }
             x = next;
         }
@@ -705,7 +714,7 @@ impl Stage<'_> {
                 self.separable::<T, O, R>(passes, tile, constants, feed, sink);
             }
             Work::Dense(taps) => self.dense::<T, O, R>(taps, tile, constants, feed, sink),
-            Work::Naive => {}
+            Work::Running | Work::Naive => {}
         }
     }
 
@@ -805,6 +814,63 @@ impl Stage<'_> {
                 }
             }
             sink.done(y, both, tile.x.clone());
+        }
+    }
+
+    /// Running sums: the column sums of the window, kept from row to row.
+    fn running<T: Source, O: Sample>(
+        &mut self,
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        let channels = core.input.channels;
+        let width = core.filter.kernels()[0].width() * channels;
+        let [sums, prefix, ..] = &mut *self.scratch;
+        let sums: &mut [i32] = sums.get(tile.len * channels + MAX_LANES);
+        let prefix: &mut [i32] = prefix.get((tile.len + 1) * channels + MAX_LANES);
+        // Rows that enter and leave cancel, so mid-grey is subtracted once, for the first window.
+        let kernel = &core.filter.kernels()[0];
+        sums.fill(-(running_middle(core.types.0) as i32) * kernel.height() as i32);
+        let mut held = core.rows(self.rows.start..self.rows.start + 1);
+        held.end = held.start;
+        for y in self.rows.clone() {
+            let window = core.rows(y..y + 1);
+            // All rows of the first window enter; later, one enters and one leaves.
+            while held.end < window.end {
+                let enters = held.end;
+                let leaves = (held.start < window.start).then_some(held.start);
+                for v in [Some(enters), leaves].into_iter().flatten() {
+                    if let Some(row) = core.image_row(v) {
+                        feed.load(core, tile, v, row);
+                    }
+                }
+                for run in &tile.runs {
+                    let piece = |v: isize| -> &[T] {
+                        match (run.from, core.image_row(v)) {
+                            (None, _) => &constants[0][..run.len * channels],
+                            (_, None) => &constants[1][..run.len * channels],
+                            (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
+                        }
+                    };
+                    let sums = &mut sums[run.at * channels..];
+                    core.level.run(Accumulate {
+                        add: piece(enters),
+                        take: leaves.map(piece),
+                        sums,
+                    });
+                }
+                held = held.start + isize::from(leaves.is_some())..enters + 1;
+            }
+            tile.pad(sums, channels);
+            let n = (tile.x.len() - 1) * channels + width;
+            let start = tile.first * channels;
+            core.level.run(Scan { sums: &sums[start..], n, channels, prefix });
+            let (out, _) = sink.rows(y, false, tile.x.clone());
+            core.level.run(Windows { prefix, width, finish: &core.finish, out });
+            sink.done(y, false, tile.x.clone());
         }
     }
 

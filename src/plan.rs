@@ -73,6 +73,8 @@ pub(crate) struct Core {
 pub(crate) enum Work {
     /// A column pass and a row pass, for each kernel.
     Separable(Vec<Passes>),
+    /// Running sums down and along.
+    Running,
     /// A direct 2D pass; the taps of each kernel.
     Dense(Vec<Rows>),
     /// The reference.
@@ -127,7 +129,8 @@ impl Core {
         // A tile is wide enough that what neighbours compute twice does not count, and tiles
         // are of equal width.
         let bytes = match (&work, types.0) {
-            // Widened rows take four bytes a sample.
+            // Widened rows take four bytes a sample, or eight.
+            (Work::Dense(_), _) if arithmetic.rung == Rung::Double => 8,
             (Work::Dense(_), _) => 4,
             (_, SampleType::U8) if !premultiplied => 1,
             (_, SampleType::U16) if !premultiplied => 2,
@@ -138,7 +141,10 @@ impl Core {
         let most = (samples / input.channels).max(4 * kernel.width()).max(16);
         let tile = output.width.div_ceil(output.width.div_ceil(most));
         // A strip's first rows are prepared again by its neighbour: many rows to a strip.
-        let strip = (4 * kernel.height()).clamp(64, 256);
+        let strip = match work {
+            Work::Running => (8 * kernel.height()).max(64),
+            _ => (4 * kernel.height()).clamp(64, 256),
+        };
         Ok(Self {
             filter: filter.clone(),
             input,
@@ -188,7 +194,9 @@ impl Core {
     fn multiplications(&self) -> usize {
         let kernels = self.filter.kernels();
         match self.work {
-            Work::Separable(_) => kernels.iter().map(|k| k.width() + k.height()).sum(),
+            Work::Separable(_) | Work::Running => {
+                kernels.iter().map(|k| k.width() + k.height()).sum()
+            }
             _ => kernels.iter().map(|k| k.taps().len()).sum(),
         }
     }
@@ -225,6 +233,10 @@ impl Core {
                 stages.push(format!("column pass: {count}{height} taps, rows into a scratch row"));
                 stages.push(format!("row pass: {count}{width} taps, scratch row into output"));
             }
+            Work::Running => {
+                stages.push(format!("column sums: {height} rows, one added and one taken away"));
+                stages.push(format!("row sums: {width} columns, from prefix sums"));
+            }
             _ => {
                 stages.push("widen: each row once".to_owned());
                 stages.push(format!("dense pass: {count}{width}×{height} taps"));
@@ -254,7 +266,11 @@ fn choose(
         let finish = Finish { post: Post::None, offset: 0.0, fixed: Default::default() };
         let relative = task.source == SampleType::F32;
         let (bits, peak) = ((0, 0), 0.0);
-        (Work::Naive, Arithmetic { rung: Rung::F64, bound: 0.0, bits, peak, relative }, finish)
+        (
+            Work::Naive,
+            Arithmetic { rung: Rung::Reference, bound: 0.0, bits, peak, relative },
+            finish,
+        )
     };
     if method == Method::Naive {
         return Ok(naive());
@@ -274,14 +290,16 @@ fn choose(
         });
         match apart {
             None => {
+                if let Some((arithmetic, finish)) = arithmetic::running(task) {
+                    return Ok((Work::Running, arithmetic, finish));
+                }
                 if let Some((arithmetic, passes, finish)) = arithmetic::separable(task, separations)
                 {
                     return Ok((Work::Separable(passes), arithmetic, finish));
                 }
                 if method == Method::Separable {
                     return Err(Error::Unsupported(
-                        "two passes in single precision cannot keep the error bound for this \
-                         kernel and sample type; use method auto",
+                        "two passes cannot keep the error bound for this kernel; use method auto",
                     ));
                 }
             }
@@ -353,7 +371,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
     #[must_use]
     pub fn method(&self) -> Method {
         match self.core.work {
-            Work::Separable(_) => Method::Separable,
+            Work::Separable(_) | Work::Running => Method::Separable,
             Work::Dense(_) => Method::Dense,
             Work::Naive => Method::Naive,
         }

@@ -29,10 +29,7 @@ pub enum Pnm {
     Arbitrary,
 }
 
-/// Interleaved channels of a pixel: grey, grey + alpha, RGB, RGB + alpha.
-pub type Channels = usize;
-
-pub fn has_alpha(channels: Channels) -> bool {
+pub fn has_alpha(channels: usize) -> bool {
     matches!(channels, 2 | 4)
 }
 
@@ -76,14 +73,11 @@ pub fn of_path(path: &Path) -> Option<ImageFormat> {
 }
 
 impl Target {
-    /// What to write to `path`: the format its extension names. Without an extension (a device,
-    /// standard output) it is the input's.
-    pub fn of(path: &Path, input: ImageFormat) -> Result<Self, Failure> {
-        let Some(extension) = path.extension() else {
-            return Ok(Self { format: input, pnm: Pnm::Any });
-        };
-        let extension = extension.to_string_lossy().to_ascii_lowercase();
-        let format = of_path(path).filter(|_| extension != "pbm").ok_or_else(|| {
+    /// What an extension (without its dot) stands for.
+    pub fn of_extension(extension: &str) -> Result<Self, Failure> {
+        let extension = extension.to_ascii_lowercase();
+        let path = Path::new("x").with_extension(&extension);
+        let format = of_path(&path).filter(|_| extension != "pbm").ok_or_else(|| {
             let known: Vec<_> = FORMATS.iter().map(|(_, e)| *e).collect();
             Failure::usage(format!(
                 "cannot write .{extension} files; there are {}, pgm, ppm, pam",
@@ -97,6 +91,34 @@ impl Target {
             _ => Pnm::Any,
         };
         Ok(Self { format, pnm })
+    }
+
+    /// What to write to `path`: the format its extension names. Without an extension (a device,
+    /// standard output) it is the one that was asked for, or the input's.
+    pub fn of(path: &Path, input: ImageFormat, asked: Option<Self>) -> Result<Self, Failure> {
+        let Some(extension) = path.extension() else {
+            return Ok(asked.unwrap_or(Self { format: input, pnm: Pnm::Any }));
+        };
+        let named = Self::of_extension(&extension.to_string_lossy())?;
+        match asked {
+            Some(asked) if asked.format != named.format => Err(Failure::usage(format!(
+                "{} files do not end in .{}; give one format, by --format or by the name",
+                asked.name(),
+                extension.to_string_lossy()
+            ))),
+            Some(asked) => Ok(asked),
+            None => Ok(named),
+        }
+    }
+
+    /// The extension of a new file.
+    pub fn extension(self) -> &'static str {
+        match self.pnm {
+            Pnm::Grey => "pgm",
+            Pnm::Rgb => "ppm",
+            Pnm::Arbitrary => "pam",
+            Pnm::Any => FORMATS.iter().find(|(f, _)| *f == self.format).map_or("png", |(_, e)| e),
+        }
     }
 
     pub fn name(self) -> &'static str {
@@ -117,6 +139,22 @@ impl Target {
         }
     }
 
+    /// Whether files of the format have a place for Exif data that is written here.
+    pub fn holds_exif(self) -> bool {
+        matches!(self.format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)
+    }
+
+    /// The sample types that the format can hold.
+    fn depths(self) -> &'static [SampleType] {
+        use ImageFormat as F;
+        match self.format {
+            F::Png | F::Pnm => &[SampleType::U8, SampleType::U16],
+            F::Tiff => &[SampleType::U8, SampleType::U16, SampleType::F32],
+            F::Hdr | F::OpenExr => &[SampleType::F32],
+            _ => &[SampleType::U8],
+        }
+    }
+
     /// Whether the format can hold values below 0.
     pub fn holds_negative(self) -> bool {
         matches!(self.format, ImageFormat::OpenExr | ImageFormat::Tiff)
@@ -124,26 +162,23 @@ impl Target {
 
     /// The channels to write where the pixels have `channels` of type `sample`, or why they
     /// cannot be written.
-    pub fn fit(self, channels: Channels, sample: SampleType) -> Result<Channels, Failure> {
+    pub fn fit(self, channels: usize, sample: SampleType) -> Result<usize, Failure> {
         use ImageFormat as F;
-        let depths: &[SampleType] = match self.format {
-            F::Png | F::Pnm => &[SampleType::U8, SampleType::U16],
-            F::Tiff => &[SampleType::U8, SampleType::U16, SampleType::F32],
-            F::Hdr | F::OpenExr => &[SampleType::F32],
-            _ => &[SampleType::U8],
-        };
+        let depths = self.depths();
         if !depths.contains(&sample) {
             let allow: Vec<_> = depths.iter().map(|d| format!("--depth {}", depth(*d))).collect();
+            let able = able(|t| t.depths().contains(&sample));
             return Err(Failure::usage(format!(
-                "{} files cannot hold {sample} samples; give {} or another output",
+                "{} files cannot hold {sample} samples; give {}, or write {able}",
                 self.name(),
-                allow.join(", ")
+                allow.join(" or ")
             )));
         }
         if has_alpha(channels) && !self.holds_alpha() {
             return Err(Failure::usage(format!(
-                "{} files cannot hold an alpha channel; give --alpha drop or another output",
-                self.name()
+                "{} files cannot hold an alpha channel; give --alpha drop, or write {}",
+                self.name(),
+                able(|t| t.holds_alpha() && t.depths().contains(&sample))
             )));
         }
         if self.format == F::Pnm && self.pnm == Pnm::Grey && channels > 2 {
@@ -159,6 +194,13 @@ impl Target {
         };
         Ok(if colour && channels < 3 { channels + 2 } else { channels })
     }
+}
+
+/// Names the formats that can do something.
+fn able(can: impl Fn(Target) -> bool) -> String {
+    let names = FORMATS.iter().map(|(format, _)| Target { format: *format, pnm: Pnm::Any });
+    let names: Vec<_> = names.filter(|t| can(*t)).map(Target::name).collect();
+    names.join(", ")
 }
 
 /// The value of `--depth` that means this sample type.

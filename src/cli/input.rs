@@ -1,110 +1,91 @@
-//! From a path to decoded pixels: the format is told by the content, every size is checked
-//! before anything of that size is allocated, and a picture is turned the right way up.
+//! From a path to decoded pixels: the format is told by the content, and every size is checked
+//! before anything of that size is allocated. Opening reads the header; decoding comes later, so
+//! that memory for it can be waited for in between.
 
+use super::animation;
 use super::failure::Failure;
+use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use twopass::{SampleType, Shape, View};
+use std::sync::Once;
+use twopass::SampleType;
 
-/// A decoded image and what its file said about it.
-pub struct Input {
-    pub image: DynamicImage,
-    pub format: ImageFormat,
-    /// The colour profile embedded in the file, if it describes the decoded samples.
+/// What a file says beside its pixels.
+#[derive(Debug, Clone, Default)]
+pub struct Meta {
+    /// The colour profile, if it describes the decoded samples.
     pub profile: Option<Vec<u8>>,
+    /// Exif data, as TIFF bytes.
+    pub exif: Option<Vec<u8>>,
 }
 
-/// The samples of an image, as a view of its own buffer.
-pub enum Pixels<'a> {
-    U8(View<'a, u8>),
-    U16(View<'a, u16>),
-    F32(View<'a, f32>),
+/// A file whose header has been read and found within the limits.
+pub struct Opened {
+    decoder: Box<dyn ImageDecoder>,
+    pub format: ImageFormat,
+    pub meta: Meta,
+    /// How the picture is to be turned to be upright.
+    pub orientation: Orientation,
+    /// Bytes of the decoded samples.
+    pub bytes: u64,
+    pub sample: SampleType,
+    /// Name for messages.
+    name: String,
 }
 
-impl Pixels<'_> {
-    pub fn shape(&self) -> Shape {
-        match self {
-            Self::U8(v) => v.shape(),
-            Self::U16(v) => v.shape(),
-            Self::F32(v) => v.shape(),
-        }
-    }
-
-    pub fn sample(&self) -> SampleType {
-        match self {
-            Self::U8(_) => SampleType::U8,
-            Self::U16(_) => SampleType::U16,
-            Self::F32(_) => SampleType::F32,
-        }
-    }
+/// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
+pub fn open(path: &Path, max_pixels: u64, first_frame: bool) -> Result<Opened, Failure> {
+    let name = path.display().to_string();
+    read(source(path, max_bytes(max_pixels))?, name, max_pixels, first_frame)
 }
 
-/// Borrows the samples of an image.
-pub fn pixels(image: &DynamicImage) -> Result<Pixels<'_>, Failure> {
-    let channels = usize::from(image.color().channel_count());
-    let shape = Shape::new(image.width() as usize, image.height() as usize, channels);
-    Ok(match image {
-        DynamicImage::ImageLuma8(i) => Pixels::U8(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageLumaA8(i) => Pixels::U8(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageRgb8(i) => Pixels::U8(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageRgba8(i) => Pixels::U8(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageLuma16(i) => Pixels::U16(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageLumaA16(i) => Pixels::U16(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageRgb16(i) => Pixels::U16(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageRgba16(i) => Pixels::U16(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageRgb32F(i) => Pixels::F32(View::new(i.as_raw(), shape)?),
-        DynamicImage::ImageRgba32F(i) => Pixels::F32(View::new(i.as_raw(), shape)?),
-        other => return Err(Failure::input(format!("{:?} images are not known", other.color()))),
-    })
+/// Reads the header of an image called `name` in messages.
+pub fn read(
+    source: Box<dyn Source>,
+    name: String,
+    max_pixels: u64,
+    first_frame: bool,
+) -> Result<Opened, Failure> {
+    let opened = guarded(|| header(source, max_pixels, max_bytes(max_pixels), first_frame));
+    let mut opened = named(opened, &name)?;
+    opened.name = name;
+    Ok(opened)
 }
 
-/// Whether the image has an alpha channel that hides nothing anywhere.
-pub fn is_opaque(image: &DynamicImage) -> bool {
-    fn full<S: twopass::Sample>(view: &View<'_, S>) -> bool {
-        let channels = view.shape().channels;
-        let alphas = |y| view.row(y).iter().skip(channels - 1).step_by(channels);
-        (0..view.shape().height).all(|y| alphas(y).all(|a| a.to_f64() == S::FULL))
-    }
-    match pixels(image) {
-        Ok(Pixels::U8(v)) => full(&v),
-        Ok(Pixels::U16(v)) => full(&v),
-        Ok(Pixels::F32(v)) => full(&v),
-        Err(_) => false,
+/// The widest pixel is four `f32`; what a decoder needs beside the pixels is small.
+fn max_bytes(max_pixels: u64) -> u64 {
+    max_pixels.saturating_mul(16).saturating_add(64 << 20)
+}
+
+impl Opened {
+    /// Decodes the pixels.
+    pub fn decode(self) -> Result<(DynamicImage, Meta), Failure> {
+        let Self { decoder, format, mut meta, name, .. } = self;
+        let image =
+            guarded(|| DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format)));
+        let image = named(image, &name)?;
+        meta.profile = meta.profile.filter(|p| describes(p, &image));
+        Ok((image, meta))
     }
 }
 
-/// The image without its alpha channel; colours stay as they are.
-pub fn without_alpha(image: DynamicImage) -> DynamicImage {
-    match image {
-        DynamicImage::ImageLumaA8(_) => image.into_luma8().into(),
-        DynamicImage::ImageRgba8(_) => image.into_rgb8().into(),
-        DynamicImage::ImageLumaA16(_) => image.into_luma16().into(),
-        DynamicImage::ImageRgba16(_) => image.into_rgb16().into(),
-        DynamicImage::ImageRgba32F(_) => image.into_rgb32f().into(),
-        other => other,
-    }
-}
-
-/// Reads and decodes the image at `path` (`-` is standard input), of at most `max_pixels`.
-pub fn read(path: &Path, max_pixels: u64) -> Result<Input, Failure> {
-    let name = path.display();
-    // The widest pixel is four `f32`; what a decoder needs beside the pixels is small.
-    let max_bytes = max_pixels.saturating_mul(16).saturating_add(64 << 20);
-    let source = open(path, max_bytes)?;
-    guarded(|| decode(source, max_pixels, max_bytes))
+/// The result of a decoder that may have panicked, its message after the file's name.
+fn named<T>(result: Option<Result<T, Failure>>, name: &str) -> Result<T, Failure> {
+    result
         .unwrap_or_else(|| Err(Failure::input("the decoder gave up on it: the file is damaged")))
         .map_err(|f| Failure { message: format!("{name}: {}", f.message), ..f })
 }
 
 /// What decoders read from.
-trait Source: BufRead + Seek {}
+pub trait Source: BufRead + Seek {}
 impl<T: BufRead + Seek> Source for T {}
 
-fn open(path: &Path, max_bytes: u64) -> Result<Box<dyn Source>, Failure> {
+fn source(path: &Path, max_bytes: u64) -> Result<Box<dyn Source>, Failure> {
     let fail = |e: std::io::Error| Failure::input(format!("cannot read {}: {e}", path.display()));
     let stdin = path.as_os_str() == "-";
     if !stdin {
@@ -114,7 +95,10 @@ fn open(path: &Path, max_bytes: u64) -> Result<Box<dyn Source>, Failure> {
             return Ok(Box::new(BufReader::with_capacity(1 << 18, file)));
         }
         if kind.is_dir() {
-            return Err(Failure::input(format!("{} is a directory", path.display())));
+            return Err(Failure::input(format!(
+                "{} is a directory; -r filters the images in it",
+                path.display()
+            )));
         }
         return buffer(file, max_bytes).map_err(fail)?;
     }
@@ -133,7 +117,12 @@ fn buffer(from: impl Read, max: u64) -> std::io::Result<Result<Box<dyn Source>, 
     Ok(Ok(Box::new(Cursor::new(bytes))))
 }
 
-fn decode(source: Box<dyn Source>, max_pixels: u64, max_bytes: u64) -> Result<Input, Failure> {
+fn header(
+    source: Box<dyn Source>,
+    max_pixels: u64,
+    max_bytes: u64,
+    first_frame: bool,
+) -> Result<Opened, Failure> {
     let mut reader = ImageReader::new(source)
         .with_guessed_format()
         .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
@@ -141,19 +130,38 @@ fn decode(source: Box<dyn Source>, max_pixels: u64, max_bytes: u64) -> Result<In
         Some(format) => format,
         None => guess(&mut reader)?,
     };
-    let mut reader =
-        if format == ImageFormat::Jpeg { whole_jpeg(reader, max_bytes)? } else { reader };
+    if format == ImageFormat::Jpeg {
+        reader = whole_jpeg(reader, max_bytes)?;
+    } else if !first_frame {
+        let mut source = reader.into_inner();
+        animation::refuse(&mut source, format)?;
+        reader = ImageReader::with_format(source, format);
+    }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_bytes);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|e| failure(&e, format))?;
+    let mut decoder: Box<dyn ImageDecoder> = if format == ImageFormat::Tiff {
+        // With limits on, it would not read a profile that is large beside the pixels.
+        Box::new(TiffDecoder::new(reader.into_inner()).map_err(|e| failure(&e, format))?)
+    } else {
+        reader.limits(limits.clone());
+        Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
+    };
     check_size(&decoder, max_pixels)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = decoder.icc_profile().ok().flatten();
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format))?;
-    image.apply_orientation(orientation);
-    let profile = profile.filter(|p| describes(p, &image));
-    Ok(Input { image, format, profile })
+    let exif = decoder.exif_metadata().ok().flatten();
+    if format == ImageFormat::Tiff {
+        decoder.set_limits(limits).map_err(|e| failure(&e, format))?;
+    }
+    let bytes = decoder.total_bytes();
+    let colour = decoder.color_type();
+    let sample = match colour.bytes_per_pixel() / colour.channel_count() {
+        1 => SampleType::U8,
+        2 => SampleType::U16,
+        _ => SampleType::F32,
+    };
+    let meta = Meta { profile, exif };
+    Ok(Opened { decoder, format, meta, orientation, bytes, sample, name: String::new() })
 }
 
 /// Fails for a JPEG file that was cut off. Its decoder would fill what is missing with grey and
@@ -251,12 +259,25 @@ fn failure(error: &ImageError, format: ImageFormat) -> Failure {
     }
 }
 
+thread_local! {
+    /// Whether a panic of this thread is a decoder's or an encoder's, and expected.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Runs a decoder or encoder. One that panics on a damaged file has failed, no more: `None`.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                usual(info);
+            }
+        }));
+    });
+    let before = GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(work)).ok();
-    std::panic::set_hook(hook);
+    GUARDED.set(before);
     result
 }
 

@@ -1,30 +1,42 @@
-//! The program: from a command line to a filtered file and what is said about it.
+//! The program: from a command line to filtered files and what is said about them.
 //!
-//! `args` reads the flags, `kernel` and `input` load what they name, `run` does the work and
-//! `verify` checks it, `format`, `encode` and `output` bring the result into a file, `report`
-//! says what was done. Every failure is one line on stderr and an exit code: `failure`.
+//! `args` reads the flags, `inputs` and `names` say which files are read and written, `batch` works
+//! on many of them and `job` on one: `input` opens and decodes it, `kernel` makes the filters, `run`
+//! does the work and `verify` checks it, `encode` and `output` bring the result into a file,
+//! `report` says what was done. Every failure is one line on stderr and an exit code: `failure`.
 
+mod animation;
 mod args;
+mod batch;
+mod bench;
+mod budget;
+mod channels;
+mod clip;
+mod compare;
 mod encode;
 mod failure;
 mod format;
 mod input;
+mod inputs;
+mod interrupt;
+mod job;
 mod kernel;
+mod light;
+mod names;
 mod output;
+mod pixels;
 mod report;
 mod run;
 mod verify;
 
-use args::{AlphaArg, Args, Depth, MethodArg, Range};
+use args::Args;
 use failure::Failure;
-use format::Target;
-use image::ImageFormat;
-use input::{Input, Pixels};
-use report::{Report, number};
+use job::{Done, Setup};
+use report::Report;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use twopass::{Alpha, Filter, Level, Method, Post, SampleType, Shape};
+use std::sync::Mutex;
+use twopass::SampleType;
 
 /// Runs the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
@@ -47,8 +59,7 @@ pub fn say(message: &str) {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| stdout_failed(&e))
+    output::to_stdout(text.as_bytes()).map_err(|e| stdout_failed(&e))
 }
 
 fn stdout_failed(error: &std::io::Error) -> Failure {
@@ -67,100 +78,84 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 fn filter(args: &Args) -> Result<(), Failure> {
-    let reports = args.explain || args.verify || args.bench.is_some();
+    if let Some(shell) = args.completions {
+        return output::to_stdout(&args::completions(shell)).map_err(|e| stdout_failed(&e));
+    }
+    if args.man {
+        return args::man().and_then(|man| output::to_stdout(&man)).map_err(|e| stdout_failed(&e));
+    }
     if args.no_naive && args.bench.is_none() {
         return Err(Failure::usage("--no-naive needs --bench"));
     }
-    let (name, filter) = kernel::choose(args)?;
-    let filter = configure(filter, args)?;
-    let Input { mut image, format: input_format, profile } =
-        input::read(&args.input, args.max_pixels)?;
-
-    let path = match &args.output {
-        Some(path) => Some(path.clone()),
-        None if reports => None,
-        None => Some(default_output(&args.input, input_format, &name)?),
+    interrupt::install();
+    let files = kernel::files(args)?;
+    let chain = kernel::chain(args, &files, SampleType::U8, 0)?;
+    let inputs::List { mut items, several } = inputs::list(args)?;
+    let naming = names::Naming::new(args, &kernel::name(&chain), several)?;
+    if several && !naming.is_for_many() {
+        return Err(Failure::usage("-o is for one input; --out-dir and --name are for several"));
+    }
+    if several && args.compare.is_some() {
+        return Err(Failure::usage("--compare is for one input"));
+    }
+    naming.settle(&mut items);
+    // What is timed has the machine for itself.
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let total = args.threads.filter(|n| *n > 0).unwrap_or(cores);
+    let jobs = if args.bench.is_some() { 1 } else { args.jobs.map_or(total, usize::from) };
+    let jobs = jobs.min(items.len()).max(1);
+    let threads = if several { (total / jobs).max(1) } else { args.threads.unwrap_or(0) };
+    let setup = Setup {
+        args,
+        chain: kernel::chain(args, &files, SampleType::U8, threads)?,
+        files,
+        naming,
+        budget: budget::Budget::new(args.max_memory, several),
+        threads,
+        claimed: Mutex::default(),
     };
-    let target = path.as_deref().map(|p| Target::of(p, input_format)).transpose()?;
-    let cannot_hold_alpha = target.is_some_and(|t| !t.holds_alpha());
-    let has_alpha = image.color().has_alpha();
-    if has_alpha
-        && (args.alpha == Some(AlphaArg::Drop) || cannot_hold_alpha && input::is_opaque(&image))
-    {
-        image = input::without_alpha(image);
+    match items.pop() {
+        Some(item) if !several => one(&setup, item),
+        last => {
+            items.extend(last);
+            batch::run(&setup, items, jobs)
+        }
     }
-    let has_alpha = image.color().has_alpha();
-    let pixels = input::pixels(&image)?;
-    let shape = pixels.shape();
-    let sample = match args.depth {
-        None => pixels.sample(),
-        Some(Depth::U8) => SampleType::U8,
-        Some(Depth::U16) => SampleType::U16,
-        Some(Depth::F32) => SampleType::F32,
-    };
-    // Whatever can be wrong with the output is found before the work is done.
-    let channels = target.map(|t| t.fit(shape.channels, sample)).transpose()?;
-    let sink = path.as_deref().map(|p| output::prepare(p, &args.input)).transpose()?;
-    if (args.json || reports) && matches!(sink, Some(output::Sink::Stdout)) {
-        return Err(Failure::usage("reports and the image cannot both go to standard output"));
-    }
-
-    let negative = sample == SampleType::F32 && target.is_none_or(Target::holds_negative);
-    let range =
-        args.range.unwrap_or_else(|| run::default_range(&filter, args.offset.is_some(), !negative));
-    if range == Range::Offset && filter.get_post() == Post::Magnitude {
-        return Err(Failure::usage("--range offset is for signed results, a magnitude has none"));
-    }
-    let task = run::Task {
-        filter: if has_alpha { with_alpha(filter, args.alpha) } else { filter },
-        name,
-        path: args.input.display().to_string(),
-        range,
-        write: path.is_some(),
-        explain: args.explain,
-        verify: args.verify,
-        bench: args.bench,
-        naive: !args.no_naive,
-    };
-    let done = match pixels {
-        Pixels::U8(view) => run::run(&task, view, sample),
-        Pixels::U16(view) => run::run(&task, view, sample),
-        Pixels::F32(view) => run::run(&task, view, sample),
-    }?;
-    let mut report = done.report;
-    if let (Some(path), Some(target), Some(channels), Some(sink), Some(buffer)) =
-        (&path, target, channels, sink, done.buffer)
-    {
-        drop(image);
-        let shape = Shape { channels, ..buffer.shape() };
-        let bytes = encode::encode(buffer, channels, target, profile)?;
-        sink.write(&bytes, path)?;
-        report.output = Some(path.display().to_string());
-        let range = match range {
-            Range::Clamp => "",
-            Range::Abs => ", absolute values",
-            Range::Offset => ", 0 as mid-grey",
-            Range::Stretch => ", stretched to the full range",
-        };
-        say(&format!(
-            "wrote {} ({}): {}{range}, {} ms",
-            path.display(),
-            report::describe(shape, sample),
-            report.plan.summary(),
-            number((done.milliseconds * 100.0).round() / 100.0)
-        ));
-    }
-    tell(args, &report)
 }
 
-/// Prints what was asked for: one JSON object, or text.
-fn tell(args: &Args, report: &Report) -> Result<(), Failure> {
-    if args.json {
-        let mut text = serde_json::to_string(report)
-            .map_err(|e| Failure::output(format!("cannot write JSON: {e}")))?;
-        text.push('\n');
-        return print(&text);
+/// The one file of the command line.
+fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
+    let args = setup.args;
+    let (path, name) = (item.path.clone(), item.path.display().to_string());
+    match job::run(setup, item)? {
+        Done::Skipped(output) => {
+            if !args.quiet {
+                say(&format!("{} exists, {name} is left out", output.display()));
+            }
+            let json = report::brief("skipped", &path, Some(&output));
+            if args.json { print(&format!("{json}\n")) } else { Ok(()) }
+        }
+        Done::Planned(output) if args.json => {
+            print(&format!("{}\n", report::brief("planned", &path, Some(&output))))
+        }
+        Done::Planned(output) => print(&format!("{name} -> {}\n", output.display())),
+        Done::Filtered(done) => {
+            if !done.said.is_empty() && !args.quiet {
+                say(&done.said);
+            }
+            let text = if args.json {
+                let json = serde_json::to_string(&done.report);
+                json.map_err(|e| Failure::output(format!("cannot write JSON: {e}")))? + "\n"
+            } else {
+                report_text(&done.report)
+            };
+            if text.is_empty() { Ok(()) } else { print(&text) }
+        }
     }
+}
+
+/// What was asked for, as text.
+fn report_text(report: &Report) -> String {
     let mut text = report.explanation.clone();
     if let Some(verify) = &report.verify {
         text += &format!("verify: {}\n", verify.text);
@@ -175,63 +170,5 @@ fn tell(args: &Args, report: &Report) -> Result<(), Failure> {
         }
         text.push('\n');
     }
-    if text.is_empty() { Ok(()) } else { print(&text) }
-}
-
-/// Puts the flags that concern every kernel into the filter.
-fn configure(filter: Filter, args: &Args) -> Result<Filter, Failure> {
-    let method = match args.method {
-        _ if args.separable => Method::Separable,
-        MethodArg::Auto => Method::Auto,
-        MethodArg::Separable => Method::Separable,
-        MethodArg::Dense => Method::Dense,
-        MethodArg::Naive => Method::Naive,
-    };
-    let mut filter = filter
-        .scale(args.scale.unwrap_or(1.0))
-        .offset(args.offset.unwrap_or(0.0))
-        .method(method)
-        .threads(args.threads.unwrap_or(0));
-    if let Some((x, y)) = args.border.clone() {
-        filter = filter.borders(x, y);
-    }
-    if let Some(level) = &args.level {
-        filter = filter.level(Level::named(level)?);
-    }
-    Ok(filter)
-}
-
-/// The alpha handling of an image that has alpha.
-fn with_alpha(filter: Filter, asked: Option<AlphaArg>) -> Filter {
-    let alpha = match asked {
-        Some(AlphaArg::Premultiply) => Alpha::Premultiply,
-        Some(AlphaArg::Plain) => Alpha::Plain,
-        Some(AlphaArg::Keep) => Alpha::Keep,
-        // Of an image that still has alpha nothing was dropped.
-        None | Some(AlphaArg::Drop) => filter.alpha_or_default(),
-    };
-    filter.alpha(alpha)
-}
-
-/// `input.png` and `sobel-x` make `input.sobel-x.png`.
-fn default_output(input: &Path, format: ImageFormat, kernel: &str) -> Result<PathBuf, Failure> {
-    let name = input.file_name().filter(|_| input.as_os_str() != "-").ok_or_else(|| {
-        Failure::usage("the input has no name to make an output's name of; give -o FILE")
-    })?;
-    // An extension that is none of ours (`photo.v2`) is part of the name, and one that names
-    // another format than the file's content would name a wrong file again.
-    let known = format::of_path(input);
-    let mut out = match (known, input.file_stem()) {
-        (Some(_), Some(stem)) => stem.to_owned(),
-        _ => name.to_owned(),
-    };
-    out.push(format!(".{kernel}."));
-    let canonical = format::FORMATS.iter().find(|(f, _)| *f == format).map_or("png", |(_, e)| e);
-    match input.extension() {
-        Some(extension) if known == Some(format) && !extension.eq_ignore_ascii_case("pbm") => {
-            out.push(extension);
-        }
-        _ => out.push(canonical),
-    }
-    Ok(input.with_file_name(out))
+    text
 }

@@ -3,6 +3,7 @@
 //! Devices, pipes and standard output are written directly.
 
 use super::failure::Failure;
+use super::interrupt::{self, Temporary};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
@@ -10,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 /// A place that was found fit to be written to.
 #[derive(Debug)]
 pub enum Sink {
+    /// A regular file that stays as it is, which is a failure unless it is the result already.
+    Kept(PathBuf),
     /// A regular file, old or new, at the end of all links; the old one's metadata.
     File(PathBuf, Option<Box<Metadata>>),
     /// Something that is opened and written as it is.
@@ -17,8 +20,22 @@ pub enum Sink {
     Stdout,
 }
 
-/// Looks at where `path` leads, before any work is done for it. `input` must not be the target.
-pub fn prepare(path: &Path, input: &Path) -> Result<Sink, Failure> {
+/// What may happen to a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and that is a failure.
+    Keep,
+    /// It stays, and that is a failure unless it holds the very result: a command that is given
+    /// twice succeeds twice.
+    KeepOrSame,
+    /// It is replaced, unless it is the input.
+    Replace,
+    /// It is replaced even if it is the input.
+    ReplaceInput,
+}
+
+/// Looks at where `path` leads, before any work is done for it.
+pub fn prepare(path: &Path, input: &Path, existing: Existing) -> Result<Sink, Failure> {
     let fail = |e: io::Error| Failure::output(format!("cannot write {}: {e}", path.display()));
     if path.as_os_str() == "-" {
         return Ok(Sink::Stdout);
@@ -33,11 +50,16 @@ pub fn prepare(path: &Path, input: &Path) -> Result<Sink, Failure> {
             Err(Failure::output(format!("cannot write {}: it is a directory", path.display())))
         }
         Ok(old) if old.is_file() => {
-            if same_file(&old, &target, input) {
+            if existing != Existing::ReplaceInput && same_file(&old, &target, input) {
                 return Err(Failure::output(format!(
-                    "{} is the input itself; name another output",
+                    "{} is the input itself; name another output, or give --in-place",
                     path.display()
                 )));
+            }
+            match existing {
+                Existing::Keep => return Err(exists(path)),
+                Existing::KeepOrSame => return Ok(Sink::Kept(target)),
+                Existing::Replace | Existing::ReplaceInput => {}
             }
             // A rename does not ask the file whether it may be written, so this does.
             OpenOptions::new().write(true).open(&target).map_err(fail)?;
@@ -65,22 +87,39 @@ pub fn prepare(path: &Path, input: &Path) -> Result<Sink, Failure> {
     }
 }
 
+fn exists(path: &Path) -> Failure {
+    Failure::output(format!(
+        "{} exists; --force replaces it, --skip-existing leaves it out",
+        path.display()
+    ))
+}
+
 impl Sink {
     /// Writes the whole of `bytes`, or leaves a regular file as it was.
     pub fn write(self, bytes: &[u8], path: &Path) -> Result<(), Failure> {
         match self {
+            Self::Kept(target) => match is_same(&target, bytes) {
+                Ok(true) => Ok(()),
+                Ok(false) => return Err(exists(path)),
+                Err(e) => Err(e),
+            },
             Self::File(target, old) => replace(&target, old.as_deref(), bytes),
             Self::Device(target) => OpenOptions::new()
                 .write(true)
                 .open(target)
                 .and_then(|mut f| f.write_all(bytes).and_then(|()| f.flush())),
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(bytes).and_then(|()| out.flush())
-            }
+            Self::Stdout => to_stdout(bytes),
         }
-        .map_err(|e| Failure::output(format!("cannot write {}: {e}", path.display())))
+        .map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => exists(path),
+            _ => Failure::output(format!("cannot write {}: {e}", path.display())),
+        })
     }
+}
+
+/// Whether a file holds these bytes.
+fn is_same(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.len() == bytes.len() as u64 && fs::read(path)? == bytes)
 }
 
 /// Writes a temporary file in the target's directory and gives it the target's name. The
@@ -94,14 +133,26 @@ fn replace(target: &Path, old: Option<&Metadata>, bytes: &[u8]) -> io::Result<()
         // What the umask leaves of it, as for any new file.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(parent(target))?;
+    let mut temporary = Temporary::new(|| builder.tempfile_in(parent(target)))?;
+    let file = temporary.file();
     file.write_all(bytes)?;
     file.flush()?;
     if let Some(old) = old {
-        inherit(file.as_file(), old)?;
+        inherit(file, old)?;
+        // The old picture must not go before the new one is safe from a loss of power.
+        file.sync_all()?;
     }
-    file.persist(target).map_err(|e| e.error)?;
-    Ok(())
+    temporary.persist(target, old.is_some())
+}
+
+/// Writes to standard output. If nobody reads it, the program ends here, silently.
+pub fn to_stdout(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let result = out.write_all(bytes).and_then(|()| out.flush());
+    match result {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => interrupt::broken_pipe(),
+        result => result,
+    }
 }
 
 /// Gives a new file the owner, as far as that is allowed, and the permissions of the old one.

@@ -1,25 +1,93 @@
 //! What the program says about its work: the JSON object, the explanation for people, and the
 //! line that names the written file.
 
-use serde::Serialize;
+use super::clip::ClippingPart;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::path::Path;
 use twopass::{Filter, Kernel, Plan, Post, Sample, Separation, Shape, Source};
 
 /// Everything that was found out, in the shape of `--json`. Absent parts are left out.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// With several inputs: what became of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'static str>,
     pub input: InputPart,
-    pub kernel: KernelPart,
-    pub plan: PlanPart,
+    /// One kernel and its plan are members of the object itself, those of a chain are in a list.
+    #[serde(flatten, serialize_with = "stages")]
+    pub stages: Vec<StagePart>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifyPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bench: Option<BenchPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub clipping: Option<Vec<ClippingPart>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// The explanation for people.
     #[serde(skip)]
     pub explanation: String,
+}
+
+/// One step of a chain.
+#[derive(Debug, Serialize)]
+pub struct StagePart {
+    pub kernel: KernelPart,
+    pub plan: PlanPart,
+}
+
+fn stages<S: Serializer>(stages: &[StagePart], to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Chain<'a> {
+        chain: &'a [StagePart],
+    }
+    match stages {
+        [one] => one.serialize(to),
+        chain => Chain { chain }.serialize(to),
+    }
+}
+
+/// The object for a file that was not looked into.
+pub fn brief(status: &str, input: &Path, output: Option<&Path>) -> Value {
+    let mut object = json!({"status": status, "input": {"path": input.display().to_string()}});
+    if let Some(output) = output {
+        object["output"] = output.display().to_string().into();
+    }
+    object
+}
+
+impl Report {
+    pub fn new(input: InputPart) -> Self {
+        Self {
+            status: None,
+            input,
+            stages: Vec::new(),
+            verify: None,
+            bench: None,
+            clipping: None,
+            output: None,
+            explanation: String::new(),
+        }
+    }
+
+    /// Adds what was found about a stage to what was found about those before it.
+    pub fn add_verify(&mut self, part: VerifyPart) {
+        self.verify = Some(match self.verify.take() {
+            Some(before) => VerifyPart {
+                max_error: before.max_error.max(part.max_error),
+                mean_error: before.mean_error.max(part.mean_error),
+                text: format!("{}\nverify: {}", before.text, part.text),
+            },
+            None => part,
+        });
+    }
+
+    /// How it was done, in a few words.
+    pub fn summary(&self) -> String {
+        self.stages.iter().map(|s| s.plan.summary()).collect::<Vec<_>>().join("; then ")
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +138,21 @@ pub struct BenchPart {
     pub naive_min_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speedup: Option<f64>,
+}
+
+impl BenchPart {
+    /// The times of two stages that run one after the other.
+    pub fn and(self, next: Self) -> Self {
+        let naive = self.naive_min_ms.zip(next.naive_min_ms).map(|(a, b)| a + b);
+        let min_ms = self.min_ms + next.min_ms;
+        Self {
+            runs: self.runs,
+            min_ms,
+            median_ms: self.median_ms + next.median_ms,
+            naive_min_ms: naive,
+            speedup: naive.map(|naive| naive / min_ms),
+        }
+    }
 }
 
 impl KernelPart {

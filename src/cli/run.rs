@@ -1,29 +1,38 @@
 //! The work itself, once types are known: plan, run, explain, verify, time, and bring the result
 //! into the samples of the output.
+//!
+//! A single kernel goes from the input's samples to the output's in one plan. A chain runs its
+//! stages one after the other through `f32` images, so that nothing is rounded between them:
+//! `through` is all there is to replace by a fused plan.
 
 use super::args::Range;
+use super::bench::bench;
+use super::channels::Selection;
+use super::clip::Clipping;
 use super::encode::Buffer;
 use super::failure::Failure;
-use super::report::{BenchPart, InputPart, KernelPart, PlanPart, Report, explain};
+use super::kernel::Stage;
+use super::light::{ToFloat, encode};
+use super::report::{InputPart, KernelPart, PlanPart, Report, StagePart, explain};
 use super::verify::verify;
 use std::time::Instant;
 use twopass::{
-    Alpha, Filter, Image, Plan, Post, Sample, SampleType, Shape, Source, View, ViewMut, Workspace,
-    naive,
+    Alpha, Border, Filter, Image, Kernel, Plan, Post, Sample, SampleType, Shape, Source, View,
+    Workspace,
 };
 
 /// What to do, apart from the pixels.
 pub struct Task {
-    /// Kernel, border, method, level and threads; scale and offset as the user gave them, and the
-    /// alpha handling of an image that has alpha.
-    pub filter: Filter,
-    /// Name of the kernel, for reports.
-    pub name: String,
+    /// Kernel, border, method, level and threads of each stage, scale and offset as the user gave
+    /// them, and the alpha handling of an image that has alpha.
+    pub chain: Vec<Stage>,
     /// Path of the input, for reports.
     pub path: String,
     pub range: Range,
-    /// Whether the result is wanted.
-    pub write: bool,
+    /// Whether light is made linear.
+    pub linear: bool,
+    /// The channels that are filtered, if not all.
+    pub channels: Option<Selection>,
     pub explain: bool,
     pub verify: bool,
     /// Runs to time.
@@ -34,7 +43,7 @@ pub struct Task {
 
 /// What was done.
 pub struct Done {
-    pub buffer: Option<Buffer>,
+    pub buffer: Buffer,
     pub report: Report,
     /// Time of the filter alone.
     pub milliseconds: f64,
@@ -72,12 +81,75 @@ pub fn run<I: Source>(task: &Task, view: View<'_, I>, out: SampleType) -> Result
     }
 }
 
+fn run_to<I: Source, O: Store>(task: &Task, view: View<'_, I>) -> Result<Done, Failure> {
+    let mut log = Log::new::<I>(task, view.shape());
+    let mut image: Image<O> = if task.chain.len() == 1 && !task.linear {
+        finish(task, &task.chain[0], view, &mut log)?
+    } else {
+        through(task, view, &mut log)?
+    };
+    if let Some(selection) = &task.channels {
+        selection.restore(&mut image, view, task.origin(), task.has_alpha(), task.linear);
+    }
+    Ok(Done { buffer: O::wrap(image), report: log.report, milliseconds: log.milliseconds })
+}
+
+impl Task {
+    fn has_alpha(&self) -> bool {
+        self.chain[0].filter.get_alpha().is_some()
+    }
+
+    /// The pixel of the input that lies under the output's first.
+    pub fn origin(&self) -> (usize, usize) {
+        let mut at = (0, 0);
+        for stage in &self.chain {
+            let (x, y) = stage.filter.get_borders();
+            let anchor = stage.filter.kernels()[0].anchor();
+            at.0 += if *x == Border::Valid { anchor.0 } else { 0 };
+            at.1 += if *y == Border::Valid { anchor.1 } else { 0 };
+        }
+        at
+    }
+}
+
+/// A chain, or anything in linear light: samples become floats from 0 to 1, every stage but the
+/// last makes floats of floats, and the last one makes the output's samples.
+fn through<I: Source, O: Store>(
+    task: &Task,
+    view: View<'_, I>,
+    log: &mut Log<'_>,
+) -> Result<Image<O>, Failure> {
+    let (last, before) = task.chain.split_last().expect("a chain has a stage");
+    let (alpha, channels) = (task.has_alpha(), view.shape().channels);
+    let to = ToFloat::of(I::TYPE, I::FULL, task.linear);
+    let stage = |stage: &Stage| {
+        let filter = to.filter(&stage.filter, alpha, channels);
+        Stage { name: stage.name.clone(), filter }
+    };
+    let start = Instant::now();
+    let mut image = to.image(view, alpha);
+    log.milliseconds += start.elapsed().as_secs_f64() * 1e3;
+    for one in before {
+        let one = stage(one);
+        image = log.stage::<f32, f32>(&one.name, one.filter, image.view())?;
+    }
+    finish(task, &stage(last), image.view(), log)
+}
+
+/// The last stage, which makes the output's samples.
+///
 /// A change of depth is folded into the filter's scale, so that results are rounded once. That
 /// does not work where the filter treats alpha apart (alpha is not scaled like colour), nor where
-/// the scale follows from the results: then the filter writes `f32`, which are mapped.
-fn run_to<I: Source, O: Store>(task: &Task, view: View<'_, I>) -> Result<Done, Failure> {
+/// the scale follows from the results, nor where light is to be encoded: then the filter writes
+/// `f32`, which are mapped.
+fn finish<I: Source, O: Store>(
+    task: &Task,
+    stage: &Stage,
+    view: View<'_, I>,
+    log: &mut Log<'_>,
+) -> Result<Image<O>, Failure> {
     let ratio = O::FULL / I::FULL;
-    let offset = task.filter.get_offset();
+    let offset = stage.filter.get_offset();
     let half = match O::TYPE {
         SampleType::F32 => 0.5,
         // An integer, so that integer kernels stay exact and 0 has one value in every depth.
@@ -85,121 +157,185 @@ fn run_to<I: Source, O: Store>(task: &Task, view: View<'_, I>) -> Result<Done, F
     };
     let offset = if task.range == Range::Offset { offset + half } else { offset };
     let filter = match task.range {
-        Range::Abs => task.filter.clone().abs(),
-        _ => task.filter.clone(),
+        Range::Abs => stage.filter.clone().abs(),
+        _ => stage.filter.clone(),
     };
     let apart = matches!(filter.get_alpha(), Some(Alpha::Premultiply | Alpha::Keep));
     let stretch = task.range == Range::Stretch;
-    if !stretch && (ratio == 1.0 || !apart) {
-        let scale = filter.get_scale() * ratio;
-        let (image, report, milliseconds) =
-            stage::<I, O>(task, filter.scale(scale).offset(offset), view)?;
-        return Ok(Done { buffer: image.map(O::wrap), report, milliseconds });
+    if !stretch && !task.linear && (ratio == 1.0 || !apart) {
+        let filter = filter.clone().scale(filter.get_scale() * ratio).offset(offset);
+        let image = log.stage::<I, O>(&stage.name, filter.clone(), view)?;
+        log.clipping::<I, O>(&filter, view)?;
+        return Ok(image);
     }
-    let (image, report, milliseconds) = stage::<I, f32>(task, filter.offset(offset / ratio), view)?;
-    let buffer = image.map(|image| {
-        let alpha = task.filter.get_alpha().is_some();
-        O::wrap(map(image, ratio, alpha, stretch))
-    });
-    Ok(Done { buffer, report, milliseconds })
+    // An offset is in units of the output; with an encoding between, it has to wait.
+    let encoded = task.linear && O::TYPE != SampleType::F32;
+    let (now, later) = if encoded { (0.0, offset) } else { (offset / ratio, 0.0) };
+    let image = log.stage::<I, f32>(&stage.name, filter.offset(now), view)?;
+    let alpha = task.has_alpha();
+    let map = Map { ratio, offset: later, alpha, stretch, encoded, selection: &task.channels };
+    let start = Instant::now();
+    let mut clipping = task.explain.then(|| Clipping::new::<O>(image.shape().channels));
+    let image = map.image(image, clipping.as_mut());
+    log.milliseconds += start.elapsed().as_secs_f64() * 1e3;
+    log.clipped(clipping);
+    Ok(image)
 }
 
-/// Brings `f32` results in units of the input into samples: colour stretched to the full range
-/// or, like alpha always, multiplied by the ratio of the depths.
-fn map<O: Store>(image: Image<f32>, ratio: f64, alpha: bool, stretch: bool) -> Image<O> {
-    let shape = image.shape();
-    let colours = if alpha { shape.channels - 1 } else { shape.channels };
-    let pixels = image.data().chunks_exact(shape.channels);
-    let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
-    if stretch {
-        for &v in pixels.clone().flat_map(|p| &p[..colours]).filter(|v| v.is_finite()) {
-            (low, high) = (low.min(v), high.max(v));
+/// How `f32` results in units of the input become samples.
+struct Map<'a> {
+    /// Of the output's full scale to the input's.
+    ratio: f64,
+    /// Added to colours at the end.
+    offset: f64,
+    /// Whether the last channel is alpha, which is multiplied by the ratio and no more.
+    alpha: bool,
+    /// Whether colours are stretched to the full range.
+    stretch: bool,
+    /// Whether light is encoded.
+    encoded: bool,
+    /// The channels that count for the range.
+    selection: &'a Option<Selection>,
+}
+
+impl Map<'_> {
+    fn image<O: Store>(&self, image: Image<f32>, mut clipping: Option<&mut Clipping>) -> Image<O> {
+        let shape = image.shape();
+        let colours = shape.channels - usize::from(self.alpha);
+        let light = |v: f32| if self.encoded { encode(v.into()) } else { f64::from(v) };
+        let (low, factor) = self.line(&image, colours, O::FULL, light);
+        let mut out = Vec::with_capacity(image.data().len());
+        for (i, &v) in image.data().iter().enumerate() {
+            let c = i % shape.channels;
+            let v = if c < colours {
+                (light(v) - low) * factor + self.offset
+            } else {
+                f64::from(v) * self.ratio
+            };
+            if let Some(clipping) = &mut clipping {
+                clipping.count(c, v);
+            }
+            out.push(O::from_f64(v));
+        }
+        Image::from_vec(out, shape).expect("as many samples as before")
+    }
+
+    /// What is taken from colours, and what they are then multiplied by.
+    fn line(
+        &self,
+        image: &Image<f32>,
+        colours: usize,
+        full: f64,
+        light: impl Fn(f32) -> f64,
+    ) -> (f64, f64) {
+        if !self.stretch {
+            return (0.0, self.ratio);
+        }
+        let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+        for pixel in image.data().chunks_exact(image.shape().channels) {
+            for (c, &v) in pixel[..colours].iter().enumerate() {
+                if v.is_finite() && self.selection.as_ref().is_none_or(|s| s.has(c)) {
+                    (low, high) = (low.min(v), high.max(v));
+                }
+            }
+        }
+        // The curve of light rises everywhere, so the ends stay the ends.
+        match (light(low), light(high) - light(low)) {
+            (low, range) if range > 0.0 => (low, full / range),
+            // A flat result has nothing to stretch; it becomes black.
+            (low, _) => (low, 0.0),
         }
     }
-    let (low, factor) = match (stretch, f64::from(high) - f64::from(low)) {
-        (true, range) if range > 0.0 => (f64::from(low), O::FULL / range),
-        // A flat result has nothing to stretch; it becomes black.
-        (true, _) => (f64::from(low), 0.0),
-        (false, _) => (0.0, ratio),
-    };
-    let mut out = Vec::with_capacity(image.data().len());
-    for pixel in pixels {
-        out.extend(pixel[..colours].iter().map(|&v| O::from_f64((f64::from(v) - low) * factor)));
-        out.extend(pixel[colours..].iter().map(|&v| O::from_f64(f64::from(v) * ratio)));
-    }
-    Image::from_vec(out, shape).expect("as many samples as before")
 }
 
-type Staged<O> = (Option<Image<O>>, Report, f64);
-
-/// Plans and, as far as the task asks for it, runs one filter.
-fn stage<I: Source, O: Sample>(
-    task: &Task,
-    filter: Filter,
-    view: View<'_, I>,
-) -> Result<Staged<O>, Failure> {
-    let plan: Plan<I, O> = filter.plan(view.shape())?;
-    let kernel = &filter.kernels()[0];
-    let mut report = Report {
-        input: input_part::<I>(&task.path, view.shape()),
-        kernel: KernelPart::new(&task.name, kernel, plan.separations()),
-        plan: PlanPart::new(&plan),
-        verify: None,
-        bench: None,
-        output: None,
-        explanation: String::new(),
-    };
-    if task.explain {
-        report.explanation = explain(&task.name, &filter, &plan);
-    }
-    if !task.write && !task.verify && task.bench.is_none() {
-        return Ok((None, report, 0.0));
-    }
-    let mut image = Image::<O>::new(plan.output_shape())?;
-    let mut workspace = Workspace::new();
-    let start = Instant::now();
-    plan.run(view, image.view_mut(), &mut workspace)?;
-    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-    if task.verify {
-        report.verify = Some(verify(&plan, &filter, view, image.view())?);
-    }
-    if let Some(runs) = task.bench {
-        let out = image.view_mut();
-        report.bench = Some(bench(&plan, &filter, view, out, workspace, runs, task.naive)?);
-    }
-    Ok((Some(image), report, milliseconds))
+/// What is found out on the way.
+struct Log<'a> {
+    task: &'a Task,
+    report: Report,
+    milliseconds: f64,
 }
 
-/// Times runs of the plan, and one of plain 2D filtering.
-fn bench<I: Source, O: Sample>(
-    plan: &Plan<I, O>,
-    filter: &Filter,
-    view: View<'_, I>,
-    mut out: ViewMut<'_, O>,
-    mut workspace: Workspace,
-    runs: u32,
-    with_naive: bool,
-) -> Result<BenchPart, Failure> {
-    let mut times = Vec::new();
-    for _ in 0..runs {
-        let start = Instant::now();
-        plan.run(view, out.reborrow(), &mut workspace)?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+impl<'a> Log<'a> {
+    fn new<I: Source>(task: &'a Task, shape: Shape) -> Self {
+        let mut report = Report::new(input_part::<I>(&task.path, shape));
+        if task.explain && (task.chain.len() > 1 || task.linear) {
+            let light = if task.linear { " of linear light" } else { "" };
+            report.explanation = match task.chain.len() {
+                1 => format!("f32 samples{light}, rounded once\n"),
+                n => format!(
+                    "a chain of {n} stages through f32 images{light}, one after the other; rounded \
+                     once, at the end\n"
+                ),
+            };
+        }
+        Self { task, report, milliseconds: 0.0 }
     }
-    times.sort_by(f64::total_cmp);
-    let (min_ms, median_ms) = (times[0], times[times.len() / 2]);
-    let naive_min_ms = if with_naive {
-        // Plain loops know nothing of alpha; they have a little less to do.
-        let plain = filter.clone().alpha(Alpha::Plain);
-        let mut out = Image::<O>::new(plan.output_shape())?;
+
+    /// Plans one filter, runs it, and says about it what the task asks for.
+    fn stage<I: Source, O: Sample>(
+        &mut self,
+        name: &str,
+        filter: Filter,
+        view: View<'_, I>,
+    ) -> Result<Image<O>, Failure> {
+        let plan: Plan<I, O> = filter.plan(view.shape())?;
+        let kernel = KernelPart::new(name, &filter.kernels()[0], plan.separations());
+        self.report.stages.push(StagePart { kernel, plan: PlanPart::new(&plan) });
+        if self.task.explain {
+            let (n, of) = (self.report.stages.len(), self.task.chain.len());
+            if of > 1 {
+                self.report.explanation += &format!("stage {n} of {of}:\n");
+            }
+            self.report.explanation += &explain(name, &filter, &plan);
+        }
+        let mut image = Image::<O>::new(plan.output_shape())?;
+        let mut workspace = Workspace::new();
         let start = Instant::now();
-        naive::filter(&plain, view, out.view_mut())?;
-        Some(start.elapsed().as_secs_f64() * 1e3)
-    } else {
-        None
-    };
-    let speedup = naive_min_ms.map(|naive| naive / min_ms);
-    Ok(BenchPart { runs: times.len(), min_ms, median_ms, naive_min_ms, speedup })
+        plan.run(view, image.view_mut(), &mut workspace)?;
+        self.milliseconds += start.elapsed().as_secs_f64() * 1e3;
+        if self.task.verify {
+            let part = verify(&plan, &filter, view, image.view())?;
+            self.report.add_verify(part);
+        }
+        if let Some(runs) = self.task.bench {
+            let out = image.view_mut();
+            let part = bench(&plan, &filter, view, out, workspace, runs, self.task.naive)?;
+            self.report.bench = Some(match self.report.bench.take() {
+                Some(before) => before.and(part),
+                None => part,
+            });
+        }
+        Ok(image)
+    }
+
+    /// Filters once more, without rounding, and counts what does not fit the samples.
+    fn clipping<I: Source, O: Store>(
+        &mut self,
+        filter: &Filter,
+        view: View<'_, I>,
+    ) -> Result<(), Failure> {
+        if !self.task.explain || O::TYPE == SampleType::F32 {
+            return Ok(());
+        }
+        let plan: Plan<I, f32> = filter.plan(view.shape())?;
+        let mut image = Image::<f32>::new(plan.output_shape())?;
+        plan.run(view, image.view_mut(), &mut Workspace::new())?;
+        let channels = image.shape().channels;
+        let mut clipping = Clipping::new::<O>(channels);
+        for (i, &v) in image.data().iter().enumerate() {
+            clipping.count(i % channels, v.into());
+        }
+        self.clipped(Some(clipping));
+        Ok(())
+    }
+
+    fn clipped(&mut self, clipping: Option<Clipping>) {
+        let Some(clipping) = clipping else { return };
+        let selection = self.task.channels.as_ref();
+        let parts = clipping.parts(|c| selection.is_none_or(|s| s.has(c)));
+        self.report.explanation += &Clipping::text(&parts);
+        self.report.clipping = Some(parts);
+    }
 }
 
 fn input_part<I: Source>(path: &str, shape: Shape) -> InputPart {
@@ -214,9 +350,12 @@ fn input_part<I: Source>(path: &str, shape: Shape) -> InputPart {
 
 /// What `--range` means where it is not given: derivatives are shown by their magnitude where
 /// the output has no negative values, everything else as it is.
-pub fn default_range(filter: &Filter, offset_given: bool, unsigned: bool) -> Range {
-    let zero_sum = filter.kernels().iter().all(twopass::Kernel::is_zero_sum);
-    if unsigned && zero_sum && !offset_given && filter.get_post() == Post::None {
+pub fn default_range(chain: &[Stage], offset_given: bool, unsigned: bool) -> Range {
+    // What comes out of a magnitude is a picture again.
+    let magnitude = |s: &Stage| s.filter.get_post() == Post::Magnitude;
+    let from = chain.iter().rposition(magnitude).map_or(0, |i| i + 1);
+    let zero_sum = |s: &Stage| s.filter.kernels().iter().all(Kernel::is_zero_sum);
+    if unsigned && !offset_given && chain[from..].iter().any(zero_sum) {
         Range::Abs
     } else {
         Range::Clamp

@@ -10,6 +10,9 @@
 //! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
 //! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
 //! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
+//! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
+//! | [`Scan`] | column sums | their prefix sums |
+//! | [`Windows`] | prefix sums | output samples |
 //!
 //! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
 //! once; after that the loops use pointers. Every output sample is computed by the same
@@ -24,6 +27,7 @@ mod mix;
 mod narrow;
 mod row;
 mod rung;
+mod running;
 
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
@@ -31,13 +35,14 @@ pub use depthwise::{Depthwise, TapRows};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row};
-pub use rung::{F32, Fused, I32, Pairs, Rung};
+pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
+pub use running::{Accumulate, Scan, Windows};
 
 use crate::filter::Post;
 use crate::layer::Activation;
 use crate::simd::Lanes;
 
-/// Taps as an arithmetic wants them: plain `f32`, or `i32`, which for paired arithmetic are two
+/// Taps as an arithmetic wants them: plain `f32` or `f64`, or `i32`, which for paired arithmetic are two
 /// `i16` taps each.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Taps {
@@ -45,6 +50,8 @@ pub enum Taps {
     Float(Vec<f32>),
     /// For [`I32`] and [`Pairs`].
     Integer(Vec<i32>),
+    /// For [`Double`].
+    Double(Vec<f64>),
 }
 
 /// What happens between an accumulator and the output sample.
@@ -53,7 +60,7 @@ pub struct Finish {
     /// The post-step.
     pub post: Post,
     /// Added to float results, in output units.
-    pub offset: f32,
+    pub offset: f64,
     /// For integer accumulators, which hold results in units of 2^−shift; one for each kernel.
     pub fixed: [Fixed; 2],
 }

@@ -95,7 +95,7 @@ pub type Fused = Float<true>;
 
 /// The post-step on float values that already carry their offset.
 #[inline(always)]
-fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], post: Post) -> L::F {
+pub(super) fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], post: Post) -> L::F {
     match post {
         Post::None => v[0],
         Post::Abs => l.f_abs(v[0]),
@@ -121,7 +121,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     fn taps(taps: &Taps) -> &[f32] {
         match taps {
             Taps::Float(taps) => taps,
-            Taps::Integer(_) => &[],
+            _ => &[],
         }
     }
     #[inline(always)]
@@ -158,7 +158,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         finish: &Finish,
         p: *mut O,
     ) {
-        let offset = l.f_splat(finish.offset);
+        let offset = l.f_splat(finish.offset as f32);
         for v in &mut acc {
             *v = l.f_add(*v, offset);
         }
@@ -206,9 +206,9 @@ pub struct I32;
 
 /// An integer accumulator with its offset, as a float in output units.
 #[inline(always)]
-fn to_float<L: Lanes>(l: L, acc: L::I, finish: &Finish, kernel: usize) -> L::F {
+pub(super) fn to_float<L: Lanes>(l: L, acc: L::I, finish: &Finish, kernel: usize) -> L::F {
     let v = l.f_mul(l.i_to_f(acc), l.f_splat(finish.fixed[kernel].unit));
-    l.f_add(v, l.f_splat(finish.offset))
+    l.f_add(v, l.f_splat(finish.offset as f32))
 }
 
 /// An integer accumulator as a rounded integer result; not for magnitudes.
@@ -260,7 +260,7 @@ impl Rung for I32 {
     fn taps(taps: &Taps) -> &[i32] {
         match taps {
             Taps::Integer(taps) => taps,
-            Taps::Float(_) => &[],
+            _ => &[],
         }
     }
     #[inline(always)]
@@ -443,5 +443,106 @@ impl Rung for Pairs {
     ) {
         // SAFETY: see above the impl.
         unsafe { finish_integer(l, acc, finish, p) }
+    }
+}
+
+/// `f64`: for taps so wild or kernels so long that `f32` is too coarse. Only the end result is
+/// rounded to `f32` on its way into a sample.
+#[derive(Clone, Copy)]
+pub struct Double;
+
+// SAFETY of the unsafe blocks: as for the float rung; each half of N elements is N / 2.
+impl Rung for Double {
+    type Elem = f64;
+    type Wide = f64;
+    type Tap = f64;
+    type TapV<L: Lanes> = L::D;
+    type Acc<L: Lanes> = (L::D, L::D);
+    type WideAcc<L: Lanes> = (L::D, L::D);
+    const PAIRED: usize = 1;
+    const ROW_SUMS: bool = false;
+
+    fn taps(taps: &Taps) -> &[f64] {
+        match taps {
+            Taps::Double(taps) => taps,
+            _ => &[],
+        }
+    }
+    #[inline(always)]
+    fn splat<L: Lanes>(l: L, tap: f64) -> L::D {
+        l.d_splat(tap)
+    }
+    #[inline(always)]
+    fn zero<L: Lanes>(l: L) -> (L::D, L::D) {
+        (l.d_splat(0.0), l.d_splat(0.0))
+    }
+    #[inline(always)]
+    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> (L::D, L::D) {
+        // SAFETY: see above the impl.
+        l.f_to_d(unsafe { T::load_f(l, a) })
+    }
+    #[inline(always)]
+    unsafe fn load_scratch<L: Lanes>(l: L, a: *const f64, _: *const f64) -> (L::D, L::D) {
+        // SAFETY: see above the impl.
+        unsafe { (l.d_load(a), l.d_load(a.add(L::N / 2))) }
+    }
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: (L::D, L::D), x: (L::D, L::D), tap: L::D) -> (L::D, L::D) {
+        (l.d_add(acc.0, l.d_mul(x.0, tap)), l.d_add(acc.1, l.d_mul(x.1, tap)))
+    }
+    #[inline(always)]
+    unsafe fn put<L: Lanes>(l: L, acc: (L::D, L::D), _: u32, p: *mut f64) {
+        // SAFETY: see above the impl.
+        unsafe {
+            l.d_store(p, acc.0);
+            l.d_store(p.add(L::N / 2), acc.1);
+        }
+    }
+    #[inline(always)]
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
+        l: L,
+        acc: [(L::D, L::D); M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        let offset = l.d_splat(finish.offset);
+        let mut v = [l.f_splat(0.0); M];
+        for (v, acc) in v.iter_mut().zip(acc) {
+            *v = l.d_to_f(l.d_add(acc.0, offset), l.d_add(acc.1, offset));
+        }
+        // SAFETY: see above the impl.
+        unsafe { O::store_f(l, p, post(l, v, finish.post)) }
+    }
+    #[inline(always)]
+    fn wide_zero<L: Lanes>(l: L) -> (L::D, L::D) {
+        Self::zero(l)
+    }
+    #[inline(always)]
+    fn wide_add<L: Lanes>(l: L, a: (L::D, L::D), b: (L::D, L::D)) -> (L::D, L::D) {
+        (l.d_add(a.0, b.0), l.d_add(a.1, b.1))
+    }
+    #[inline(always)]
+    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T, p: *mut f64) {
+        // SAFETY: see above the impl.
+        unsafe { Self::put(l, Self::load(l, a, b), 0, p) }
+    }
+    #[inline(always)]
+    unsafe fn wide_load<L: Lanes>(l: L, p: *const f64) -> (L::D, L::D) {
+        // SAFETY: see above the impl.
+        unsafe { Self::load_scratch(l, p, p) }
+    }
+    #[inline(always)]
+    fn wide_step<L: Lanes>(l: L, acc: (L::D, L::D), x: (L::D, L::D), tap: L::D) -> (L::D, L::D) {
+        Self::step(l, acc, x, tap)
+    }
+    #[inline(always)]
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [(L::D, L::D); M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        // SAFETY: see above the impl.
+        unsafe { Self::finish::<L, O, M, false>(l, acc, finish, p) }
     }
 }

@@ -27,8 +27,12 @@ pub(crate) enum Rung {
     Fused,
     /// `i32`, exact.
     I32,
+    /// Running sums in `i32`, exact, times the common tap in `f32`.
+    Running,
+    /// `f64`.
+    Double,
     /// The reference itself.
-    F64,
+    Reference,
 }
 
 /// A rung and what was proved about it.
@@ -61,9 +65,15 @@ impl fmt::Display for Arithmetic {
                 self.bits.1,
                 self.peak.max(1.0).log2()
             )?,
+            Rung::Running => write!(
+                f,
+                "running sums in 32-bit integers (a window reaches 2^{:.1} of 2^31), times the tap in f32",
+                self.peak.max(1.0).log2()
+            )?,
             Rung::F32 => f.write_str("f32, unfused")?,
             Rung::Fused => f.write_str("f32, fused multiply-add where the level has it")?,
-            Rung::F64 => f.write_str("f64 in the reference's order")?,
+            Rung::Double => f.write_str("f64, rounded to f32 at the end")?,
+            Rung::Reference => f.write_str("f64 in the reference's order")?,
         }
         match (self.bound, self.relative) {
             (0.0, _) => f.write_str(", exact"),
@@ -177,7 +187,7 @@ impl Task<'_> {
 
     /// The float finish, shared by all rungs.
     fn finish(&self) -> Finish {
-        Finish { post: self.post(), offset: self.offset() as f32, fixed: [Fixed::default(); 2] }
+        Finish { post: self.post(), offset: self.offset(), fixed: [Fixed::default(); 2] }
     }
 
     fn float_rung(&self) -> Rung {
@@ -278,6 +288,53 @@ fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
     Some((fixed, error, peak))
 }
 
+/// Taps a side from which running sums are faster than two passes.
+const RUNNING_FROM: usize = 11;
+
+/// What running sums subtract from every sample.
+pub(crate) fn running_middle(source: SampleType) -> f64 {
+    if source == SampleType::U16 { 32768.0 } else { 0.0 }
+}
+
+/// Running sums, if all taps of the one kernel are equal (but for the rounding that makes their sum
+/// exact) and a window's sum fits.
+pub(crate) fn running(task: &Task<'_>) -> Option<(Arithmetic, Finish)> {
+    let [kernel] = task.filter.kernels() else { return None };
+    let count = kernel.taps().len() as f64;
+    let mean = kernel.sum() / count;
+    let spread = kernel.taps().iter().map(|t| (t - mean).abs()).sum::<f64>();
+    if task.float_source()
+        || task.premultiplied
+        || kernel.width().max(kernel.height()) < RUNNING_FROM
+        || spread > mean.abs() * count * 1e-12
+    {
+        return None;
+    }
+    let scale = task.filter.get_scale();
+    // Sums are kept less those of mid-grey, which halves their range.
+    let middle = running_middle(task.source);
+    let peak = (task.range() - middle).max(middle) * count;
+    let unit = (mean * scale) as f32;
+    let grey = middle * count * mean * scale;
+    let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
+    if peak >= 2f64.powi(31) || value > 1e30 {
+        return None;
+    }
+    let mut finish = task.finish();
+    finish.fixed[0].unit = unit;
+    finish.offset = task.offset() + grey;
+    let exact = float_exact(task, &[mean * scale], count * (mean * scale).abs().max(1.0));
+    let bound = if exact {
+        0.0
+    } else {
+        // The sum, the tap, the product, the offset and the ½ are rounded.
+        5.0 * U * value + spread * scale.abs() * task.range()
+    };
+    let mut arithmetic = task.arithmetic(Rung::Running, bound);
+    arithmetic.peak = peak;
+    (task.accepts(bound)).then_some((arithmetic, finish))
+}
+
 /// Chooses the arithmetic of two passes per kernel.
 pub(crate) fn separable(
     task: &Task<'_>,
@@ -309,10 +366,9 @@ pub(crate) fn separable(
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
         return float;
     }
-    if !task.float_source() && !task.premultiplied {
-        return exact_i32(task, &factors);
-    }
-    None
+    let exact =
+        if task.float_source() || task.premultiplied { None } else { exact_i32(task, &factors) };
+    exact.or_else(|| double(task, &factors))
 }
 
 /// Column and row of one kernel, with the filter's scale in the row.
@@ -507,6 +563,35 @@ fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     task.accepts(arithmetic.bound).then_some((arithmetic, passes, finish))
 }
 
+/// What `f64` sums of at most `value` are off by, after they have been rounded to `f32`.
+fn double_bound(task: &Task<'_>, taps: usize, value: f64) -> f64 {
+    // Sums of whole numbers are whole; as `f32` they are exact or saturate.
+    if task.must_be_exact() && value < 2f64.powi(53) {
+        return 0.0;
+    }
+    // Integer samples saturate long before `f32` gets coarse.
+    let shown = if task.float_output() { value } else { value.min(131_072.0) };
+    shown * U + value * (taps as f64 + 4.0) * 2f64.powi(-53)
+}
+
+/// Two passes for taps that nothing cheaper can take.
+fn double(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let mut passes = Vec::new();
+    let mut bounds = Vec::new();
+    for f in factors {
+        // As they came: whole numbers stay whole.
+        let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
+        let value = task.range() * abs_sum(f.written.0) * abs_sum(&row) + task.offset().abs() + 1.0;
+        let bound = double_bound(task, f.column.len() + f.row.len(), value);
+        bounds.push((bound + f.residual, value.min(131_072.0)));
+        let column = Rows::single(Taps::Double(f.written.0.to_vec()));
+        passes.push(Passes { column, row: Taps::Double(row), shift: 0 });
+    }
+    let bound = task.after_post(bounds.into_iter());
+    let found = (task.arithmetic(Rung::Double, bound), passes, task.finish());
+    task.accepts(bound).then_some(found)
+}
+
 /// Chooses the arithmetic of a direct 2D pass. The taps come as the dense pass wants them: for
 /// each kernel, row by row, or pair of rows by pair of rows.
 pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
@@ -567,7 +652,19 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
         return float;
     }
-    if whole { integer(false) } else { None }
+    let exact = if whole { integer(false) } else { None };
+    exact.or_else(|| {
+        let mut all = Vec::new();
+        let mut bounds = Vec::new();
+        for (_, taps) in &kernels {
+            let value = task.range() * abs_sum(taps) + task.offset().abs() + 1.0;
+            bounds.push((double_bound(task, taps.len(), value), value.min(131_072.0)));
+            all.push(Rows::single(Taps::Double(taps.clone())));
+        }
+        let bound = task.after_post(bounds.into_iter());
+        let found = (task.arithmetic(Rung::Double, bound), all, task.finish());
+        task.accepts(bound).then_some(found)
+    })
 }
 
 /// Taps of two rows at a time: for each pair of rows, the pairs (upper tap, lower tap).

@@ -31,6 +31,7 @@ impl Lanes for Avx2 {
     type F = __m256;
     type I = __m256i;
     type H = __m256i;
+    type D = __m256d;
 
     #[inline(always)]
     fn f_splat(self, x: f32) -> __m256 {
@@ -103,6 +104,38 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn d_splat(self, x: f64) -> __m256d {
+        isa!(_mm256_set1_pd(x))
+    }
+    #[inline(always)]
+    unsafe fn d_load(self, p: *const f64) -> __m256d {
+        isa!(_mm256_loadu_pd(p))
+    }
+    #[inline(always)]
+    unsafe fn d_store(self, p: *mut f64, v: __m256d) {
+        isa!(_mm256_storeu_pd(p, v))
+    }
+    #[inline(always)]
+    fn d_add(self, a: __m256d, b: __m256d) -> __m256d {
+        isa!(_mm256_add_pd(a, b))
+    }
+    #[inline(always)]
+    fn d_mul(self, a: __m256d, b: __m256d) -> __m256d {
+        isa!(_mm256_mul_pd(a, b))
+    }
+    #[inline(always)]
+    fn f_to_d(self, v: __m256) -> (__m256d, __m256d) {
+        isa!((
+            _mm256_cvtps_pd(_mm256_castps256_ps128(v)),
+            _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(v))
+        ))
+    }
+    #[inline(always)]
+    fn d_to_f(self, lower: __m256d, upper: __m256d) -> __m256 {
+        isa!(_mm256_set_m128(_mm256_cvtpd_ps(upper), _mm256_cvtpd_ps(lower)))
+    }
+
+    #[inline(always)]
     fn i_splat(self, x: i32) -> __m256i {
         isa!(_mm256_set1_epi32(x))
     }
@@ -149,6 +182,18 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn i_add(self, a: __m256i, b: __m256i) -> __m256i {
         isa!(_mm256_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn i_sub(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_sub_epi32(a, b))
+    }
+    const PERMUTES: bool = true;
+    #[inline(always)]
+    fn i_permute(self, v: __m256i, index: __m256i) -> __m256i {
+        isa!({
+            let there = _mm256_cmpgt_epi32(index, _mm256_set1_epi32(-1));
+            _mm256_and_si256(_mm256_permutevar8x32_epi32(v, index), there)
+        })
     }
     #[inline(always)]
     fn i_mul(self, a: __m256i, b: __m256i) -> __m256i {

@@ -31,6 +31,7 @@ impl Lanes for Avx512 {
     type F = __m512;
     type I = __m512i;
     type H = __m512i;
+    type D = __m512d;
 
     #[inline(always)]
     fn f_splat(self, x: f32) -> __m512 {
@@ -103,6 +104,41 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn d_splat(self, x: f64) -> __m512d {
+        isa!(_mm512_set1_pd(x))
+    }
+    #[inline(always)]
+    unsafe fn d_load(self, p: *const f64) -> __m512d {
+        isa!(_mm512_loadu_pd(p))
+    }
+    #[inline(always)]
+    unsafe fn d_store(self, p: *mut f64, v: __m512d) {
+        isa!(_mm512_storeu_pd(p, v))
+    }
+    #[inline(always)]
+    fn d_add(self, a: __m512d, b: __m512d) -> __m512d {
+        isa!(_mm512_add_pd(a, b))
+    }
+    #[inline(always)]
+    fn d_mul(self, a: __m512d, b: __m512d) -> __m512d {
+        isa!(_mm512_mul_pd(a, b))
+    }
+    #[inline(always)]
+    fn f_to_d(self, v: __m512) -> (__m512d, __m512d) {
+        isa!((
+            _mm512_cvtps_pd(_mm512_castps512_ps256(v)),
+            _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(v))
+        ))
+    }
+    #[inline(always)]
+    fn d_to_f(self, lower: __m512d, upper: __m512d) -> __m512 {
+        isa!(_mm512_insertf32x8::<1>(
+            _mm512_castps256_ps512(_mm512_cvtpd_ps(lower)),
+            _mm512_cvtpd_ps(upper)
+        ))
+    }
+
+    #[inline(always)]
     fn i_splat(self, x: i32) -> __m512i {
         isa!(_mm512_set1_epi32(x))
     }
@@ -143,6 +179,18 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn i_add(self, a: __m512i, b: __m512i) -> __m512i {
         isa!(_mm512_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn i_sub(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_sub_epi32(a, b))
+    }
+    const PERMUTES: bool = true;
+    #[inline(always)]
+    fn i_permute(self, v: __m512i, index: __m512i) -> __m512i {
+        isa!({
+            let there = _mm512_cmpge_epi32_mask(index, _mm512_setzero_si512());
+            _mm512_maskz_permutexvar_epi32(there, index, v)
+        })
     }
     #[inline(always)]
     fn i_mul(self, a: __m512i, b: __m512i) -> __m512i {

@@ -36,6 +36,8 @@ pub trait Lanes: Copy {
     type I: Copy;
     /// 2·N lanes of `i16`.
     type H: Copy;
+    /// N / 2 lanes of `f64`.
+    type D: Copy;
 
     fn f_splat(self, x: f32) -> Self::F;
     /// Reads N.
@@ -68,6 +70,18 @@ pub trait Lanes: Copy {
     /// The largest integer not above `v`, which must be within ±2³⁰.
     fn f_floor(self, v: Self::F) -> Self::I;
 
+    fn d_splat(self, x: f64) -> Self::D;
+    /// Reads N / 2.
+    unsafe fn d_load(self, p: *const f64) -> Self::D;
+    /// Writes N / 2.
+    unsafe fn d_store(self, p: *mut f64, v: Self::D);
+    fn d_add(self, a: Self::D, b: Self::D) -> Self::D;
+    fn d_mul(self, a: Self::D, b: Self::D) -> Self::D;
+    /// The lower and the upper half, exactly.
+    fn f_to_d(self, v: Self::F) -> (Self::D, Self::D);
+    /// Both halves, each lane rounded to the nearest `f32`.
+    fn d_to_f(self, lower: Self::D, upper: Self::D) -> Self::F;
+
     fn i_splat(self, x: i32) -> Self::I;
     /// Reads N.
     unsafe fn i_load(self, p: *const i32) -> Self::I;
@@ -84,6 +98,11 @@ pub trait Lanes: Copy {
     /// Writes N, each limited to the range of `i16`.
     unsafe fn i_store_i16(self, p: *mut i16, v: Self::I);
     fn i_add(self, a: Self::I, b: Self::I) -> Self::I;
+    fn i_sub(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Whether [`i_permute`](Self::i_permute) is an instruction, not a loop.
+    const PERMUTES: bool;
+    /// Lane `index[i]` of `v` in lane i; 0 where the index is negative. Indices are below N.
+    fn i_permute(self, v: Self::I, index: Self::I) -> Self::I;
     /// The low 32 bits of the product.
     fn i_mul(self, a: Self::I, b: Self::I) -> Self::I;
     fn i_abs(self, v: Self::I) -> Self::I;

@@ -3,7 +3,7 @@
 
 use super::Lanes;
 use wide::bytemuck::cast;
-use wide::{f32x4, i16x8, i32x4, i32x8, u8x16};
+use wide::{f32x4, f64x2, i16x8, i32x4, i32x8, u8x16};
 
 /// Needs nothing, so anyone may make it.
 #[derive(Clone, Copy)]
@@ -30,6 +30,7 @@ impl Lanes for Portable {
     type F = f32x4;
     type I = i32x4;
     type H = i16x8;
+    type D = f64x2;
 
     #[inline(always)]
     fn f_splat(self, x: f32) -> f32x4 {
@@ -117,6 +118,39 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn d_splat(self, x: f64) -> f64x2 {
+        f64x2::splat(x)
+    }
+    #[inline(always)]
+    unsafe fn d_load(self, p: *const f64) -> f64x2 {
+        // SAFETY: as stated above the impl.
+        f64x2::new(unsafe { read(p) })
+    }
+    #[inline(always)]
+    unsafe fn d_store(self, p: *mut f64, v: f64x2) {
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, v.to_array()) }
+    }
+    #[inline(always)]
+    fn d_add(self, a: f64x2, b: f64x2) -> f64x2 {
+        a + b
+    }
+    #[inline(always)]
+    fn d_mul(self, a: f64x2, b: f64x2) -> f64x2 {
+        a * b
+    }
+    #[inline(always)]
+    fn f_to_d(self, v: f32x4) -> (f64x2, f64x2) {
+        let [a, b, c, d] = v.to_array().map(f64::from);
+        (f64x2::new([a, b]), f64x2::new([c, d]))
+    }
+    #[inline(always)]
+    fn d_to_f(self, lower: f64x2, upper: f64x2) -> f32x4 {
+        let ([a, b], [c, d]) = (lower.to_array(), upper.to_array());
+        f32x4::new([a, b, c, d].map(|v| v as f32))
+    }
+
+    #[inline(always)]
     fn i_splat(self, x: i32) -> i32x4 {
         i32x4::splat(x)
     }
@@ -166,6 +200,16 @@ impl Lanes for Portable {
     #[inline(always)]
     fn i_add(self, a: i32x4, b: i32x4) -> i32x4 {
         a + b
+    }
+    #[inline(always)]
+    fn i_sub(self, a: i32x4, b: i32x4) -> i32x4 {
+        a - b
+    }
+    const PERMUTES: bool = false;
+    #[inline(always)]
+    fn i_permute(self, v: i32x4, index: i32x4) -> i32x4 {
+        let lanes = v.to_array();
+        i32x4::new(index.to_array().map(|i| usize::try_from(i).map_or(0, |i| lanes[i])))
     }
     #[inline(always)]
     fn i_mul(self, a: i32x4, b: i32x4) -> i32x4 {

@@ -130,39 +130,3 @@ fn the_content_says_what_a_file_is() {
     place.ok(&["photo.v2", "-k", "box"]);
     assert!(place.path("photo.v2.box.png").exists());
 }
-
-#[test]
-fn pictures_are_turned_upright() {
-    use image::ImageEncoder;
-    let place = Place::new();
-    let mut file = Vec::new();
-    let mut encoder = image::codecs::png::PngEncoder::new(&mut file);
-    // A TIFF directory with one entry, orientation 6: turn by 90° to see it upright.
-    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
-    encoder.set_exif_metadata(exif.to_vec()).unwrap();
-    let picture = scene(8, 5);
-    encoder.write_image(&picture, 8, 5, image::ExtendedColorType::Rgb8).unwrap();
-    place.write("turned.png", file);
-    place.ok(&["turned.png", "-k", "identity"]);
-    let upright = DynamicImage::from(picture).rotate90();
-    assert_eq!(place.open("turned.identity.png"), upright);
-}
-
-#[test]
-fn a_colour_profile_stays() {
-    use image::{ImageDecoder, ImageEncoder};
-    let place = Place::new();
-    let mut profile = vec![0u8; 132];
-    profile[16..20].copy_from_slice(b"RGB ");
-    let mut file = Vec::new();
-    let mut encoder = image::codecs::png::PngEncoder::new(&mut file);
-    encoder.set_icc_profile(profile.clone()).unwrap();
-    encoder.write_image(&scene(8, 5), 8, 5, image::ExtendedColorType::Rgb8).unwrap();
-    place.write("profile.png", file);
-    for name in ["o.png", "o.jpg", "o.webp"] {
-        place.ok(&["profile.png", "-k", "box", "-o", name]);
-        let reader = image::ImageReader::open(place.path(name)).unwrap();
-        let kept = reader.into_decoder().unwrap().icc_profile().unwrap();
-        assert_eq!(kept.as_ref(), Some(&profile), "{name}");
-    }
-}

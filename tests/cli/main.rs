@@ -4,9 +4,19 @@
 #![cfg(feature = "cli")]
 
 mod bad_input;
+mod chains;
+mod compat;
 mod files;
 mod flags;
 mod formats;
+mod hostile;
+mod interrupt;
+mod light;
+mod looking;
+mod many;
+mod metadata;
+mod names;
+mod pipes;
 mod values;
 
 use image::DynamicImage;
@@ -53,8 +63,21 @@ impl Place {
         image::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    fn folder(&self, name: &str) {
+        std::fs::create_dir_all(self.path(name)).unwrap();
+    }
+
+    /// Names of everything in the directory itself.
     fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.0.path()).unwrap();
+        self.names_in(".")
+    }
+
+    fn names_in(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(folder)).unwrap();
         let mut names: Vec<_> =
             entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
         names.sort();
@@ -109,6 +132,11 @@ impl Run {
 
     fn json(&self) -> serde_json::Value {
         serde_json::from_str(self.text()).unwrap()
+    }
+
+    /// One object a line.
+    fn json_lines(&self) -> Vec<serde_json::Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -172,4 +200,35 @@ fn assert_close(got: &DynamicImage, want: &Image<u8>, most: u8) {
 
 fn exists(path: impl AsRef<Path>) -> bool {
     path.as_ref().exists()
+}
+
+/// A PNG file with these chunks between header and end. `kind` is bit depth and colour type.
+fn png_file(width: u32, height: u32, kind: [u8; 2], chunks: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut ihdr = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    ihdr.extend([kind[0], kind[1], 0, 0, 0]);
+    let ends: [(&[u8], &[u8]); 2] = [(b"IHDR", &ihdr), (b"IEND", &[])];
+    for (kind, body) in ends[..1].iter().chain(chunks).chain(&ends[1..]) {
+        out.extend(png_chunk(kind, body));
+    }
+    out
+}
+
+fn png_chunk(kind: &[u8], body: &[u8]) -> Vec<u8> {
+    let length = (body.len() as u32).to_be_bytes();
+    let crc = crc32(&[kind, body].concat()).to_be_bytes();
+    [&length, kind, body, &crc].concat()
+}
+
+/// A PNG that claims a size and ends soon after.
+fn png_header(width: u32, height: u32) -> Vec<u8> {
+    let nothing = [0x78, 0x9c, 0x03, 0x00, 0x00, 0x00, 0x00, 0x01];
+    png_file(width, height, [8, 2], &[(b"IDAT", &nothing)])
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, &b| {
+        (0..8)
+            .fold(crc ^ u32::from(b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 })
+    })
 }

@@ -51,3 +51,29 @@ fn dense() {
     let taps = vec![0.3, -0.2, 1.1, 0.7, 0.9, 0.1, -0.6, 0.5, 0.2, 0.8, 0.4, -1.2];
     sweep::<u8, u8>(&Kernel::new(4, 3, taps).unwrap(), 0.4);
 }
+
+/// Equal taps, long enough for running sums; the anchor off the centre.
+#[test]
+fn running_sums() {
+    let kernel = Kernel::box_(12, 4).unwrap().with_anchor(7, 0).unwrap();
+    sweep::<u8, u8>(&kernel, 1.0);
+    let kernel = Kernel::box_(2, 11).unwrap().with_anchor(0, 8).unwrap();
+    sweep::<u16, u16>(&kernel, 1.0);
+}
+
+/// Taps that cancel so much that `f32` is too coarse for 16 bits.
+#[test]
+fn wild_taps() {
+    let row = [800.37, -1600.12, 800.05];
+    let kernel = Kernel::separable(&[0.3, 0.5], &row).unwrap();
+    assert!(
+        Filter::new(kernel.clone())
+            .plan::<u16, u16>(Shape::new(9, 9, 1))
+            .unwrap()
+            .arithmetic()
+            .starts_with("f64")
+    );
+    sweep::<u16, u16>(&kernel, 1.0);
+    let taps = vec![800.37, -1600.12, 800.05, -300.7, 600.6, -299.6];
+    sweep::<u16, i16>(&Kernel::new(3, 2, taps).unwrap(), 1.0);
+}

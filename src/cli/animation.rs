@@ -1,0 +1,138 @@
+//! Files with more than one picture. Only the first would be filtered, and the others lost without
+//! a word, so such a file is refused unless the user asks for its first frame.
+//!
+//! The formats say so in the structure of their files, which is walked here without decoding. A
+//! damaged file is left to its decoder, which reports it better.
+
+use super::failure::Failure;
+use super::format;
+use image::ImageFormat;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Fails for a file of several frames. The source is left at its start.
+pub fn refuse(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<(), Failure> {
+    let several = match format {
+        ImageFormat::Gif => gif(source),
+        ImageFormat::Png => png(source),
+        ImageFormat::WebP => webp(source),
+        ImageFormat::Tiff => tiff(source),
+        _ => return Ok(()),
+    };
+    source.rewind().map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
+    if several.unwrap_or(false) {
+        let (many, one) = match format {
+            ImageFormat::Tiff => ("has several pages", "page"),
+            _ => ("is animated", "frame"),
+        };
+        return Err(Failure::input(format!(
+            "the {} file {many}, and only single pictures are filtered; --first-frame takes its \
+             first {one}",
+            format::name(format)
+        )));
+    }
+    Ok(())
+}
+
+fn bytes<const N: usize>(source: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut out = [0; N];
+    source.read_exact(&mut out)?;
+    Ok(out)
+}
+
+fn skip(source: &mut impl Seek, n: u32) -> io::Result<()> {
+    // Keeps what is buffered.
+    source.seek_relative(n.into())
+}
+
+/// Bytes of the colour table that a packed field announces.
+fn colours(packed: u8) -> u32 {
+    if packed & 0x80 == 0 { 0 } else { 3 << ((packed & 7) + 1) }
+}
+
+/// Header, then blocks: extensions (0x21), images (0x2c), and the end (0x3b).
+fn gif(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let head = bytes::<13>(source)?;
+    skip(source, colours(head[10]))?;
+    let mut images = 0;
+    loop {
+        match bytes::<1>(source)? {
+            [0x21] => skip(source, 1)?,
+            [0x2c] => {
+                images += 1;
+                if images > 1 {
+                    return Ok(true);
+                }
+                let head = bytes::<9>(source)?;
+                skip(source, colours(head[8]) + 1)?;
+            }
+            _ => return Ok(false),
+        }
+        loop {
+            match bytes::<1>(source)? {
+                [0] => break,
+                [n] => skip(source, n.into())?,
+            }
+        }
+    }
+}
+
+/// Chunks of length, kind, body and checksum; `acTL` comes before the pixels.
+fn png(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+    skip(source, 8)?;
+    loop {
+        let length = u32::from_be_bytes(bytes(source)?);
+        match &bytes::<4>(source)? {
+            b"acTL" => return Ok(u32::from_be_bytes(bytes(source)?) > 1),
+            b"IDAT" | b"IEND" => return Ok(false),
+            _ => {
+                skip(source, length)?;
+                skip(source, 4)?;
+            }
+        }
+    }
+}
+
+/// Chunks of kind, length and body, padded to an even length, in one large one.
+fn webp(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+    skip(source, 12)?;
+    let mut frames = 0;
+    loop {
+        let kind = bytes::<4>(source)?;
+        let length = u32::from_le_bytes(bytes(source)?);
+        frames += u32::from(&kind == b"ANMF");
+        if frames > 1 {
+            return Ok(true);
+        }
+        skip(source, length)?;
+        skip(source, length & 1)?;
+    }
+}
+
+/// Directories of entries, each with the place of the next. Smaller versions of a picture are not
+/// pictures of their own. Only the usual kind with places of 32 bits is looked at.
+fn tiff(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let little = match &bytes::<4>(source)? {
+        b"II*\0" => true,
+        b"MM\0*" => false,
+        _ => return Ok(false),
+    };
+    let short = |b: [u8; 2]| if little { u16::from_le_bytes(b) } else { u16::from_be_bytes(b) };
+    let long = |b: [u8; 4]| if little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) };
+    let mut pages = 0;
+    // More smaller versions than this there are not, except where directories form a ring.
+    for _ in 0..64 {
+        let next = long(bytes(source)?);
+        if next == 0 {
+            break;
+        }
+        source.seek(SeekFrom::Start(next.into()))?;
+        let mut smaller = false;
+        for _ in 0..short(bytes(source)?) {
+            let entry = bytes::<12>(source)?;
+            let [a, b, .., c, d, e, f] = entry;
+            smaller |= short([a, b]) == 254 && long([c, d, e, f]) & 1 == 1;
+        }
+        pages += u32::from(!smaller);
+    }
+    Ok(pages > 1)
+}

@@ -1,0 +1,145 @@
+//! The kernels of a chain, each with the parameters that were given for it.
+//!
+//! `--kernel` and the parameters of named kernels may repeat. Where they stand on the command line
+//! says what belongs together, so this looks at positions: a parameter belongs to the last kernel
+//! before it, one before the first kernel to the first.
+
+use super::values::anchor;
+use clap::ArgMatches;
+use twopass::KernelParams;
+
+const KERNEL: &str = "Kernel (repeat for a chain; parameters after a --kernel belong to it)";
+
+/// The flags that describe kernels.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = KERNEL)]
+pub struct KernelFlags {
+    /// A named kernel, a matrix such as "1 2 1; 2 4 2; 1 2 1", or @FILE with a matrix in it.
+    #[arg(short, long, value_name = "KERNEL", allow_hyphen_values = true,
+          required_unless_present_any = ["completions", "man"])]
+    pub kernel: Vec<String>,
+
+    /// Taps a side, or across if --size-y is given as well.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub size: Vec<usize>,
+
+    /// Taps downwards [default: --size].
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub size_y: Vec<usize>,
+
+    /// Standard deviation σ of a Gaussian, in pixels.
+    #[arg(long, value_name = "σ", allow_negative_numbers = true)]
+    pub sigma: Vec<f64>,
+
+    /// Vertical standard deviation, in pixels [default: --sigma].
+    #[arg(long, value_name = "σ", allow_negative_numbers = true)]
+    pub sigma_y: Vec<f64>,
+
+    /// Direction in degrees: of a movement, anticlockwise; of a wave, clockwise; from the right.
+    #[arg(long, value_name = "DEG", allow_negative_numbers = true)]
+    pub angle: Vec<f64>,
+
+    /// Length of a movement, in pixels.
+    #[arg(long, value_name = "PX", allow_negative_numbers = true)]
+    pub length: Vec<f64>,
+
+    /// Pixels from crest to crest of a wave.
+    #[arg(long, value_name = "PX", allow_negative_numbers = true)]
+    pub wavelength: Vec<f64>,
+
+    /// Width of a Gabor kernel along the wave over that across it.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub aspect: Vec<f64>,
+
+    /// Phase of the wave in the middle, in degrees.
+    #[arg(long, value_name = "DEG", allow_negative_numbers = true)]
+    pub phase: Vec<f64>,
+
+    /// Strength of sharpening; 1 adds the detail once.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub amount: Vec<f64>,
+
+    /// Wide σ over narrow σ in a difference of Gaussians.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub ratio: Vec<f64>,
+
+    /// The tap that lies on the output pixel: column and row, from 0 [default: the middle].
+    #[arg(long, value_name = "X,Y", value_parser = anchor)]
+    pub anchor: Vec<(usize, usize)>,
+
+    /// Turn every kernel by 180°, which makes the correlation a convolution.
+    #[arg(long)]
+    pub flip: bool,
+}
+
+/// One kernel of the chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KernelArgs {
+    /// A name, a matrix or `@FILE`.
+    pub kernel: String,
+    pub params: KernelParams,
+    pub anchor: Option<(usize, usize)>,
+}
+
+impl KernelFlags {
+    /// The kernels in order, with what was given for each.
+    pub fn chain(&self, matches: &ArgMatches) -> Result<Vec<KernelArgs>, String> {
+        let mut builder = Builder {
+            matches,
+            starts: indices(matches, "kernel"),
+            chain: self.kernel.iter().map(|k| KernelArgs::new(k)).collect(),
+        };
+        builder.put("size", &self.size, |k| &mut k.params.size)?;
+        builder.put("size-y", &self.size_y, |k| &mut k.params.size_y)?;
+        builder.put("sigma", &self.sigma, |k| &mut k.params.sigma)?;
+        builder.put("sigma-y", &self.sigma_y, |k| &mut k.params.sigma_y)?;
+        builder.put("angle", &self.angle, |k| &mut k.params.angle)?;
+        builder.put("length", &self.length, |k| &mut k.params.length)?;
+        builder.put("wavelength", &self.wavelength, |k| &mut k.params.wavelength)?;
+        builder.put("aspect", &self.aspect, |k| &mut k.params.aspect)?;
+        builder.put("phase", &self.phase, |k| &mut k.params.phase)?;
+        builder.put("amount", &self.amount, |k| &mut k.params.amount)?;
+        builder.put("ratio", &self.ratio, |k| &mut k.params.ratio)?;
+        builder.put("anchor", &self.anchor, |k| &mut k.anchor)?;
+        Ok(builder.chain)
+    }
+}
+
+impl KernelArgs {
+    fn new(kernel: &str) -> Self {
+        Self { kernel: kernel.to_owned(), params: KernelParams::default(), anchor: None }
+    }
+}
+
+struct Builder<'a> {
+    matches: &'a ArgMatches,
+    /// Where each kernel stands on the command line.
+    starts: Vec<usize>,
+    chain: Vec<KernelArgs>,
+}
+
+impl Builder<'_> {
+    fn put<T: Copy>(
+        &mut self,
+        flag: &str,
+        values: &[T],
+        field: impl Fn(&mut KernelArgs) -> &mut Option<T>,
+    ) -> Result<(), String> {
+        let id = flag.replace('-', "_");
+        for (&value, at) in values.iter().zip(indices(self.matches, &id)) {
+            let owner = self.starts.iter().rposition(|start| *start < at).unwrap_or(0);
+            let Some(kernel) = self.chain.get_mut(owner) else { continue };
+            if field(kernel).replace(value).is_some() {
+                return Err(format!(
+                    "--{flag} is given more than once for the kernel {:?}",
+                    kernel.kernel
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn indices(matches: &ArgMatches, id: &str) -> Vec<usize> {
+    matches.indices_of(id).into_iter().flatten().collect()
+}

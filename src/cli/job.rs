@@ -1,0 +1,307 @@
+//! One file, from its name to its result: what is decided for it, in the order in which it can be
+//! known, so that whatever can be wrong is found before the work is done.
+
+use super::args::{AlphaArg, Args, Depth, Range};
+use super::budget::Budget;
+use super::channels::Selection;
+use super::compare::side_by_side;
+use super::encode::{Buffer, Effort, encode};
+use super::failure::Failure;
+use super::format::Target;
+use super::input::{self, Meta, Opened};
+use super::inputs::Item;
+use super::kernel::{self, Stage};
+use super::names::{self, Naming};
+use super::output::{self, Existing, Sink};
+use super::pixels::{self, Pixels};
+use super::report::{Report, describe, number};
+use super::run::{self, Task};
+use image::DynamicImage;
+use image::metadata::Orientation;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use twopass::{Alpha, Kernel, Post, SampleType, Shape};
+
+/// What all files have in common.
+pub struct Setup<'a> {
+    pub args: &'a Args,
+    /// The kernels that were in files.
+    pub files: Vec<Option<Kernel>>,
+    /// The chain for 8-bit images.
+    pub chain: Vec<Stage>,
+    pub naming: Naming,
+    pub budget: Budget,
+    /// Threads of one filter.
+    pub threads: usize,
+    /// Outputs of this run, each of which is written once.
+    pub claimed: Mutex<HashSet<PathBuf>>,
+}
+
+/// What became of a file.
+pub enum Done {
+    /// Its output is there already.
+    Skipped(PathBuf),
+    /// It would be written here.
+    Planned(PathBuf),
+    Filtered(Box<Filtered>),
+}
+
+pub struct Filtered {
+    pub report: Report,
+    pub written: Option<PathBuf>,
+    /// The line that says what was written.
+    pub said: String,
+    pub pixels: u64,
+    /// Of the decoded samples.
+    pub bytes: u64,
+}
+
+/// A place for a result, and the form it has there.
+struct Place {
+    path: PathBuf,
+    target: Target,
+    channels: usize,
+    sink: Sink,
+}
+
+/// Does everything for one file.
+pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
+    if let Some(fault) = item.fault {
+        return Err(fault);
+    }
+    let args = setup.args;
+    // Most names tell what the output is called, without a look into the file.
+    if let Some(path) = setup.naming.expected(&item).filter(|p| args.skip_existing && there(p)) {
+        return Ok(Done::Skipped(path));
+    }
+    let opened = input::open(&item.path, args.max_pixels, args.first_frame)?;
+    let path = setup.naming.output(&item, opened.format)?;
+    if let Some(path) = path.clone().filter(|p| args.skip_existing && there(p)) {
+        return Ok(Done::Skipped(path));
+    }
+    let target = path.as_deref().map(|p| Target::of(p, opened.format, setup.naming.asked));
+    let target = target.transpose()?;
+    if let Some(path) = path.clone().filter(|_| args.dry_run) {
+        return Ok(Done::Planned(path));
+    }
+    let _share = setup
+        .budget
+        .take(estimate(setup, &opened))
+        .map_err(|f| Failure { message: format!("{}: {}", item.path.display(), f.message), ..f })?;
+    filter(setup, &item, opened, path.zip(target))
+}
+
+fn there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// The sample type of the output.
+fn depth(args: &Args, input: SampleType) -> SampleType {
+    match args.depth {
+        None => input,
+        Some(Depth::U8) => SampleType::U8,
+        Some(Depth::U16) => SampleType::U16,
+        Some(Depth::F32) => SampleType::F32,
+    }
+}
+
+/// Bytes that a file needs at most at a time: decoded, filtered, between stages, and encoded,
+/// which is not more than the samples.
+fn estimate(setup: &Setup<'_>, opened: &Opened) -> u64 {
+    let size = |sample| match sample {
+        SampleType::U8 => 1,
+        SampleType::U16 => 2,
+        _ => 4,
+    };
+    let samples = opened.bytes / size(opened.sample);
+    let out = size(depth(setup.args, opened.sample));
+    let floats = if setup.chain.len() > 1 || setup.args.linear { 8 } else { 0 };
+    opened.bytes.saturating_add(samples.saturating_mul(2 * out + floats))
+}
+
+fn filter(
+    setup: &Setup<'_>,
+    item: &Item,
+    opened: Opened,
+    to: Option<(PathBuf, Target)>,
+) -> Result<Done, Failure> {
+    let args = setup.args;
+    let (format, orientation, bytes) = (opened.format, opened.orientation, opened.bytes);
+    let (image, mut meta) = opened.decode()?;
+    if args.strip {
+        meta = Meta::default();
+    }
+    let target = to.as_ref().map(|(_, target)| *target);
+    let image = turn(image, orientation, &mut meta, target, args.auto_orient);
+    let image = drop_alpha(image, args, target);
+    let has_alpha = image.color().has_alpha();
+    let pixels = pixels::pixels(&image)?;
+    let shape = pixels.shape();
+    let sample = depth(args, pixels.sample());
+
+    let place = to.map(|(path, target)| place(setup, item, path, target, shape, sample));
+    let place = place.transpose()?;
+    let compare = args.compare.as_ref().map(|path| {
+        let target = Target::of(path, format, None)?;
+        let channels = target.fit(shape.channels, sample)?;
+        let sink = output::prepare(path, &item.path, Existing::Replace)?;
+        Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink })
+    });
+    let compare = compare.transpose()?;
+    let texts = args.json || args.explain || args.verify || args.bench.is_some();
+    let to_stdout = |p: &&Place| matches!(p.sink, Sink::Stdout);
+    let streams = place.iter().chain(&compare).filter(to_stdout).count();
+    if streams + usize::from(texts) > 1 && streams > 0 {
+        return Err(Failure::usage("reports and the image cannot both go to standard output"));
+    }
+
+    let task = task(setup, item, &pixels, has_alpha, sample, target)?;
+    let done = match pixels {
+        Pixels::U8(view) => run::run(&task, view, sample),
+        Pixels::U16(view) => run::run(&task, view, sample),
+        Pixels::F32(view) => run::run(&task, view, sample),
+    }?;
+    let mut report = done.report;
+    let mut said = Vec::new();
+    if let Some(place) = compare {
+        let both = match pixels {
+            Pixels::U8(view) => side_by_side(view, &done.buffer),
+            Pixels::U16(view) => side_by_side(view, &done.buffer),
+            Pixels::F32(view) => side_by_side(view, &done.buffer),
+        }?;
+        let path = write(place, both, args, meta.clone())?;
+        said.push(format!("wrote {} (before | after)", path.display()));
+    }
+    drop(image);
+    let mut written = None;
+    if let Some(place) = place {
+        let shape = Shape { channels: place.channels, ..done.buffer.shape() };
+        let path = write(place, done.buffer, args, meta)?;
+        report.output = Some(path.display().to_string());
+        said.push(format!(
+            "wrote {} ({}): {}{}, {} ms",
+            path.display(),
+            describe(shape, sample),
+            report.summary(),
+            match task.range {
+                Range::Clamp => "",
+                Range::Abs => ", absolute values",
+                Range::Offset => ", 0 as mid-grey",
+                Range::Stretch => ", stretched to the full range",
+            },
+            number((done.milliseconds * 100.0).round() / 100.0)
+        ));
+        written = Some(path);
+    }
+    let pixels = shape.width as u64 * shape.height as u64;
+    let said = said.join("; ");
+    Ok(Done::Filtered(Box::new(Filtered { report, written, said, pixels, bytes })))
+}
+
+/// Turns the picture upright if that is asked for, or if the output could not say that it is not.
+fn turn(
+    mut image: DynamicImage,
+    orientation: Orientation,
+    meta: &mut Meta,
+    target: Option<Target>,
+    asked: bool,
+) -> DynamicImage {
+    let tagged = meta.exif.as_deref().and_then(Orientation::from_exif_chunk).is_some();
+    let kept = target.is_none_or(|t| tagged && t.holds_exif());
+    if asked || !kept {
+        image.apply_orientation(orientation);
+        if let Some(exif) = &mut meta.exif {
+            let _ = Orientation::remove_from_exif_chunk(exif);
+        }
+    }
+    image
+}
+
+/// Drops an alpha channel that is not wanted, or that hides nothing and would be in the way.
+fn drop_alpha(image: DynamicImage, args: &Args, target: Option<Target>) -> DynamicImage {
+    let cannot_hold = target.is_some_and(|t| !t.holds_alpha());
+    let drop = args.alpha == Some(AlphaArg::Drop) || cannot_hold && pixels::is_opaque(&image);
+    if image.color().has_alpha() && drop { pixels::without_alpha(image) } else { image }
+}
+
+fn place(
+    setup: &Setup<'_>,
+    item: &Item,
+    path: PathBuf,
+    target: Target,
+    shape: Shape,
+    sample: SampleType,
+) -> Result<Place, Failure> {
+    let channels = target.fit(shape.channels, sample)?;
+    if setup.naming.makes_folders() {
+        names::make_folders(&path)?;
+    }
+    let sink = output::prepare(&path, &item.path, setup.naming.existing())?;
+    let mut claimed = setup.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+    if setup.naming.is_for_many() && !claimed.insert(path.clone()) {
+        return Err(Failure::output(format!(
+            "{} is the output of another input already",
+            path.display()
+        )));
+    }
+    Ok(Place { path, target, channels, sink })
+}
+
+fn write(place: Place, buffer: Buffer, args: &Args, meta: Meta) -> Result<PathBuf, Failure> {
+    let effort = Effort { quality: args.quality, compression: args.compression };
+    let bytes = encode(buffer, place.channels, place.target, effort, meta)?;
+    place.sink.write(&bytes, &place.path)?;
+    Ok(place.path)
+}
+
+/// What is to be done to the pixels.
+fn task(
+    setup: &Setup<'_>,
+    item: &Item,
+    pixels: &Pixels<'_>,
+    has_alpha: bool,
+    sample: SampleType,
+    target: Option<Target>,
+) -> Result<Task, Failure> {
+    let args = setup.args;
+    let mut chain = match args.compat {
+        Some(_) => kernel::chain(args, &setup.files, pixels.sample(), setup.threads)?,
+        None => setup.chain.clone(),
+    };
+    let negative = sample == SampleType::F32 && target.is_none_or(Target::holds_negative);
+    let range =
+        args.range.unwrap_or_else(|| run::default_range(&chain, args.offset.is_some(), !negative));
+    let last = chain.last().map(|s| s.filter.get_post());
+    if range == Range::Offset && last == Some(Post::Magnitude) {
+        return Err(Failure::usage("--range offset is for signed results, a magnitude has none"));
+    }
+    let channels = pixels.shape().channels;
+    let selection = args.channels.as_deref().map(|text| Selection::parse(text, channels));
+    let selection = selection.transpose()?;
+    if has_alpha {
+        for stage in &mut chain {
+            let alpha = match args.alpha {
+                Some(AlphaArg::Premultiply) => Alpha::Premultiply,
+                Some(AlphaArg::Plain) => Alpha::Plain,
+                Some(AlphaArg::Keep) => Alpha::Keep,
+                // Channels picked one by one are just channels.
+                None if selection.as_ref().is_some_and(|s| !s.is_colour()) => Alpha::Plain,
+                // Of an image that still has alpha nothing was dropped.
+                None | Some(AlphaArg::Drop) => stage.filter.alpha_or_default(),
+            };
+            stage.filter = stage.filter.clone().alpha(alpha);
+        }
+    }
+    Ok(Task {
+        chain,
+        path: item.path.display().to_string(),
+        range,
+        linear: args.linear,
+        channels: selection,
+        explain: args.explain,
+        verify: args.verify,
+        bench: args.bench,
+        naive: !args.no_naive,
+    })
+}

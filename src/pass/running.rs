@@ -1,0 +1,208 @@
+//! Running sums, for kernels whose taps are all equal: the cost does not depend on the size. The
+//! column sums of a window follow the window down the strip, one row added and one taken away;
+//! a prefix sum along the row then gives every window as the difference of two elements. All of it
+//! in integers, which wrap: only the differences must fit.
+
+use super::Finish;
+use super::rung::{post, to_float};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+
+/// `sums[x] += add[x] − take[x]`; without `take`, `sums[x] += add[x]`.
+pub struct Accumulate<'a, T> {
+    /// The row that enters the window.
+    pub add: &'a [T],
+    /// The row that leaves it, of the same length.
+    pub take: Option<&'a [T]>,
+    /// As many elements and `MAX_LANES` more.
+    pub sums: &'a mut [i32],
+}
+
+impl<T: SampleLanes> Job for Accumulate<'_, T> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { add, take, sums } = self;
+        let n = add.len();
+        assert!(sums.len() >= n + MAX_LANES && take.is_none_or(|take| take.len() == n));
+        let sums = sums.as_mut_ptr();
+        let mut x = 0;
+        // SAFETY: x + N ≤ n, which both rows and `sums` have.
+        unsafe {
+            while x + L::N <= n {
+                let take = take.map(<[T]>::as_ptr);
+                accumulate(
+                    l,
+                    add.as_ptr().add(x),
+                    take.map_or(std::ptr::null(), |p| p.add(x)),
+                    sums.add(x),
+                );
+                x += L::N;
+            }
+        }
+        if x < n {
+            // Whole vectors with zeros behind the row: what lies there in `sums` stays as it is.
+            let mut whole = [[T::zeroed(); MAX_LANES]; 2];
+            whole[0][..n - x].copy_from_slice(&add[x..]);
+            if let Some(take) = take {
+                whole[1][..n - x].copy_from_slice(&take[x..]);
+            }
+            // SAFETY: the arrays have MAX_LANES ≥ N samples, and `sums` goes on that far.
+            unsafe { accumulate(l, whole[0].as_ptr(), whole[1].as_ptr(), sums.add(x)) }
+        }
+    }
+}
+
+/// N sums. A null `take` takes nothing.
+///
+/// # Safety
+///
+/// All pointers but a null one must be good for N elements.
+#[inline(always)]
+unsafe fn accumulate<T: SampleLanes, L: Lanes>(
+    l: L,
+    add: *const T,
+    take: *const T,
+    sums: *mut i32,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut v = l.i_add(l.i_load(sums), T::load_i(l, add));
+        if !take.is_null() {
+            v = l.i_sub(v, T::load_i(l, take));
+        }
+        l.i_store(sums, v);
+    }
+}
+
+/// `prefix[x + channels] = prefix[x] + sums[x]`, and `prefix` starts with zeros: for each channel
+/// the sums of everything to the left.
+pub struct Scan<'a> {
+    /// The column sums; `n` and `MAX_LANES` more, whose values do not matter.
+    pub sums: &'a [i32],
+    /// Elements to sum.
+    pub n: usize,
+    /// Interleaved channels.
+    pub channels: usize,
+    /// `n` + `channels` elements and `MAX_LANES` more.
+    pub prefix: &'a mut [i32],
+}
+
+impl Job for Scan<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { sums, n, channels, prefix } = self;
+        assert!(channels > 0 && sums.len() >= n + MAX_LANES);
+        assert!(prefix.len() >= n + channels + MAX_LANES);
+        prefix[..channels].fill(0);
+        if channels < L::N && !L::PERMUTES {
+            for x in 0..n {
+                prefix[x + channels] = prefix[x].wrapping_add(sums[x]);
+            }
+            return;
+        }
+        let (sums, prefix) = (sums.as_ptr(), prefix.as_mut_ptr());
+        // SAFETY: x < n, and both rows go on for MAX_LANES ≥ N elements behind n (+ channels).
+        unsafe {
+            if channels >= L::N {
+                // No element of a vector depends on another one of it.
+                for x in (0..n).step_by(L::N) {
+                    let v = l.i_add(l.i_load(prefix.add(x)), l.i_load(sums.add(x)));
+                    l.i_store(prefix.add(x + channels), v);
+                }
+                return;
+            }
+            // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's
+            // last pixel, repeated. Lanes with a negative index give 0.
+            let mut steps = [l.i_splat(-1); 4];
+            let mut count = 0;
+            while channels << count < L::N {
+                steps[count] = index(l, |lane| lane as i32 - (channels << count) as i32);
+                count += 1;
+            }
+            let last = index(l, |lane| (L::N - channels + lane % channels) as i32);
+            let mut carry = l.i_splat(0);
+            for x in (0..n).step_by(L::N) {
+                let mut v = l.i_load(sums.add(x));
+                for step in &steps[..count] {
+                    v = l.i_add(v, l.i_permute(v, *step));
+                }
+                v = l.i_add(v, carry);
+                l.i_store(prefix.add(x + channels), v);
+                carry = l.i_permute(v, last);
+            }
+        }
+    }
+}
+
+/// A vector of lane numbers for `i_permute`. The closure works on plain integers only.
+#[inline(always)]
+fn index<L: Lanes>(l: L, from: impl Fn(usize) -> i32) -> L::I {
+    let mut lanes = [0; MAX_LANES];
+    for (lane, index) in lanes.iter_mut().enumerate() {
+        *index = from(lane);
+    }
+    // SAFETY: MAX_LANES ≥ N elements.
+    unsafe { l.i_load(lanes.as_ptr()) }
+}
+
+/// `out[x] = finish(prefix[x + width] − prefix[x])`.
+pub struct Windows<'a, O> {
+    /// out.len() + width elements and `MAX_LANES` more.
+    pub prefix: &'a [i32],
+    /// Elements of a window: taps × channels.
+    pub width: usize,
+    /// From sum to sample.
+    pub finish: &'a Finish,
+    /// Exactly the samples to write.
+    pub out: &'a mut [O],
+}
+
+impl<O: SampleLanes> Job for Windows<'_, O> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { prefix, width, finish, out } = self;
+        let n = out.len();
+        assert!(prefix.len() >= n + width + MAX_LANES);
+        let prefix = prefix.as_ptr();
+        // SAFETY: x + N ≤ n, or x = n − N ≥ 0, so both reads end before n + width and the write
+        // before n; a row shorter than a vector reads into the slack and writes to `whole`.
+        unsafe {
+            if n < L::N {
+                let mut whole = [O::zeroed(); MAX_LANES];
+                window(l, prefix, width, finish, whole.as_mut_ptr());
+                out.copy_from_slice(&whole[..n]);
+                return;
+            }
+            let out = out.as_mut_ptr();
+            let mut x = 0;
+            while x + L::N <= n {
+                window(l, prefix.add(x), width, finish, out.add(x));
+                x += L::N;
+            }
+            if x < n {
+                let x = n - L::N;
+                window(l, prefix.add(x), width, finish, out.add(x));
+            }
+        }
+    }
+}
+
+/// N windows.
+///
+/// # Safety
+///
+/// `prefix` must be good for width + N elements, `out` for N samples.
+#[inline(always)]
+unsafe fn window<O: SampleLanes, L: Lanes>(
+    l: L,
+    prefix: *const i32,
+    width: usize,
+    finish: &Finish,
+    out: *mut O,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
+        let v = [to_float(l, sum, finish, 0)];
+        O::store_f(l, out, post(l, v, finish.post));
+    }
+}
