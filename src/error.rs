@@ -192,6 +192,89 @@ pub enum Error {
         /// Channels of the image.
         channels: usize,
     },
+    /// A layer without weights.
+    #[error("weights of {dims:?} are none at all; every axis must have at least one")]
+    EmptyWeights {
+        /// The axes, in the order of the constructor.
+        dims: [usize; 4],
+    },
+    /// More weights than the address space holds.
+    #[error("weights of {dims:?} are too many for this machine's address space")]
+    WeightsOverflow {
+        /// The axes, in the order of the constructor.
+        dims: [usize; 4],
+    },
+    /// The number of weights is not the product of the axes.
+    #[error("weights of {dims:?} are {needed}, {given} were given")]
+    WeightCount {
+        /// The axes, in the order of the constructor.
+        dims: [usize; 4],
+        /// Weights needed.
+        needed: usize,
+        /// Weights given.
+        given: usize,
+    },
+    /// A weight that is NaN or infinite.
+    #[error("{what} {index} is {value}; weights must be finite")]
+    WeightNotFinite {
+        /// Weight or bias.
+        what: &'static str,
+        /// Its place in the array.
+        index: usize,
+        /// The weight.
+        value: f32,
+    },
+    /// The wrong number of bias values.
+    #[error("the bias has {given} values for {channels} output channels")]
+    BiasCount {
+        /// Output channels of the layer.
+        channels: usize,
+        /// Values given.
+        given: usize,
+    },
+    /// Weights in PyTorch order that are not those of a depthwise layer.
+    #[error(
+        "weights of {dims:?} with {groups} groups are not depthwise: the first axis must be a \
+         multiple of the groups, the second 1"
+    )]
+    NotDepthwise {
+        /// Output channels, input channels of a group, height, width.
+        dims: [usize; 4],
+        /// The groups given.
+        groups: usize,
+    },
+    /// Weights of a pointwise layer with more than one tap.
+    #[error("weights of {dims:?} are not pointwise: height and width must be 1")]
+    NotPointwise {
+        /// The axes, in the order of the constructor.
+        dims: [usize; 4],
+    },
+    /// A layer that does not take what the one before it gives.
+    #[error("{second:?} takes {takes} channels, but {first:?} before it gives {gives}")]
+    LayerMismatch {
+        /// The first layer.
+        first: String,
+        /// Its output channels.
+        gives: usize,
+        /// The second layer.
+        second: String,
+        /// Its input channels.
+        takes: usize,
+    },
+    /// A batch whose slice is not that many images.
+    #[error("a batch of {images} images of {shape} needs {needed} samples, the {what} has {given}")]
+    BatchLength {
+        /// Source or output.
+        what: &'static str,
+        /// Images in the batch.
+        images: usize,
+        /// The shape of each.
+        shape: Shape,
+        /// Samples needed.
+        needed: usize,
+        /// Samples given.
+        given: usize,
+    },
     /// An instruction set that this machine does not have.
     #[error("this machine has no {0}")]
     LevelMissing(&'static str),

@@ -11,6 +11,10 @@
 //! A pass never learns where its rows came from. Positions on the endless axis (which continues
 //! left of 0 and right of the image) are called virtual here.
 
+mod chain;
+
+pub(crate) use chain::run_chain;
+
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Post};
@@ -34,6 +38,8 @@ use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
 pub struct Workspace {
     /// One for each worker.
     slots: Vec<Slot>,
+    /// What chains of layers need.
+    layers: chain::Scratch,
 }
 
 impl Workspace {
@@ -76,6 +82,14 @@ impl Memory {
             self.0.resize(blocks, [0; 8]);
         }
         &mut cast_slice_mut(&mut self.0)[..len]
+    }
+
+    /// `get`, from a multiple of 64 bytes on.
+    fn aligned<E: Pod>(&mut self, len: usize) -> &mut [E] {
+        let line = 64 / size_of::<E>();
+        let all: &mut [E] = self.get(len + line);
+        let misfit = all.as_ptr().addr() % 64 / size_of::<E>();
+        &mut all[(line - misfit) % line..][..len]
     }
 }
 
@@ -465,28 +479,41 @@ fn run_typed<I: Source, O: Sample>(
     if workspace.slots.len() < workers {
         workspace.slots.resize_with(workers, Slot::default);
     }
-    let mut strips = Strips { rest: Some(out), y: rect.y, rows: core.strip };
+    let slots = &mut workspace.slots[..workers];
+    each_strip(out, rect.y, core.strip, slots, &|y, strip, slot| job.strip(y, strip, slot));
+    Ok(())
+}
+
+/// Cuts `out`, whose first row is output row `y`, into strips of `rows` rows, and does `work` on
+/// each, with as many workers as there are slots.
+fn each_strip<O: Send, S: Send>(
+    out: ViewMut<'_, O>,
+    y: usize,
+    rows: usize,
+    slots: &mut [S],
+    work: &(impl Fn(usize, ViewMut<'_, O>, &mut S) + Sync),
+) {
+    let mut strips = Strips { rest: Some(out), y, rows };
     #[cfg(feature = "rayon")]
-    if workers > 1 {
-        let strips = std::sync::Mutex::new(strips);
-        let (strips, job) = (&strips, &job);
+    if slots.len() > 1 {
+        let strips = &std::sync::Mutex::new(strips);
         rayon::scope(|scope| {
-            for slot in &mut workspace.slots[..workers] {
+            for slot in slots {
                 scope.spawn(move |_| {
                     // The lock is held while a strip is cut off, not while it is filtered. Only
                     // a panic elsewhere can poison it; that one is reported by the scope.
                     while let Some((y, strip)) = strips.lock().ok().and_then(|mut s| s.next()) {
-                        job.strip(y, strip, slot);
+                        work(y, strip, slot);
                     }
                 });
             }
         });
-        return Ok(());
+        return;
     }
+    let slot = &mut slots[0];
     while let Some((y, strip)) = strips.next() {
-        job.strip(y, strip, &mut workspace.slots[0]);
+        work(y, strip, slot);
     }
-    Ok(())
 }
 
 /// The strips of the output, from top to bottom.

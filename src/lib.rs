@@ -28,6 +28,13 @@
 //! With the feature `image` (on by default) [`Filter`] has `apply` and friends for the types of the
 //! `image` crate.
 //!
+//! # Layers
+//!
+//! [`Depthwise`] (a kernel for each channel), [`Pointwise`] (a matrix over the channels),
+//! [`SeparableConv`] (both, as one) and the ordinary [`Conv2d`] run through the same executor. A
+//! [`Chain`] of them is one plan: what a tile of one layer makes, the next reads while it is in the
+//! cache, wherever that saves more than it costs.
+//!
 //! # What is promised
 //!
 //! [`mod@reference`] is the definition: correlation in `f64`, rounded once.
@@ -58,6 +65,7 @@ mod filter;
 #[cfg(feature = "image")]
 mod interop;
 mod kernel;
+mod layer;
 #[allow(unsafe_code)]
 mod pass;
 mod plan;
@@ -71,7 +79,10 @@ pub use error::Error;
 pub use exec::Workspace;
 pub use filter::{Alpha, Filter, Method, Post};
 pub use kernel::{Kernel, KernelParams, NamedKernel, Separation, Term};
-pub use plan::Plan;
+pub use layer::{
+    Activation, Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, SeparableConv, Window,
+};
+pub use plan::{ChainPlan, Plan};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
 pub use view::{Image, Rect, Shape, View, ViewMut};

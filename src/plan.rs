@@ -3,6 +3,10 @@
 //! executor in `exec` follows it.
 
 pub(crate) mod arithmetic;
+mod chain;
+
+pub use chain::ChainPlan;
+pub(crate) use chain::{ChainCore, MixStage, Segment, WindowKind, WindowStage};
 
 use crate::border::Border;
 use crate::error::Error;

@@ -15,6 +15,8 @@
 //!
 //! [`Alpha`] says what happens to the last of 2 or 4 channels.
 
+pub mod layer;
+
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Post};

@@ -139,6 +139,18 @@ impl<'a, S> View<'a, S> {
         self.stride
     }
 
+    /// Rows without gaps, of a shape that has been checked against the slice.
+    pub(crate) fn gapless(data: &'a [S], shape: Shape) -> Self {
+        debug_assert_eq!(check(data.len(), shape, shape.row()), Ok(()));
+        Self { data, shape, stride: shape.row() }
+    }
+
+    /// All samples of rows `y`, with what lies between them.
+    pub(crate) fn span(&self, y: std::ops::Range<usize>) -> &'a [S] {
+        debug_assert!(y.start < y.end && y.end <= self.shape.height);
+        &self.data[y.start * self.stride..(y.end - 1) * self.stride + self.shape.row()]
+    }
+
     /// The samples of row `y`. Panics if there is no such row, as slices do.
     #[must_use]
     pub fn row(&self, y: usize) -> &'a [S] {
@@ -188,6 +200,18 @@ impl<'a, S> ViewMut<'a, S> {
     #[must_use]
     pub fn stride(&self) -> usize {
         self.stride
+    }
+
+    /// Rows without gaps, of a shape that has been checked against the slice.
+    pub(crate) fn gapless(data: &'a mut [S], shape: Shape) -> Self {
+        debug_assert_eq!(check(data.len(), shape, shape.row()), Ok(()));
+        Self { data, shape, stride: shape.row() }
+    }
+
+    /// All samples of rows `y`, with what lies between them.
+    pub(crate) fn span_mut(&mut self, y: std::ops::Range<usize>) -> &mut [S] {
+        debug_assert!(y.start < y.end && y.end <= self.shape.height);
+        &mut self.data[y.start * self.stride..(y.end - 1) * self.stride + self.shape.row()]
     }
 
     /// The samples of row `y`. Panics if there is no such row, as slices do.

@@ -10,34 +10,40 @@ mod common;
 use common::{Look, borders, image, levels};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use twopass::{Alpha, Filter, Image, Kernel, Method, Sample, Shape, Source, Workspace};
+use twopass::{
+    Alpha, Chain, Conv2d, Depthwise, Filter, Image, Kernel, Method, Padding, Pointwise, Sample,
+    Shape, Source, Window, Workspace,
+};
 
-/// The system's allocator, counting the calls that give memory.
+/// The system's allocator, counting the calls that give memory, and the bytes.
 struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
-fn count() {
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+fn count(bytes: usize) {
     CALLS.fetch_add(1, Ordering::Relaxed);
+    BYTES.fetch_add(bytes, Ordering::Relaxed);
 }
 
 // SAFETY: every method hands its arguments unchanged to the system's allocator, whose contract is
 // the same, and counting touches no memory of the heap.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size);
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -71,12 +77,86 @@ fn check<I: Source, O: Sample>(filter: &Filter, shape: Shape) {
     }
 }
 
+fn check_chain<I: Source, O: Sample>(chain: &Chain, shape: Shape) {
+    let source = image::<I>(shape, Look::Noise, 1);
+    for level in levels() {
+        let plan = chain.clone().level(level).threads(1).plan::<I, O>(shape).unwrap();
+        let mut out = Image::<O>::new(plan.output_shape()).unwrap();
+        let mut workspace = Workspace::new();
+        plan.run(source.view(), out.view_mut(), &mut workspace).unwrap();
+        for again in 2..4 {
+            let before = CALLS.load(Ordering::Relaxed);
+            let result = plan.run(source.view(), out.view_mut(), &mut workspace);
+            let calls = CALLS.load(Ordering::Relaxed) - before;
+            result.unwrap();
+            assert_eq!(calls, 0, "allocations in run {again}, {chain}, {shape}, {level}");
+        }
+    }
+}
+
+/// Every kind of layer, padding at edges, kernels for several outputs, and mixes in a row.
+fn chains() {
+    let weights = |dims: [usize; 4]| vec![0.1f32; dims.iter().product()];
+    let window = |stride, padding| Window::new().stride(stride, 1).padding(padding);
+    let conv2d = |dims, window| {
+        Conv2d::from_keras(&weights(dims), dims).unwrap().with_window(window).unwrap()
+    };
+    let depthwise = |dims, window| {
+        Depthwise::from_keras(&weights(dims), dims).unwrap().with_window(window).unwrap()
+    };
+    let pointwise = |dims| Pointwise::from_keras(&weights(dims), dims).unwrap();
+    let dilated = window(1, Padding::zeros(2, 3)).dilation(2, 2);
+    let chain = Chain::new(depthwise([3, 3, 3, 2], window(2, Padding::Same)))
+        .then(pointwise([1, 1, 6, 20]))
+        .and_then(|c| c.then(pointwise([1, 1, 20, 17])))
+        .and_then(|c| c.then(depthwise([3, 3, 17, 1], window(1, Padding::Same))))
+        .and_then(|c| c.then(conv2d([3, 2, 17, 5], dilated)))
+        .and_then(|c| c.then(pointwise([1, 1, 5, 3])));
+    let mix = Chain::new(pointwise([1, 1, 3, 40])).then(pointwise([1, 1, 40, 3])).unwrap();
+    let luma = Chain::new(pointwise([1, 1, 3, 1]));
+    for shape in [Shape::new(9, 8, 3), Shape::new(211, 97, 3), Shape::new(1800, 700, 3)] {
+        if shape.height < 700 {
+            check_chain::<f32, f32>(chain.as_ref().unwrap(), shape);
+        }
+        check_chain::<f32, f32>(&mix, shape);
+        check_chain::<u8, u8>(&mix, shape);
+        check_chain::<u8, f32>(&mix, shape);
+        check_chain::<u16, u16>(&luma, shape);
+    }
+}
+
+/// Blur, mix, edges: the scratch memory of an image chain is rows, not images.
+fn image_chain() {
+    let same = |layer: Depthwise| layer.with_window(Window::new().padding(Padding::Same)).unwrap();
+    let blur = || same(Depthwise::from_keras(&[0.04; 75], [5, 5, 3, 1]).unwrap());
+    let luma = Pointwise::from_pytorch(&[0.299, 0.587, 0.114], [1, 3, 1, 1]).unwrap();
+    let edges = same(Depthwise::from_keras(&[0.5; 18], [3, 3, 1, 2]).unwrap());
+    let chain = Chain::new(blur())
+        .then(blur())
+        .and_then(|c| c.then(luma))
+        .and_then(|c| c.then(edges))
+        .unwrap()
+        .threads(1);
+    let shape = Shape::new(1500, 1000, 3);
+    let source = image::<f32>(shape, Look::Noise, 1);
+    let plan = chain.plan::<f32, f32>(shape).unwrap();
+    let mut out = Image::<f32>::new(plan.output_shape()).unwrap();
+    let before = BYTES.load(Ordering::Relaxed);
+    plan.run(source.view(), out.view_mut(), &mut Workspace::new()).unwrap();
+    let bytes = BYTES.load(Ordering::Relaxed) - before;
+    let rows = bytes / (shape.row() * size_of::<f32>());
+    assert!(rows < 40, "{bytes} bytes of scratch memory are {rows} rows of the image");
+    check_chain::<f32, f32>(&chain, shape);
+}
+
 #[test]
 fn a_second_run_allocates_nothing() {
     let before = CALLS.load(Ordering::Relaxed);
     drop(std::hint::black_box(vec![0u8; 100]));
     assert_eq!(CALLS.load(Ordering::Relaxed) - before, 1, "the counter counts");
 
+    chains();
+    image_chain();
     let sobel = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
     let blur = Kernel::separable(&[0.1, 0.25, 0.3, 0.25, 0.1], &[0.3, 0.4, 0.2, 0.1]).unwrap();
     let dense = Kernel::new(4, 3, (0..12).map(|i| f64::from(i) * 0.1 - 0.3).collect()).unwrap();

@@ -7,6 +7,9 @@
 //! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
+//! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
+//! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
+//! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
 //! | [`Scan`] | column sums | their prefix sums |
 //! | [`Windows`] | prefix sums | output samples |
@@ -18,17 +21,26 @@
 
 mod column;
 mod dense;
+mod depthwise;
+mod lines;
+mod mix;
+mod narrow;
 mod row;
 mod rung;
 mod running;
 
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
+pub use depthwise::{Depthwise, TapRows};
+pub use mix::{Mix, Weights};
+pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{Accumulate, Scan, Windows};
 
 use crate::filter::Post;
+use crate::layer::Activation;
+use crate::simd::Lanes;
 
 /// Taps as an arithmetic wants them: plain `f32` or `f64`, or `i32`, which for paired arithmetic are two
 /// `i16` taps each.
@@ -64,4 +76,28 @@ pub struct Fixed {
     pub offset: i32,
     /// 2^−shift.
     pub unit: f32,
+}
+
+/// a·b + c, in one rounding if `FUSED` and the level has it.
+#[inline(always)]
+fn mul_add<L: Lanes, const FUSED: bool>(l: L, a: L::F, b: L::F, c: L::F) -> L::F {
+    if FUSED { l.f_mul_add(a, b, c) } else { l.f_add(c, l.f_mul(a, b)) }
+}
+
+/// The limits that are a layer's activation, in all lanes; infinite where there are none, so that
+/// loops need not branch.
+#[inline(always)]
+fn limits<L: Lanes>(l: L, activation: Activation) -> [L::F; 2] {
+    let (least, most) = match activation {
+        Activation::None => (f32::NEG_INFINITY, f32::INFINITY),
+        Activation::Relu => (0.0, f32::INFINITY),
+        Activation::Relu6 => (0.0, 6.0),
+    };
+    [l.f_splat(least), l.f_splat(most)]
+}
+
+/// A sum within the limits; NaN stays NaN.
+#[inline(always)]
+fn limit<L: Lanes>(l: L, v: L::F, limits: [L::F; 2]) -> L::F {
+    l.f_at_most(l.f_at_least(v, limits[0]), limits[1])
 }

@@ -70,12 +70,25 @@ impl Lanes for Avx2 {
         isa!(_mm256_fmadd_ps(a, b, c))
     }
     #[inline(always)]
+    fn f_permute(self, v: __m256, index: __m256i) -> __m256 {
+        isa!(_mm256_permutevar8x32_ps(v, index))
+    }
+    #[inline(always)]
     fn f_min(self, a: __m256, b: __m256) -> __m256 {
         isa!(_mm256_min_ps(a, b))
     }
     #[inline(always)]
     fn f_max(self, a: __m256, b: __m256) -> __m256 {
         isa!(_mm256_max_ps(a, b))
+    }
+    // Where an operand is NaN, these instructions give the second one.
+    #[inline(always)]
+    fn f_at_least(self, v: __m256, least: __m256) -> __m256 {
+        isa!(_mm256_max_ps(least, v))
+    }
+    #[inline(always)]
+    fn f_at_most(self, v: __m256, most: __m256) -> __m256 {
+        isa!(_mm256_min_ps(most, v))
     }
     #[inline(always)]
     fn f_abs(self, v: __m256) -> __m256 {

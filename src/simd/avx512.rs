@@ -70,12 +70,25 @@ impl Lanes for Avx512 {
         isa!(_mm512_fmadd_ps(a, b, c))
     }
     #[inline(always)]
+    fn f_permute(self, v: __m512, index: __m512i) -> __m512 {
+        isa!(_mm512_permutexvar_ps(index, v))
+    }
+    #[inline(always)]
     fn f_min(self, a: __m512, b: __m512) -> __m512 {
         isa!(_mm512_min_ps(a, b))
     }
     #[inline(always)]
     fn f_max(self, a: __m512, b: __m512) -> __m512 {
         isa!(_mm512_max_ps(a, b))
+    }
+    // Where an operand is NaN, these instructions give the second one.
+    #[inline(always)]
+    fn f_at_least(self, v: __m512, least: __m512) -> __m512 {
+        isa!(_mm512_max_ps(least, v))
+    }
+    #[inline(always)]
+    fn f_at_most(self, v: __m512, most: __m512) -> __m512 {
+        isa!(_mm512_min_ps(most, v))
     }
     #[inline(always)]
     fn f_abs(self, v: __m512) -> __m512 {

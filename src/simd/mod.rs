@@ -55,10 +55,16 @@ pub trait Lanes: Copy {
     fn f_mul(self, a: Self::F, b: Self::F) -> Self::F;
     /// a·b + c, in one rounding where the instruction set has it.
     fn f_mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// Lane i of the result is lane `index[i]` of `v`; indices are 0..N.
+    fn f_permute(self, v: Self::F, index: Self::I) -> Self::F;
     /// The smaller; `b` where `a` is NaN.
     fn f_min(self, a: Self::F, b: Self::F) -> Self::F;
     /// The larger; `b` where `a` is NaN.
     fn f_max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `v`, but no less than `least`; NaN stays NaN.
+    fn f_at_least(self, v: Self::F, least: Self::F) -> Self::F;
+    /// `v`, but no more than `most`; NaN stays NaN.
+    fn f_at_most(self, v: Self::F, most: Self::F) -> Self::F;
     fn f_abs(self, v: Self::F) -> Self::F;
     fn f_sqrt(self, v: Self::F) -> Self::F;
     /// The largest integer not above `v`, which must be within ±2³⁰.
@@ -236,6 +242,17 @@ impl Level {
             // that `avx512::run` enables.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => unsafe { avx512::run(job) },
+        }
+    }
+
+    /// Lanes of `f32`.
+    pub(crate) fn lanes(self) -> usize {
+        match self.0 {
+            Kind::Portable => portable::Portable::N,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2::Avx2::N,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => avx512::Avx512::N,
         }
     }
 

@@ -75,12 +75,31 @@ impl Lanes for Portable {
         a.mul_add(b, c)
     }
     #[inline(always)]
+    fn f_permute(self, v: f32x4, index: i32x4) -> f32x4 {
+        let (v, i) = (v.to_array(), index.to_array());
+        // Indices are 0..4; the mask spares the bounds check.
+        f32x4::new([
+            v[i[0] as usize & 3],
+            v[i[1] as usize & 3],
+            v[i[2] as usize & 3],
+            v[i[3] as usize & 3],
+        ])
+    }
+    #[inline(always)]
     fn f_min(self, a: f32x4, b: f32x4) -> f32x4 {
         a.min(b)
     }
     #[inline(always)]
     fn f_max(self, a: f32x4, b: f32x4) -> f32x4 {
         a.max(b)
+    }
+    #[inline(always)]
+    fn f_at_least(self, v: f32x4, least: f32x4) -> f32x4 {
+        v.simd_lt(least).select(least, v)
+    }
+    #[inline(always)]
+    fn f_at_most(self, v: f32x4, most: f32x4) -> f32x4 {
+        v.simd_gt(most).select(most, v)
     }
     #[inline(always)]
     fn f_abs(self, v: f32x4) -> f32x4 {

@@ -1,0 +1,124 @@
+//! `Chain`: layers one after the other, as one plan.
+
+use super::Layer;
+use crate::error::Error;
+use crate::simd::Level;
+use crate::view::Shape;
+use std::fmt;
+
+/// Layers, each reading what the one before it wrote. A single layer is a chain of one.
+///
+/// ```
+/// use twopass::{Activation, Chain, Conv2d, Padding, SeparableConv, Shape, Window};
+///
+/// let same = Window::new().padding(Padding::Same);
+/// let first = Conv2d::from_keras(&[0.1; 3 * 3 * 3 * 8], [3, 3, 3, 8])?
+///     .with_window(same.clone().stride(2, 2))?
+///     .with_activation(Activation::Relu);
+/// let second = SeparableConv::from_keras(
+///     (&[0.1; 3 * 3 * 8], [3, 3, 8, 1]),
+///     (&[0.1; 8 * 16], [1, 1, 8, 16]),
+/// )?
+/// .with_window(same)?;
+/// let chain = Chain::new(first).then(second)?;
+/// assert_eq!(chain.output_shape(Shape::new(32, 32, 3))?, Shape::new(16, 16, 16));
+/// # Ok::<(), twopass::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chain {
+    /// At least one.
+    layers: Vec<Layer>,
+    level: Option<Level>,
+    threads: usize,
+}
+
+impl Chain {
+    /// A chain of one layer.
+    #[must_use]
+    pub fn new(layer: impl Into<Layer>) -> Self {
+        Self { layers: vec![layer.into()], level: None, threads: 0 }
+    }
+
+    /// Adds a layer at the end.
+    ///
+    /// Errors: it takes another number of channels than the last one gives.
+    pub fn then(mut self, layer: impl Into<Layer>) -> Result<Self, Error> {
+        let next = layer.into();
+        if let Some(last) = self.layers.last()
+            && last.output_channels() != next.input_channels()
+        {
+            return Err(Error::LayerMismatch {
+                first: last.to_string(),
+                gives: last.output_channels(),
+                second: next.to_string(),
+                takes: next.input_channels(),
+            });
+        }
+        self.layers.push(next);
+        Ok(self)
+    }
+
+    /// The instruction set to use instead of the best one.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// At most this many workers of the caller's current rayon pool; 0 (the default) is all of
+    /// them.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// The layers, first to last.
+    #[must_use]
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The instruction set asked for, if any.
+    #[must_use]
+    pub fn get_level(&self) -> Option<Level> {
+        self.level
+    }
+
+    /// The limit on workers; 0 is none.
+    #[must_use]
+    pub fn get_threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The shape of the output for an input of shape `input`.
+    pub fn output_shape(&self, input: Shape) -> Result<Shape, Error> {
+        self.layers.iter().try_fold(input, |shape, layer| layer.output_shape(shape))
+    }
+
+    /// Multiplications of all layers for an input of shape `input`.
+    pub fn multiplications(&self, input: Shape) -> Result<u64, Error> {
+        let mut shape = input;
+        let mut sum = 0u64;
+        for layer in &self.layers {
+            sum = sum.saturating_add(layer.multiplications(shape)?);
+            shape = layer.output_shape(shape)?;
+        }
+        Ok(sum)
+    }
+}
+
+impl<L: Into<Layer>> From<L> for Chain {
+    fn from(layer: L) -> Self {
+        Self::new(layer)
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, layer) in self.layers.iter().enumerate() {
+            write!(f, "{}{layer}", if i == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}

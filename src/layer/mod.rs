@@ -1,0 +1,180 @@
+//! Layers: what a network, or a colour pipeline, does to an image of many channels. Each is a
+//! value that was checked when it was made; [`Chain`] puts them one after the other and plans
+//! them for one shape.
+//!
+//! Weights are `f32`, kept in the order of Keras, in which the output channels lie next to each
+//! other: that is also the order in which the lanes want them.
+
+mod activation;
+mod chain;
+mod conv2d;
+mod depthwise;
+mod pointwise;
+mod separable;
+mod weights;
+mod window;
+
+pub use activation::Activation;
+pub use chain::Chain;
+pub use conv2d::Conv2d;
+pub use depthwise::Depthwise;
+pub use pointwise::Pointwise;
+pub use separable::SeparableConv;
+pub(crate) use window::Axis;
+pub use window::{Padding, Window};
+
+use crate::error::Error;
+use crate::view::Shape;
+use std::fmt;
+
+/// A layer of any kind.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Layer {
+    /// A kernel for each channel.
+    Depthwise(Depthwise),
+    /// A matrix over the channels.
+    Pointwise(Pointwise),
+    /// The one, then the other.
+    Separable(SeparableConv),
+    /// An ordinary convolution.
+    Conv2d(Conv2d),
+}
+
+impl Layer {
+    /// Channels of the input.
+    #[must_use]
+    pub fn input_channels(&self) -> usize {
+        match self {
+            Self::Depthwise(layer) => layer.input_channels(),
+            Self::Pointwise(layer) => layer.input_channels(),
+            Self::Separable(layer) => layer.depthwise().input_channels(),
+            Self::Conv2d(layer) => layer.input_channels(),
+        }
+    }
+
+    /// Channels of the output.
+    #[must_use]
+    pub fn output_channels(&self) -> usize {
+        match self {
+            Self::Depthwise(layer) => layer.output_channels(),
+            Self::Pointwise(layer) => layer.output_channels(),
+            Self::Separable(layer) => layer.pointwise().output_channels(),
+            Self::Conv2d(layer) => layer.output_channels(),
+        }
+    }
+
+    /// The shape of the output for an input of shape `input`.
+    pub fn output_shape(&self, input: Shape) -> Result<Shape, Error> {
+        match self {
+            Self::Depthwise(layer) => layer.output_shape(input),
+            Self::Pointwise(layer) => layer.output_shape(input),
+            Self::Separable(layer) => layer.output_shape(input),
+            Self::Conv2d(layer) => layer.output_shape(input),
+        }
+    }
+
+    /// Multiplications for an input of shape `input`.
+    pub fn multiplications(&self, input: Shape) -> Result<u64, Error> {
+        match self {
+            Self::Depthwise(layer) => layer.multiplications(input),
+            Self::Pointwise(layer) => layer.multiplications(input),
+            Self::Separable(layer) => layer.multiplications(input),
+            Self::Conv2d(layer) => layer.multiplications(input),
+        }
+    }
+}
+
+impl From<Depthwise> for Layer {
+    fn from(layer: Depthwise) -> Self {
+        Self::Depthwise(layer)
+    }
+}
+
+impl From<Pointwise> for Layer {
+    fn from(layer: Pointwise) -> Self {
+        Self::Pointwise(layer)
+    }
+}
+
+impl From<SeparableConv> for Layer {
+    fn from(layer: SeparableConv) -> Self {
+        Self::Separable(layer)
+    }
+}
+
+impl From<Conv2d> for Layer {
+    fn from(layer: Conv2d) -> Self {
+        Self::Conv2d(layer)
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Depthwise(layer) => layer.fmt(f),
+            Self::Pointwise(layer) => layer.fmt(f),
+            Self::Separable(layer) => layer.fmt(f),
+            Self::Conv2d(layer) => layer.fmt(f),
+        }
+    }
+}
+
+/// Whether an image of shape `input` has pixels, and of `channels` channels.
+fn check_input(input: Shape, channels: usize) -> Result<(), Error> {
+    input.samples()?;
+    if input.channels != channels {
+        let expected = Shape { channels, ..input };
+        return Err(Error::ShapeMismatch { what: "layer's input", expected, given: input });
+    }
+    Ok(())
+}
+
+/// The output of a layer with a window.
+fn window_shape(
+    window: &Window,
+    size: (usize, usize),
+    inputs: usize,
+    outputs: usize,
+    input: Shape,
+) -> Result<Shape, Error> {
+    check_input(input, inputs)?;
+    let [x, y] = window.axes(size, input)?;
+    let output = Shape::new(x.out, y.out, outputs);
+    output.samples()?;
+    Ok(output)
+}
+
+/// Samples of an image × factors. More than a `u64` holds would take centuries to compute.
+fn product(shape: Shape, factors: &[usize]) -> u64 {
+    let samples = [shape.width, shape.height, shape.channels];
+    samples.iter().chain(factors).fold(1u64, |n, &f| n.saturating_mul(f as u64))
+}
+
+/// The rest of a layer's line: what is not the usual.
+fn describe(
+    f: &mut fmt::Formatter<'_>,
+    window: Option<&Window>,
+    activation: Activation,
+) -> fmt::Result {
+    if let Some(window) = window {
+        let ((sx, sy), (dx, dy)) = (window.get_stride(), window.get_dilation());
+        if (sx, sy) != (1, 1) {
+            write!(f, ", stride {sx}×{sy}")?;
+        }
+        if (dx, dy) != (1, 1) {
+            write!(f, ", dilation {dx}×{dy}")?;
+        }
+        match window.get_padding() {
+            Padding::Valid => write!(f, ", valid")?,
+            Padding::Same => write!(f, ", same")?,
+            Padding::Explicit { left, right, top, bottom, border_x, border_y } => {
+                write!(f, ", padding {left}+{right} {border_x}, {top}+{bottom} {border_y}")?;
+            }
+        }
+    }
+    if activation != Activation::None {
+        write!(f, ", {activation}")?;
+    }
+    Ok(())
+}

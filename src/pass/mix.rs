@@ -1,0 +1,307 @@
+//! The mix: every output channel of a pixel as a weighted sum of what lies under its window. With
+//! a window of one pixel that is a pointwise layer, with more an ordinary convolution.
+//!
+//! ```text
+//! for each panel of output channels        (up to 4 vectors of weights)
+//!   for each block of pixels               (as many as accumulators fit into registers)
+//!     for each input k under the window
+//!       for each pixel p: sum[p] += splat(source[p, k]) · weights[k]
+//! ```
+//!
+//! A weight vector is loaded once for all pixels of a block, a source sample once for all vectors
+//! of a panel, so that multiply-adds, not loads, set the pace. Each output is one sum from k = 0
+//! on, in one accumulator: blocks and panels do not show in the result.
+
+use super::lines::Lines;
+use crate::layer::Activation;
+use crate::simd::{Job, Lanes};
+
+/// The weights of a mix, in the order in which the lanes of one level read them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    inputs: usize,
+    outputs: usize,
+    lanes: usize,
+    /// Vectors in each panel.
+    panels: Vec<usize>,
+    /// Panel by panel: the bias, then input by input, of the panel's outputs.
+    values: Lines,
+}
+
+impl Weights {
+    /// Packs `matrix`, which holds the weights of all outputs input by input, for vectors of
+    /// `lanes`.
+    pub fn pack(matrix: &[f32], bias: &[f32], lanes: usize) -> Self {
+        let outputs = bias.len();
+        let inputs = matrix.len() / outputs;
+        let vectors = outputs.div_ceil(lanes);
+        // Panels as equal as possible.
+        let count = vectors.div_ceil(most_vectors(lanes));
+        let panels: Vec<_> =
+            (0..count).map(|i| (i + 1) * vectors / count - i * vectors / count).collect();
+        let mut values = Vec::with_capacity((inputs + 1) * vectors * lanes);
+        let mut first = 0;
+        for panel in &panels {
+            for row in std::iter::once(bias).chain(matrix.chunks_exact(outputs)) {
+                for v in first..first + panel {
+                    let start = start(v, lanes, outputs);
+                    let own = &row[start..(start + lanes).min(outputs)];
+                    values.extend_from_slice(own);
+                    values.resize(values.len() + lanes - own.len(), 0.0);
+                }
+            }
+            first += panel;
+        }
+        Self { inputs, outputs, lanes, panels, values: Lines::new(&values) }
+    }
+
+    /// Inputs under the window of a pixel.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Output channels.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+}
+
+/// Vectors of a panel at most: so many that, with some pixels, all accumulators are in registers.
+/// With 16 of those, 6 pixels × 2 vectors measured twice as fast as 4 × 3, which needs all 16.
+fn most_vectors(lanes: usize) -> usize {
+    match lanes {
+        16.. => 4,
+        _ => 2,
+    }
+}
+
+/// The first output of vector `v`. The last vector overlaps the one before, so that all are full.
+#[inline(always)]
+fn start(v: usize, lanes: usize, outputs: usize) -> usize {
+    (v * lanes).min(outputs.saturating_sub(lanes))
+}
+
+/// `out[p, o] = act(bias[o] + Σ_r Σ_k rows[r][p · step + k] · weights[r · run + k, o])`.
+pub struct Mix<'a, const FUSED: bool> {
+    /// Each has (pixels − 1) · step + run samples.
+    pub rows: &'a [&'a [f32]],
+    /// Samples of a row under one pixel.
+    pub run: usize,
+    /// Samples of a row from one pixel to the next.
+    pub step: usize,
+    /// Pixels to compute.
+    pub pixels: usize,
+    /// Packed for the level; rows × run inputs.
+    pub weights: &'a Weights,
+    /// What happens to each sum.
+    pub activation: Activation,
+    /// Whether the output had better go past the cache.
+    pub stream: bool,
+    /// pixels × outputs samples.
+    pub out: &'a mut [f32],
+}
+
+impl<const FUSED: bool> Job for Mix<'_, FUSED> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let weights = self.weights;
+        assert!(weights.lanes == L::N && self.rows.len() * self.run == weights.inputs);
+        if self.pixels == 0 {
+            return;
+        }
+        for row in self.rows {
+            assert!(row.len() >= (self.pixels - 1) * self.step + self.run);
+        }
+        assert!(self.out.len() == self.pixels * weights.outputs);
+        // Streams must be aligned, for every pixel and vector.
+        let aligned = self.out.as_ptr().addr().is_multiple_of(64);
+        let stream = self.stream && aligned && weights.outputs.is_multiple_of(16);
+        let mut sweep = Sweep {
+            rows: self.rows,
+            run: self.run,
+            step: self.step,
+            start: 0,
+            end: 0,
+            outputs: weights.outputs,
+            activation: self.activation,
+            stream,
+            panel: weights.values.as_ptr(),
+            first: 0,
+            out: self.out.as_mut_ptr(),
+        };
+        // Few weights stay in the first-level cache anyway: then all panels of some pixels come
+        // first, so that the output is written in order.
+        let size = (weights.inputs + 1) * weights.outputs;
+        let chunk = if size <= FEW_WEIGHTS { CHUNK } else { self.pixels };
+        while sweep.end < self.pixels {
+            sweep.start = sweep.end;
+            sweep.end = (sweep.start + chunk).min(self.pixels);
+            // A last chunk too short for a block would be slow.
+            if self.pixels - sweep.end < CHUNK / 2 {
+                sweep.end = self.pixels;
+            }
+            // SAFETY: the assertions above are what `panels` asks for.
+            unsafe { sweep.panels::<L, FUSED>(l, weights) }
+        }
+    }
+}
+
+/// Weights that certainly stay in the first-level cache.
+const FEW_WEIGHTS: usize = 4096;
+/// Pixels of a chunk: a multiple of every block.
+const CHUNK: usize = 24;
+
+impl Sweep<'_> {
+    /// All panels over the pixels from `start` to `end`.
+    ///
+    /// # Safety
+    ///
+    /// `weights` are packed for N lanes, `panel` points to their first; the rest as for `panel`.
+    #[inline(always)]
+    unsafe fn panels<L: Lanes, const FUSED: bool>(self, l: L, weights: &Weights) {
+        let mut sweep = self;
+        for &vectors in &weights.panels {
+            // SAFETY: as the caller promises; the panels' vectors are all that `pack` wrote, one
+            // panel after the other.
+            unsafe {
+                match (L::N, vectors) {
+                    (16.., 4) => sweep.panel::<L, FUSED, 6, 4>(l),
+                    (16.., 3) => sweep.panel::<L, FUSED, 8, 3>(l),
+                    (16.., 2) => sweep.panel::<L, FUSED, 12, 2>(l),
+                    (8.., 2) => sweep.panel::<L, FUSED, 6, 2>(l),
+                    (_, 2) => sweep.panel::<L, FUSED, 4, 2>(l),
+                    (16.., 1) => sweep.panel::<L, FUSED, 12, 1>(l),
+                    (_, 1) => sweep.panel::<L, FUSED, 8, 1>(l),
+                    _ => unreachable!("panels have at most {} vectors", most_vectors(L::N)),
+                }
+                sweep.panel = sweep.panel.add((weights.inputs + 1) * vectors * L::N);
+                sweep.first += vectors;
+            }
+        }
+    }
+}
+
+/// One panel over some pixels.
+#[derive(Clone, Copy)]
+struct Sweep<'a> {
+    rows: &'a [&'a [f32]],
+    run: usize,
+    step: usize,
+    start: usize,
+    end: usize,
+    outputs: usize,
+    activation: Activation,
+    stream: bool,
+    /// The panel's bias and weights.
+    panel: *const f32,
+    /// Its first vector.
+    first: usize,
+    out: *mut f32,
+}
+
+impl Sweep<'_> {
+    /// V vectors of output channels of the pixels from `start` to `end`, P at a time.
+    ///
+    /// # Safety
+    ///
+    /// Every row must have (end − 1) · step + run samples, `out` end × outputs, and `panel`
+    /// (rows × run + 1) · V vectors, which stand for vectors `first`.. of the outputs. To stream,
+    /// `out` must be a multiple of 64 and `outputs` of 16.
+    #[inline(always)]
+    unsafe fn panel<L: Lanes, const FUSED: bool, const P: usize, const V: usize>(&self, l: L) {
+        let (mut p, end) = (self.start, self.end);
+        // SAFETY: blocks end at or before the last pixel.
+        unsafe {
+            if end - p < P {
+                while p < end {
+                    self.block::<L, FUSED, 1, V>(l, p);
+                    p += 1;
+                }
+                return;
+            }
+            while p + P <= end {
+                self.block::<L, FUSED, P, V>(l, p);
+                p += P;
+            }
+            if p < end {
+                self.block::<L, FUSED, P, V>(l, end - P);
+            }
+        }
+    }
+
+    /// V vectors of P pixels from `pixel` on.
+    ///
+    /// # Safety
+    ///
+    /// As for `panel`, and pixel + P ≤ end.
+    #[inline(always)]
+    unsafe fn block<L: Lanes, const FUSED: bool, const P: usize, const V: usize>(
+        &self,
+        l: L,
+        pixel: usize,
+    ) {
+        let mut acc = [[l.f_splat(0.0); V]; P];
+        // SAFETY: the caller promises the samples of all rows, the panel's weights and the
+        // output's samples; vectors start at `start`, which leaves N outputs unless there are
+        // fewer, which are written through `whole`.
+        unsafe {
+            let mut w = self.panel;
+            for v in 0..V {
+                let bias = l.f_load(w.add(v * L::N));
+                for acc in &mut acc {
+                    acc[v] = bias;
+                }
+            }
+            w = w.add(V * L::N);
+            for row in self.rows {
+                let a = row.as_ptr().add(pixel * self.step);
+                for k in 0..self.run {
+                    let mut taps = [l.f_splat(0.0); V];
+                    for (v, tap) in taps.iter_mut().enumerate() {
+                        *tap = l.f_load(w.add(v * L::N));
+                    }
+                    for (p, acc) in acc.iter_mut().enumerate() {
+                        let x = l.f_splat(*a.add(p * self.step + k));
+                        for (acc, tap) in acc.iter_mut().zip(&taps) {
+                            *acc = super::mul_add::<L, FUSED>(l, x, *tap, *acc);
+                        }
+                    }
+                    w = w.add(V * L::N);
+                }
+            }
+            // Three loops that are small enough to be unrolled whole: if they were not, the
+            // accumulators would live in memory, not in registers.
+            let limits = super::limits(l, self.activation);
+            let out = self.out.add(pixel * self.outputs);
+            if self.outputs < L::N {
+                let mut whole = [0.0; crate::simd::MAX_LANES];
+                for (p, acc) in acc.iter().enumerate() {
+                    let value = super::limit(l, acc[0], limits);
+                    l.f_store(whole.as_mut_ptr(), value);
+                    let out = out.add(p * self.outputs);
+                    out.copy_from_nonoverlapping(whole.as_ptr(), self.outputs);
+                }
+                return;
+            }
+            let mut starts = [0; V];
+            for (v, at) in starts.iter_mut().enumerate() {
+                *at = start(self.first + v, L::N, self.outputs);
+            }
+            if self.stream {
+                for (p, acc) in acc.iter().enumerate() {
+                    for (acc, start) in acc.iter().zip(starts) {
+                        let to = out.add(p * self.outputs + start);
+                        l.f_stream(to, super::limit(l, *acc, limits));
+                    }
+                }
+            } else {
+                for (p, acc) in acc.iter().enumerate() {
+                    for (acc, start) in acc.iter().zip(starts) {
+                        let to = out.add(p * self.outputs + start);
+                        l.f_store(to, super::limit(l, *acc, limits));
+                    }
+                }
+            }
+        }
+    }
+}
