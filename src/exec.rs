@@ -758,14 +758,8 @@ impl Stage<'_> {
             let mut scratch: [&mut [R::Elem]; 4] = [a.get(len), b.get(len), c.get(len), d.get(len)];
             for run in &tile.runs {
                 let mut window = recycle(take(self.window));
-                window.extend(virtual_rows.clone().map(|v| -> &[T] {
-                    let row = core.image_row(v);
-                    match (run.from, row) {
-                        (None, _) => &constants[0][..run.len * channels],
-                        (_, None) => &constants[1][..run.len * channels],
-                        (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
-                    }
-                }));
+                let rows = virtual_rows.clone();
+                window.extend(rows.map(|v| piece(core, tile, run, constants, feed, v)));
                 let rows = window.as_slice();
                 let (n, at, level) = (run.len * channels, run.at * channels, core.level);
                 let [a, b, c, d] = &mut scratch;
@@ -848,13 +842,7 @@ impl Stage<'_> {
                     }
                 }
                 for run in &tile.runs {
-                    let piece = |v: isize| -> &[T] {
-                        match (run.from, core.image_row(v)) {
-                            (None, _) => &constants[0][..run.len * channels],
-                            (_, None) => &constants[1][..run.len * channels],
-                            (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
-                        }
-                    };
+                    let piece = |v| piece(core, tile, run, constants, feed, v);
                     let sums = &mut sums[run.at * channels..];
                     core.level.run(Accumulate {
                         add: piece(enters),
@@ -902,17 +890,12 @@ impl Stage<'_> {
                     continue;
                 }
                 for (padded, v) in self.padded.iter_mut().zip([v, lower]) {
-                    let row = core.image_row(v);
-                    if let Some(row) = row {
+                    if let Some(row) = core.image_row(v) {
                         feed.load(core, tile, v, row);
                     }
                     let padded: &mut [T] = padded.get(tile.len * channels);
                     for run in &tile.runs {
-                        let piece = match (run.from, row) {
-                            (None, _) => &constants[0][..run.len * channels],
-                            (_, None) => &constants[1][..run.len * channels],
-                            (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
-                        };
+                        let piece = piece(core, tile, run, constants, feed, v);
                         padded[run.at * channels..][..piece.len()].copy_from_slice(piece);
                     }
                     tile.pad(padded, channels);
@@ -960,6 +943,24 @@ impl Stage<'_> {
             *self.window = recycle(window);
             sink.done(y, both, tile.x.clone());
         }
+    }
+}
+
+/// The samples of one piece of virtual row `v`, which must be loaded: of the feed, or a border's
+/// constant.
+fn piece<'a, T>(
+    core: &Core,
+    tile: &Tile,
+    run: &Run,
+    constants: [&'a [T]; 2],
+    feed: &'a impl Feed<T>,
+    v: isize,
+) -> &'a [T] {
+    let len = run.len * core.input.channels;
+    match (run.from, core.image_row(v)) {
+        (None, _) => &constants[0][..len],
+        (_, None) => &constants[1][..len],
+        (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
     }
 }
 
