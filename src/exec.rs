@@ -755,7 +755,10 @@ impl Stage<'_> {
                 }
             }
             let [a, b, c, d] = &mut *self.scratch;
-            let mut scratch: [&mut [R::Elem]; 4] = [a.get(len), b.get(len), c.get(len), d.get(len)];
+            // The rows of a second kernel only where there is one.
+            let second = if passes.len() == 2 { len } else { 0 };
+            let mut scratch: [&mut [R::Elem]; 4] =
+                [a.get(len), b.get(len), c.get(second), d.get(second)];
             for run in &tile.runs {
                 let mut window = recycle(take(self.window));
                 let rows = virtual_rows.clone();
@@ -789,8 +792,10 @@ impl Stage<'_> {
                 }
                 *self.window = recycle(window);
             }
-            for scratch in &mut scratch {
-                tile.pad(scratch, channels);
+            for rows in scratch.chunks_exact_mut(2).take(passes.len()) {
+                for row in &mut rows[..1 + usize::from(both)] {
+                    tile.pad(row, channels);
+                }
             }
             let input = |k: usize, r: usize| Input::<R> {
                 scratch: &scratch[2 * k + r][tile.first * channels..],
