@@ -27,27 +27,10 @@ use std::ops::Range;
 ///
 /// Plans are values: they can be printed, compared, cloned, and used for every frame of that
 /// shape.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan<I, O> {
     core: Core,
     types: PhantomData<fn(I) -> O>,
-}
-
-impl<I, O> Clone for Plan<I, O> {
-    fn clone(&self) -> Self {
-        Self { core: self.core.clone(), types: PhantomData }
-    }
-}
-
-impl<I, O> PartialEq for Plan<I, O> {
-    fn eq(&self, other: &Self) -> bool {
-        self.core == other.core
-    }
-}
-
-impl<I, O> fmt::Debug for Plan<I, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.core.fmt(f)
-    }
 }
 
 /// A plan without its sample types.

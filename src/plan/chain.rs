@@ -22,27 +22,10 @@ use std::marker::PhantomData;
 ///
 /// Plans are values: they can be printed, compared, cloned, and used for every image of that
 /// shape.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ChainPlan<I, O> {
     core: ChainCore,
     types: PhantomData<fn(I) -> O>,
-}
-
-impl<I, O> Clone for ChainPlan<I, O> {
-    fn clone(&self) -> Self {
-        Self { core: self.core.clone(), types: PhantomData }
-    }
-}
-
-impl<I, O> PartialEq for ChainPlan<I, O> {
-    fn eq(&self, other: &Self) -> bool {
-        self.core == other.core
-    }
-}
-
-impl<I, O> fmt::Debug for ChainPlan<I, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.core.fmt(f)
-    }
 }
 
 /// A plan without its sample types.
