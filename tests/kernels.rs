@@ -1,6 +1,7 @@
 //! The named kernels against OpenCV and SciPy, and the singular values against NumPy: the
 //! numbers in golden/kernels.json, which golden/kernels.py wrote.
 
+use approx::abs_diff_eq;
 use serde_json::Value;
 use twopass::{Kernel, KernelParams, NamedKernel, Separation};
 
@@ -50,7 +51,10 @@ fn named_kernels_are_those_of_opencv_and_scipy() {
         );
         let tolerance = case["tolerance"].as_f64().unwrap();
         for (i, (ours, theirs)) in kernel.taps().iter().zip(numbers(&case["taps"])).enumerate() {
-            assert!((ours - theirs).abs() <= tolerance, "{what} at {i}: {ours} and {theirs}");
+            assert!(
+                abs_diff_eq!(*ours, theirs, epsilon = tolerance),
+                "{what} at {i}: {ours} and {theirs}"
+            );
         }
     }
 }
@@ -67,7 +71,7 @@ fn singular_values_are_those_of_numpy() {
         let ours = separation.singular_values().unwrap();
         for (a, b) in ours.iter().zip(&values) {
             assert!(
-                (a - b).abs() <= 1e-14 * values[0] * values.len() as f64,
+                abs_diff_eq!(a, b, epsilon = 1e-14 * values[0] * values.len() as f64),
                 "{ours:?} {values:?}"
             );
         }
@@ -81,7 +85,7 @@ fn singular_values_are_those_of_numpy() {
             let size: f64 = left.iter().map(|t| t * t).sum();
             let expected: f64 = values[r..].iter().map(|s| s * s).sum();
             assert!(
-                (size - expected).abs() <= 1e-13 * values[0] * values[0],
+                abs_diff_eq!(size, expected, epsilon = 1e-13 * values[0] * values[0]),
                 "{r} {size} {expected}"
             );
         }
