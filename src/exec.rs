@@ -20,13 +20,13 @@ use crate::error::Error;
 use crate::filter::{Alpha, Post};
 use crate::pass::{
     Accumulate, Column, Dense, Double, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Scan,
-    Sum, Windows,
+    Sum, Windows, Words,
 };
 use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen, running_middle};
-use crate::plan::{Core, Work, reach};
+use crate::plan::{BLOCK_ROWS, Core, Work, reach};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
-use crate::simd::{MAX_LANES, fence, prefetch};
+use crate::simd::{Level, MAX_LANES, fence, prefetch};
 use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
 use std::mem::take;
 use std::ops::Range;
@@ -53,8 +53,8 @@ impl Workspace {
 /// The scratch memory of one worker, by use.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Column sums: two rows for each kernel.
-    scratch: [Memory; 4],
+    /// Column sums: as many rows as are computed together.
+    scratch: [Memory; BLOCK_ROWS],
     /// Widened rows.
     wide: Ring,
     /// Rows multiplied by alpha.
@@ -642,6 +642,18 @@ impl<I: Source> Job<'_, I> {
             feed.start(core, tile);
             // Only what a plan can choose for these types is compiled.
             match core.arithmetic.rung {
+                Chosen::Words => {
+                    if const { T::NARROW && O::NARROW } {
+                        stage.tile::<T, O, Words<false>>(tile, constants, feed, sink);
+                    }
+                }
+                Chosen::WordsHigh => {
+                    if const { T::NARROW && O::NARROW }
+                        && let Work::Separable(passes) = &core.work
+                    {
+                        stage.separable::<T, O, Words<true>>(passes, tile, constants, feed, sink);
+                    }
+                }
                 Chosen::Pairs => {
                     if const { T::NARROW } {
                         stage.tile::<T, O, Pairs>(tile, constants, feed, sink);
@@ -693,7 +705,7 @@ struct Stage<'a> {
     rows: Range<usize>,
     /// The end of the run's output rows: nothing below their windows may be read.
     last: usize,
-    scratch: &'a mut [Memory; 4],
+    scratch: &'a mut [Memory; BLOCK_ROWS],
     wide: &'a mut Ring,
     padded: &'a mut [Memory; 2],
     window: &'a mut Vec<&'static [u8]>,
@@ -718,12 +730,15 @@ impl Stage<'_> {
         }
     }
 
-    /// The blocks of output rows that are computed together: two rows, which share most of their
-    /// windows, and at the end perhaps one. Each block is its first row, and whether there is one
-    /// below.
-    fn blocks(&self) -> impl Iterator<Item = (usize, bool)> + use<> {
-        let end = self.rows.end;
-        self.rows.clone().step_by(2).map(move |y| (y, y + 1 < end))
+    /// The blocks of output rows that are computed together, of `most`, 2 or 1 rows: each block's
+    /// first row and its rows.
+    fn blocks(&self, most: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let Range { mut start, end } = self.rows.clone();
+        std::iter::from_fn(move || {
+            let rows = [most, 2, 1].into_iter().find(|rows| start + rows <= end)?;
+            start += rows;
+            Some((start - rows, rows))
+        })
     }
 
     fn separable<T: Source, O: Sample, R: Rung>(
@@ -738,8 +753,9 @@ impl Stage<'_> {
         let channels = core.input.channels;
         let count = core.filter.kernels()[0].width();
         let len = tile.len * channels + MAX_LANES;
-        for (y, both) in self.blocks() {
-            let virtual_rows = core.rows(y..y + 1 + usize::from(both));
+        // Those of a magnitude's second kernel take the place of two rows.
+        for (y, rows) in self.blocks(BLOCK_ROWS / passes.len()) {
+            let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone() {
                 if let Some(row) = core.image_row(v) {
                     feed.load(core, tile, v, row);
@@ -747,63 +763,53 @@ impl Stage<'_> {
             }
             // The rows that the next window adds, while this one is worked on. Narrower samples
             // come fast enough by themselves.
-            if self.stream && size_of::<T>() == 4 && y + 2 < self.rows.end {
-                for v in virtual_rows.end..virtual_rows.end + 2 {
+            if self.stream && size_of::<T>() == 4 && y + 2 * rows <= self.rows.end {
+                for v in virtual_rows.end..virtual_rows.end + rows as isize {
                     if let Some(row) = core.image_row(v).filter(|_| v < self.below()) {
                         feed.prefetch(core, tile, row);
                     }
                 }
             }
-            let [a, b, c, d] = &mut *self.scratch;
-            // The rows of a second kernel only where there is one.
-            let second = if passes.len() == 2 { len } else { 0 };
-            let mut scratch: [&mut [R::Elem]; 4] =
-                [a.get(len), b.get(len), c.get(second), d.get(second)];
+            // Row r of kernel k is scratch row k·rows + r.
+            let used = rows * passes.len();
+            let mut row = 0;
+            let mut scratch: [&mut [R::Elem]; BLOCK_ROWS] = self.scratch.each_mut().map(|memory| {
+                row += 1;
+                memory.get(if row <= used { len } else { 0 })
+            });
             for run in &tile.runs {
                 let mut window = recycle(take(self.window));
-                let rows = virtual_rows.clone();
-                window.extend(rows.map(|v| piece(core, tile, run, constants, feed, v)));
-                let rows = window.as_slice();
-                let (n, at, level) = (run.len * channels, run.at * channels, core.level);
-                let [a, b, c, d] = &mut scratch;
-                match (passes, both) {
-                    ([p], false) => {
-                        let sums = [sum::<R>(p, 0, &mut a[at..])];
-                        level.run(Column { rows, sums, n });
+                let virtual_rows = virtual_rows.clone();
+                window.extend(virtual_rows.map(|v| piece(core, tile, run, constants, feed, v)));
+                let n = run.len * channels;
+                let column = Columns { rows: window.as_slice(), n, level: core.level };
+                let at = run.at * channels;
+                let [a, b, c, d] =
+                    scratch.each_mut().map(|row| row.get_mut(at..).unwrap_or_default());
+                match (passes, rows) {
+                    ([p], 1) => column.run([sum::<R>(p, 0, a)]),
+                    ([p], 2) => column.run([sum::<R>(p, 0, a), sum(p, 1, b)]),
+                    ([p], _) => {
+                        column.run([sum::<R>(p, 0, a), sum(p, 1, b), sum(p, 2, c), sum(p, 3, d)]);
                     }
-                    ([p], true) => {
-                        let sums = [sum::<R>(p, 0, &mut a[at..]), sum(p, 1, &mut b[at..])];
-                        level.run(Column { rows, sums, n });
-                    }
-                    ([p, q, ..], false) => {
-                        let sums = [sum::<R>(p, 0, &mut a[at..]), sum(q, 0, &mut c[at..])];
-                        level.run(Column { rows, sums, n });
-                    }
-                    ([p, q, ..], true) => {
-                        let sums = [
-                            sum::<R>(p, 0, &mut a[at..]),
-                            sum(p, 1, &mut b[at..]),
-                            sum(q, 0, &mut c[at..]),
-                            sum(q, 1, &mut d[at..]),
-                        ];
-                        level.run(Column { rows, sums, n });
+                    ([p, q, ..], 1) => column.run([sum::<R>(p, 0, a), sum(q, 0, b)]),
+                    ([p, q, ..], _) => {
+                        column.run([sum::<R>(p, 0, a), sum(p, 1, b), sum(q, 0, c), sum(q, 1, d)]);
                     }
                     ([], _) => {}
                 }
                 *self.window = recycle(window);
             }
-            for rows in scratch.chunks_exact_mut(2).take(passes.len()) {
-                for row in &mut rows[..1 + usize::from(both)] {
-                    tile.pad(row, channels);
-                }
+            for row in &mut scratch[..used] {
+                tile.pad(row, channels);
             }
             let input = |k: usize, r: usize| Input::<R> {
-                scratch: &scratch[2 * k + r][tile.first * channels..],
+                scratch: &scratch[k * rows + r][tile.first * channels..],
                 taps: R::taps(&passes[k].row),
             };
             let (step, finish, stream) = (channels, &core.finish, self.stream);
-            let (upper, lower) = sink.rows(y, both, tile.x.clone());
-            for (r, out) in [upper, lower].into_iter().enumerate().take(1 + usize::from(both)) {
+            for r in 0..rows {
+                let (out, _) = sink.rows(y + r, false, tile.x.clone());
                 if passes.len() == 2 {
                     let inputs = [input(0, r), input(1, r)];
                     core.level.run(Row { inputs, count, step, finish, stream, out });
@@ -811,8 +817,8 @@ impl Stage<'_> {
                     let inputs = [input(0, r)];
                     core.level.run(Row { inputs, count, step, finish, stream, out });
                 }
+                sink.done(y + r, false, tile.x.clone());
             }
-            sink.done(y, both, tile.x.clone());
         }
     }
 
@@ -886,8 +892,9 @@ impl Stage<'_> {
         let len = tile.len * channels + MAX_LANES;
         let below = self.below();
         self.wide.clear(core.window_rows());
-        for (y, both) in self.blocks() {
-            let virtual_rows = core.rows(y..y + 1 + usize::from(both));
+        for (y, rows) in self.blocks(2) {
+            let both = rows == 2;
+            let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone().step_by(R::PAIRED) {
                 // The lower row of a pair below the last window would meet only zero taps.
                 let lower = (v + R::PAIRED as isize - 1).min(below - 1);
@@ -969,8 +976,25 @@ fn piece<'a, T>(
     }
 }
 
-/// The scratch row of one kernel for the upper (0) or lower (1) output row of a block.
+/// The rows that column passes read.
+struct Columns<'a, T> {
+    rows: &'a [&'a [T]],
+    n: usize,
+    level: Level,
+}
+
+impl<T: Source> Columns<'_, T> {
+    fn run<R: Rung, const N: usize>(&self, sums: [Sum<'_, R>; N]) {
+        self.level.run(Column { rows: self.rows, sums, n: self.n });
+    }
+}
+
+/// The scratch row of one kernel for one output row of a block.
 fn sum<'a, R: Rung>(pass: &'a Passes, row: usize, out: &'a mut [R::Elem]) -> Sum<'a, R> {
-    let Passes { column, shift, .. } = pass;
-    Sum { first: column.first[row], taps: R::taps(&column.taps[row]), shift: *shift, out }
+    let Passes { column, start, shift, .. } = pass;
+    // Taps are there for two rows that follow each other: the next two meet the same, two rows, or
+    // a pair of rows, further down.
+    let first = column.first[row % 2] + row / 2 * (2 / R::PAIRED);
+    let taps = R::taps(&column.taps[row % 2]);
+    Sum { first, taps, start: *start, shift: *shift, out }
 }

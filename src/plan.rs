@@ -70,6 +70,8 @@ pub(crate) enum Work {
 const WINDOW_BYTES: usize = 512 << 10;
 /// Samples that a tile has at least.
 const TILE_SAMPLES: usize = 2048;
+/// Output rows that are computed together, at most: they share most of their windows.
+pub(crate) const BLOCK_ROWS: usize = 4;
 /// Multiplications below which a second thread costs more than it brings.
 const INLINE_WORK: usize = 1 << 20;
 
@@ -169,9 +171,9 @@ impl Core {
         Rect::new(x.start, y.start, x.len(), y.len())
     }
 
-    /// Rows in the window of two output rows.
+    /// Rows in the window of as many output rows as are computed together.
     pub fn window_rows(&self) -> usize {
-        self.filter.kernels()[0].height() + 1
+        self.filter.kernels()[0].height() + BLOCK_ROWS - 1
     }
 
     fn multiplications(&self) -> usize {

@@ -10,7 +10,9 @@ pub struct Sum<'a, R: Rung> {
     pub first: usize,
     /// One for each step.
     pub taps: &'a [R::Tap],
-    /// The accumulator's units are divided by 2^shift, rounding half up.
+    /// What integer sums start with.
+    pub start: i32,
+    /// The accumulator's units are divided by 2^shift, rounding down.
     pub shift: u32,
     /// At least `n` elements and `MAX_LANES` more, which may be overwritten.
     pub out: &'a mut [R::Elem],
@@ -53,13 +55,13 @@ impl<R: Rung, T: SampleLanes, const N: usize> Job for Column<'_, R, T, N> {
             let mut x = 0;
             // Vectors in flight: enough to hide the latency of a multiply-add, few enough for the
             // registers.
-            if N == 1 {
+            if N * R::REGISTERS <= 2 {
                 while x + 4 * lanes <= n {
                     self.block::<L, 4>(l, x);
                     x += 4 * lanes;
                 }
             }
-            if N <= 2 {
+            if N * R::REGISTERS <= 4 || L::N == 16 && N * R::REGISTERS <= 8 {
                 while x + 2 * lanes <= n {
                     self.block::<L, 2>(l, x);
                     x += 2 * lanes;
@@ -85,7 +87,10 @@ impl<R: Rung, T: SampleLanes, const N: usize> Column<'_, R, T, N> {
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize>(&mut self, l: L, x: usize) {
         let lanes = R::lanes::<L>();
-        let mut acc = [[R::zero(l); U]; N];
+        let mut acc = [[R::start(l, 0); U]; N];
+        for (acc, sum) in acc.iter_mut().zip(&self.sums) {
+            *acc = [R::start(l, sum.start); U];
+        }
         // SAFETY: the caller's promise covers x + u·lanes in every row; step·PAIRED is a row, and
         // the second row of a pair is limited to the last.
         unsafe {
@@ -94,7 +99,7 @@ impl<R: Rung, T: SampleLanes, const N: usize> Column<'_, R, T, N> {
                 let second = (first + R::PAIRED - 1).min(self.rows.len() - 1);
                 let a = self.rows.get_unchecked(first).as_ptr().add(x);
                 let b = self.rows.get_unchecked(second).as_ptr().add(x);
-                let mut samples = [R::zero(l); U];
+                let mut samples = [R::start(l, 0); U];
                 for (u, samples) in samples.iter_mut().enumerate() {
                     *samples = R::load(l, a.add(u * lanes), b.add(u * lanes));
                 }
@@ -125,7 +130,10 @@ impl<R: Rung, T: SampleLanes, const N: usize> Column<'_, R, T, N> {
     #[inline(always)]
     unsafe fn partial<L: Lanes>(&mut self, l: L) {
         let n = self.n;
-        let mut acc = [R::zero(l); N];
+        let mut acc = [R::start(l, 0); N];
+        for (acc, sum) in acc.iter_mut().zip(&self.sums) {
+            *acc = R::start(l, sum.start);
+        }
         for (step, pair) in self.rows.chunks(R::PAIRED).enumerate() {
             let mut a = [T::zeroed(); MAX_LANES];
             let mut b = a;

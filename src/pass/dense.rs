@@ -83,11 +83,12 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
         for row in self.rows {
             assert!(row.len() >= n + (self.width - 1) * self.step + MAX_LANES);
         }
-        // SAFETY: `block` reads U·N elements from x + i·step on in each row, i < width, and writes
-        // U·N samples at x. In the loops x + U·N ≤ n, the last call starts at n − N ≥ 0, and a
+        let lanes = R::wide_lanes::<L>();
+        // SAFETY: `block` reads U·lanes elements from x + i·step on in each row, i < width, and writes
+        // U·lanes samples at x. In the loops x + U·lanes ≤ n, the last call starts at n − lanes ≥ 0, and a
         // row shorter than a vector reads into the slack and writes to `whole`.
         unsafe {
-            if n < L::N {
+            if n < lanes {
                 let mut whole = [[O::zeroed(); MAX_LANES]; ROWS];
                 let mut outs = [std::ptr::null_mut(); ROWS];
                 for (out, whole) in outs.iter_mut().zip(&mut whole) {
@@ -106,21 +107,21 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
             let mut x = 0;
             // Vectors in flight: as many as the registers hold.
             if ROWS * M == 1 || !R::ROW_SUMS || L::N == 16 {
-                while x + 4 * L::N <= n {
+                while x + 4 * lanes <= n {
                     self.block::<L, 4>(l, x, outs);
-                    x += 4 * L::N;
+                    x += 4 * lanes;
                 }
             }
-            while x + 2 * L::N <= n {
+            while x + 2 * lanes <= n {
                 self.block::<L, 2>(l, x, outs);
-                x += 2 * L::N;
+                x += 2 * lanes;
             }
-            while x + L::N <= n {
+            while x + lanes <= n {
                 self.block::<L, 1>(l, x, outs);
-                x += L::N;
+                x += lanes;
             }
             if x < n {
-                self.block::<L, 1>(l, n - L::N, outs);
+                self.block::<L, 1>(l, n - lanes, outs);
             }
         }
     }
@@ -131,14 +132,20 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
     ///
     /// # Safety
     ///
-    /// Every row must have x + (width − 1)·step + U·N elements, every output x + U·N samples.
+    /// Every row must have x + (width − 1)·step + U·lanes elements, every output x + U·lanes samples.
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, outs: [*mut O; ROWS]) {
-        let mut total = [[[R::wide_zero(l); M]; U]; ROWS];
+        let lanes = R::wide_lanes::<L>();
+        let mut start = [R::wide_start(l, 0); M];
+        for (start, fixed) in start.iter_mut().zip(&self.finish.fixed) {
+            *start = R::wide_start(l, fixed.start);
+        }
+        let mut total = [[start; U]; ROWS];
         // SAFETY: as promised by the caller; the taps of a row that a sum meets exist.
         unsafe {
             for (j, row) in self.rows.iter().enumerate() {
-                let mut sums = if R::ROW_SUMS { [[[R::wide_zero(l); M]; U]; ROWS] } else { total };
+                let mut sums =
+                    if R::ROW_SUMS { [[[R::wide_start(l, 0); M]; U]; ROWS] } else { total };
                 let mut meets = [false; ROWS];
                 for (meets, (first, taps)) in
                     meets.iter_mut().zip(self.first.iter().zip(&self.taps))
@@ -147,9 +154,9 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
                 }
                 for i in 0..self.width {
                     let p = row.as_ptr().add(x + i * self.step);
-                    let mut samples = [R::wide_zero(l); U];
+                    let mut samples = [R::wide_start(l, 0); U];
                     for (u, samples) in samples.iter_mut().enumerate() {
-                        *samples = R::wide_load(l, p.add(u * L::N));
+                        *samples = R::wide_load(l, p.add(u * lanes));
                     }
                     for r in 0..ROWS {
                         // Rows outside a window are not even multiplied by 0: they may hold NaN.
@@ -180,7 +187,7 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
             }
             for (total, out) in total.iter().zip(outs) {
                 for (u, total) in total.iter().enumerate() {
-                    R::wide_finish(l, *total, self.finish, out.add(x + u * L::N));
+                    R::wide_finish(l, *total, self.finish, out.add(x + u * lanes));
                 }
             }
         }

@@ -28,6 +28,7 @@ mod narrow;
 mod row;
 mod rung;
 mod running;
+mod words;
 
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
@@ -37,15 +38,17 @@ pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{Accumulate, Scan, Windows};
+pub use words::Words;
 
 use crate::filter::Post;
 use crate::layer::Activation;
 use crate::simd::Lanes;
 
-/// Taps as an arithmetic wants them: plain `f32` or `f64`, or `i32`, which for paired arithmetic are two
-/// `i16` taps each.
+/// Taps as an arithmetic wants them. For paired arithmetic, an `i32` is two `i16` taps.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Taps {
+    /// For [`Words`].
+    Words(Vec<i16>),
     /// For [`F32`] and [`Fused`].
     Float(Vec<f32>),
     /// For [`I32`] and [`Pairs`].
@@ -70,12 +73,21 @@ pub struct Finish {
 pub struct Fixed {
     /// Fraction bits of the accumulator.
     pub shift: u32,
-    /// floor((offset + 0.5) · 2^shift): added before the shift when there is no post-step.
-    pub round: i32,
-    /// offset · 2^shift, rounded: added before a post-step.
-    pub offset: i32,
+    /// What sums start with: the offset and, unless a post-step comes first, the ½ that makes the
+    /// shift round; 0 where the finish is in floats. Arithmetic that shifts what it multiplies
+    /// takes that back here.
+    pub start: i32,
+    /// Whether 16-bit sums have no sign.
+    pub unsigned: bool,
     /// 2^−shift.
     pub unit: f32,
+}
+
+impl Fixed {
+    /// One half of a result's unit.
+    fn half(&self) -> i32 {
+        (1 << self.shift) >> 1
+    }
 }
 
 /// a·b + c, in one rounding if `FUSED` and the level has it.

@@ -30,111 +30,84 @@ pub struct Row<'a, R: Rung, O, const M: usize> {
     pub out: &'a mut [O],
 }
 
-/// Vectors in flight.
-const UNROLL: usize = 4;
-
 impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { inputs, count, step, finish, stream, out } = self;
-        let n = out.len();
-        for input in &inputs {
-            assert!(input.taps.len() == count.div_ceil(R::PAIRED) && count > 0);
-            assert!(input.scratch.len() >= n + (count - 1) * step + MAX_LANES);
+        let n = self.out.len();
+        for input in &self.inputs {
+            assert!(input.taps.len() == self.count.div_ceil(R::PAIRED) && self.count > 0);
+            assert!(input.scratch.len() >= n + (self.count - 1) * self.step + MAX_LANES);
         }
         let lanes = R::lanes::<L>();
+        let out = self.out.as_mut_ptr();
         // SAFETY: `block` reads U·lanes elements from x + i·step on, i < count, and writes U·lanes
         // samples at x. In the loops x + U·lanes ≤ n, the last call starts at n − lanes ≥ 0, and a
         // row shorter than a vector reads into the slack and writes to `whole`.
         unsafe {
             if n < lanes {
                 let mut whole = [O::zeroed(); MAX_LANES];
-                block::<R, O, L, M, 1, false>(
-                    l,
-                    &inputs,
-                    count,
-                    step,
-                    finish,
-                    0,
-                    whole.as_mut_ptr(),
-                );
-                out.copy_from_slice(&whole[..n]);
+                self.block::<L, 1>(l, 0, whole.as_mut_ptr(), false);
+                self.out.copy_from_slice(&whole[..n]);
                 return;
             }
-            let out = out.as_mut_ptr();
             let mut x = 0;
             // Vectors must be aligned to be streamed: the first one is written as it lies, and
-            // the loop starts where the next line does.
-            let line = (out.addr().wrapping_neg() % 64) / size_of::<O>();
-            if stream && out.addr() % size_of::<O>() == 0 && line <= lanes {
-                block::<R, O, L, M, 1, false>(l, &inputs, count, step, finish, 0, out);
-                x = line;
-                while x + UNROLL * lanes <= n {
-                    let out = out.add(x);
-                    block::<R, O, L, M, UNROLL, true>(l, &inputs, count, step, finish, x, out);
-                    x += UNROLL * lanes;
-                }
+            // the loop starts at the first multiple of a vector's size.
+            let stream = self.stream && out.addr() % size_of::<O>() == 0;
+            if stream {
+                self.block::<L, 1>(l, 0, out, false);
+                x = out.addr().wrapping_neg() % (lanes * size_of::<O>()) / size_of::<O>();
             }
-            while x + UNROLL * lanes <= n {
-                let out = out.add(x);
-                block::<R, O, L, M, UNROLL, false>(l, &inputs, count, step, finish, x, out);
-                x += UNROLL * lanes;
+            while x + 4 * lanes <= n {
+                self.block::<L, 4>(l, x, out.add(x), stream);
+                x += 4 * lanes;
             }
             while x + lanes <= n {
-                block::<R, O, L, M, 1, false>(l, &inputs, count, step, finish, x, out.add(x));
+                self.block::<L, 1>(l, x, out.add(x), false);
                 x += lanes;
             }
             if x < n {
-                let x = n - lanes;
-                block::<R, O, L, M, 1, false>(l, &inputs, count, step, finish, x, out.add(x));
+                self.block::<L, 1>(l, n - lanes, out.add(n - lanes), false);
             }
         }
     }
 }
 
-/// U vectors of the output from sample x on.
-///
-/// # Safety
-///
-/// Every scratch row must have x + (count − 1)·step + U·lanes elements, `out` U·lanes samples;
-/// with `STREAM`, `out` must be a multiple of 64.
-#[inline(always)]
-unsafe fn block<
-    R: Rung,
-    O: SampleLanes,
-    L: Lanes,
-    const M: usize,
-    const U: usize,
-    const STREAM: bool,
->(
-    l: L,
-    inputs: &[Input<'_, R>; M],
-    count: usize,
-    step: usize,
-    finish: &Finish,
-    x: usize,
-    out: *mut O,
-) {
-    let lanes = R::lanes::<L>();
-    let mut acc = [[R::zero(l); M]; U];
-    // SAFETY: tap k starts at element x + k·PAIRED·step, the second of a pair at the next tap's,
-    // limited to the last tap; the caller promises U·lanes elements from there.
-    unsafe {
-        for (m, input) in inputs.iter().enumerate() {
-            let p = input.scratch.as_ptr().add(x);
-            for k in 0..input.taps.len() {
-                let first = k * R::PAIRED;
-                let a = p.add(first * step);
-                let b = p.add((first + R::PAIRED - 1).min(count - 1) * step);
-                let tap = R::splat(l, *input.taps.get_unchecked(k));
-                for (u, acc) in acc.iter_mut().enumerate() {
-                    let x = R::load_scratch(l, a.add(u * lanes), b.add(u * lanes));
-                    acc[m] = R::step(l, acc[m], x, tap);
-                }
+impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
+    /// U vectors of the output from sample x on.
+    ///
+    /// # Safety
+    ///
+    /// Every scratch row must have x + (count − 1)·step + U·lanes elements, `out` U·lanes samples;
+    /// to `stream`, `out` must be a multiple of the vector's size.
+    #[inline(always)]
+    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut O, stream: bool) {
+        let lanes = R::lanes::<L>();
+        let mut acc = [[R::start(l, 0); M]; U];
+        for acc in &mut acc {
+            for (acc, fixed) in acc.iter_mut().zip(&self.finish.fixed) {
+                *acc = R::start(l, fixed.start);
             }
         }
-        for (u, acc) in acc.iter().enumerate() {
-            R::finish::<L, O, M, STREAM>(l, *acc, finish, out.add(u * lanes));
+        // SAFETY: tap k starts at element x + k·PAIRED·step, the second of a pair at the next tap's,
+        // limited to the last tap; the caller promises U·lanes elements from there.
+        unsafe {
+            for (m, input) in self.inputs.iter().enumerate() {
+                let p = input.scratch.as_ptr().add(x);
+                for k in 0..input.taps.len() {
+                    let first = k * R::PAIRED;
+                    let a = p.add(first * self.step);
+                    let b = p.add((first + R::PAIRED - 1).min(self.count - 1) * self.step);
+                    let tap = R::splat(l, *input.taps.get_unchecked(k));
+                    for (u, acc) in acc.iter_mut().enumerate() {
+                        let x = R::load_scratch(l, a.add(u * lanes), b.add(u * lanes));
+                        acc[m] = R::row_step(l, acc[m], x, tap);
+                    }
+                }
+            }
+            for (u, acc) in acc.iter().enumerate() {
+                R::finish(l, *acc, self.finish, stream, out.add(u * lanes));
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use wide::bytemuck::Pod;
 /// # Safety
 ///
 /// The methods that take pointers read or write [`lanes`](Self::lanes) elements (`wide_*` methods:
-/// N elements) at each; all must be readable or writable.
+/// [`wide_lanes`](Self::wide_lanes)) at each; all must be readable or writable.
 pub trait Rung: Copy + 'static {
     /// What a scratch row holds.
     type Elem: Pod;
@@ -24,22 +24,30 @@ pub trait Rung: Copy + 'static {
     type TapV<L: Lanes>: Copy;
     /// `lanes` samples, read or summed.
     type Acc<L: Lanes>: Copy;
-    /// N samples of a dense pass, read or summed.
+    /// `wide_lanes` samples of a dense pass, read or summed.
     type WideAcc<L: Lanes>: Copy;
     /// Whether a dense pass sums each kernel row on its own first, to round less.
     const ROW_SUMS: bool;
     /// Samples that one step multiplies and adds for each output: 1, or 2 for paired arithmetic.
     const PAIRED: usize;
+    /// Vector registers in one `Acc`.
+    const REGISTERS: usize;
 
     /// Samples in one `Acc`.
     #[inline(always)]
     fn lanes<L: Lanes>() -> usize {
         L::N * Self::PAIRED
     }
+    /// Samples in one `WideAcc`.
+    #[inline(always)]
+    fn wide_lanes<L: Lanes>() -> usize {
+        L::N
+    }
     /// The taps in this rung's form. Plans store no other form for it.
     fn taps(taps: &Taps) -> &[Self::Tap];
     fn splat<L: Lanes>(l: L, tap: Self::Tap) -> Self::TapV<L>;
-    fn zero<L: Lanes>(l: L) -> Self::Acc<L>;
+    /// Accumulators of integers with this value, of floats with 0.
+    fn start<L: Lanes>(l: L, value: i32) -> Self::Acc<L>;
     /// Reads samples; paired: those of two rows.
     unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T) -> Self::Acc<L>;
     /// Reads a scratch row; paired: at the places of two taps.
@@ -51,18 +59,30 @@ pub trait Rung: Copy + 'static {
     /// acc + x·tap; paired: acc + x₀·tap₀ + x₁·tap₁.
     fn step<L: Lanes>(l: L, acc: Self::Acc<L>, x: Self::Acc<L>, tap: Self::TapV<L>)
     -> Self::Acc<L>;
-    /// Writes accumulators to a scratch row, in units that are 2^`shift` larger.
+    /// `step` of a row pass, which may round products.
+    #[inline(always)]
+    fn row_step<L: Lanes>(
+        l: L,
+        acc: Self::Acc<L>,
+        x: Self::Acc<L>,
+        tap: Self::TapV<L>,
+    ) -> Self::Acc<L> {
+        Self::step(l, acc, x, tap)
+    }
+    /// Writes accumulators to a scratch row, in units that are 2^`shift` larger, rounded down.
     unsafe fn put<L: Lanes>(l: L, acc: Self::Acc<L>, shift: u32, p: *mut Self::Elem);
-    /// Finishes the accumulators of one kernel, or of the two of a magnitude. `STREAM` asks for
-    /// writes past the cache; `p` must then be a multiple of the vector's size.
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
+    /// Finishes the accumulators of one kernel, or of the two of a magnitude. `stream` asks
+    /// for writes past the cache; `p` must then be a multiple of the vector's size.
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
         l: L,
         acc: [Self::Acc<L>; M],
         finish: &Finish,
+        stream: bool,
         p: *mut O,
     );
 
-    fn wide_zero<L: Lanes>(l: L) -> Self::WideAcc<L>;
+    /// `start` for a dense pass.
+    fn wide_start<L: Lanes>(l: L, value: i32) -> Self::WideAcc<L>;
     fn wide_add<L: Lanes>(l: L, a: Self::WideAcc<L>, b: Self::WideAcc<L>) -> Self::WideAcc<L>;
     /// Widens `lanes` samples; paired: those of two rows, interleaved.
     unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T, p: *mut Self::Wide);
@@ -75,7 +95,7 @@ pub trait Rung: Copy + 'static {
         x: Self::WideAcc<L>,
         tap: Self::TapV<L>,
     ) -> Self::WideAcc<L>;
-    /// `finish` for N samples of a dense pass.
+    /// `finish` for a dense pass.
     unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
         l: L,
         acc: [Self::WideAcc<L>; M],
@@ -116,6 +136,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     type Acc<L: Lanes> = L::F;
     type WideAcc<L: Lanes> = L::F;
     const PAIRED: usize = 1;
+    const REGISTERS: usize = 1;
     const ROW_SUMS: bool = true;
 
     fn taps(taps: &Taps) -> &[f32] {
@@ -129,7 +150,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         l.f_splat(tap)
     }
     #[inline(always)]
-    fn zero<L: Lanes>(l: L) -> L::F {
+    fn start<L: Lanes>(l: L, _: i32) -> L::F {
         l.f_splat(0.0)
     }
     #[inline(always)]
@@ -152,10 +173,11 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         unsafe { l.f_store(p, acc) }
     }
     #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
         l: L,
         mut acc: [L::F; M],
         finish: &Finish,
+        stream: bool,
         p: *mut O,
     ) {
         let offset = l.f_splat(finish.offset as f32);
@@ -164,10 +186,10 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         }
         let v = post(l, acc, finish.post);
         // SAFETY: see above the impl.
-        unsafe { if STREAM { O::stream_f(l, p, v) } else { O::store_f(l, p, v) } }
+        unsafe { if stream { O::stream_f(l, p, v) } else { O::store_f(l, p, v) } }
     }
     #[inline(always)]
-    fn wide_zero<L: Lanes>(l: L) -> L::F {
+    fn wide_start<L: Lanes>(l: L, _: i32) -> L::F {
         l.f_splat(0.0)
     }
     #[inline(always)]
@@ -196,7 +218,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
-        unsafe { Self::finish::<L, O, M, false>(l, acc, finish, p) }
+        unsafe { Self::finish(l, acc, finish, false, p) }
     }
 }
 
@@ -204,7 +226,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
 #[derive(Clone, Copy)]
 pub struct I32;
 
-/// An integer accumulator with its offset, as a float in output units.
+/// An integer accumulator as a float in output units, with the offset.
 #[inline(always)]
 pub(super) fn to_float<L: Lanes>(l: L, acc: L::I, finish: &Finish, kernel: usize) -> L::F {
     let v = l.f_mul(l.i_to_f(acc), l.f_splat(finish.fixed[kernel].unit));
@@ -215,12 +237,8 @@ pub(super) fn to_float<L: Lanes>(l: L, acc: L::I, finish: &Finish, kernel: usize
 #[inline(always)]
 fn to_integer<L: Lanes>(l: L, acc: L::I, finish: &Finish) -> L::I {
     let fixed = &finish.fixed[0];
-    let v = if finish.post == Post::Abs {
-        let half = if fixed.shift > 0 { 1 << (fixed.shift - 1) } else { 0 };
-        l.i_add(l.i_abs(l.i_add(acc, l.i_splat(fixed.offset))), l.i_splat(half))
-    } else {
-        l.i_add(acc, l.i_splat(fixed.round))
-    };
+    let absolute = finish.post == Post::Abs;
+    let v = if absolute { l.i_add(l.i_abs(acc), l.i_splat(fixed.half())) } else { acc };
     l.i_shr(v, fixed.shift)
 }
 
@@ -255,6 +273,7 @@ impl Rung for I32 {
     type Acc<L: Lanes> = L::I;
     type WideAcc<L: Lanes> = L::I;
     const PAIRED: usize = 1;
+    const REGISTERS: usize = 1;
     const ROW_SUMS: bool = false;
 
     fn taps(taps: &Taps) -> &[i32] {
@@ -268,8 +287,8 @@ impl Rung for I32 {
         l.i_splat(tap)
     }
     #[inline(always)]
-    fn zero<L: Lanes>(l: L) -> L::I {
-        l.i_splat(0)
+    fn start<L: Lanes>(l: L, value: i32) -> L::I {
+        l.i_splat(value)
     }
     #[inline(always)]
     unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> L::I {
@@ -291,18 +310,19 @@ impl Rung for I32 {
         unsafe { l.i_store(p, acc) }
     }
     #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
         l: L,
         acc: [L::I; M],
         finish: &Finish,
+        _: bool,
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
         unsafe { finish_integer(l, acc, finish, p) }
     }
     #[inline(always)]
-    fn wide_zero<L: Lanes>(l: L) -> L::I {
-        l.i_splat(0)
+    fn wide_start<L: Lanes>(l: L, value: i32) -> L::I {
+        l.i_splat(value)
     }
     #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::I, b: L::I) -> L::I {
@@ -348,6 +368,7 @@ impl Rung for Pairs {
     type Acc<L: Lanes> = (L::I, L::I);
     type WideAcc<L: Lanes> = L::I;
     const PAIRED: usize = 2;
+    const REGISTERS: usize = 2;
     const ROW_SUMS: bool = false;
 
     fn taps(taps: &Taps) -> &[i32] {
@@ -358,8 +379,8 @@ impl Rung for Pairs {
         l.i_splat(tap)
     }
     #[inline(always)]
-    fn zero<L: Lanes>(l: L) -> (L::I, L::I) {
-        (l.i_splat(0), l.i_splat(0))
+    fn start<L: Lanes>(l: L, value: i32) -> (L::I, L::I) {
+        (l.i_splat(value), l.i_splat(value))
     }
     #[inline(always)]
     unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T) -> (L::I, L::I) {
@@ -378,17 +399,16 @@ impl Rung for Pairs {
     }
     #[inline(always)]
     unsafe fn put<L: Lanes>(l: L, acc: (L::I, L::I), shift: u32, p: *mut i16) {
-        let half = l.i_splat(if shift > 0 { 1 << (shift - 1) } else { 0 });
-        let first = l.i_shr(l.i_add(acc.0, half), shift);
-        let second = l.i_shr(l.i_add(acc.1, half), shift);
+        let (first, second) = (l.i_shr(acc.0, shift), l.i_shr(acc.1, shift));
         // SAFETY: see above the impl.
         unsafe { l.h_store(p, l.join(first, second)) }
     }
     #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
         l: L,
         acc: [(L::I, L::I); M],
         finish: &Finish,
+        stream: bool,
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
@@ -403,13 +423,18 @@ impl Rung for Pairs {
                 finish_integer(l, second, finish, p.add(L::N));
             } else {
                 let first = to_integer(l, acc[0].0, finish);
-                O::store_split(l, p, first, to_integer(l, acc[0].1, finish));
+                let second = to_integer(l, acc[0].1, finish);
+                if stream && O::NARROW {
+                    O::stream_h(l, p, l.join(first, second));
+                } else {
+                    O::store_split(l, p, first, second);
+                }
             }
         }
     }
     #[inline(always)]
-    fn wide_zero<L: Lanes>(l: L) -> L::I {
-        l.i_splat(0)
+    fn wide_start<L: Lanes>(l: L, value: i32) -> L::I {
+        l.i_splat(value)
     }
     #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::I, b: L::I) -> L::I {
@@ -460,6 +485,7 @@ impl Rung for Double {
     type Acc<L: Lanes> = (L::D, L::D);
     type WideAcc<L: Lanes> = (L::D, L::D);
     const PAIRED: usize = 1;
+    const REGISTERS: usize = 2;
     const ROW_SUMS: bool = false;
 
     fn taps(taps: &Taps) -> &[f64] {
@@ -473,7 +499,7 @@ impl Rung for Double {
         l.d_splat(tap)
     }
     #[inline(always)]
-    fn zero<L: Lanes>(l: L) -> (L::D, L::D) {
+    fn start<L: Lanes>(l: L, _: i32) -> (L::D, L::D) {
         (l.d_splat(0.0), l.d_splat(0.0))
     }
     #[inline(always)]
@@ -499,10 +525,11 @@ impl Rung for Double {
         }
     }
     #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const STREAM: bool>(
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
         l: L,
         acc: [(L::D, L::D); M],
         finish: &Finish,
+        _: bool,
         p: *mut O,
     ) {
         let offset = l.d_splat(finish.offset);
@@ -514,8 +541,8 @@ impl Rung for Double {
         unsafe { O::store_f(l, p, post(l, v, finish.post)) }
     }
     #[inline(always)]
-    fn wide_zero<L: Lanes>(l: L) -> (L::D, L::D) {
-        Self::zero(l)
+    fn wide_start<L: Lanes>(l: L, value: i32) -> (L::D, L::D) {
+        Self::start(l, value)
     }
     #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: (L::D, L::D), b: (L::D, L::D)) -> (L::D, L::D) {
@@ -543,6 +570,6 @@ impl Rung for Double {
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
-        unsafe { Self::finish::<L, O, M, false>(l, acc, finish, p) }
+        unsafe { Self::finish(l, acc, finish, false, p) }
     }
 }

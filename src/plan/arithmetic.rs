@@ -10,6 +10,8 @@
 //! |Σ ε·x| ≤ R/2·(Σ|ε| + |Σ ε|): half as much where the errors cancel, and taps are quantised so
 //! that they do.
 
+mod words;
+
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, Fixed, Taps};
@@ -19,6 +21,10 @@ use std::fmt;
 /// The rungs, from cheap to precise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rung {
+    /// 16-bit integers, exact.
+    Words,
+    /// 16-bit integers, the row's products rounded.
+    WordsHigh,
     /// 16-bit pairs into `i32`.
     Pairs,
     /// `f32`, multiplication and addition rounded apart: the same at every level.
@@ -52,6 +58,18 @@ pub(crate) struct Arithmetic {
 impl fmt::Display for Arithmetic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.rung {
+            Rung::Words => write!(
+                f,
+                "16-bit integers ({} fraction bits; results span 2^{:.1} of 2^16)",
+                self.bits.1,
+                self.peak.max(1.0).log2()
+            )?,
+            Rung::WordsHigh => write!(
+                f,
+                "16-bit integers, products of the row rounded ({} fraction bits; results span 2^{:.1} of 2^16)",
+                self.bits.1,
+                self.peak.max(1.0).log2()
+            )?,
             Rung::Pairs => write!(
                 f,
                 "16-bit pairs into i32 ({} fraction bits in the scratch row, {} in the sum; peak 2^{:.1} of 2^31)",
@@ -112,6 +130,8 @@ impl Rows {
 pub(crate) struct Passes {
     pub column: Rows,
     pub row: Taps,
+    /// What the column's integer sums start with.
+    pub start: i32,
     /// The column pass divides by 2^shift.
     pub shift: u32,
 }
@@ -245,10 +265,14 @@ fn quantise(v: &[f64], bits: i32) -> Vec<f64> {
     q
 }
 
-/// Σ|ε| and Σ ε of quantised taps.
+/// Σ|ε| and |Σ ε| of quantised taps.
 fn errors(v: &[f64], q: &[f64], bits: i32) -> (f64, f64) {
-    let unit = 2f64.powi(-bits);
-    let each = v.iter().zip(q).map(|(t, q)| q * unit - t);
+    errors_of(v, q, 2f64.powi(bits))
+}
+
+/// `errors` of taps in units of 1 / `scale`.
+fn errors_of(v: &[f64], q: &[f64], scale: f64) -> (f64, f64) {
+    let each = v.iter().zip(q).map(|(t, q)| q / scale - t);
     (each.clone().map(f64::abs).sum(), each.sum::<f64>().abs())
 }
 
@@ -271,20 +295,18 @@ fn to_i32(q: &[f64]) -> Vec<i32> {
 fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
     let unit = f64::from(shift).exp2();
     let offset = task.offset() * unit;
-    let round = ((task.offset() + 0.5) * unit).floor();
     let peak = peak + offset.abs() + unit;
     if shift > 30 || peak >= 2f64.powi(31) {
         return None;
     }
-    // Without a post-step, floor((S + (offset + ½)·2^s) / 2^s) is exact, S being an integer.
-    let exact = task.post() == Post::None && !task.float_output();
-    let error = if exact { 0.0 } else { (offset.round() - offset).abs() / unit };
-    let fixed = Fixed {
-        shift,
-        round: round as i32,
-        offset: offset.round() as i32,
-        unit: (1.0 / unit) as f32,
+    let (start, error) = match task.post() {
+        _ if task.float_output() => (0.0, 0.0),
+        Post::Magnitude => (0.0, 0.0),
+        // floor((S + (offset + ½)·2^s) / 2^s) is exact, S being an integer.
+        Post::None => (((task.offset() + 0.5) * unit).floor(), 0.0),
+        Post::Abs => (offset.round(), (offset.round() - offset).abs() / unit),
     };
+    let fixed = Fixed { shift, start: start as i32, unsigned: false, unit: (1.0 / unit) as f32 };
     Some((fixed, error, peak))
 }
 
@@ -356,11 +378,13 @@ pub(crate) fn separable(
             Factors { column, row, residual, written: (&term.column, &term.row) }
         })
         .collect();
-    if task.source == SampleType::U8
-        && !task.premultiplied
-        && let Some(found) = pairs(task, &factors)
-    {
-        return Some(found);
+    if task.source == SampleType::U8 && !task.premultiplied {
+        let found = words::exact(task, &factors)
+            .or_else(|| words::rounded(task, &factors))
+            .or_else(|| pairs(task, &factors));
+        if found.is_some() {
+            return found;
+        }
     }
     let float = float(task, &factors);
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
@@ -429,7 +453,8 @@ fn pairs_exact(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> {
     }
     let shift = column_bits + row_bits;
     let (fixed, error, peak) = fixed(task, shift, scratch * abs_sum(&r))?;
-    let pass = Passes { column: Rows::paired(&c, 1), row: Taps::Integer(pack(&r)), shift: 0 };
+    let column = Rows::paired(&c, 1);
+    let pass = Passes { column, row: Taps::Integer(pack(&r)), start: 0, shift: 0 };
     Some((pass, fixed, (column_bits, shift), peak, error))
 }
 
@@ -467,6 +492,8 @@ fn pairs_rounded(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> 
         let pass = Passes {
             column: Rows::paired(&c, 1),
             row: Taps::Integer(pack(&r)),
+            // Rounds half up.
+            start: (1 << shift) >> 1,
             shift: shift as u32,
         };
         Some((pass, fixed, (scratch_bits as u32, total), peak, bound))
@@ -530,7 +557,8 @@ fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         };
         bounds.push((bound + f.residual, value));
         let taps = |v: &[f64]| Taps::Float(v.iter().map(|&t| t as f32).collect());
-        passes.push(Passes { column: Rows::single(taps(&f.column)), row: taps(&f.row), shift: 0 });
+        let column = Rows::single(taps(&f.column));
+        passes.push(Passes { column, row: taps(&f.row), start: 0, shift: 0 });
     }
     let bound = task.after_post(bounds.into_iter());
     Some((task.arithmetic(task.float_rung(), bound), passes, task.finish()))
@@ -557,7 +585,8 @@ fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         let value = scratch * abs_sum(&r);
         bounds.push((error + f.residual, value));
         let taps = |v: &[f64]| Taps::Integer(to_i32(v));
-        passes.push(Passes { column: Rows::single(taps(&c)), row: taps(&r), shift: 0 });
+        let column = Rows::single(taps(&c));
+        passes.push(Passes { column, row: taps(&r), start: 0, shift: 0 });
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
     task.accepts(arithmetic.bound).then_some((arithmetic, passes, finish))
@@ -585,7 +614,7 @@ fn double(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         let bound = double_bound(task, f.column.len() + f.row.len(), value);
         bounds.push((bound + f.residual, value.min(131_072.0)));
         let column = Rows::single(Taps::Double(f.written.0.to_vec()));
-        passes.push(Passes { column, row: Taps::Double(row), shift: 0 });
+        passes.push(Passes { column, row: Taps::Double(row), start: 0, shift: 0 });
     }
     let bound = task.after_post(bounds.into_iter());
     let found = (task.arithmetic(Rung::Double, bound), passes, task.finish());
@@ -642,11 +671,11 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
         good.then_some((arithmetic, all, finish))
     };
     let whole = !task.float_source() && !task.premultiplied;
-    if task.source == SampleType::U8
-        && whole
-        && let Some(found) = integer(true)
-    {
-        return Some(found);
+    if task.source == SampleType::U8 && whole {
+        let found = words::dense(task, &kernels).or_else(|| integer(true));
+        if found.is_some() {
+            return found;
+        }
     }
     let float = dense_float(task, &kernels);
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {

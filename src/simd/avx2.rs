@@ -213,6 +213,10 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn h_splat(self, x: i16) -> __m256i {
+        isa!(_mm256_set1_epi16(x))
+    }
+    #[inline(always)]
     unsafe fn h_load(self, p: *const i16) -> __m256i {
         isa!(_mm256_loadu_si256(p.cast()))
     }
@@ -230,6 +234,41 @@ impl Lanes for Avx2 {
             let b = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi16(v, v));
             _mm_storeu_si128(p.cast(), _mm256_castsi256_si128(b))
         })
+    }
+    #[inline(always)]
+    unsafe fn h_stream(self, p: *mut i16, v: __m256i) {
+        isa!(_mm256_stream_si256(p.cast(), v))
+    }
+    #[inline(always)]
+    unsafe fn h_stream_u8(self, p: *mut u8, v: __m256i) {
+        isa!({
+            let b = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi16(v, v));
+            _mm_stream_si128(p.cast(), _mm256_castsi256_si128(b))
+        })
+    }
+    #[inline(always)]
+    fn h_add(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_add_epi16(a, b))
+    }
+    #[inline(always)]
+    fn h_mul(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_mullo_epi16(a, b))
+    }
+    #[inline(always)]
+    fn h_mul_high(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_mulhrs_epi16(a, b))
+    }
+    #[inline(always)]
+    fn h_abs(self, v: __m256i) -> __m256i {
+        isa!(_mm256_abs_epi16(v))
+    }
+    #[inline(always)]
+    fn h_shr(self, v: __m256i, bits: u32) -> __m256i {
+        isa!(_mm256_sra_epi16(v, _mm_cvtsi32_si128(bits as i32)))
+    }
+    #[inline(always)]
+    fn h_shr_unsigned(self, v: __m256i, bits: u32) -> __m256i {
+        isa!(_mm256_srl_epi16(v, _mm_cvtsi32_si128(bits as i32)))
     }
 
     // Split order here: what the unpack instructions give, 128 bits at a time; `packs` undoes it.

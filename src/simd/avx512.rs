@@ -210,6 +210,10 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn h_splat(self, x: i16) -> __m512i {
+        isa!(_mm512_set1_epi16(x))
+    }
+    #[inline(always)]
     unsafe fn h_load(self, p: *const i16) -> __m512i {
         isa!(_mm512_loadu_si512(p.cast()))
     }
@@ -227,6 +231,41 @@ impl Lanes for Avx512 {
             let v = _mm512_max_epi16(v, _mm512_setzero_si512());
             _mm256_storeu_si256(p.cast(), _mm512_cvtusepi16_epi8(v))
         })
+    }
+    #[inline(always)]
+    unsafe fn h_stream(self, p: *mut i16, v: __m512i) {
+        isa!(_mm512_stream_si512(p.cast(), v))
+    }
+    #[inline(always)]
+    unsafe fn h_stream_u8(self, p: *mut u8, v: __m512i) {
+        isa!({
+            let v = _mm512_max_epi16(v, _mm512_setzero_si512());
+            _mm256_stream_si256(p.cast(), _mm512_cvtusepi16_epi8(v))
+        })
+    }
+    #[inline(always)]
+    fn h_add(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_add_epi16(a, b))
+    }
+    #[inline(always)]
+    fn h_mul(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_mullo_epi16(a, b))
+    }
+    #[inline(always)]
+    fn h_mul_high(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_mulhrs_epi16(a, b))
+    }
+    #[inline(always)]
+    fn h_abs(self, v: __m512i) -> __m512i {
+        isa!(_mm512_abs_epi16(v))
+    }
+    #[inline(always)]
+    fn h_shr(self, v: __m512i, bits: u32) -> __m512i {
+        isa!(_mm512_sra_epi16(v, _mm_cvtsi32_si128(bits as i32)))
+    }
+    #[inline(always)]
+    fn h_shr_unsigned(self, v: __m512i, bits: u32) -> __m512i {
+        isa!(_mm512_srl_epi16(v, _mm_cvtsi32_si128(bits as i32)))
     }
 
     // Split order here: what the unpack instructions give, 128 bits at a time; `packs` undoes it.

@@ -110,6 +110,7 @@ pub trait Lanes: Copy {
     fn i_shr(self, v: Self::I, bits: u32) -> Self::I;
     fn i_to_f(self, v: Self::I) -> Self::F;
 
+    fn h_splat(self, x: i16) -> Self::H;
     /// Reads 2·N.
     unsafe fn h_load(self, p: *const i16) -> Self::H;
     /// Reads 2·N.
@@ -118,6 +119,21 @@ pub trait Lanes: Copy {
     unsafe fn h_store(self, p: *mut i16, v: Self::H);
     /// Writes 2·N, each limited to 0..=255.
     unsafe fn h_store_u8(self, p: *mut u8, v: Self::H);
+    /// [`h_store`](Self::h_store), and past the cache as [`f_stream`](Self::f_stream) is.
+    unsafe fn h_stream(self, p: *mut i16, v: Self::H);
+    /// [`h_store_u8`](Self::h_store_u8), and past the cache as [`f_stream`](Self::f_stream) is.
+    unsafe fn h_stream_u8(self, p: *mut u8, v: Self::H);
+    /// The low 16 bits of the sum.
+    fn h_add(self, a: Self::H, b: Self::H) -> Self::H;
+    /// The low 16 bits of the product.
+    fn h_mul(self, a: Self::H, b: Self::H) -> Self::H;
+    /// (a·b + 2¹⁴) / 2¹⁵, rounded down; not both may be −2¹⁵.
+    fn h_mul_high(self, a: Self::H, b: Self::H) -> Self::H;
+    fn h_abs(self, v: Self::H) -> Self::H;
+    /// Arithmetic shift to the right by `bits` < 16.
+    fn h_shr(self, v: Self::H, bits: u32) -> Self::H;
+    /// Shift of 16 bits without a sign to the right by `bits` < 16.
+    fn h_shr_unsigned(self, v: Self::H, bits: u32) -> Self::H;
 
     /// The pairs (a₀, b₀), (a₁, b₁), …, each in an `i32` lane, a in the low half; in an order of
     /// the level's own, the "split order", that [`join`](Self::join) and

@@ -3,7 +3,7 @@
 
 use super::Lanes;
 use wide::bytemuck::cast;
-use wide::{f32x4, f64x2, i16x8, i32x4, i32x8, u8x16};
+use wide::{f32x4, f64x2, i16x8, i32x4, i32x8, u8x16, u16x8};
 
 /// Needs nothing, so anyone may make it.
 #[derive(Clone, Copy)]
@@ -229,6 +229,10 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn h_splat(self, x: i16) -> i16x8 {
+        i16x8::splat(x)
+    }
+    #[inline(always)]
     unsafe fn h_load(self, p: *const i16) -> i16x8 {
         // SAFETY: as stated above the impl.
         i16x8::new(unsafe { read(p) })
@@ -249,6 +253,40 @@ impl Lanes for Portable {
         let bytes: [[u8; 8]; 2] = cast(u8x16::narrow_i16x8(v, v));
         // SAFETY: as stated above the impl.
         unsafe { write(p, bytes[0]) }
+    }
+    #[inline(always)]
+    unsafe fn h_stream(self, p: *mut i16, v: i16x8) {
+        // SAFETY: as stated above the impl.
+        unsafe { self.h_store(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn h_stream_u8(self, p: *mut u8, v: i16x8) {
+        // SAFETY: as stated above the impl.
+        unsafe { self.h_store_u8(p, v) }
+    }
+    #[inline(always)]
+    fn h_add(self, a: i16x8, b: i16x8) -> i16x8 {
+        a + b
+    }
+    #[inline(always)]
+    fn h_mul(self, a: i16x8, b: i16x8) -> i16x8 {
+        a * b
+    }
+    #[inline(always)]
+    fn h_mul_high(self, a: i16x8, b: i16x8) -> i16x8 {
+        a.mul_scale_round(b)
+    }
+    #[inline(always)]
+    fn h_abs(self, v: i16x8) -> i16x8 {
+        v.abs()
+    }
+    #[inline(always)]
+    fn h_shr(self, v: i16x8, bits: u32) -> i16x8 {
+        v >> bits as i32
+    }
+    #[inline(always)]
+    fn h_shr_unsigned(self, v: i16x8, bits: u32) -> i16x8 {
+        cast(cast::<_, u16x8>(v) >> bits as i32)
     }
 
     // Split order here: even lanes, then odd ones; it takes no shuffle.

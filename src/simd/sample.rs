@@ -16,7 +16,7 @@ pub trait SampleLanes: Pod {
     const FLOAT: bool = false;
     /// Whether `load_i` exists: integers only.
     const INTEGER: bool = false;
-    /// Whether `load_h` exists: types of at most 8 bits, and `i16` scratch rows.
+    /// Whether `load_h` and `store_h` exist: types that 16 bits with a sign hold.
     const NARROW: bool = false;
 
     /// Reads N.
@@ -36,6 +36,10 @@ pub trait SampleLanes: Pod {
     }
     /// Writes N.
     unsafe fn store_i<L: Lanes>(l: L, p: *mut Self, v: L::I);
+    /// Writes 2·N. Only where [`NARROW`](Self::NARROW).
+    unsafe fn store_h<L: Lanes>(l: L, p: *mut Self, v: L::H);
+    /// `store_h` past the cache; `p` must be a multiple of the size of what is written.
+    unsafe fn stream_h<L: Lanes>(l: L, p: *mut Self, v: L::H);
     /// Writes 2·N, given in split order.
     #[inline(always)]
     unsafe fn store_split<L: Lanes>(l: L, p: *mut Self, first: L::I, second: L::I) {
@@ -90,7 +94,17 @@ impl SampleLanes for u8 {
     unsafe fn store_split<L: Lanes>(l: L, p: *mut u8, first: L::I, second: L::I) {
         // Limiting to i16 first changes nothing that u8 can show.
         // SAFETY: the caller's promise is the callee's.
-        unsafe { l.h_store_u8(p, l.join(first, second)) }
+        unsafe { Self::store_h(l, p, l.join(first, second)) }
+    }
+    #[inline(always)]
+    unsafe fn store_h<L: Lanes>(l: L, p: *mut u8, v: L::H) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.h_store_u8(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn stream_h<L: Lanes>(l: L, p: *mut u8, v: L::H) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.h_stream_u8(p, v) }
     }
 }
 
@@ -119,6 +133,12 @@ impl SampleLanes for u16 {
     unsafe fn store_i<L: Lanes>(l: L, p: *mut u16, v: L::I) {
         // SAFETY: the caller's promise is the callee's.
         unsafe { l.i_store_u16(p, v) }
+    }
+    unsafe fn store_h<L: Lanes>(_: L, _: *mut u16, _: L::H) {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    unsafe fn stream_h<L: Lanes>(_: L, _: *mut u16, _: L::H) {
+        unreachable!("{ONLY_PLANNED}")
     }
 }
 
@@ -149,7 +169,17 @@ impl SampleLanes for i16 {
     #[inline(always)]
     unsafe fn store_split<L: Lanes>(l: L, p: *mut i16, first: L::I, second: L::I) {
         // SAFETY: the caller's promise is the callee's.
-        unsafe { l.h_store(p, l.join(first, second)) }
+        unsafe { Self::store_h(l, p, l.join(first, second)) }
+    }
+    #[inline(always)]
+    unsafe fn store_h<L: Lanes>(l: L, p: *mut i16, v: L::H) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.h_store(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn stream_h<L: Lanes>(l: L, p: *mut i16, v: L::H) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { l.h_stream(p, v) }
     }
 }
 
@@ -181,5 +211,11 @@ impl SampleLanes for f32 {
     unsafe fn store_i<L: Lanes>(l: L, p: *mut f32, v: L::I) {
         // SAFETY: the caller's promise is the callee's.
         unsafe { l.f_store(p, l.i_to_f(v)) }
+    }
+    unsafe fn store_h<L: Lanes>(_: L, _: *mut f32, _: L::H) {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    unsafe fn stream_h<L: Lanes>(_: L, _: *mut f32, _: L::H) {
+        unreachable!("{ONLY_PLANNED}")
     }
 }

@@ -265,3 +265,49 @@ fn rows_and_columns_agree() {
         }
     }
 }
+
+/// 16-bit sums must not overflow on the images that make them largest and smallest, and errors
+/// must stay within the bound where the taps' errors add up.
+#[test]
+fn the_worst_images() {
+    let binomial = [1.0, 4.0, 6.0, 4.0, 1.0];
+    let mut filters = vec![
+        Filter::new(Kernel::separable(&binomial, &binomial).unwrap()).scale(1.0 / 256.0),
+        Filter::new(Kernel::separable(&binomial, &binomial).unwrap()).scale(1.0 / 128.0),
+        Filter::new(Kernel::separable(&binomial, &binomial).unwrap())
+            .scale(1.0 / 256.0)
+            .offset(0.5),
+        Filter::new(Kernel::separable(&binomial, &[-1.0, -2.0, 0.0, 2.0, 1.0]).unwrap()),
+        Filter::new(Kernel::separable(&binomial, &[-1.0, -2.0, 0.0, 2.0, 1.0]).unwrap()).abs(),
+        Filter::new(Kernel::separable(&[3.0, 10.0, 3.0], &[-1.0, 0.0, 1.0]).unwrap()).scale(0.25),
+        Filter::new(
+            Kernel::new(3, 3, vec![-1.0, -1.0, -1.0, -1.0, 8.0, -1.0, -1.0, -1.0, -1.0]).unwrap(),
+        ),
+        Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap(),
+    ];
+    filters.extend(sum_one());
+    for size in 2..=7 {
+        filters.push(Filter::new(Kernel::box_(size, size).unwrap()));
+        let taps: Vec<f64> = (0..size).map(|i| 0.1 + (i as f64 * 2.3).sin().abs()).collect();
+        let sum: f64 = taps.iter().sum();
+        let taps: Vec<f64> = taps.iter().map(|t| t / sum).collect();
+        filters.push(Filter::new(Kernel::separable(&taps, &taps).unwrap()));
+        let mixed: Vec<f64> = taps.iter().map(|t| t - 0.21).collect();
+        filters.push(Filter::new(Kernel::separable(&mixed, &taps).unwrap()));
+        filters.push(Filter::new(Kernel::separable(&mixed, &mixed).unwrap()).offset(100.3));
+    }
+    for filter in filters {
+        let kernel = &filter.kernels()[0];
+        let shape = Shape::new(kernel.width(), kernel.height(), 1);
+        for negative in [false, true] {
+            let worst: Vec<u8> = kernel
+                .taps()
+                .iter()
+                .map(|t| if (*t > 0.0) != negative { 255 } else { 0 })
+                .collect();
+            let image = Image::from_vec(worst, shape).unwrap();
+            check_levels::<u8, u8>(&filter, image.view()).unwrap();
+            check_levels::<u8, i16>(&filter, image.view()).unwrap();
+        }
+    }
+}

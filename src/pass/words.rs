@@ -1,0 +1,145 @@
+//! The arithmetic for small kernels on `u8` images: everything in 16 bits.
+
+use super::rung::Rung;
+use super::{Finish, Taps};
+use crate::filter::Post;
+use crate::simd::{Lanes, SampleLanes};
+
+/// 16 bits throughout: `u8` samples and small integer taps. Sums may wrap on their way, as integers
+/// do; the plan has made sure that the last one is right. With `HIGH`, the row pass takes taps in
+/// units of 2⁻¹⁵ and keeps the high half of each product, rounded.
+#[derive(Clone, Copy)]
+pub struct Words<const HIGH: bool>;
+
+impl<const HIGH: bool> Words<HIGH> {
+    /// Whole sums of a result's two kernels, or of its one, as results.
+    #[inline(always)]
+    fn result<L: Lanes, const M: usize>(l: L, acc: [L::H; M], finish: &Finish) -> L::H {
+        let fixed = &finish.fixed[0];
+        match finish.post {
+            Post::None if fixed.unsigned => l.h_shr_unsigned(acc[0], fixed.shift),
+            Post::None => l.h_shr(acc[0], fixed.shift),
+            Post::Abs => {
+                let half = l.h_splat(fixed.half() as i16);
+                l.h_shr(l.h_add(l.h_abs(acc[0]), half), fixed.shift)
+            }
+            Post::Magnitude => {
+                // x² + y² is exact.
+                let (first, second) = l.split(acc[0], acc[M - 1]);
+                let (first, second) = (root(l, first), root(l, second));
+                l.join(first, second)
+            }
+        }
+    }
+}
+
+/// √(x² + y²) of pairs, rounded.
+#[inline(always)]
+fn root<L: Lanes>(l: L, pairs: L::I) -> L::I {
+    let root = l.f_sqrt(l.i_to_f(l.dot(l.i_splat(0), pairs, pairs)));
+    l.f_floor(l.f_add(root, l.f_splat(0.5)))
+}
+
+// SAFETY of all unsafe blocks below: each only passes on a pointer, for the number of elements
+// that the trait states and the caller allows.
+impl<const HIGH: bool> Rung for Words<HIGH> {
+    type Elem = i16;
+    type Wide = u8;
+    type Tap = i16;
+    type TapV<L: Lanes> = L::H;
+    type Acc<L: Lanes> = L::H;
+    type WideAcc<L: Lanes> = L::H;
+    const PAIRED: usize = 1;
+    const REGISTERS: usize = 1;
+    const ROW_SUMS: bool = false;
+
+    #[inline(always)]
+    fn lanes<L: Lanes>() -> usize {
+        2 * L::N
+    }
+    #[inline(always)]
+    fn wide_lanes<L: Lanes>() -> usize {
+        2 * L::N
+    }
+    fn taps(taps: &Taps) -> &[i16] {
+        match taps {
+            Taps::Words(taps) => taps,
+            _ => &[],
+        }
+    }
+    #[inline(always)]
+    fn splat<L: Lanes>(l: L, tap: i16) -> L::H {
+        l.h_splat(tap)
+    }
+    #[inline(always)]
+    fn start<L: Lanes>(l: L, value: i32) -> L::H {
+        l.h_splat(value as i16)
+    }
+    #[inline(always)]
+    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> L::H {
+        // SAFETY: see above the impl.
+        unsafe { T::load_h(l, a) }
+    }
+    #[inline(always)]
+    unsafe fn load_scratch<L: Lanes>(l: L, a: *const i16, _: *const i16) -> L::H {
+        // SAFETY: see above the impl.
+        unsafe { l.h_load(a) }
+    }
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
+        l.h_add(acc, l.h_mul(x, tap))
+    }
+    #[inline(always)]
+    fn row_step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
+        l.h_add(acc, if HIGH { l.h_mul_high(x, tap) } else { l.h_mul(x, tap) })
+    }
+    #[inline(always)]
+    unsafe fn put<L: Lanes>(l: L, acc: L::H, _: u32, p: *mut i16) {
+        // SAFETY: see above the impl.
+        unsafe { l.h_store(p, acc) }
+    }
+    #[inline(always)]
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [L::H; M],
+        finish: &Finish,
+        stream: bool,
+        p: *mut O,
+    ) {
+        let v = Self::result(l, acc, finish);
+        // SAFETY: see above the impl.
+        unsafe { if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) } }
+    }
+    #[inline(always)]
+    fn wide_start<L: Lanes>(l: L, value: i32) -> L::H {
+        Self::start(l, value)
+    }
+    #[inline(always)]
+    fn wide_add<L: Lanes>(l: L, a: L::H, b: L::H) -> L::H {
+        l.h_add(a, b)
+    }
+    #[inline(always)]
+    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut u8) {
+        // SAFETY: see above the impl.
+        unsafe { l.h_store_u8(p, T::load_h(l, a)) }
+    }
+    #[inline(always)]
+    unsafe fn wide_load<L: Lanes>(l: L, p: *const u8) -> L::H {
+        // SAFETY: see above the impl.
+        unsafe { l.h_load_u8(p) }
+    }
+    #[inline(always)]
+    fn wide_step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
+        Self::step(l, acc, x, tap)
+    }
+    #[inline(always)]
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [L::H; M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        // SAFETY: see above the impl.
+        unsafe { Self::finish(l, acc, finish, false, p) }
+    }
+}

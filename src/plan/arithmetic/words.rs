@@ -1,0 +1,198 @@
+//! The cheapest arithmetic: `u8` samples, integer taps and sums that fit into 16 bits.
+//!
+//! Integers may wrap: additions and multiplications modulo 2¹⁶ give the right sum as long as that
+//! one fits. So only the range of results counts, not that of what is added up on the way.
+
+use super::{
+    Arithmetic, Factors, Passes, Rows, Rung, Separable, Task, abs_sum, errors_of, fits_i16,
+    fraction_bits, quantise,
+};
+use crate::filter::Post;
+use crate::pass::{Finish, Fixed, Taps};
+use crate::sample::SampleType;
+
+/// Σ of the positive values and −Σ of the negative ones.
+fn halves(v: &[f64]) -> (f64, f64) {
+    let positive = v.iter().filter(|t| **t > 0.0).sum();
+    let negative: f64 = v.iter().filter(|t| **t < 0.0).sum();
+    (positive, -negative)
+}
+
+/// The ranges of column·row on samples 0..=255.
+fn range(column: &[f64], row: &[f64]) -> (f64, f64) {
+    let ((cp, cn), (rp, rn)) = (halves(column), halves(row));
+    (-255.0 * (cp * rn + cn * rp), 255.0 * (cp * rp + cn * rn))
+}
+
+fn taps(q: &[f64]) -> Taps {
+    Taps::Words(q.iter().map(|&t| t as i16).collect())
+}
+
+/// The finish of sums between `low` and `high` that start with `start`; `None` if they do not fit.
+fn fixed(task: &Task<'_>, shift: u32, start: f64, low: f64, high: f64) -> Option<Fixed> {
+    let (low, high) = (low + start, high + start);
+    let half = f64::from(shift).exp2() / 2.0;
+    let signed = match task.post() {
+        Post::None => low >= -32768.0 && high <= 32767.0,
+        Post::Abs => low - half >= -32767.0 && high + half <= 32767.0,
+        // The results of both kernels are whole, and so may be squared and added.
+        Post::Magnitude => shift == 0 && low >= -32767.0 && high <= 32767.0,
+    };
+    // A result without a sign must have one place for it before it is stored.
+    let unsigned = task.post() == Post::None && low >= 0.0 && high <= 65535.0 && shift > 0;
+    // Modulo 2¹⁶.
+    let start = start as i32;
+    let unit = (-f64::from(shift)).exp2() as f32;
+    (signed || unsigned).then_some(Fixed { shift, start, unsigned: !signed, unit })
+}
+
+/// Whether images, and results, are of the types that this arithmetic is for.
+fn suits(task: &Task<'_>) -> bool {
+    task.source == SampleType::U8
+        && matches!(task.output, SampleType::U8 | SampleType::I16)
+        && !task.premultiplied
+        && (task.post() != Post::Magnitude || task.offset() == 0.0)
+}
+
+/// What whole sums with `shift` fraction bits start with, if that is a whole number.
+fn whole_start(task: &Task<'_>, shift: u32) -> Option<f64> {
+    let unit = f64::from(shift).exp2();
+    match task.post() {
+        // floor((S + (offset + ½)·2^s) / 2^s) is right whatever follows the point.
+        Post::None => Some(((task.offset() + 0.5) * unit).floor()),
+        Post::Abs => Some(task.offset() * unit).filter(|start| start.fract() == 0.0),
+        Post::Magnitude => Some(0.0),
+    }
+}
+
+/// Two passes in whole numbers, exact but for the root of a magnitude.
+pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    if !suits(task) {
+        return None;
+    }
+    let mut finish = task.finish();
+    let mut passes = Vec::new();
+    let mut arithmetic = task.arithmetic(Rung::Words, 0.0);
+    let mut bounds = Vec::new();
+    for (kernel, f) in factors.iter().enumerate() {
+        let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
+        let column_bits = fraction_bits(f.written.0.iter().copied())?;
+        let row_bits = fraction_bits(row.iter().copied())?;
+        let c: Vec<f64> = f.written.0.iter().map(|t| t * f64::from(column_bits).exp2()).collect();
+        let r: Vec<f64> = row.iter().map(|t| t * f64::from(row_bits).exp2()).collect();
+        let shift = column_bits + row_bits;
+        if f.residual != 0.0 || !fits_i16(&c) || !fits_i16(&r) || shift > 15 {
+            return None;
+        }
+        let (low, high) = range(&c, &r);
+        finish.fixed[kernel] = fixed(task, shift, whole_start(task, shift)?, low, high)?;
+        arithmetic.bits = (column_bits, shift);
+        arithmetic.peak = arithmetic.peak.max(high - low);
+        let column = Rows::single(taps(&c));
+        passes.push(Passes { column, row: taps(&r), start: 0, shift: 0 });
+        bounds.push((0.0, high.max(-low)));
+    }
+    arithmetic.bound = task.after_post(bounds.into_iter());
+    Some((arithmetic, passes, finish))
+}
+
+/// Taps a side up to which rounded 16-bit products are faster than exact pairs.
+const HIGH_TO: usize = 7;
+
+/// Two passes, the column's taps rounded to small integers and the row's products rounded.
+pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let [f] = factors else { return None };
+    if !suits(task) || task.post() == Post::Magnitude || f.column.len().max(f.row.len()) > HIGH_TO {
+        return None;
+    }
+    let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
+    let mut best: Option<(Arithmetic, Passes, Fixed)> = None;
+    // The column may be scaled by anything, as long as the row takes it back: the scale whose
+    // rounded taps fit best.
+    for scale in (1..=257).map(|m| f64::from(m) / largest) {
+        let Some(found) = scaled(task, f, scale) else { continue };
+        if best.as_ref().is_none_or(|best| found.0.bound < best.0.bound) {
+            best = Some(found);
+        }
+    }
+    let (arithmetic, pass, fixed) = best?;
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+    Some((arithmetic, vec![pass], finish))
+}
+
+/// `rounded` with column taps in units of 1 / `scale`.
+fn scaled(task: &Task<'_>, f: &Factors<'_>, scale: f64) -> Option<(Arithmetic, Passes, Fixed)> {
+    let q = quantise(&f.column.iter().map(|t| t * scale).collect::<Vec<_>>(), 0);
+    let (positive, negative) = halves(&q);
+    // Column sums start so low that the least of them is the least that 16 bits hold.
+    let bias = 255.0 * negative - 32768.0;
+    if 255.0 * positive + bias > 32767.0 {
+        return None;
+    }
+    let (each, sum) = errors_of(&f.column, &q, scale);
+    let row = abs_sum(&f.row);
+    let (low, high) = range(&f.column, &f.row);
+    let (column_low, column_high) = (-255.0 * negative / scale, 255.0 * positive / scale);
+    let count = f.row.len() as f64;
+    (1..=14).rev().find_map(|bits| {
+        let unit = f64::from(bits).exp2();
+        // A product keeps the bits from 2¹⁵ up.
+        let t: Vec<f64> = f.row.iter().map(|r| r / scale * unit * 32768.0).collect();
+        let t = quantise(&t, 0);
+        if !fits_i16(&t) {
+            return None;
+        }
+        let (row_each, row_sum) = errors_of(&f.row, &t, unit * 32768.0 / scale);
+        // Every product is rounded, and the start.
+        let rounding = (count + 1.0) / 2.0 / unit;
+        let bound = 127.5 * (each + sum) * row
+            + (column_high - column_low) / 2.0 * row_each
+            + (column_high + column_low).abs() / 2.0 * row_sum
+            + rounding
+            + f.residual;
+        let constant = 255.0 * sum * row + column_high.max(-column_low) * row_sum + rounding;
+        let none = task.post() == Post::None;
+        let start = (task.offset() + if none { 0.5 } else { 0.0 }) * unit
+            - bias * t.iter().sum::<f64>() / 32768.0;
+        // The bias is taken back, so it counts for the start only modulo 2¹⁶.
+        let shown = (task.offset() + if none { 0.5 } else { 0.0 }) * unit;
+        let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
+        fixed.start = start.round() as i32;
+        let good = bound < 1.0 && (!task.keeps_constants() || constant + f.residual < 0.5);
+        let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
+        arithmetic.bits = (0, bits);
+        arithmetic.peak = (high - low + 2.0 * bound) * unit;
+        let column = Rows::single(taps(&q));
+        let pass = Passes { column, row: taps(&t), start: bias as i32, shift: 0 };
+        good.then_some((arithmetic, pass, fixed))
+    })
+}
+
+/// A direct 2D pass in whole numbers, exact but for the root of a magnitude.
+pub(super) fn dense(
+    task: &Task<'_>,
+    kernels: &[(usize, Vec<f64>)],
+) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
+    if !suits(task) {
+        return None;
+    }
+    let mut finish = task.finish();
+    let mut all = Vec::new();
+    let mut arithmetic = task.arithmetic(Rung::Words, 0.0);
+    let mut bounds = Vec::new();
+    for (kernel, (_, written)) in kernels.iter().enumerate() {
+        let shift = fraction_bits(written.iter().copied())?;
+        let q: Vec<f64> = written.iter().map(|t| t * f64::from(shift).exp2()).collect();
+        if !fits_i16(&q) || shift > 15 {
+            return None;
+        }
+        let (low, high) = range(&q, &[1.0]);
+        finish.fixed[kernel] = fixed(task, shift, whole_start(task, shift)?, low, high)?;
+        arithmetic.bits = (0, shift);
+        arithmetic.peak = arithmetic.peak.max(high - low);
+        all.push(Rows::single(taps(&q)));
+        bounds.push((0.0, high.max(-low)));
+    }
+    arithmetic.bound = task.after_post(bounds.into_iter());
+    Some((arithmetic, all, finish))
+}
