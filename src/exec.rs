@@ -12,6 +12,7 @@
 //! left of 0 and right of the image) are called virtual here.
 
 mod chain;
+mod sums;
 
 pub(crate) use chain::run_chain;
 
@@ -19,15 +20,15 @@ use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Post};
 use crate::pass::{
-    Accumulate, Column, Dense, Double, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Scan,
-    Sum, Windows, Words,
+    Column, Dense, Double, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Sum, Words,
 };
-use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen, running_middle};
+use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen};
 use crate::plan::{BLOCK_ROWS, Core, Work, reach};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{Level, MAX_LANES, fence, prefetch};
 use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
+use std::array::from_fn;
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
@@ -316,10 +317,10 @@ fn multiply<I: Source>(source: &[I], out: &mut [f32], channels: usize) {
 
 /// Where a stage's results go.
 trait Sink<T> {
-    /// The places of output pixels `x` of row `y`, and of the row below if there is `and_below`.
-    fn rows(&mut self, y: usize, and_below: bool, x: Range<usize>) -> (&mut [T], &mut [T]);
-    /// These rows have been written.
-    fn done(&mut self, y: usize, and_below: bool, x: Range<usize>);
+    /// The places of output pixels `x` of R rows from row `y` on.
+    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [T]; R];
+    /// That many rows have been written.
+    fn done(&mut self, y: usize, rows: usize, x: Range<usize>);
 }
 
 /// A strip of the output.
@@ -330,21 +331,19 @@ struct Strip<'a, O> {
 }
 
 impl<O> Strip<'_, O> {
-    fn pixels(&mut self, y: usize, and_below: bool, x: Range<usize>) -> (&mut [O], &mut [O]) {
+    fn pixels<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [O]; R] {
         let channels = self.out.shape().channels;
         let start = (x.start - self.origin.0) * channels;
-        let columns = start..start + x.len() * channels;
-        let (upper, lower) = self.out.rows_mut(y - self.origin.1, and_below);
-        let lower = if and_below { &mut lower[columns.clone()] } else { lower };
-        (&mut upper[columns], lower)
+        let rows = self.out.rows_mut(y - self.origin.1);
+        rows.map(|row| &mut row[start..start + x.len() * channels])
     }
 }
 
 impl<O> Sink<O> for Strip<'_, O> {
-    fn rows(&mut self, y: usize, and_below: bool, x: Range<usize>) -> (&mut [O], &mut [O]) {
-        self.pixels(y, and_below, x)
+    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [O]; R] {
+        self.pixels(y, x)
     }
-    fn done(&mut self, _: usize, _: bool, _: Range<usize>) {}
+    fn done(&mut self, _: usize, _: usize, _: Range<usize>) {}
 }
 
 /// A strip whose alpha comes from the source.
@@ -356,16 +355,16 @@ struct KeepAlpha<'a, I, O> {
 }
 
 impl<I: Source, O: Sample> Sink<O> for KeepAlpha<'_, I, O> {
-    fn rows(&mut self, y: usize, and_below: bool, x: Range<usize>) -> (&mut [O], &mut [O]) {
-        self.strip.pixels(y, and_below, x)
+    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [O]; R] {
+        self.strip.pixels(y, x)
     }
 
-    fn done(&mut self, y: usize, and_below: bool, x: Range<usize>) {
+    fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {
         let channels = self.source.part.shape().channels;
         let under = x.start + self.anchor.0..x.end + self.anchor.0;
-        for y in y..=y + usize::from(and_below) {
+        for y in y..y + rows {
             let source = self.source.pixels(y + self.anchor.1, under.clone());
-            let (out, _) = self.strip.pixels(y, false, x.clone());
+            let [out] = self.strip.pixels(y, x.clone());
             let pixels = out.chunks_exact_mut(channels).zip(source.chunks_exact(channels));
             for (o, s) in pixels {
                 o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
@@ -387,18 +386,18 @@ struct DivideByAlpha<'a, O> {
 }
 
 impl<O: Sample> Sink<f32> for DivideByAlpha<'_, O> {
-    fn rows(&mut self, _: usize, and_below: bool, x: Range<usize>) -> (&mut [f32], &mut [f32]) {
+    fn rows<const R: usize>(&mut self, _: usize, x: Range<usize>) -> [&mut [f32]; R] {
         let len = x.len() * self.strip.out.shape().channels;
-        let (upper, lower) = self.filtered.get(2 * len).split_at_mut(len);
-        (upper, if and_below { lower } else { &mut [] })
+        let mut rows = self.filtered.get(R * len).chunks_exact_mut(len);
+        std::array::from_fn(|_| rows.next().unwrap_or_default())
     }
 
-    fn done(&mut self, y: usize, and_below: bool, x: Range<usize>) {
+    fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {
         let channels = self.strip.out.shape().channels;
         let len = x.len() * channels;
-        let filtered: &[f32] = self.filtered.get(2 * len);
-        for (y, filtered) in (y..=y + usize::from(and_below)).zip(filtered.chunks_exact(len)) {
-            let (out, _) = self.strip.pixels(y, false, x.clone());
+        let filtered: &[f32] = self.filtered.get(rows * len);
+        for (y, filtered) in (y..).zip(filtered.chunks_exact(len)) {
+            let [out] = self.strip.pixels(y, x.clone());
             for (o, v) in out.chunks_exact_mut(channels).zip(filtered.chunks_exact(channels)) {
                 let alpha = f64::from(v[channels - 1]).clamp(0.0, self.full);
                 for (o, v) in o.iter_mut().zip(v) {
@@ -669,6 +668,13 @@ impl<I: Source> Job<'_, I> {
                         stage.running(tile, constants, feed, sink);
                     }
                 }
+                Chosen::Blocks => {
+                    if const { T::FLOAT }
+                        && let Work::Blocks(levels) = &core.work
+                    {
+                        stage.blocks_of_rows(levels, tile, constants, feed, sink);
+                    }
+                }
                 Chosen::F32 => stage.tile::<T, O, F32>(tile, constants, feed, sink),
                 Chosen::Fused => {
                     if const { T::FLOAT && O::FLOAT } {
@@ -726,16 +732,16 @@ impl Stage<'_> {
                 self.separable::<T, O, R>(passes, tile, constants, feed, sink);
             }
             Work::Dense(taps) => self.dense::<T, O, R>(taps, tile, constants, feed, sink),
-            Work::Running | Work::Naive => {}
+            Work::Running | Work::Blocks(_) | Work::Naive => {}
         }
     }
 
-    /// The blocks of output rows that are computed together, of `most`, 2 or 1 rows: each block's
-    /// first row and its rows.
-    fn blocks(&self, most: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+    /// The blocks of output rows that are computed together, of the first of `sizes` that is left,
+    /// each its first row and its rows.
+    fn blocks(&self, sizes: [usize; 3]) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Range { mut start, end } = self.rows.clone();
         std::iter::from_fn(move || {
-            let rows = [most, 2, 1].into_iter().find(|rows| start + rows <= end)?;
+            let rows = sizes.into_iter().find(|rows| start + rows <= end)?;
             start += rows;
             Some((start - rows, rows))
         })
@@ -754,12 +760,10 @@ impl Stage<'_> {
         let count = core.filter.kernels()[0].width();
         let len = tile.len * channels + MAX_LANES;
         // Those of a magnitude's second kernel take the place of two rows.
-        for (y, rows) in self.blocks(BLOCK_ROWS / passes.len()) {
+        for (y, rows) in self.blocks([BLOCK_ROWS / passes.len(), 2, 1]) {
             let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone() {
-                if let Some(row) = core.image_row(v) {
-                    feed.load(core, tile, v, row);
-                }
+                load(core, tile, feed, v);
             }
             // The rows that the next window adds, while this one is worked on. Narrower samples
             // come fast enough by themselves.
@@ -809,7 +813,7 @@ impl Stage<'_> {
             };
             let (step, finish, stream) = (channels, &core.finish, self.stream);
             for r in 0..rows {
-                let (out, _) = sink.rows(y + r, false, tile.x.clone());
+                let [out] = sink.rows(y + r, tile.x.clone());
                 if passes.len() == 2 {
                     let inputs = [input(0, r), input(1, r)];
                     core.level.run(Row { inputs, count, step, finish, stream, out });
@@ -817,59 +821,8 @@ impl Stage<'_> {
                     let inputs = [input(0, r)];
                     core.level.run(Row { inputs, count, step, finish, stream, out });
                 }
-                sink.done(y + r, false, tile.x.clone());
+                sink.done(y + r, 1, tile.x.clone());
             }
-        }
-    }
-
-    /// Running sums: the column sums of the window, kept from row to row.
-    fn running<T: Source, O: Sample>(
-        &mut self,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
-    ) {
-        let core = self.core;
-        let channels = core.input.channels;
-        let width = core.filter.kernels()[0].width() * channels;
-        let [sums, prefix, ..] = &mut *self.scratch;
-        let sums: &mut [i32] = sums.get(tile.len * channels + MAX_LANES);
-        let prefix: &mut [i32] = prefix.get((tile.len + 1) * channels + MAX_LANES);
-        // Rows that enter and leave cancel, so mid-grey is subtracted once, for the first window.
-        let kernel = &core.filter.kernels()[0];
-        sums.fill(-(running_middle(core.types.0) as i32) * kernel.height() as i32);
-        let mut held = core.rows(self.rows.start..self.rows.start + 1);
-        held.end = held.start;
-        for y in self.rows.clone() {
-            let window = core.rows(y..y + 1);
-            // All rows of the first window enter; later, one enters and one leaves.
-            while held.end < window.end {
-                let enters = held.end;
-                let leaves = (held.start < window.start).then_some(held.start);
-                for v in [Some(enters), leaves].into_iter().flatten() {
-                    if let Some(row) = core.image_row(v) {
-                        feed.load(core, tile, v, row);
-                    }
-                }
-                for run in &tile.runs {
-                    let piece = |v| piece(core, tile, run, constants, feed, v);
-                    let sums = &mut sums[run.at * channels..];
-                    core.level.run(Accumulate {
-                        add: piece(enters),
-                        take: leaves.map(piece),
-                        sums,
-                    });
-                }
-                held = held.start + isize::from(leaves.is_some())..enters + 1;
-            }
-            tile.pad(sums, channels);
-            let n = (tile.x.len() - 1) * channels + width;
-            let start = tile.first * channels;
-            core.level.run(Scan { sums: &sums[start..], n, channels, prefix });
-            let (out, _) = sink.rows(y, false, tile.x.clone());
-            core.level.run(Windows { prefix, width, finish: &core.finish, out });
-            sink.done(y, false, tile.x.clone());
         }
     }
 
@@ -888,12 +841,12 @@ impl Stage<'_> {
     ) {
         let core = self.core;
         let channels = core.input.channels;
-        let kernel = &core.filter.kernels()[0];
         let len = tile.len * channels + MAX_LANES;
         let below = self.below();
         self.wide.clear(core.window_rows());
-        for (y, rows) in self.blocks(2) {
-            let both = rows == 2;
+        // Pairs of rows that are prepared once serve two rows best.
+        let most = if R::PAIRED == 2 { 2 } else { BLOCK_ROWS / kernels.len() };
+        for (y, rows) in self.blocks([most, 1, 1]) {
             let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone().step_by(R::PAIRED) {
                 // The lower row of a pair below the last window would meet only zero taps.
@@ -901,10 +854,8 @@ impl Stage<'_> {
                 if self.wide.has(v) {
                     continue;
                 }
-                for (padded, v) in self.padded.iter_mut().zip([v, lower]) {
-                    if let Some(row) = core.image_row(v) {
-                        feed.load(core, tile, v, row);
-                    }
+                for (padded, v) in self.padded.iter_mut().zip([v, lower]).take(R::PAIRED) {
+                    load(core, tile, feed, v);
                     let padded: &mut [T] = padded.get(tile.len * channels);
                     for run in &tile.runs {
                         let piece = piece(core, tile, run, constants, feed, v);
@@ -913,10 +864,11 @@ impl Stage<'_> {
                     tile.pad(padded, channels);
                 }
                 let [upper, lower] = &mut *self.padded;
+                let upper: &[T] = upper.get(tile.len * channels);
                 if let Some(out) = self.wide.missing::<R::Wide>(v, len) {
                     core.level.run(Prepare::<R, T> {
-                        a: upper.get(tile.len * channels),
-                        b: lower.get(tile.len * channels),
+                        a: upper,
+                        b: if R::PAIRED == 2 { lower.get(tile.len * channels) } else { upper },
                         out,
                     });
                 }
@@ -927,34 +879,45 @@ impl Stage<'_> {
                 let row: &[R::Wide] = self.wide.row(all, v, len);
                 &row[tile.first * channels..]
             }));
-            let (rows, width, step) = (window.as_slice(), kernel.width(), channels);
-            let (finish, level) = (&core.finish, core.level);
-            let (upper, lower) = sink.rows(y, both, tile.x.clone());
-            let taps = |k: usize, r: usize| R::taps(&kernels[k].taps[r]);
-            let first = kernels[0].first;
-            match (kernels.len(), both) {
-                (1, false) => {
-                    let (first, taps, outs) = ([first[0]], [[taps(0, 0)]], [upper]);
-                    level.run(Dense::<R, O, 1, 1> { rows, first, taps, width, step, finish, outs });
+            let window_rows = window.as_slice();
+            let x = tile.x.clone();
+            match (kernels.len(), rows) {
+                (1, 1) => dense::<O, R, 1, 1>(core, kernels, window_rows, sink.rows(y, x)),
+                (1, _) if const { R::PAIRED == 2 } => {
+                    dense::<O, R, 1, 2>(core, kernels, window_rows, sink.rows(y, x));
                 }
-                (1, true) => {
-                    let (taps, outs) = ([[taps(0, 0)], [taps(0, 1)]], [upper, lower]);
-                    level.run(Dense::<R, O, 1, 2> { rows, first, taps, width, step, finish, outs });
-                }
-                (_, false) => {
-                    let first = [first[0]];
-                    let (taps, outs) = ([[taps(0, 0), taps(1, 0)]], [upper]);
-                    level.run(Dense::<R, O, 2, 1> { rows, first, taps, width, step, finish, outs });
-                }
-                (_, true) => {
-                    let taps = [[taps(0, 0), taps(1, 0)], [taps(0, 1), taps(1, 1)]];
-                    let outs = [upper, lower];
-                    level.run(Dense::<R, O, 2, 2> { rows, first, taps, width, step, finish, outs });
-                }
+                (1, _) => dense::<O, R, 1, BLOCK_ROWS>(core, kernels, window_rows, sink.rows(y, x)),
+                (_, 1) => dense::<O, R, 2, 1>(core, kernels, window_rows, sink.rows(y, x)),
+                (_, _) => dense::<O, R, 2, 2>(core, kernels, window_rows, sink.rows(y, x)),
             }
             *self.window = recycle(window);
-            sink.done(y, both, tile.x.clone());
+            sink.done(y, rows, tile.x.clone());
         }
+    }
+}
+
+/// The dense pass for the output rows of a block.
+fn dense<O: Sample, R: Rung, const M: usize, const ROWS: usize>(
+    core: &Core,
+    kernels: &[Rows],
+    rows: &[&[R::Wide]],
+    outs: [&mut [O]; ROWS],
+) {
+    core.level.run(Dense::<R, O, M, ROWS> {
+        rows,
+        first: from_fn(|row| kernels[0].meets::<R>(row).0),
+        taps: from_fn(|row| from_fn(|k| kernels[k].meets::<R>(row).1)),
+        width: core.filter.kernels()[0].width(),
+        step: core.input.channels,
+        finish: &core.finish,
+        outs,
+    });
+}
+
+/// Makes virtual row `v` available, if it is not a border's constant.
+fn load<T>(core: &Core, tile: &Tile, feed: &mut impl Feed<T>, v: isize) {
+    if let Some(row) = core.image_row(v) {
+        feed.load(core, tile, v, row);
     }
 }
 
@@ -992,9 +955,6 @@ impl<T: Source> Columns<'_, T> {
 /// The scratch row of one kernel for one output row of a block.
 fn sum<'a, R: Rung>(pass: &'a Passes, row: usize, out: &'a mut [R::Elem]) -> Sum<'a, R> {
     let Passes { column, start, shift, .. } = pass;
-    // Taps are there for two rows that follow each other: the next two meet the same, two rows, or
-    // a pair of rows, further down.
-    let first = column.first[row % 2] + row / 2 * (2 / R::PAIRED);
-    let taps = R::taps(&column.taps[row % 2]);
+    let (first, taps) = column.meets::<R>(row);
     Sum { first, taps, start: *start, shift: *shift, out }
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::kernel::Separation;
-use crate::pass::Finish;
+use crate::pass::{Finish, RowLevel};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
@@ -58,6 +58,8 @@ pub(crate) enum Work {
     Separable(Vec<Passes>),
     /// Running sums down and along.
     Running,
+    /// Sums of windows, of rows together and of columns in levels.
+    Blocks(Vec<RowLevel>),
     /// A direct 2D pass; the taps of each kernel.
     Dense(Vec<Rows>),
     /// The reference.
@@ -116,6 +118,7 @@ impl Core {
         let bytes = match (&work, types.0) {
             // Widened rows take four bytes a sample, or eight.
             (Work::Dense(_), _) if arithmetic.rung == Rung::Double => 8,
+            (Work::Dense(_), _) if arithmetic.rung == Rung::Words => 1,
             (Work::Dense(_), _) => 4,
             (_, SampleType::U8) if !premultiplied => 1,
             (_, SampleType::U16) if !premultiplied => 2,
@@ -179,7 +182,7 @@ impl Core {
     fn multiplications(&self) -> usize {
         let kernels = self.filter.kernels();
         match self.work {
-            Work::Separable(_) | Work::Running => {
+            Work::Separable(_) | Work::Running | Work::Blocks(_) => {
                 kernels.iter().map(|k| k.width() + k.height()).sum()
             }
             _ => kernels.iter().map(|k| k.taps().len()).sum(),
@@ -217,6 +220,10 @@ impl Core {
             Work::Separable(_) => {
                 stages.push(format!("column pass: {count}{height} taps, rows into a scratch row"));
                 stages.push(format!("row pass: {count}{width} taps, scratch row into output"));
+            }
+            Work::Blocks(_) => {
+                stages.push(format!("column sums: {height} rows, four windows together"));
+                stages.push(format!("row sums: {width} columns, of sums of fewer"));
             }
             Work::Running => {
                 stages.push(format!("column sums: {height} rows, one added and one taken away"));
@@ -276,7 +283,12 @@ fn choose(
         match apart {
             None => {
                 if let Some((arithmetic, finish)) = arithmetic::running(task) {
-                    return Ok((Work::Running, arithmetic, finish));
+                    let work = if arithmetic.rung == Rung::Blocks {
+                        Work::Blocks(RowLevel::levels(task.filter.kernels()[0].width()))
+                    } else {
+                        Work::Running
+                    };
+                    return Ok((work, arithmetic, finish));
                 }
                 if let Some((arithmetic, passes, finish)) = arithmetic::separable(task, separations)
                 {
@@ -356,7 +368,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
     #[must_use]
     pub fn method(&self) -> Method {
         match self.core.work {
-            Work::Separable(_) | Work::Running => Method::Separable,
+            Work::Separable(_) | Work::Running | Work::Blocks(_) => Method::Separable,
             Work::Dense(_) => Method::Dense,
             Work::Naive => Method::Naive,
         }

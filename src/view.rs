@@ -221,14 +221,17 @@ impl<'a, S> ViewMut<'a, S> {
         &mut self.data[y * self.stride..][..self.shape.row()]
     }
 
-    /// The samples of row `y`, and those of the row below if there is `and_below`.
-    pub(crate) fn rows_mut(&mut self, y: usize, and_below: bool) -> (&mut [S], &mut [S]) {
-        if !and_below {
-            return (self.row_mut(y), &mut []);
-        }
-        assert!(y + 1 < self.shape.height);
-        let (upper, lower) = self.data[y * self.stride..].split_at_mut(self.stride);
-        (&mut upper[..self.shape.row()], &mut lower[..self.shape.row()])
+    /// The samples of R rows from row `y` on.
+    pub(crate) fn rows_mut<const R: usize>(&mut self, y: usize) -> [&mut [S]; R] {
+        assert!(y + R <= self.shape.height);
+        let (len, stride) = (self.shape.row(), self.stride);
+        let mut rest = &mut self.data[y * stride..];
+        std::array::from_fn(|_| {
+            // The last row may end before its stride does.
+            let (row, more) = std::mem::take(&mut rest).split_at_mut(len);
+            rest = more.get_mut(stride - len..).unwrap_or_default();
+            row
+        })
     }
 
     /// The same pixels, borrowed for a shorter time.

@@ -106,15 +106,19 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
             }
             let mut x = 0;
             // Vectors in flight: as many as the registers hold.
-            if ROWS * M == 1 || !R::ROW_SUMS || L::N == 16 {
+            let each = ROWS * M * (1 + usize::from(R::ROW_SUMS));
+            let most = if L::N == 16 { 16 } else { 8 };
+            if 4 * each <= most {
                 while x + 4 * lanes <= n {
                     self.block::<L, 4>(l, x, outs);
                     x += 4 * lanes;
                 }
             }
-            while x + 2 * lanes <= n {
-                self.block::<L, 2>(l, x, outs);
-                x += 2 * lanes;
+            if 2 * each <= most {
+                while x + 2 * lanes <= n {
+                    self.block::<L, 2>(l, x, outs);
+                    x += 2 * lanes;
+                }
             }
             while x + lanes <= n {
                 self.block::<L, 1>(l, x, outs);

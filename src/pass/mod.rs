@@ -13,12 +13,15 @@
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
 //! | [`Scan`] | column sums | their prefix sums |
 //! | [`Windows`] | prefix sums | output samples |
+//! | [`WindowSums`] | rows of `f32` | sums of the windows of some rows |
+//! | [`RowSums`] | column sums of `f32` | output samples |
 //!
 //! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
 //! once; after that the loops use pointers. Every output sample is computed by the same
 //! operations in the same order wherever it lies in a row: the last vector overlaps the one
 //! before, so there is no remainder loop that could round differently.
 
+mod blocks;
 mod column;
 mod dense;
 mod depthwise;
@@ -30,6 +33,7 @@ mod rung;
 mod running;
 mod words;
 
+pub use blocks::{RowLevel, RowSums, SUMMED, WindowSums};
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};

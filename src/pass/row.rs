@@ -53,7 +53,7 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
             let mut x = 0;
             // Vectors must be aligned to be streamed: the first one is written as it lies, and
             // the loop starts at the first multiple of a vector's size.
-            let stream = self.stream && out.addr() % size_of::<O>() == 0;
+            let stream = self.stream && out.addr().is_multiple_of(size_of::<O>());
             if stream {
                 self.block::<L, 1>(l, 0, out, false);
                 x = out.addr().wrapping_neg() % (lanes * size_of::<O>()) / size_of::<O>();

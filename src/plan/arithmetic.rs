@@ -14,7 +14,7 @@ mod words;
 
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{Finish, Fixed, Taps};
+use crate::pass::{self, Finish, Fixed, RowLevel, Taps};
 use crate::sample::SampleType;
 use std::fmt;
 
@@ -35,6 +35,8 @@ pub(crate) enum Rung {
     I32,
     /// Running sums in `i32`, exact, times the common tap in `f32`.
     Running,
+    /// Sums of blocks in `f32`, times the common tap.
+    Blocks,
     /// `f64`.
     Double,
     /// The reference itself.
@@ -88,6 +90,7 @@ impl fmt::Display for Arithmetic {
                 "running sums in 32-bit integers (a window reaches 2^{:.1} of 2^31), times the tap in f32",
                 self.peak.max(1.0).log2()
             )?,
+            Rung::Blocks => f.write_str("sums of blocks in f32, times the tap")?,
             Rung::F32 => f.write_str("f32, unfused")?,
             Rung::Fused => f.write_str("f32, fused multiply-add where the level has it")?,
             Rung::Double => f.write_str("f64, rounded to f32 at the end")?,
@@ -112,6 +115,12 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// What output row `row` of a block meets first, and its taps. They are there for two rows that
+    /// follow each other: the next two meet the same, two rows, or a pair of rows, further down.
+    pub fn meets<R: pass::Rung>(&self, row: usize) -> (usize, &[R::Tap]) {
+        (self.first[row % 2] + row / 2 * (2 / R::PAIRED), R::taps(&self.taps[row % 2]))
+    }
+
     fn single(taps: Taps) -> Self {
         Self { taps: [taps.clone(), taps], first: [0, 1] }
     }
@@ -313,6 +322,9 @@ fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
 /// Taps a side from which running sums are faster than two passes.
 const RUNNING_FROM: usize = 11;
 
+/// Taps a side from which sums of blocks are.
+const BLOCKS_FROM: usize = 13;
+
 /// What running sums subtract from every sample.
 pub(crate) fn running_middle(source: SampleType) -> f64 {
     if source == SampleType::U16 { 32768.0 } else { 0.0 }
@@ -322,17 +334,11 @@ pub(crate) fn running_middle(source: SampleType) -> f64 {
 /// exact) and a window's sum fits.
 pub(crate) fn running(task: &Task<'_>) -> Option<(Arithmetic, Finish)> {
     let [kernel] = task.filter.kernels() else { return None };
-    let count = kernel.taps().len() as f64;
-    let mean = kernel.sum() / count;
-    let spread = kernel.taps().iter().map(|t| (t - mean).abs()).sum::<f64>();
-    if task.float_source()
-        || task.premultiplied
-        || kernel.width().max(kernel.height()) < RUNNING_FROM
-        || spread > mean.abs() * count * 1e-12
-    {
-        return None;
+    if task.float_source() || task.premultiplied {
+        return blocks(task, kernel);
     }
-    let scale = task.filter.get_scale();
+    let (mean, spread) = level(kernel, RUNNING_FROM)?;
+    let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     // Sums are kept less those of mid-grey, which halves their range.
     let middle = running_middle(task.source);
     let peak = (task.range() - middle).max(middle) * count;
@@ -355,6 +361,37 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Arithmetic, Finish)> {
     let mut arithmetic = task.arithmetic(Rung::Running, bound);
     arithmetic.peak = peak;
     (task.accepts(bound)).then_some((arithmetic, finish))
+}
+
+/// The mean of the taps, and Σ|tap − mean|, of a kernel of at least `from` taps a side whose taps
+/// are equal but for the rounding that makes their sum exact.
+fn level(kernel: &Kernel, from: usize) -> Option<(f64, f64)> {
+    let count = kernel.taps().len() as f64;
+    let mean = kernel.sum() / count;
+    let spread = kernel.taps().iter().map(|t| (t - mean).abs()).sum::<f64>();
+    let large = kernel.width().max(kernel.height()) >= from;
+    (large && spread <= mean.abs() * count * 1e-12).then_some((mean, spread))
+}
+
+/// Sums of blocks, for rows of `f32`.
+fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Arithmetic, Finish)> {
+    let (mean, spread) = level(kernel, BLOCKS_FROM)?;
+    let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
+    let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
+    // The plain sum must not overflow where the mean does not.
+    if value.max(task.range() * count) > 1e30 {
+        return None;
+    }
+    let mut finish = task.finish();
+    finish.fixed[0].unit = (mean * scale) as f32;
+    // No row of a window goes through more additions than there are rows and parts of their sum,
+    // no column through more than its levels have. The tap, the product, the offset and the ½ are
+    // rounded.
+    let levels = RowLevel::levels(kernel.width());
+    let along: usize = levels.iter().map(|level| level.terms + level.rest).sum();
+    let additions = kernel.height() as f64 + along as f64 + 8.0;
+    let bound = additions * U * value * (1.0 + 1e-4) + spread * scale.abs() * task.range();
+    task.accepts(bound).then_some((task.arithmetic(Rung::Blocks, bound), finish))
 }
 
 /// Chooses the arithmetic of two passes per kernel.

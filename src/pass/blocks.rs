@@ -1,0 +1,352 @@
+//! Sums of windows of floats whose cost does not depend on the window, and which NaN and infinity
+//! do not leave: nothing is ever subtracted.
+//!
+//! Down the columns, the windows of a few output rows are summed together: what they have in common
+//! once, and what each has above and below it by chains of sums. Along a row in levels: sums of few
+//! columns, and of these those of more, until they are as wide as the window.
+
+use super::Finish;
+use super::rung::post;
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+
+/// Output rows whose windows are summed together.
+pub const SUMMED: usize = 4;
+
+/// Sums of windows of rows, for some rows of a block of `SUMMED` that follow each other. All
+/// windows of the block have the rows `common`; row r of the block has those of `above` from its
+/// own on, and r of those `below`.
+pub struct WindowSums<'a> {
+    /// Rows, or sums of some of them; at least one.
+    pub common: &'a [&'a [f32]],
+    /// The first row of the block that is wanted.
+    pub first: usize,
+    /// The first row of every window from `first` on, but for the block's last.
+    pub above: &'a [&'a [f32]],
+    /// The last row of every window up to the last one wanted, but for the block's first.
+    pub below: &'a [&'a [f32]],
+    /// The wanted rows: `n` elements and `MAX_LANES` more, which may be overwritten.
+    pub outs: &'a mut [&'a mut [f32]],
+    /// Elements to compute, which all rows have.
+    pub n: usize,
+}
+
+impl Job for WindowSums<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, l: L) {
+        let Self { common, first, above, below, ref outs, n } = self;
+        assert!(!common.is_empty() && !outs.is_empty() && first + outs.len() <= SUMMED);
+        assert!(above.len() < SUMMED && below.len() == first + outs.len() - 1);
+        for row in common.iter().chain(above).chain(below) {
+            assert!(row.len() >= n);
+        }
+        assert!(outs.iter().all(|out| out.len() >= n + MAX_LANES));
+        // SAFETY: `block` reads U·N elements from x on of every row, and writes as many. In the
+        // loops x + U·N ≤ n, and the last call starts at n − N ≥ 0. A row shorter than a vector is
+        // copied before it is read, and what is written lies in the outputs' slack.
+        unsafe {
+            if n < L::N {
+                return self.block::<L, 1, true>(l, 0);
+            }
+            let mut x = 0;
+            // Vectors in flight: as many as the registers hold.
+            if L::N == 16 {
+                while x + 4 * L::N <= n {
+                    self.block::<L, 4, false>(l, x);
+                    x += 4 * L::N;
+                }
+            }
+            while x + 2 * L::N <= n {
+                self.block::<L, 2, false>(l, x);
+                x += 2 * L::N;
+            }
+            while x + L::N <= n {
+                self.block::<L, 1, false>(l, x);
+                x += L::N;
+            }
+            if x < n {
+                self.block::<L, 1, false>(l, n - L::N);
+            }
+        }
+    }
+}
+
+impl WindowSums<'_> {
+    /// U vectors of all wanted rows from element x on.
+    ///
+    /// # Safety
+    ///
+    /// Every row must have x + U·N elements, or, if it is `SHORT`, n < N elements, and every output
+    /// as many.
+    #[inline(always)]
+    unsafe fn block<L: Lanes, const U: usize, const SHORT: bool>(&mut self, l: L, x: usize) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let mut common = self.read::<L, U, SHORT>(l, self.common[0], x);
+            for row in &self.common[1..] {
+                common = add(l, common, self.read::<L, U, SHORT>(l, row, x));
+            }
+            // Row k of these: what the k-th wanted row has above.
+            let mut upper = [common; SUMMED];
+            let most = self.above.len();
+            for (k, row) in self.above.iter().enumerate().rev() {
+                let row = self.read::<L, U, SHORT>(l, row, x);
+                upper[k] = if k + 1 == most { row } else { add(l, row, upper[k + 1]) };
+            }
+            let mut lower = common;
+            for r in 0..self.first + self.outs.len() {
+                if r > 0 {
+                    let row = self.read::<L, U, SHORT>(l, self.below[r - 1], x);
+                    lower = if r == 1 { row } else { add(l, lower, row) };
+                }
+                if r < self.first {
+                    continue;
+                }
+                let k = r - self.first;
+                let mut sum = if k < most { add(l, upper[k], common) } else { common };
+                if r > 0 {
+                    sum = add(l, sum, lower);
+                }
+                let out = self.outs[k].as_mut_ptr().add(x);
+                for (u, sum) in sum.iter().enumerate() {
+                    l.f_store(out.add(u * L::N), *sum);
+                }
+            }
+        }
+    }
+
+    /// U vectors of one row.
+    ///
+    /// # Safety
+    ///
+    /// As for `block`.
+    #[inline(always)]
+    unsafe fn read<L: Lanes, const U: usize, const SHORT: bool>(
+        &self,
+        l: L,
+        row: &[f32],
+        x: usize,
+    ) -> [L::F; U] {
+        let mut whole = [0.0; MAX_LANES];
+        let mut p = row.as_ptr();
+        if SHORT {
+            whole[..self.n].copy_from_slice(&row[..self.n]);
+            p = whole.as_ptr();
+        }
+        let mut v = [l.f_splat(0.0); U];
+        for (u, v) in v.iter_mut().enumerate() {
+            // SAFETY: as promised by the caller; `whole` has MAX_LANES ≥ N elements.
+            *v = unsafe { l.f_load(p.add(x + u * L::N)) };
+        }
+        v
+    }
+}
+
+/// a + b.
+#[inline(always)]
+fn add<L: Lanes, const U: usize>(l: L, a: [L::F; U], b: [L::F; U]) -> [L::F; U] {
+    let mut sum = a;
+    for (sum, b) in sum.iter_mut().zip(&b) {
+        *sum = l.f_add(*sum, *b);
+    }
+    sum
+}
+
+/// One step of [`RowSums`]: sums of more columns from those of fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowLevel {
+    /// Sums that lie side by side and are added.
+    pub terms: usize,
+    /// Columns behind them that are added one by one.
+    pub rest: usize,
+}
+
+impl RowLevel {
+    /// The cheapest levels for windows of `count` columns.
+    #[must_use]
+    pub fn levels(count: usize) -> Vec<Self> {
+        Self::cheapest(count).1
+    }
+
+    /// Their additions, counting a store as two.
+    fn cheapest(count: usize) -> (usize, Vec<Self>) {
+        let mut best = (count, vec![Self { terms: count, rest: 0 }]);
+        for terms in 2..=12 {
+            let part = count / terms;
+            let rest = count - terms * part;
+            if part < 2 || terms + rest + 2 >= best.0 {
+                continue;
+            }
+            let (cost, mut levels) = Self::cheapest(part);
+            if terms + rest + 2 + cost < best.0 {
+                levels.push(Self { terms, rest });
+                best = (terms + rest + 2 + cost, levels);
+            }
+        }
+        best
+    }
+}
+
+/// `out[x] = finish(Σ_i columns[x + i·step])`, i < the columns that the levels come to.
+pub struct RowSums<'a, O> {
+    /// n + (count − 1)·step column sums and `MAX_LANES` more, whose values do not matter.
+    pub columns: &'a [f32],
+    /// Room for as many elements, twice.
+    pub parts: [&'a mut [f32]; 2],
+    /// From few columns to all of a window.
+    pub levels: &'a [RowLevel],
+    /// Elements from one column to the next: channels.
+    pub step: usize,
+    /// From sum to sample.
+    pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
+    /// Exactly the samples to write.
+    pub out: &'a mut [O],
+}
+
+impl<O: SampleLanes> Job for RowSums<'_, O> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { columns, parts, levels, step, finish, stream, out } = self;
+        let n = out.len();
+        let count = levels.iter().fold(1, |size, level| size * level.terms + level.rest);
+        let Some((last, before)) = levels.split_last() else { return };
+        let len = n + (count - 1) * step;
+        assert!(levels.iter().all(|level| level.terms > 0));
+        assert!(columns.len() >= len + MAX_LANES);
+        assert!(parts.iter().all(|part| part.len() >= len + MAX_LANES));
+        let mut sum = Level {
+            parts: columns.as_ptr(),
+            columns: columns.as_ptr(),
+            size: 1,
+            step,
+            level: *last,
+        };
+        // SAFETY: of the sums of `size` columns, those up to n + (count − size)·step are used.
+        // Whole vectors reach less than 2·N ≤ MAX_LANES elements further, in reading and writing.
+        unsafe {
+            for (k, level) in before.iter().enumerate() {
+                sum.level = *level;
+                let size = sum.size * level.terms + level.rest;
+                let to = parts[k % 2].as_mut_ptr();
+                for x in (0..n + (count - size) * step).step_by(2 * L::N) {
+                    let [a, b] = sum.at::<L, 2>(l, x);
+                    l.f_store(to.add(x), a);
+                    l.f_store(to.add(x + L::N), b);
+                }
+                (sum.parts, sum.size) = (to, size);
+            }
+            sum.level = *last;
+            if n < L::N {
+                let mut whole = [O::zeroed(); MAX_LANES];
+                let [v] = sum.at::<L, 1>(l, 0);
+                write(l, v, finish, whole.as_mut_ptr(), false);
+                out.copy_from_slice(&whole[..n]);
+                return;
+            }
+            let out = out.as_mut_ptr();
+            let stream = stream && out.addr().is_multiple_of(size_of::<O>());
+            let mut x = 0;
+            if stream {
+                let [v] = sum.at::<L, 1>(l, 0);
+                write(l, v, finish, out, false);
+                x = out.addr().wrapping_neg() % (L::N * size_of::<O>()) / size_of::<O>();
+            }
+            while x + 4 * L::N <= n {
+                for (u, v) in sum.at::<L, 4>(l, x).into_iter().enumerate() {
+                    write(l, v, finish, out.add(x + u * L::N), stream);
+                }
+                x += 4 * L::N;
+            }
+            while x + L::N <= n {
+                let [v] = sum.at::<L, 1>(l, x);
+                write(l, v, finish, out.add(x), false);
+                x += L::N;
+            }
+            if x < n {
+                let [v] = sum.at::<L, 1>(l, n - L::N);
+                write(l, v, finish, out.add(n - L::N), false);
+            }
+        }
+    }
+}
+
+/// Sums of one level.
+struct Level {
+    /// Sums of `size` columns each.
+    parts: *const f32,
+    columns: *const f32,
+    size: usize,
+    step: usize,
+    level: RowLevel,
+}
+
+impl Level {
+    /// U vectors of sums from element x on.
+    ///
+    /// # Safety
+    ///
+    /// `parts` and `columns` must be good for U·N elements from x on and from all columns of its
+    /// sum on.
+    #[inline(always)]
+    unsafe fn at<L: Lanes, const U: usize>(&self, l: L, x: usize) -> [L::F; U] {
+        let RowLevel { terms, rest } = self.level;
+        let mut sum = [l.f_splat(0.0); U];
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let mut p = self.parts.add(x);
+            for (u, sum) in sum.iter_mut().enumerate() {
+                *sum = l.f_load(p.add(u * L::N));
+            }
+            for _ in 1..terms {
+                p = p.add(self.size * self.step);
+                for (u, sum) in sum.iter_mut().enumerate() {
+                    *sum = l.f_add(*sum, l.f_load(p.add(u * L::N)));
+                }
+            }
+            let mut p = self.columns.add(x + terms * self.size * self.step);
+            for _ in 0..rest {
+                for (u, sum) in sum.iter_mut().enumerate() {
+                    *sum = l.f_add(*sum, l.f_load(p.add(u * L::N)));
+                }
+                p = p.wrapping_add(self.step);
+            }
+        }
+        sum
+    }
+}
+
+/// N samples of their sums.
+///
+/// # Safety
+///
+/// `out` must be good for N samples; to `stream`, it must be a multiple of the vector's size.
+#[inline(always)]
+unsafe fn write<O: SampleLanes, L: Lanes>(
+    l: L,
+    sum: L::F,
+    finish: &Finish,
+    out: *mut O,
+    stream: bool,
+) {
+    let v = l.f_mul(sum, l.f_splat(finish.fixed[0].unit));
+    let v = post(l, [l.f_add(v, l.f_splat(finish.offset as f32))], finish.post);
+    // SAFETY: as promised by the caller.
+    unsafe { if stream { O::stream_f(l, out, v) } else { O::store_f(l, out, v) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_come_to_their_count() {
+        for count in 1..=1000 {
+            let levels = RowLevel::levels(count);
+            let sum = levels.iter().fold(1, |size, level| size * level.terms + level.rest);
+            assert_eq!(sum, count);
+            let loads: usize = levels.iter().map(|level| level.terms + level.rest).sum();
+            assert!(loads <= 8 + 3 * count.ilog2() as usize, "{count}: {levels:?}");
+        }
+    }
+}
