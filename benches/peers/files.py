@@ -173,6 +173,7 @@ def row(contestants, kernel, extension, files, threads, options, place, interpre
     ours = found[OURS]
     for entry in found.values():
         entry["ratio"] = entry["ms"] / ours["ms"]
+        entry["cpu_ratio"] = entry["cpu_ms"] / ours["cpu_ms"]
     similar = {n: e for n, e in found.items()
                if n != OURS and e["bytes"] <= SIMILAR * ours["bytes"]}  # fmt: skip
     best = min(similar, key=lambda n: similar[n]["ms"], default=None)
@@ -185,6 +186,7 @@ def row(contestants, kernel, extension, files, threads, options, place, interpre
         "format": extension,
         "files": len(files),
         "threads": threads,
+        "load": os.getloadavg()[0],
         "best": best,
         "ratio": found[best]["ratio"] if best else None,
         "wanted": WANTED[extension],
@@ -243,17 +245,21 @@ def markdown(board):
         yield ""
         if row["best"]:
             verdict = "reached" if row["ratio"] >= row["wanted"] else "missed"
-            yield (f"Best peer: {row['best']}, {row['ratio']:.2f}×;"
-                   f" {row['wanted']}× is wanted: {verdict}.")  # fmt: skip
+            used = row["contestants"][row["best"]]["cpu_ratio"]
+            yield (f"Best peer: {row['best']}, {row['ratio']:.2f}× (of processor time"
+                   f" {used:.2f}×); {row['wanted']}× is wanted: {verdict}.")  # fmt: skip
             yield ""
+        yield f"Load average at the end: {row['load']:.1f}."
+        yield ""
         lines = []
         for name, entry in row["contestants"].items():
             difference = entry.get("difference")
             lines.append([
                 name, f"{entry['ms']:.0f} ({entry['cpu_ms']:.0f})", f"{entry['ratio']:.2f}",
-                f"{entry['bytes'] / 1e6:.2f}", "" if difference is None else f"±{difference}",
+                f"{entry['cpu_ratio']:.2f}", f"{entry['bytes'] / 1e6:.2f}",
+                "" if difference is None else f"±{difference}",
             ])  # fmt: skip
-        yield from table(["", "ms", "ratio", "MB a file", "difference"], lines)
+        yield from table(["", "ms", "ratio", "CPU ratio", "MB a file", "difference"], lines)
     yield "## Where our time goes, one thread"
     yield ""
     lines = [
