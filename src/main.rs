@@ -2,6 +2,8 @@
 //! turns its verdict into an exit code.
 
 mod cli;
+#[cfg(target_os = "linux")]
+mod pages;
 
 fn main() -> std::process::ExitCode {
     match cli::main(std::env::args_os()) {

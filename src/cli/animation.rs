@@ -109,28 +109,41 @@ fn webp(source: &mut (impl Read + Seek)) -> io::Result<bool> {
 }
 
 /// Directories of entries, each with the place of the next. Smaller versions of a picture are not
-/// pictures of their own. Only the usual kind with places of 32 bits is looked at.
+/// pictures of their own. BigTIFF has places of 64 bits.
 fn tiff(source: &mut (impl Read + Seek)) -> io::Result<bool> {
-    let little = match &bytes::<4>(source)? {
-        b"II*\0" => true,
-        b"MM\0*" => false,
+    let (little, big) = match &bytes::<4>(source)? {
+        b"II*\0" => (true, false),
+        b"MM\0*" => (false, false),
+        b"II+\0" => (true, true),
+        b"MM\0+" => (false, true),
         _ => return Ok(false),
     };
     let short = |b: [u8; 2]| if little { u16::from_le_bytes(b) } else { u16::from_be_bytes(b) };
     let long = |b: [u8; 4]| if little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) };
+    let quad = |b: [u8; 8]| if little { u64::from_le_bytes(b) } else { u64::from_be_bytes(b) };
+    if big {
+        skip(source, 4)?;
+    }
     let mut pages = 0;
     // More smaller versions than this there are not, except where directories form a ring.
     for _ in 0..64 {
-        let next = long(bytes(source)?);
+        let next = if big { quad(bytes(source)?) } else { long(bytes(source)?).into() };
         if next == 0 {
             break;
         }
-        source.seek(SeekFrom::Start(next.into()))?;
+        source.seek(SeekFrom::Start(next))?;
+        let entries = if big { quad(bytes(source)?) } else { short(bytes(source)?).into() };
+        if entries > u16::MAX.into() {
+            return Ok(false);
+        }
         let mut smaller = false;
-        for _ in 0..short(bytes(source)?) {
-            let entry = bytes::<12>(source)?;
-            let [a, b, .., c, d, e, f] = entry;
-            smaller |= short([a, b]) == 254 && long([c, d, e, f]) & 1 == 1;
+        for _ in 0..entries {
+            // Tag, type and number of values, then values that fit the entry.
+            let [a, b, ..] = bytes::<4>(source)?;
+            skip(source, if big { 8 } else { 4 })?;
+            let value = long(bytes(source)?);
+            skip(source, if big { 4 } else { 0 })?;
+            smaller |= short([a, b]) == 254 && value & 1 == 1;
         }
         pages += u32::from(!smaller);
     }

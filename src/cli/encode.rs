@@ -122,28 +122,41 @@ fn widen<S: Copy>(image: Image<S>, channels: usize, full: S) -> Vec<S> {
     out
 }
 
-/// `jpeg-encoder` takes half the time of `image`'s own.
+/// Longest Exif data and colour profile: one segment, and 255 of them.
+const JPEG_EXIF: usize = 65_527;
+const JPEG_PROFILE: usize = 255 * 65_519;
+
+/// `libjpeg-turbo-rs` takes a sixth of the time of `image`'s own.
 fn jpeg(image: &DynamicImage, quality: u8, meta: Meta) -> Result<Vec<u8>, String> {
-    let side = |n: u32| {
-        u16::try_from(n).map_err(|_| "JPEG files have at most 65535 pixels a side".to_owned())
-    };
-    let (width, height) = (side(image.width())?, side(image.height())?);
-    let colour = match image {
-        DynamicImage::ImageLuma8(_) => jpeg_encoder::ColorType::Luma,
-        DynamicImage::ImageRgb8(_) => jpeg_encoder::ColorType::Rgb,
+    use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
+    let (width, height) = (image.width(), image.height());
+    if width.max(height) > 65_535 {
+        return Err("JPEG files have at most 65535 pixels a side".to_owned());
+    }
+    let format = match image {
+        DynamicImage::ImageLuma8(_) => PixelFormat::Grayscale,
+        DynamicImage::ImageRgb8(_) => PixelFormat::Rgb,
         other => return Err(format!("{:?} is not a colour of JPEG files", other.color())),
     };
-    let mut bytes = Vec::with_capacity(image.as_bytes().len() / 8);
-    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
-    let dropped = |e: jpeg_encoder::EncodingError| format!("{e}; --strip leaves it out");
+    let colours = if quality < 90 { Subsampling::S420 } else { Subsampling::S444 };
+    let mut encoder = Encoder::new(image.as_bytes(), width as usize, height as usize, format)
+        .quality(quality)
+        .force_baseline(true)
+        .subsampling(colours);
+    let long = |what| format!("the {what} is too long for a JPEG file; --strip leaves it out");
     if let Some(exif) = &meta.exif {
-        encoder.add_exif_metadata(exif).map_err(dropped)?;
+        if exif.len() > JPEG_EXIF {
+            return Err(long("Exif data"));
+        }
+        encoder = encoder.exif_data(exif);
     }
     if let Some(profile) = &meta.profile {
-        encoder.add_icc_profile(profile).map_err(dropped)?;
+        if profile.len() > JPEG_PROFILE {
+            return Err(long("colour profile"));
+        }
+        encoder = encoder.icc_profile(profile);
     }
-    encoder.encode(image.as_bytes(), width, height, colour).map_err(|e| e.to_string())?;
-    Ok(bytes)
+    encoder.encode().map_err(|e| e.to_string())
 }
 
 /// The formats that `image` writes.
@@ -170,7 +183,8 @@ fn others(
         ImageFormat::Png => {
             let (effort, filter) = match compression {
                 Compression::None => (CompressionType::Uncompressed, FilterType::NoFilter),
-                Compression::Fast => (CompressionType::Fast, FilterType::Adaptive),
+                // On photographs as small as with a choice for each row, and a quarter faster.
+                Compression::Fast => (CompressionType::Fast, FilterType::Paeth),
                 Compression::Default => (CompressionType::Default, FilterType::Adaptive),
                 Compression::Best => (CompressionType::Best, FilterType::Adaptive),
             };

@@ -197,8 +197,9 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
     false
 }
 
-/// TGA has no signature. A file that nothing else claims is tried as one, if its header is
-/// plausible: a known colour map type, image type and pixel depth.
+/// BigTIFF has a signature that `image` does not know, though its decoder reads it. TGA has none: a
+/// file that nothing else claims is tried as one, if its header is plausible: a known colour map
+/// type, image type and pixel depth.
 fn guess(reader: &mut ImageReader<Box<dyn Source>>) -> Result<ImageFormat, Failure> {
     let source = std::mem::replace(reader, ImageReader::new(Box::new(Cursor::new(Vec::new()))));
     let mut source = source.into_inner();
@@ -208,6 +209,10 @@ fn guess(reader: &mut ImageReader<Box<dyn Source>>) -> Result<ImageFormat, Failu
         .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
     if head.is_empty() {
         return Err(Failure::input("the file is empty"));
+    }
+    if head.starts_with(b"II+\0") || head.starts_with(b"MM\0+") {
+        *reader = ImageReader::with_format(source, ImageFormat::Tiff);
+        return Ok(ImageFormat::Tiff);
     }
     let tga = head.len() == 18
         && head[1] <= 1

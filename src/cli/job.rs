@@ -14,7 +14,7 @@ use super::kernel::{self, Stage};
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
 use super::pixels::{self, Pixels};
-use super::report::{Report, describe, number};
+use super::report::{Report, Times, describe, number};
 use super::run::{self, Task};
 use image::DynamicImage;
 use image::metadata::Orientation;
@@ -75,7 +75,10 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
     if let Some(path) = setup.naming.expected(&item).filter(|p| args.skip_existing && there(p)) {
         return Ok(Done::Skipped(path));
     }
-    let opened = input::open(&item.path, args.max_pixels, args.first_frame)?;
+    let mut times = Times::default();
+    let opened = Times::of(&mut times.decode_ms, || {
+        input::open(&item.path, args.max_pixels, args.first_frame)
+    })?;
     let path = setup.naming.output(&item, opened.format)?;
     if let Some(path) = path.clone().filter(|p| args.skip_existing && there(p)) {
         return Ok(Done::Skipped(path));
@@ -89,7 +92,7 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
         .budget
         .take(estimate(setup, &opened))
         .map_err(|f| Failure { message: format!("{}: {}", item.path.display(), f.message), ..f })?;
-    filter(setup, &item, opened, path.zip(target))
+    filter(setup, &item, opened, path.zip(target), times)
 }
 
 fn there(path: &Path) -> bool {
@@ -125,10 +128,11 @@ fn filter(
     item: &Item,
     opened: Opened,
     to: Option<(PathBuf, Target)>,
+    mut times: Times,
 ) -> Result<Done, Failure> {
     let args = setup.args;
     let (format, orientation, bytes) = (opened.format, opened.orientation, opened.bytes);
-    let (image, mut meta) = opened.decode()?;
+    let (image, mut meta) = Times::of(&mut times.decode_ms, || opened.decode())?;
     if args.strip {
         meta = Meta::default();
     }
@@ -163,6 +167,7 @@ fn filter(
         Pixels::F32(view) => run::run(&task, view, sample),
     }?;
     let mut report = done.report;
+    times.filter_ms = done.milliseconds;
     let mut said = Vec::new();
     if let Some(place) = compare {
         let both = match pixels {
@@ -170,14 +175,14 @@ fn filter(
             Pixels::U16(view) => side_by_side(view, &done.buffer),
             Pixels::F32(view) => side_by_side(view, &done.buffer),
         }?;
-        let path = write(place, both, args, meta.clone())?;
+        let path = write(place, both, args, meta.clone(), &mut times)?;
         said.push(format!("wrote {} (before | after)", path.display()));
     }
     drop(image);
     let mut written = None;
     if let Some(place) = place {
         let shape = Shape { channels: place.channels, ..done.buffer.shape() };
-        let path = write(place, done.buffer, args, meta)?;
+        let path = write(place, done.buffer, args, meta, &mut times)?;
         report.output = Some(path.display().to_string());
         said.push(format!(
             "wrote {} ({}): {}{}, {} ms",
@@ -194,6 +199,7 @@ fn filter(
         ));
         written = Some(path);
     }
+    report.times = times;
     let pixels = shape.width as u64 * shape.height as u64;
     let said = said.join("; ");
     Ok(Done::Filtered(Box::new(Filtered { report, written, said, pixels, bytes })))
@@ -248,10 +254,18 @@ fn place(
     Ok(Place { path, target, channels, sink })
 }
 
-fn write(place: Place, buffer: Buffer, args: &Args, meta: Meta) -> Result<PathBuf, Failure> {
+fn write(
+    place: Place,
+    buffer: Buffer,
+    args: &Args,
+    meta: Meta,
+    times: &mut Times,
+) -> Result<PathBuf, Failure> {
     let effort = Effort { quality: args.quality, compression: args.compression };
-    let bytes = encode(buffer, place.channels, place.target, effort, meta)?;
-    place.sink.write(&bytes, &place.path)?;
+    let bytes = Times::of(&mut times.encode_ms, || {
+        encode(buffer, place.channels, place.target, effort, meta)
+    })?;
+    Times::of(&mut times.write_ms, || place.sink.write(&bytes, &place.path))?;
     Ok(place.path)
 }
 

@@ -64,6 +64,7 @@ fn configure(filter: Filter, args: &Args, threads: usize) -> Result<Filter, Fail
         (Some((x, y)), _) => filter.borders(x, y),
         (None, Some(Compat::Scipy)) => filter.border(Border::Reflect),
         (None, Some(Compat::Opencv)) => filter.border(Border::Reflect101),
+        (None, Some(Compat::Vips)) => filter.border(Border::Replicate),
         (None, None) => filter,
     };
     if let Some(level) = &args.level {
@@ -109,6 +110,11 @@ fn give_sizes(params: &mut KernelParams, compat: Compat, sample: SampleType) {
                 (sigma * reach * 2.0 + 1.0).round_ties_even() as usize | 1
             }
             Compat::Scipy => 2 * (4.0 * sigma + 0.5) as usize + 1,
+            Compat::Vips => {
+                // Up to the last tap that is not below 0.2, of 1 in the middle.
+                let last = (sigma * (2.0 * 5.0_f64.ln()).sqrt()).floor();
+                2 * last as usize + 1
+            }
         })
     };
     let sigma = params.sigma.unwrap_or(1.0);
@@ -183,5 +189,7 @@ mod tests {
         assert_eq!(sizes(Compat::Opencv, SampleType::F32, 1.5), (13, 13));
         assert_eq!(sizes(Compat::Scipy, SampleType::U8, 1.5), (13, 13));
         assert_eq!(sizes(Compat::Scipy, SampleType::U8, 1.0), (9, 9));
+        assert_eq!(sizes(Compat::Vips, SampleType::U8, 0.5), (1, 1));
+        assert_eq!(sizes(Compat::Vips, SampleType::U8, 3.3), (11, 11));
     }
 }

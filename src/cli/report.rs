@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Instant;
 use twopass::{Filter, Kernel, Plan, Post, Sample, Separation, Shape, Source};
 
 /// Everything that was found out, in the shape of `--json`. Absent parts are left out.
@@ -26,9 +27,32 @@ pub struct Report {
     pub clipping: Option<Vec<ClippingPart>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    pub times: Times,
     /// The explanation for people.
     #[serde(skip)]
     pub explanation: String,
+}
+
+/// Where the time of one file went, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Times {
+    /// Reading and decoding the input.
+    pub decode_ms: f64,
+    /// Filtering alone, without planning.
+    pub filter_ms: f64,
+    /// Encoding everything that was written.
+    pub encode_ms: f64,
+    pub write_ms: f64,
+}
+
+impl Times {
+    /// Does some work, and adds its time to one of the four.
+    pub fn of<T>(sum: &mut f64, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = work();
+        *sum += start.elapsed().as_secs_f64() * 1e3;
+        done
+    }
 }
 
 /// One step of a chain.
@@ -68,6 +92,7 @@ impl Report {
             bench: None,
             clipping: None,
             output: None,
+            times: Times::default(),
             explanation: String::new(),
         }
     }

@@ -6,7 +6,7 @@ use image::DynamicImage;
 use serde_json::Value;
 
 #[test]
-fn opencv_and_scipy_are_reproduced() {
+fn opencv_scipy_and_vips_are_reproduced() {
     let golden: Value = serde_json::from_str(include_str!("../golden/tools.json")).unwrap();
     let number = |v: &Value| v.as_u64().unwrap() as u32;
     let (width, height) = (number(&golden["width"]), number(&golden["height"]));
@@ -16,7 +16,7 @@ fn opencv_and_scipy_are_reproduced() {
     let grey = image::GrayImage::from_raw(width, height, samples).unwrap();
     place.save("float.tiff", DynamicImage::from(grey.clone()).to_rgb32f());
     place.save("grey.png", grey);
-    for tool in ["opencv", "scipy"] {
+    for tool in ["opencv", "scipy", "vips"] {
         for case in golden[tool].as_array().unwrap() {
             let flags = case["flags"].as_array().unwrap();
             let flags: Vec<_> = flags.iter().map(|f| f.as_str().unwrap()).collect();
@@ -42,6 +42,7 @@ fn opencv_and_scipy_are_reproduced() {
     assert_eq!(size("opencv", "grey.png"), 11);
     assert_eq!(size("opencv", "float.tiff"), 13);
     assert_eq!(size("scipy", "grey.png"), 13);
+    assert_eq!(size("vips", "grey.png"), 5);
     // Flags go before presets.
     let args = ["grey.png", "-k", "gaussian", "--size", "5", "--border", "wrap"];
     place.ok(&[&args[..], &["-o", "a.png"]].concat());

@@ -1,6 +1,6 @@
 //! What each format can hold, and what is done or refused where it cannot.
 
-use super::{Place, grey16, scene, soft};
+use super::{Place, grey16, png_chunk, png_file, scene, soft};
 use image::DynamicImage;
 
 #[test]
@@ -129,4 +129,145 @@ fn the_content_says_what_a_file_is() {
     std::fs::rename(place.path("wrong.jpg"), place.path("photo.v2")).unwrap();
     place.ok(&["photo.v2", "-k", "box"]);
     assert!(place.path("photo.v2.box.png").exists());
+}
+
+/// A zlib stream of one block that is not compressed.
+fn stored(rows: &[u8]) -> Vec<u8> {
+    let (a, b) = rows.iter().fold((1u32, 0u32), |(a, b), r| {
+        let a = (a + u32::from(*r)) % 65_521;
+        (a, (b + a) % 65_521)
+    });
+    let length = rows.len() as u16;
+    let head = [&[0x78, 0x01, 0x01][..], &length.to_le_bytes(), &(!length).to_le_bytes()].concat();
+    [&head, rows, &(b << 16 | a).to_be_bytes()].concat()
+}
+
+#[test]
+fn one_bit_and_interlaced_pngs() {
+    let place = Place::new();
+    let read = |name: &str| {
+        place.ok(&[name, "-k", "identity", "-o", "o.png"]);
+        place.open("o.png").into_luma8().into_raw()
+    };
+    // Ten pixels a row take two bytes, the rest of which is nothing.
+    let rows = stored(&[0, 0b1010_0001, 0b1000_0000, 0, 0b0000_1111, 0b0111_1111]);
+    place.write("bits.png", png_file(10, 2, [1, 0], &[(b"IDAT", &rows)]));
+    let bits = [1u8, 0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 1];
+    assert_eq!(read("bits.png"), bits.map(|b| b * 255));
+    // Two colours in one bit.
+    let colours = [9, 9, 9, 200, 200, 200];
+    let file = png_file(10, 2, [1, 3], &[(b"PLTE", &colours), (b"IDAT", &rows)]);
+    place.write("palette.png", file);
+    assert_eq!(read("palette.png"), bits.map(|b| if b == 1 { 200 } else { 9 }));
+
+    // Adam7 of 3 × 3: the passes that have pixels are 1, 4, 5, 6 and 7.
+    let passes = [0, 1, 0, 3, 0, 7, 9, 0, 2, 0, 8, 0, 4, 5, 6];
+    let header = [0, 0, 0, 3, 0, 0, 0, 3, 8, 0, 0, 0, 1];
+    let file = [
+        b"\x89PNG\r\n\x1a\n".to_vec(),
+        png_chunk(b"IHDR", &header),
+        png_chunk(b"IDAT", &stored(&passes)),
+        png_chunk(b"IEND", &[]),
+    ];
+    place.write("adam7.png", file.concat());
+    assert_eq!(read("adam7.png"), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn pnm_files_of_sixteen_bits_and_of_odd_ranges() {
+    let place = Place::new();
+    let samples = [0u16, 1, 256, 65_535, 4660, 300];
+    let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
+    for (name, header) in [("a.pgm", "P5\n6 1\n65535\n"), ("a.ppm", "P6\n2 1\n65535\n")] {
+        place.write(name, [header.as_bytes(), &bytes].concat());
+        place.ok(&[name, "-k", "identity", "-o", "o.png"]);
+        let got = place.open("o.png");
+        let got = if name == "a.pgm" {
+            got.into_luma16().into_raw()
+        } else {
+            got.into_rgb16().into_raw()
+        };
+        assert_eq!(got, samples, "{name}");
+        // And back to the same file.
+        place.ok(&[name, "-k", "identity"]);
+        assert_eq!(place.bytes(&name.replace("a.", "a.identity.")), place.bytes(name));
+    }
+    // Full scale is what the file says it is.
+    place.write("ten.pgm", b"P5\n3 1\n1023\n\0\0\x03\xff\x01\xff");
+    place.ok(&["ten.pgm", "-k", "identity", "-o", "o.png"]);
+    let got = place.open("o.png").into_luma16().into_raw();
+    assert_eq!((got[0], got[1]), (0, 65_535), "{got:?}");
+    assert!(got[2].abs_diff(32_735) <= 1, "{got:?}");
+}
+
+/// Grey pictures of 2 × 2 in a BigTIFF file, one a page.
+fn big_tiff(pages: &[[u8; 4]]) -> Vec<u8> {
+    let mut out = b"II+\0\x08\0\0\0".to_vec();
+    out.extend((16 + 8 * pages.len() as u64).to_le_bytes());
+    out.extend(pages.iter().flat_map(|p| [p.as_slice(), &[0; 4]].concat()));
+    for i in 0..pages.len() {
+        // Width, height, bits, compression, kind, place, rows and bytes of the strip.
+        let strip = 16 + 8 * i as u64;
+        let entries: [(u16, u16, u64); 8] = [
+            (256, 3, 2),
+            (257, 3, 2),
+            (258, 3, 8),
+            (259, 3, 1),
+            (262, 3, 1),
+            (273, 16, strip),
+            (278, 3, 2),
+            (279, 3, 4),
+        ];
+        out.extend((entries.len() as u64).to_le_bytes());
+        for (tag, kind, value) in entries {
+            out.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+            out.extend([1u64.to_le_bytes(), value.to_le_bytes()].concat());
+        }
+        let next = if i + 1 < pages.len() { out.len() as u64 + 8 } else { 0 };
+        out.extend(next.to_le_bytes());
+    }
+    out
+}
+
+#[test]
+fn big_tiffs_are_read_and_their_pages_counted() {
+    let place = Place::new();
+    place.write("big.tif", big_tiff(&[[1, 2, 3, 200]]));
+    place.ok(&["big.tif", "-k", "identity", "-o", "o.png"]);
+    assert_eq!(place.open("o.png").into_luma8().into_raw(), [1, 2, 3, 200]);
+    place.write("pages.tif", big_tiff(&[[5, 6, 7, 8], [1, 2, 3, 4]]));
+    place.fails(3, "several pages", &["pages.tif", "-k", "identity", "-o", "p.png"]);
+    place.ok(&["pages.tif", "-k", "identity", "-o", "p.png", "--first-frame"]);
+    assert_eq!(place.open("p.png").into_luma8().into_raw(), [5, 6, 7, 8]);
+}
+
+#[test]
+fn unusual_jpegs_are_read_right_or_refused() {
+    use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling, compress_12bit};
+    let place = Place::new();
+    let flat = |pixel: &[u8], format| {
+        let pixels = pixel.repeat(16 * 16);
+        move |progressive: bool, arithmetic: bool| {
+            let encoder = Encoder::new(&pixels, 16, 16, format).quality(95);
+            encoder.progressive(progressive).arithmetic(arithmetic).encode().unwrap()
+        }
+    };
+    let first = |name: &str| {
+        place.ok(&[name, "-k", "identity", "-o", "o.png"]);
+        place.open("o.png").into_rgb8().get_pixel(8, 8).0
+    };
+    let near = |got: [u8; 3], want: [u8; 3]| {
+        assert!(got.iter().zip(want).all(|(a, b)| a.abs_diff(b) <= 4), "{got:?}, not {want:?}");
+    };
+    let rgb = flat(&[200, 90, 30], PixelFormat::Rgb);
+    place.write("progressive.jpg", rgb(true, false));
+    near(first("progressive.jpg"), [200, 90, 30]);
+    // Ink is stored the other way round, as Adobe does: here no cyan, all magenta and yellow.
+    place.write("cmyk.jpg", flat(&[255, 0, 0, 255], PixelFormat::Cmyk)(false, false));
+    near(first("cmyk.jpg"), [255, 0, 0]);
+    let twelve = compress_12bit(&[2000; 256], 16, 16, 1, 95, Subsampling::S444).unwrap();
+    place.write("twelve.jpg", twelve);
+    place.fails(3, "JPEG", &["twelve.jpg", "-k", "identity", "-o", "p.png"]);
+    place.write("arithmetic.jpg", rgb(false, true));
+    place.fails(3, "JPEG", &["arithmetic.jpg", "-k", "identity", "-o", "p.png"]);
 }

@@ -6,6 +6,7 @@
 mod bad_input;
 mod chains;
 mod compat;
+mod faults;
 mod files;
 mod flags;
 mod formats;

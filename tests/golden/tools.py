@@ -1,11 +1,12 @@
-"""Makes the golden values of `--compat`: what OpenCV and SciPy give with their own defaults.
+"""Makes the golden values of `--compat`: what OpenCV, SciPy and libvips give with their defaults.
 
     pip install -r tests/golden/requirements.txt
     python tests/golden/tools.py
 
 writes tools.json beside this script: one 8-bit grey image, and for each tool cases of flags and the
 result as the tool computes it. OpenCV filters the 8-bit image, and the same in float from 0 to 1;
-SciPy computes in f64, since its results for integers are cut off after each axis.
+SciPy computes in f64, since its results for integers are cut off after each axis; libvips with
+`precision=float`, since its integer taps are up to 3 off.
 """
 
 import json
@@ -13,6 +14,7 @@ import pathlib
 
 import cv2
 import numpy as np
+import pyvips
 from scipy import ndimage
 
 WIDTH, HEIGHT = 19, 13
@@ -63,6 +65,21 @@ def scipy():
     yield case("8", ["-k", matrix(RAMP), "--flip"], ndimage.convolve(image, RAMP))
 
 
+def vips():
+    image, floats = (
+        pyvips.Image.new_from_array(a) for a in (IMAGE, IMAGE.astype(np.float32) / 255)
+    )
+    for sigma in [*SIGMAS, 0.1, 7.0]:
+        flags = ["-k", "gaussian", "--sigma", str(sigma)]
+        yield case("8", flags, image.gaussblur(sigma, precision="float").numpy())
+        yield case("f32", flags, floats.gaussblur(sigma, precision="float").numpy())
+    mask = pyvips.Image.new_from_array(RAMP.tolist())
+    result = image.conv(mask, precision="float").rint().cast("uchar")
+    yield case("8", ["-k", matrix(RAMP)], result.numpy())
+    box = pyvips.Image.new_from_array(np.ones((5, 5)).tolist(), scale=25)
+    yield case("8", ["-k", "box", "--size", "5"], image.conv(box, precision="integer").numpy())
+
+
 if __name__ == "__main__":
     out = {
         "width": WIDTH,
@@ -70,6 +87,7 @@ if __name__ == "__main__":
         "image": [int(v) for v in IMAGE.ravel()],
         "opencv": list(opencv()),
         "scipy": list(scipy()),
+        "vips": list(vips()),
     }
     path = pathlib.Path(__file__).with_name("tools.json")
     path.write_text(json.dumps(out, separators=(",", ":")).replace('{"depth"', '\n{"depth"') + "\n")

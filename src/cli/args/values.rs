@@ -76,6 +76,9 @@ pub enum Compat {
     /// Sizes of Gaussians as `scipy.ndimage` chooses them (truncate 4), border reflect, kernels not
     /// flipped (`correlate`)
     Scipy,
+    /// Sizes of Gaussians as `vips gaussblur --precision float` chooses them (taps from a fifth of
+    /// the largest on), border replicate, kernels not flipped (`conv`)
+    Vips,
 }
 
 pub fn finite(text: &str) -> Result<f64, String> {
