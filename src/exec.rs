@@ -13,7 +13,7 @@
 
 mod chain;
 
-pub(crate) use chain::run_chain;
+pub(crate) use chain::{run_batch, run_chain};
 
 use crate::border::Border;
 use crate::error::Error;
