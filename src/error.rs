@@ -261,6 +261,27 @@ pub enum Error {
         /// Its input channels.
         takes: usize,
     },
+    /// A file of weights that cannot be read.
+    #[error("the weights cannot be read: {0}")]
+    WeightsFile(String),
+    /// An array whose axes are not those that a layer needs.
+    #[error("tensor {name:?} has the shape {given:?}, {needed} is needed")]
+    TensorShape {
+        /// The array's name.
+        name: String,
+        /// The length of each axis.
+        given: Vec<usize>,
+        /// The axes needed, those that may have any length by name.
+        needed: String,
+    },
+    /// An array of other numbers than 32-bit floats.
+    #[error("tensor {name:?} holds {given}, not little-endian 32-bit floats")]
+    TensorType {
+        /// The array's name.
+        name: String,
+        /// What the file says of its numbers.
+        given: String,
+    },
     /// A batch whose slice is not that many images.
     #[error("a batch of {images} images of {shape} needs {needed} samples, the {what} has {given}")]
     BatchLength {

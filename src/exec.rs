@@ -14,7 +14,7 @@
 mod chain;
 mod sums;
 
-pub(crate) use chain::run_chain;
+pub(crate) use chain::{run_batch, run_chain};
 
 use crate::border::Border;
 use crate::error::Error;

@@ -54,6 +54,7 @@
 //! | `rayon` | yes | strips on the workers of the caller's current rayon pool |
 //! | `image` | yes | filtering of `DynamicImage` and `ImageBuffer` |
 //! | `cli` | yes | the program `filter` |
+//! | `weights` | no | layers from the arrays of `.npz` and safetensors files |
 
 pub mod naive;
 pub mod reference;
@@ -73,6 +74,8 @@ mod sample;
 #[allow(unsafe_code)]
 mod simd;
 mod view;
+#[cfg(feature = "weights")]
+mod weights;
 
 pub use border::Border;
 pub use error::Error;
@@ -86,6 +89,8 @@ pub use plan::{ChainPlan, Plan};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
 pub use view::{Image, Rect, Shape, View, ViewMut};
+#[cfg(feature = "weights")]
+pub use weights::{Tensor, WeightOrder, Weights};
 
 /// The README's examples are tests.
 #[cfg(all(doctest, feature = "image"))]

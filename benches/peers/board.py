@@ -41,24 +41,29 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def python(target):
-    """The interpreter of the virtual environment, with everything installed."""
-    place, wanted = target / "venv", (HERE / "requirements.txt").read_text()
+def python(place, requirements):
+    """The interpreter of a virtual environment, with everything installed that can be."""
+    wanted = requirements.read_text()
     stamp = place / "installed.txt"
     if not stamp.exists() or stamp.read_text() != wanted:
         note("installing the Python peers")
         venv.create(place, with_pip=True, clear=True)
-        pip = [place / "bin/python", "-m", "pip", "install", "--quiet", "--requirement"]
-        subprocess.run([*pip, HERE / "requirements.txt"], check=True)
+        pip = [place / "bin/python", "-m", "pip", "install", "--quiet"]
+        if subprocess.run([*pip, "--requirement", requirements]).returncode:
+            # Then as many as possible.
+            for line in wanted.split():
+                if subprocess.run([*pip, line]).returncode:
+                    note(f"{line} cannot be installed and does not take part")
         stamp.write_text(wanted)
     return place / "bin/python"
 
 
-def libraries(target):
+def libraries(target, builds=tuple(BUILDS)):
     """Builds the Rust contestants; one that cannot be built is left out."""
     (target / "lib").mkdir(parents=True, exist_ok=True)
     paths = {}
-    for name, (features, profile, more) in BUILDS.items():
+    for name in builds:
+        features, profile, more = BUILDS[name]
         command = ["cargo", "build", "--quiet", "--locked", "--profile", profile]
         # In one folder they would overwrite each other's library, and be built again each time.
         place = target / "build" / name
@@ -75,7 +80,7 @@ def libraries(target):
     return paths
 
 
-def run(interpreter, order):
+def run(interpreter, order, script="contest.py", summary=None):
     """Rows at one size and number of threads. Whoever crashes is left out of that row."""
     threads = str(order["options"]["threads"])
     environment = os.environ | {
@@ -93,7 +98,7 @@ def run(interpreter, order):
             marker.flush()
             now = order | {"rows": left, "skip": skip, "marker": marker.name}
             worker = subprocess.Popen(
-                [interpreter, HERE / "contest.py"],
+                [interpreter, HERE / script],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
@@ -107,7 +112,7 @@ def run(interpreter, order):
                 if "row" in message:
                     rows.append(message["row"])
                     left.remove(message["row"]["id"])
-                    note(summary(message["row"]))
+                    note((summary or line_of)(message["row"]))
             code = worker.wait()
             if code == 0:
                 return rows, versions
@@ -134,7 +139,7 @@ def size_of(row):
     return f"{row['width']}×{row['height']}, {row['threads']} thread(s)"
 
 
-def summary(row):
+def line_of(row):
     cells = [f"{p} {r:.2f}×" for p in PEERS if (r := ratio(row, p)) is not None]
     ours = row["contestants"]["twopass"]
     return f"{size_of(row)}  {row['id']:28} {ours['ms']:8.3f} ms  " + ", ".join(cells)
@@ -317,7 +322,8 @@ def main():
     target = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "peers"
     out = options.out or target
     out.mkdir(parents=True, exist_ok=True)
-    paths, interpreter = libraries(target), python(target)
+    paths = libraries(target)
+    interpreter = python(target / "venv", HERE / "requirements.txt")
     name, flags = cpu()
     settings = {
         "rounds": options.rounds or (4 if quick else 15),

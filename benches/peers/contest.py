@@ -6,7 +6,6 @@ JSON. What runs at the moment stands in a small shared file, so that the parent 
 belongs to.
 """
 
-import ctypes
 import gc
 import json
 import mmap
@@ -22,6 +21,7 @@ import scipy
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
+from calls import Contestant, Library, aligned, copying, say, take_turns
 from rows import SIZES, all_rows
 
 TYPES = {"u8": np.uint8, "u16": np.uint16, "i16": np.int16, "f32": np.float32}
@@ -32,90 +32,6 @@ BORDER = cv2.BORDER_REFLECT_101
 PATIENCE = 1.5e9
 # Multiplications that the definition may spend on a row.
 CHECKED = 6e7
-
-
-class Library:
-    """A build of the Rust crate."""
-
-    def __init__(self, path):
-        self.lib = ctypes.CDLL(path)
-        self.lib.board_new.restype = ctypes.c_void_p
-        self.text = ctypes.create_string_buffer(1 << 14)
-
-    def contestant(self, spec):
-        spec = spec.encode()
-        handle = self.lib.board_new(
-            spec, ctypes.c_size_t(len(spec)), self.text, ctypes.c_size_t(len(self.text))
-        )
-        if not handle:
-            raise RuntimeError(self.text.value.decode())
-        return Handle(self, handle)
-
-
-class Handle:
-    def __init__(self, library, handle):
-        self.library, self.handle = library, ctypes.c_void_p(handle)
-
-    def call(self, source, out):
-        """A function without arguments that filters `source` into `out`."""
-        run, text = self.library.lib.board_run, self.library.text
-        arguments = (
-            self.handle,
-            ctypes.c_void_p(source.ctypes.data),
-            ctypes.c_void_p(out.ctypes.data),
-            text,
-            ctypes.c_size_t(len(text)),
-        )
-
-        def call():
-            if run(*arguments):
-                raise RuntimeError(text.value.decode())
-
-        return call
-
-    def exact(self, source, rect):
-        x, y, width, height = rect
-        channels = source.shape[2] if source.ndim == 3 else 1
-        values = np.empty((height, width, channels))
-        text = self.library.text
-        failed = self.library.lib.board_exact(
-            self.handle,
-            ctypes.c_void_p(source.ctypes.data),
-            (ctypes.c_size_t * 4)(*rect),
-            ctypes.c_void_p(values.ctypes.data),
-            text,
-            ctypes.c_size_t(len(text)),
-        )
-        if failed:
-            raise RuntimeError(text.value.decode())
-        return values
-
-    def about(self):
-        text = self.library.text
-        self.library.lib.board_about(self.handle, text, ctypes.c_size_t(len(text)))
-        return text.value.decode()
-
-    def close(self):
-        self.library.lib.board_free(self.handle)
-
-
-class Contestant:
-    """`call` filters the source; `result` is the output, or a function that fetches it."""
-
-    def __init__(self, name, call, result=None, slow=False, interior=False, note=""):
-        self.name, self.call, self.result = name, call, result
-        self.slow, self.interior, self.note = slow, interior, note
-        self.times, self.status = [], "ok"
-        # Largest errors far from the edges and at them, and largest difference from ours.
-        self.error = self.edges = self.difference = None
-
-
-def aligned(shape, dtype):
-    """Uninitialised, on a page boundary: no contestant is favoured by chance."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    block = np.empty(size + 4096, np.uint8)
-    start = -block.ctypes.data % 4096
-    return block[start : start + size].view(dtype).reshape(shape)
 
 
 def picture(shape, sample):
@@ -348,7 +264,7 @@ class Contest:
             if not expected:
                 # The definition belongs to the first contestant's library.
                 for rect, inside in self.rectangles():
-                    values = self.handles[0].exact(self.source, rect)
+                    values = self.handles[0].exact(self.source, rect, self.row.channels)
                     if integer:
                         limits = np.iinfo(TYPES[self.row.output])
                         values = np.clip(np.floor(values + 0.5), limits.min, limits.max)
@@ -377,28 +293,9 @@ class Contest:
             raise SystemExit(f"{self.row.id}: our error is {error}")
 
     def time(self):
-        size = (self.source.nbytes + self.out.nbytes) // 2
-        here, there = aligned((size,), np.uint8), aligned((size,), np.uint8)
-        here.fill(1)
-        there.fill(2)
-        copy = Contestant("copy", lambda: np.copyto(there, here))
+        copy = copying((self.source.nbytes + self.out.nbytes) // 2)
         turns = [c for c in self.list if c.status == "ok"] + [copy]
-        begun = time.perf_counter()
-        for number in range(self.options["rounds"]):
-            for i in range(len(turns)):
-                contestant = turns[(i + number) % len(turns)]
-                if contestant.slow and (
-                    number >= self.options["slow_rounds"] or contestant.times[0] > 1e3
-                ):
-                    continue
-                self.options["running"](self.row.id, contestant.name)
-                best = min(contestant.times, default=0.0)
-                for _ in range(1 if contestant.slow else 3 if best < 20.0 else 2):
-                    start = time.perf_counter_ns()
-                    contestant.call()
-                    contestant.times.append((time.perf_counter_ns() - start) / 1e6)
-            if number >= 2 and time.perf_counter() - begun > self.options["budget"]:
-                break
+        take_turns(turns, self.options, lambda name: self.options["running"](self.row.id, name))
         self.copy = min(copy.times)
 
     def run(self):
@@ -475,10 +372,6 @@ def main():
             sources[key] = picture(shape, row.sample)
         skip = order["skip"].get(name, [])
         say({"row": Contest(row, options, libraries, sources[key], skip).run()})
-
-
-def say(message):
-    print(json.dumps(message), flush=True)
 
 
 if __name__ == "__main__":

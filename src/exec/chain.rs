@@ -17,12 +17,12 @@ use super::{Memory, Workspace, each_strip, recycle, take};
 use crate::border::Border;
 use crate::filter::Post;
 use crate::layer::Axis;
-use crate::pass::{Depthwise, F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row};
+use crate::pass::{Colour, Depthwise, F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row};
 use crate::plan::{ChainCore, MixStage, Segment, WindowKind, WindowStage, reach};
 use crate::reference;
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES, fence};
-use crate::view::{AnyView, AnyViewMut, View, ViewMut};
+use crate::view::{AnyView, AnyViewMut, Shape, View, ViewMut};
 use std::ops::Range;
 use wide::bytemuck::cast_slice;
 
@@ -33,6 +33,8 @@ pub(super) struct Scratch {
     slots: Vec<Slot>,
     /// What lies between segments: one is read while the other is written.
     maps: [Memory; 2],
+    /// The same for workers that have an image each.
+    images: Vec<Scratch>,
 }
 
 /// The scratch memory of one worker.
@@ -172,22 +174,85 @@ pub(crate) fn run_chain(
     out: AnyViewMut<'_>,
     workspace: &mut Workspace,
 ) {
+    run(core, source, out, &mut workspace.layers, usize::MAX);
+}
+
+/// Runs a chain on images that lie one after the other: as many at a time as there are workers, and
+/// what remains strip by strip. The plan has checked the lengths.
+pub(crate) fn run_batch<I: Source, O: Sample>(
+    core: &ChainCore,
+    source: &[I],
+    out: &mut [O],
+    images: usize,
+    workspace: &mut Workspace,
+) {
+    let len = |shape: Shape| shape.row() * shape.height;
+    let (input, output) = (len(core.input), len(core.output));
+    let one = |source: &[I], out: &mut [O], scratch: &mut Scratch, most: usize| {
+        let source = I::any(View::gapless(source, core.input));
+        run(core, source, O::any_mut(ViewMut::gapless(out, core.output)), scratch, most);
+    };
     let scratch = &mut workspace.layers;
+    let workers = core.batch_workers(images);
+    // Those that all workers have one of, round by round.
+    let whole = if workers > 1 { images - images % workers } else { 0 };
+    let (sources, source) = source.split_at(whole * input);
+    let (outs, out) = out.split_at_mut(whole * output);
+    #[cfg(feature = "rayon")]
+    if whole > 0 {
+        if scratch.images.len() < workers {
+            scratch.images.resize_with(workers, Scratch::default);
+        }
+        let pairs = sources.chunks_exact(input).zip(outs.chunks_exact_mut(output));
+        let (pairs, one) = (&std::sync::Mutex::new(pairs), &one);
+        rayon::scope(|scope| {
+            for scratch in &mut scratch.images[..workers] {
+                scope.spawn(move |_| {
+                    // As for strips: held while the next image is taken.
+                    while let Some((source, out)) = pairs.lock().ok().and_then(|mut p| p.next()) {
+                        one(source, out, scratch, 1);
+                    }
+                });
+            }
+        });
+    }
+    #[cfg(not(feature = "rayon"))]
+    debug_assert!(sources.is_empty() && outs.is_empty());
+    for (source, out) in source.chunks_exact(input).zip(out.chunks_exact_mut(output)) {
+        one(source, out, scratch, usize::MAX);
+    }
+}
+
+/// Runs a chain with at most `most` workers.
+fn run(
+    core: &ChainCore,
+    source: AnyView<'_>,
+    out: AnyViewMut<'_>,
+    scratch: &mut Scratch,
+    most: usize,
+) {
     match (source, out) {
-        (AnyView::F32(source), AnyViewMut::F32(out)) => float(core, source, out, scratch),
-        (AnyView::U8(source), out) => colours_from(core, source, out, scratch),
-        (AnyView::U16(source), out) => colours_from(core, source, out, scratch),
-        (AnyView::F32(source), out) => colours_from(core, source, out, scratch),
+        (AnyView::F32(source), AnyViewMut::F32(out)) => float(core, source, out, scratch, most),
+        (AnyView::U8(source), AnyViewMut::U8(out)) => bytes(core, source, out, scratch, most),
+        (AnyView::U8(source), out) => colours_from(core, source, out, scratch, most),
+        (AnyView::U16(source), out) => colours_from(core, source, out, scratch, most),
+        (AnyView::F32(source), out) => colours_from(core, source, out, scratch, most),
     }
 }
 
 /// All segments of an `f32` chain.
-fn float(core: &ChainCore, source: View<'_, f32>, out: ViewMut<'_, f32>, scratch: &mut Scratch) {
-    let Scratch { slots, maps: [read, write] } = scratch;
+fn float(
+    core: &ChainCore,
+    source: View<'_, f32>,
+    out: ViewMut<'_, f32>,
+    scratch: &mut Scratch,
+    most: usize,
+) {
+    let Scratch { slots, maps: [read, write], .. } = scratch;
     let (mut read, mut write) = (read, write);
     let mut out = Some(out);
     for (i, segment) in core.segments.iter().enumerate() {
-        let len = |shape: crate::view::Shape| shape.row() * shape.height;
+        let len = |shape: Shape| shape.row() * shape.height;
         let source = if i == 0 {
             source
         } else {
@@ -202,8 +267,9 @@ fn float(core: &ChainCore, source: View<'_, f32>, out: ViewMut<'_, f32>, scratch
             let bytes = len(segment.output) * size_of::<f32>();
             let stream = bytes > STREAM_BYTES;
             let walk = Walk { segment, source, level: core.level, stream };
-            let strip = segment.strip_rows(core.workers(segment));
-            let workers = core.workers(segment).clamp(1, segment.output.height.div_ceil(strip));
+            let workers = core.workers(segment).min(most);
+            let strip = segment.strip_rows(workers);
+            let workers = workers.clamp(1, segment.output.height.div_ceil(strip));
             if slots.len() < workers {
                 slots.resize_with(workers, Slot::default);
             }
@@ -357,7 +423,7 @@ impl Walk<'_> {
             let source = &self.source.span(y)[x.start * channels..][..pixels * channels];
             match segment.mixes.as_slice() {
                 [] => {}
-                [only] => self.last_mix(only, source, pixels, out, to),
+                [only] => self.mix(only, source, pixels, self.stream, out),
                 [first, rest @ ..] => {
                     let target = from.aligned(pixels * first.weights.outputs());
                     self.mix(first, source, pixels, false, target);
@@ -402,33 +468,11 @@ impl Walk<'_> {
             std::mem::swap(&mut from, &mut to);
         }
         let source = from.aligned(pixels * last.weights.inputs());
-        if end {
-            self.last_mix(last, source, pixels, out, to);
-        } else {
-            self.mix(last, source, pixels, false, out);
-        }
+        self.mix(last, source, pixels, end && self.stream, out);
     }
 
-    /// The pointwise layer that writes the output.
-    fn last_mix(
-        &self,
-        mix: &MixStage,
-        source: &[f32],
-        pixels: usize,
-        out: &mut [f32],
-        staging: &mut Memory,
-    ) {
-        if self.stream && mix.narrow.is_some() {
-            // Narrow vectors overlap, which streams must not: they go through a row in the cache.
-            let row = staging.aligned(out.len() + MAX_LANES);
-            self.mix(mix, source, pixels, false, &mut row[..out.len()]);
-            copy::<f32>(self.level, row, true, out);
-        } else {
-            self.mix(mix, source, pixels, self.stream, out);
-        }
-    }
-
-    /// One pointwise layer.
+    /// One pointwise layer. Narrow vectors overlap, which those past the cache must not: these
+    /// layers always write into it.
     fn mix(&self, mix: &MixStage, source: &[f32], pixels: usize, stream: bool, out: &mut [f32]) {
         let activation = mix.activation;
         if let Some(weights) = &mix.narrow {
@@ -684,13 +728,28 @@ fn colours_from<I: Source>(
     source: View<'_, I>,
     out: AnyViewMut<'_>,
     scratch: &mut Scratch,
+    most: usize,
 ) {
     match out {
-        AnyViewMut::U8(out) => colours(core, source, out, scratch),
-        AnyViewMut::U16(out) => colours(core, source, out, scratch),
-        AnyViewMut::I16(out) => colours(core, source, out, scratch),
-        AnyViewMut::F32(out) => colours(core, source, out, scratch),
+        AnyViewMut::U8(out) => colours(core, source, out, scratch, most),
+        AnyViewMut::U16(out) => colours(core, source, out, scratch, most),
+        AnyViewMut::I16(out) => colours(core, source, out, scratch, most),
+        AnyViewMut::F32(out) => colours(core, source, out, scratch, most),
     }
+}
+
+/// Pointwise layers on `u8` images: in integers, if that is what the plan says.
+fn bytes(
+    core: &ChainCore,
+    source: View<'_, u8>,
+    out: ViewMut<'_, u8>,
+    scratch: &mut Scratch,
+    most: usize,
+) {
+    let Some(weights) = &core.colour else { return colours(core, source, out, scratch, most) };
+    colour_rows(core, source, out, scratch, most, &|_, source, out, _: &mut Slot| {
+        core.level.run(Colour { source, weights, out });
+    });
 }
 
 /// Pointwise layers between any sample types: unfused `f32` inside, the same at every level.
@@ -699,27 +758,41 @@ fn colours<I: Source, O: Sample>(
     source: View<'_, I>,
     out: ViewMut<'_, O>,
     scratch: &mut Scratch,
+    most: usize,
+) {
+    colour_rows(core, source, out, scratch, most, &|segment: &Segment, source, out, slot| {
+        if core.exact {
+            return exact_row(core, source, out);
+        }
+        let sources = source.chunks(segment.tile * segment.input.channels);
+        let targets = out.chunks_mut(segment.tile * segment.output.channels);
+        for (source, out) in sources.zip(targets) {
+            colour_tile(segment, core.level, source, out, &mut slot.rows);
+        }
+    });
+}
+
+/// Does `work` on every row of source and output.
+fn colour_rows<I: Source, O: Sample>(
+    core: &ChainCore,
+    source: View<'_, I>,
+    out: ViewMut<'_, O>,
+    scratch: &mut Scratch,
+    most: usize,
+    work: &(impl Fn(&Segment, &[I], &mut [O], &mut Slot) + Sync),
 ) {
     // The plan refuses windows here, so that there is one segment.
     let [segment] = core.segments.as_slice() else { return };
-    let strip = segment.strip_rows(core.workers(segment));
-    let workers = core.workers(segment).clamp(1, segment.output.height.div_ceil(strip));
+    let workers = core.workers(segment).min(most);
+    let strip = segment.strip_rows(workers);
+    let workers = workers.clamp(1, segment.output.height.div_ceil(strip));
     if scratch.slots.len() < workers {
         scratch.slots.resize_with(workers, Slot::default);
     }
     let slots = &mut scratch.slots[..workers];
     each_strip(out, 0, strip, slots, &|top, mut out, slot: &mut Slot| {
         for y in 0..out.shape().height {
-            let (source, out) = (source.row(top + y), out.row_mut(y));
-            if core.exact {
-                exact_row(core, source, out);
-                continue;
-            }
-            let sources = source.chunks(segment.tile * segment.input.channels);
-            let targets = out.chunks_mut(segment.tile * segment.output.channels);
-            for (source, out) in sources.zip(targets) {
-                colour_tile(segment, core.level, source, out, &mut slot.rows);
-            }
+            work(segment, source.row(top + y), out.row_mut(y), slot);
         }
     });
 }
@@ -770,11 +843,12 @@ fn colour_tile<I: Source, O: Sample>(
         std::mem::swap(&mut from, &mut to);
     }
     let row = from.aligned(out.len() + MAX_LANES);
-    copy::<O>(level, row, false, out);
+    copy::<O>(level, row, out);
 }
 
-/// Rounds a row into samples, or streams it: a row pass with one tap of 1.
-fn copy<O: Sample>(level: Level, row: &[f32], stream: bool, out: &mut [O]) {
+/// Rounds a row into samples: a row pass with one tap of 1.
+fn copy<O: Sample>(level: Level, row: &[f32], out: &mut [O]) {
+    let stream = false;
     let finish = &Finish { post: Post::None, offset: 0.0, fixed: [Fixed::default(); 2] };
     let (count, step, taps) = (1, 1, &[1.0f32][..]);
     if const { O::FLOAT } {

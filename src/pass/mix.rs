@@ -64,6 +64,12 @@ impl Weights {
     pub fn outputs(&self) -> usize {
         self.outputs
     }
+
+    /// Pixels of a block: what a tile should be a multiple of.
+    pub fn block(&self) -> usize {
+        let most = self.panels.iter().max();
+        most.map_or(1, |&vectors| block_pixels(self.lanes, vectors))
+    }
 }
 
 /// Vectors of a panel at most: so many that, with some pixels, all accumulators are in registers.
@@ -72,6 +78,17 @@ fn most_vectors(lanes: usize) -> usize {
     match lanes {
         16.. => 4,
         _ => 2,
+    }
+}
+
+/// Pixels of a block where a panel has so many vectors; `panels` has the same table.
+fn block_pixels(lanes: usize, vectors: usize) -> usize {
+    match (lanes, vectors) {
+        (16.., 4) | (8..16, 2) => 6,
+        (16.., 3) => 8,
+        (16.., _) => 12,
+        (..8, 2) => 4,
+        _ => 8,
     }
 }
 
@@ -223,8 +240,14 @@ impl Sweep<'_> {
                 self.block::<L, FUSED, P, V>(l, p);
                 p += P;
             }
-            if p < end {
+            // One or two pixels more are faster alone than as part of another block.
+            if end - p > 2 {
                 self.block::<L, FUSED, P, V>(l, end - P);
+                return;
+            }
+            while p < end {
+                self.block::<L, FUSED, 1, V>(l, p);
+                p += 1;
             }
         }
     }

@@ -10,6 +10,7 @@
 //! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
 //! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
 //! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
+//! | [`Colour`] | a row of `u8` pixels | a row of `u8` pixels, up to four channels each |
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
 //! | [`Scan`] | column sums | their prefix sums |
 //! | [`Windows`] | prefix sums | output samples |
@@ -22,6 +23,7 @@
 //! before, so there is no remainder loop that could round differently.
 
 mod blocks;
+mod colour;
 mod column;
 mod dense;
 mod depthwise;
@@ -34,6 +36,7 @@ mod running;
 mod words;
 
 pub use blocks::{RowLevel, RowSums, SUMMED, WindowSums};
+pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};

@@ -108,6 +108,9 @@ impl<I: SampleLanes, O: SampleLanes, const FUSED: bool> Narrow<'_, I, O, FUSED> 
                 let n = pixels.min(count - p);
                 let (mut from, mut to) = ([I::zeroed(); MAX_LANES], [O::zeroed(); MAX_LANES]);
                 from[..n * inputs].copy_from_slice(&source[p * inputs..][..n * inputs]);
+                // Loaded anew: no vector outlives a call, so that one which is needed after the
+                // copy would not stay in a register in the loop above either.
+                let vector = Vector::<L, K>::new(l, self.weights, self.activation);
                 vector.pixels::<I, O, FUSED>(l, from.as_ptr(), to.as_mut_ptr());
                 out[p * outputs..][..n * outputs].copy_from_slice(&to[..n * outputs]);
                 p += n;
@@ -116,13 +119,46 @@ impl<I: SampleLanes, O: SampleLanes, const FUSED: bool> Narrow<'_, I, O, FUSED> 
     }
 }
 
-/// What the pixels of a vector need, the weights of the first K input channels in registers.
+/// What the pixels of a vector need, for up to four input channels in registers. No arrays here:
+/// they would live in memory.
 struct Vector<'a, L: Lanes, const K: usize> {
     weights: &'a NarrowWeights,
     bias: L::F,
-    limits: [L::F; 2],
-    indices: [L::I; K],
-    taps: [L::F; K],
+    least: L::F,
+    most: L::F,
+    first: Channel<L>,
+    second: Channel<L>,
+    third: Channel<L>,
+    fourth: Channel<L>,
+}
+
+/// Where the samples of an input channel lie, and their weights.
+#[derive(Clone, Copy)]
+struct Channel<L: Lanes> {
+    index: L::I,
+    taps: L::F,
+}
+
+impl<L: Lanes> Channel<L> {
+    /// # Safety
+    ///
+    /// `weights` are packed for N lanes, and there is a channel `k`.
+    #[inline(always)]
+    unsafe fn load(l: L, weights: &NarrowWeights, k: usize) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe {
+            Self {
+                index: l.i_load(weights.indices.as_ptr().add(k * L::N)),
+                taps: l.f_load(weights.values.as_ptr().add((k + 1) * L::N)),
+            }
+        }
+    }
+
+    /// Adds the channel's products.
+    #[inline(always)]
+    fn add<const FUSED: bool>(self, l: L, samples: L::F, acc: L::F) -> L::F {
+        super::mul_add::<L, FUSED>(l, l.f_permute(samples, self.index), self.taps, acc)
+    }
 }
 
 impl<'a, L: Lanes, const K: usize> Vector<'a, L, K> {
@@ -131,23 +167,21 @@ impl<'a, L: Lanes, const K: usize> Vector<'a, L, K> {
     /// `weights` are packed for N lanes, and of K input channels unless K is 0.
     #[inline(always)]
     unsafe fn new(l: L, weights: &'a NarrowWeights, activation: Activation) -> Self {
-        let mut vector = Self {
-            weights,
-            bias: l.f_splat(0.0),
-            limits: super::limits(l, activation),
-            indices: [l.i_splat(0); K],
-            taps: [l.f_splat(0.0); K],
-        };
+        let [least, most] = super::limits(l, activation);
+        let none = Channel { index: l.i_splat(0), taps: l.f_splat(0.0) };
         // SAFETY: as the caller promises.
         unsafe {
-            let values = weights.values.as_ptr();
-            vector.bias = l.f_load(values);
-            for k in 0..K {
-                vector.indices[k] = l.i_load(weights.indices.as_ptr().add(k * L::N));
-                vector.taps[k] = l.f_load(values.add((k + 1) * L::N));
+            Self {
+                weights,
+                bias: l.f_load(weights.values.as_ptr()),
+                least,
+                most,
+                first: if K > 0 { Channel::load(l, weights, 0) } else { none },
+                second: if K > 1 { Channel::load(l, weights, 1) } else { none },
+                third: if K > 2 { Channel::load(l, weights, 2) } else { none },
+                fourth: if K > 3 { Channel::load(l, weights, 3) } else { none },
             }
         }
-        vector
     }
 
     /// The pixels of one vector.
@@ -166,18 +200,24 @@ impl<'a, L: Lanes, const K: usize> Vector<'a, L, K> {
         // SAFETY: as the caller promises.
         unsafe {
             let samples = I::load_f(l, from);
-            for k in 0..K {
-                let own = l.f_permute(samples, self.indices[k]);
-                acc = super::mul_add::<L, FUSED>(l, own, self.taps[k], acc);
+            if K > 0 {
+                acc = self.first.add::<FUSED>(l, samples, acc);
+            }
+            if K > 1 {
+                acc = self.second.add::<FUSED>(l, samples, acc);
+            }
+            if K > 2 {
+                acc = self.third.add::<FUSED>(l, samples, acc);
+            }
+            if K > 3 {
+                acc = self.fourth.add::<FUSED>(l, samples, acc);
             }
             if K == 0 {
                 for k in 0..self.weights.inputs {
-                    let index = l.i_load(self.weights.indices.as_ptr().add(k * L::N));
-                    let tap = l.f_load(self.weights.values.as_ptr().add((k + 1) * L::N));
-                    acc = super::mul_add::<L, FUSED>(l, l.f_permute(samples, index), tap, acc);
+                    acc = Channel::load(l, self.weights, k).add::<FUSED>(l, samples, acc);
                 }
             }
-            O::store_f(l, to, super::limit(l, acc, self.limits));
+            O::store_f(l, to, super::limit(l, acc, [self.least, self.most]));
         }
     }
 }

@@ -11,7 +11,7 @@
 use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::layer::{Activation, Axis, Chain, Conv2d, Depthwise, Layer, Pointwise};
-use crate::pass::{NarrowWeights, TapRows, Weights};
+use crate::pass::{ColourWeights, NarrowWeights, TapRows, Weights};
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
 use crate::view::{Shape, View, ViewMut};
@@ -36,6 +36,9 @@ pub(crate) struct ChainCore {
     pub output: Shape,
     pub level: Level,
     pub segments: Vec<Segment>,
+    /// For `u8` to `u8` through one pointwise layer of few channels, where 16-bit weights keep the
+    /// contract.
+    pub colour: Option<ColourWeights>,
     /// Whether single precision cannot keep the contract: the reference does the work.
     pub exact: bool,
     /// Proved for integer samples.
@@ -151,7 +154,9 @@ const MANY_WEIGHTS: usize = 384 << 10;
 const WINDOW_BYTES: usize = 512 << 10;
 /// Pixels that a tile has at least.
 const TILE_PIXELS: usize = 48;
-/// Rows of a strip at most.
+/// Rows that a tile may have beyond those.
+const ROWS_MORE: usize = 3;
+/// Rows of a strip, or somewhat more.
 const STRIP_ROWS: usize = 64;
 /// Channels of an image, as opposed to a map of a network: making some of its pixels twice costs
 /// less than writing and reading it.
@@ -198,7 +203,7 @@ impl ChainCore {
             segment.choose_tiles();
         }
         let float = |sample| sample == SampleType::F32;
-        let (mut bound, mut exact) = (None, false);
+        let (mut bound, mut exact, mut colour) = (None, false, None);
         if !(float(types.0) && float(types.1)) {
             if segments.iter().any(|s| s.window.is_some()) {
                 return Err(Error::Unsupported(
@@ -213,14 +218,40 @@ impl ChainCore {
                 // Integers are exact up to the size that single precision holds.
                 exact = !float(types.1) && error > if whole { 0.0 } else { 0.5 };
             }
+            if types == (SampleType::U8, SampleType::U8)
+                && let [Layer::Pointwise(layer)] = chain.layers()
+                // The limits of the samples are those of the others, too.
+                && matches!(layer.activation(), Activation::None | Activation::Relu)
+            {
+                let (lanes, parts) = (level.lanes(), level.parts());
+                colour = ColourWeights::pack(layer.weights(), layer.bias(), lanes, parts);
+            }
+            if let Some(colour) = &colour {
+                (bound, exact) = (Some(colour.error()), false);
+            }
         }
-        Ok(Self { chain: chain.clone(), input, output, level, segments, exact, bound })
+        Ok(Self { chain: chain.clone(), input, output, level, segments, colour, exact, bound })
     }
 
     /// How many workers are worth their start for a segment.
     pub fn workers(&self, segment: &Segment) -> usize {
+        if segment.multiplications < INLINE_WORK { 1 } else { self.most_workers() }
+    }
+
+    /// How many workers are worth their start for a batch, each with an image of its own.
+    pub fn batch_workers(&self, images: usize) -> usize {
+        let each = self.segments.iter().map(|s| s.multiplications);
+        let each = each.fold(0, u64::saturating_add);
+        if each.saturating_mul(images as u64) < INLINE_WORK {
+            return 1;
+        }
+        self.most_workers().min(images)
+    }
+
+    /// As many workers as the chain may have.
+    fn most_workers(&self) -> usize {
         let wanted = self.chain.get_threads();
-        if wanted == 1 || segment.multiplications < INLINE_WORK {
+        if wanted == 1 {
             return 1;
         }
         #[cfg(feature = "rayon")]
@@ -349,10 +380,21 @@ impl Segment {
             }
         };
         let most = most.max(TILE_PIXELS);
-        let width = self.output.width;
-        self.tile = width.div_ceil(width.div_ceil(most));
+        let (width, height) = (self.output.width, self.output.height);
+        let block = self.mixes.iter().map(|m| m.weights.block()).max().unwrap_or(1);
+        self.tile = width.div_ceil(width.div_ceil(most)).next_multiple_of(block).min(width);
         self.rows = if self.tile < width { 1 } else { (most / width).max(1) };
-        self.strip = STRIP_ROWS.max(self.rows);
+        if self.tile == width && block > 1 {
+            // Pixels beyond the last whole block of a tile cost as much as a block: a few more
+            // rows may leave fewer of them.
+            let blocks = |rows: usize| {
+                let of = |rows: usize| (rows * width).div_ceil(block);
+                height / rows * of(rows) + of(height % rows)
+            };
+            let all = self.rows..=(self.rows + ROWS_MORE).min(height.max(self.rows));
+            self.rows = all.min_by_key(|&rows| blocks(rows)).unwrap_or(self.rows);
+        }
+        self.strip = STRIP_ROWS.next_multiple_of(self.rows);
     }
 
     /// Rows of a strip for so many workers.
@@ -441,7 +483,8 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         Ok(())
     }
 
-    /// Runs all layers on each of `images` images, which lie one after the other.
+    /// Runs all layers on each of `images` images, which lie one after the other: several images
+    /// at a time, if there are several workers. The results are those of [`run`](Self::run).
     pub fn run_batch(
         &self,
         source: &[I],
@@ -460,10 +503,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         };
         check("source", input, source.len())?;
         check("output", output, out.len())?;
-        let sources = source.chunks_exact(input.samples()?);
-        for (source, out) in sources.zip(out.chunks_exact_mut(output.samples()?)) {
-            self.run(View::new(source, input)?, ViewMut::new(out, output)?, workspace)?;
-        }
+        exec::run_batch(&self.core, source, out, images, workspace);
         Ok(())
     }
 }
@@ -493,6 +533,14 @@ impl<I: Source, O: Sample> fmt::Display for ChainPlan<I, O> {
         writeln!(f, "multiplications: {}", self.multiplications())?;
         let arithmetic = match (self.error_bound(), core.exact) {
             (_, true) => "f64".to_owned(),
+            (Some(bound), _) if core.colour.is_some() => {
+                let bits = core.colour.as_ref().map_or(0, ColourWeights::shift);
+                let error = match bound {
+                    0.0 => "exact".to_owned(),
+                    _ => format!("error at most {bound:.3e} before rounding"),
+                };
+                format!("16-bit weights into i32 ({bits} fraction bits), {error}")
+            }
             (Some(bound), _) => format!("unfused f32, error at most {bound:.3e} before rounding"),
             (None, _) if (I::TYPE, O::TYPE) == (SampleType::F32, SampleType::F32) => {
                 "fused f32".to_owned()

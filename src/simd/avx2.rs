@@ -291,4 +291,37 @@ impl Lanes for Avx2 {
             (a, _mm256_permute2x128_si256::<0x31>(first, second))
         })
     }
+
+    const PARTS: usize = 2;
+    const WINDOW: usize = 16;
+    #[inline(always)]
+    unsafe fn i_pick_u8(self, p: *const u8, starts: [usize; 2], index: __m256i) -> __m256i {
+        isa!({
+            let low = _mm_loadu_si128(p.add(starts[0]).cast());
+            let high = _mm_loadu_si128(p.add(starts[1]).cast());
+            _mm256_shuffle_epi8(_mm256_set_m128i(high, low), index)
+        })
+    }
+    #[inline(always)]
+    fn taps_u8(self, even: __m256i, odd: __m256i) -> [__m256i; 2] {
+        [even, odd]
+    }
+    #[inline(always)]
+    fn dot_u8(self, acc: __m256i, bytes: __m256i, taps: [__m256i; 2]) -> __m256i {
+        isa!({
+            let even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
+            let odd = _mm256_srli_epi16::<8>(bytes);
+            self.dot(self.dot(acc, even, taps[0]), odd, taps[1])
+        })
+    }
+    #[inline(always)]
+    unsafe fn i_store_u8x4(self, p: *mut u8, v: [__m256i; 4]) {
+        isa!({
+            let low = _mm256_packs_epi32(v[0], v[1]);
+            let high = _mm256_packs_epi32(v[2], v[3]);
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            let v = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order);
+            _mm256_storeu_si256(p.cast(), v);
+        })
+    }
 }

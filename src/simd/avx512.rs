@@ -292,4 +292,42 @@ impl Lanes for Avx512 {
             )
         })
     }
+
+    const PARTS: usize = 1;
+    const WINDOW: usize = 64;
+    #[inline(always)]
+    unsafe fn i_pick_u8(self, p: *const u8, starts: [usize; 2], index: __m512i) -> __m512i {
+        isa!(_mm512_permutexvar_epi8(index, _mm512_loadu_si512(p.add(starts[0]).cast())))
+    }
+    // As two digits of eight bits, so that each needs one instruction: t = 256·high + low.
+    #[inline(always)]
+    fn taps_u8(self, even: __m512i, odd: __m512i) -> [__m512i; 2] {
+        isa!({
+            // The low digit is the low byte; where it is negative, the high one is one more.
+            let (half, byte) = (_mm512_set1_epi16(0x80), _mm512_set1_epi16(0xff));
+            let high_even = _mm512_srli_epi16::<8>(_mm512_add_epi16(even, half));
+            let high_odd = _mm512_andnot_si512(byte, _mm512_add_epi16(odd, half));
+            let low_even = _mm512_and_si512(even, byte);
+            let low_odd = _mm512_slli_epi16::<8>(odd);
+            [_mm512_or_si512(high_even, high_odd), _mm512_or_si512(low_even, low_odd)]
+        })
+    }
+    #[inline(always)]
+    fn dot_u8(self, acc: __m512i, bytes: __m512i, [high, low]: [__m512i; 2]) -> __m512i {
+        isa!({
+            let high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), bytes, high);
+            let low = _mm512_dpbusd_epi32(acc, bytes, low);
+            _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low)
+        })
+    }
+    #[inline(always)]
+    unsafe fn i_store_u8x4(self, p: *mut u8, v: [__m512i; 4]) {
+        isa!({
+            let low = _mm512_packs_epi32(v[0], v[1]);
+            let high = _mm512_packs_epi32(v[2], v[3]);
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            let v = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+            _mm512_storeu_si512(p.cast(), v);
+        })
+    }
 }

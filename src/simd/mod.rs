@@ -145,6 +145,22 @@ pub trait Lanes: Copy {
     fn join(self, first: Self::I, second: Self::I) -> Self::H;
     /// Two vectors in split order, brought into order.
     fn in_order(self, first: Self::I, second: Self::I) -> (Self::I, Self::I);
+
+    /// Parts of a vector whose bytes [`i_pick_u8`](Self::i_pick_u8) takes from windows of their
+    /// own.
+    const PARTS: usize;
+    /// Bytes of such a window; whole windows are read.
+    const WINDOW: usize;
+    /// Four bytes in each lane: byte i of part w is byte `index[i]` of the window at
+    /// `p + starts[w]`. `index` holds bytes below [`WINDOW`](Self::WINDOW).
+    unsafe fn i_pick_u8(self, p: *const u8, starts: [usize; 2], index: Self::I) -> Self::I;
+    /// Taps for [`dot_u8`](Self::dot_u8) in the level's own form, from pairs of `i16`, each between
+    /// −32640 and 32639: those of bytes 0 and 2 of each lane, and those of bytes 1 and 3.
+    fn taps_u8(self, even: Self::I, odd: Self::I) -> [Self::I; 2];
+    /// acc + Σ bᵢ·tᵢ for each lane's four bytes and taps.
+    fn dot_u8(self, acc: Self::I, bytes: Self::I, taps: [Self::I; 2]) -> Self::I;
+    /// Writes 4·N, each limited to 0..=255.
+    unsafe fn i_store_u8x4(self, p: *mut u8, v: [Self::I; 4]);
 }
 
 /// Lanes of the widest level, and so the slack behind a row that whole vectors may touch: 2·N
@@ -269,6 +285,17 @@ impl Level {
             Kind::Avx2 => avx2::Avx2::N,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => avx512::Avx512::N,
+        }
+    }
+
+    /// [`Lanes::PARTS`] of this level.
+    pub(crate) fn parts(self) -> usize {
+        match self.0 {
+            Kind::Portable => portable::Portable::PARTS,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2::Avx2::PARTS,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => avx512::Avx512::PARTS,
         }
     }
 

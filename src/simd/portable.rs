@@ -312,4 +312,30 @@ impl Lanes for Portable {
         let (e, o): (f32x4, f32x4) = (cast(even), cast(odd));
         (cast(e.unpack_lo(o)), cast(e.unpack_hi(o)))
     }
+
+    const PARTS: usize = 1;
+    const WINDOW: usize = 16;
+    #[inline(always)]
+    unsafe fn i_pick_u8(self, p: *const u8, starts: [usize; 2], index: i32x4) -> i32x4 {
+        // SAFETY: as stated above the impl.
+        let window: [u8; 16] = unsafe { read(p.add(starts[0])) };
+        cast(cast::<_, [u8; 16]>(index).map(|i| window[usize::from(i % 16)]))
+    }
+    #[inline(always)]
+    fn taps_u8(self, even: i32x4, odd: i32x4) -> [i32x4; 2] {
+        [even, odd]
+    }
+    #[inline(always)]
+    fn dot_u8(self, acc: i32x4, bytes: i32x4, taps: [i32x4; 2]) -> i32x4 {
+        let even = bytes & i32x4::splat(0x00ff_00ff);
+        let odd = cast::<_, i32x4>(cast::<_, wide::u32x4>(bytes) >> 8) & i32x4::splat(0x00ff_00ff);
+        self.dot(self.dot(acc, even, taps[0]), odd, taps[1])
+    }
+    #[inline(always)]
+    unsafe fn i_store_u8x4(self, p: *mut u8, v: [i32x4; 4]) {
+        let low = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v[0], v[1]]));
+        let high = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v[2], v[3]]));
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, u8x16::narrow_i16x8(low, high).to_array()) }
+    }
 }

@@ -158,6 +158,40 @@ fn batches() {
     assert!(error.to_string().contains(&format!("{}", 3 * n)), "{error}");
 }
 
+/// Several images at a time, and what remains strip by strip: the same bits.
+#[test]
+#[cfg_attr(not(feature = "rayon"), ignore = "needs several workers")]
+fn parallel_batches() {
+    let shape = Shape::new(61, 47, 3);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let images: Vec<_> = (0..8).map(|seed| image::<f32>(shape, Look::Noise, seed)).collect();
+    let bytes: Vec<_> = (0..8).map(|seed| image::<u8>(shape, Look::Noise, seed)).collect();
+    let colour = Chain::new(pointwise(3, 3, 0));
+    pool.install(|| {
+        let plan = net().plan::<f32, f32>(shape).unwrap();
+        let single = colour.plan::<u8, u8>(shape).unwrap();
+        let m = plan.output_shape().samples().unwrap();
+        let n = shape.samples().unwrap();
+        let mut workspace = Workspace::new();
+        for count in [1, 2, 3, 4, 8] {
+            let batch: Vec<f32> = images[..count].iter().flat_map(|i| i.data().to_vec()).collect();
+            let mut out = vec![0.0; count * m];
+            plan.run_batch(&batch, &mut out, count, &mut workspace).unwrap();
+            for (image, out) in images.iter().zip(out.chunks(m)) {
+                assert_eq!(same(&run(&plan, image.view()), out), Ok(()), "{count}");
+            }
+            let batch: Vec<u8> = bytes[..count].iter().flat_map(|i| i.data().to_vec()).collect();
+            let mut out = vec![0; count * n];
+            single.run_batch(&batch, &mut out, count, &mut workspace).unwrap();
+            for (image, out) in bytes.iter().zip(out.chunks(n)) {
+                let mut expected = twopass::Image::new(shape).unwrap();
+                single.run(image.view(), expected.view_mut(), &mut workspace).unwrap();
+                assert_eq!(expected.data(), out, "{count}");
+            }
+        }
+    });
+}
+
 /// In a pool with more workers than most machines have cores.
 #[cfg(feature = "rayon")]
 #[test]

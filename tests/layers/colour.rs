@@ -78,6 +78,46 @@ fn whole_numbers_are_exact() {
     assert_eq!(chain.plan::<u8, u8>(Shape::new(61, 3, 4)).unwrap().error_bound(), Some(0.0));
 }
 
+/// Every number of channels that 16-bit weights are for, in rows that end anywhere: within the
+/// bound of the plan.
+#[test]
+fn sixteen_bit_weights() {
+    for inputs in 1..=4 {
+        for outputs in 1..=4 {
+            let chain = Chain::new(pointwise(inputs, outputs, 3));
+            let plan = chain.plan::<u8, u8>(Shape::new(9, 1, inputs)).unwrap();
+            assert!(plan.to_string().contains("16-bit weights"), "{plan}");
+            let bound = plan.error_bound().unwrap();
+            assert!(bound > 0.0 && bound < 0.02 * inputs as f64, "{bound}");
+            for width in (1..70).chain([191, 192, 193, 300]) {
+                check::<u8, u8>(&chain, Shape::new(width, 2, inputs), false);
+            }
+        }
+    }
+    // A limit that the samples do not have, and weights that are too large.
+    let limited = Chain::new(pointwise(3, 3, 2));
+    let large = Chain::new(Pointwise::from_pytorch(&[300.3, -299.7], [1, 2, 1, 1]).unwrap());
+    for chain in [limited, large] {
+        let shape = Shape::new(33, 2, chain.layers()[0].input_channels());
+        let plan = chain.plan::<u8, u8>(shape).unwrap();
+        assert!(plan.to_string().contains("f32"), "{plan}");
+        check::<u8, u8>(&chain, shape, false);
+    }
+}
+
+/// The largest weights and sums there are, of both signs.
+#[test]
+fn sixteen_bit_limits() {
+    for (weight, bias) in [(32_639.0, 1e6), (-32_639.0, -1e9), (127.0, 0.0), (-128.0, 5.0)] {
+        let layer = Pointwise::from_pytorch(&[weight; 8], [2, 4, 1, 1]).unwrap();
+        let chain = Chain::new(layer.with_bias(&[bias, -bias]).unwrap());
+        let shape = Shape::new(77, 2, 4);
+        let plan = chain.plan::<u8, u8>(shape).unwrap();
+        assert_eq!(plan.error_bound(), Some(0.0), "{plan}");
+        check::<u8, u8>(&chain, shape, true);
+    }
+}
+
 /// A matrix whose large weights cancel: single precision could not keep the contract.
 #[test]
 fn cancelling_weights() {

@@ -15,17 +15,17 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job on images of `samples` samples.
+    /// A job from images of so many samples to images of so many.
     pub fn new<I: 'static, O: 'static>(
-        samples: usize,
+        [inputs, outputs]: [usize; 2],
         mut run: impl FnMut(&[I], &mut [O]) -> Result<(), String> + 'static,
     ) -> Self {
         let run = move |source: *const c_void, out: *mut c_void| {
-            // SAFETY: the caller of `board_run` promises `samples` readable samples of type `I`,
+            // SAFETY: the caller of `board_run` promises `inputs` readable samples of type `I`,
             // which nobody writes meanwhile.
-            let source = unsafe { std::slice::from_raw_parts(source.cast::<I>(), samples) };
-            // SAFETY: and as many writable ones of type `O`, which nobody else uses meanwhile.
-            let out = unsafe { std::slice::from_raw_parts_mut(out.cast::<O>(), samples) };
+            let source = unsafe { std::slice::from_raw_parts(source.cast::<I>(), inputs) };
+            // SAFETY: and `outputs` writable ones of type `O`, which nobody else uses meanwhile.
+            let out = unsafe { std::slice::from_raw_parts_mut(out.cast::<O>(), outputs) };
             run(source, out)
         };
         Self { run: Box::new(run), exact: None, about: String::new() }
@@ -111,6 +111,40 @@ pub unsafe extern "C" fn board_new(
     // SAFETY: the caller's promise.
     let job = unsafe { guard(text, len, make) };
     job.map_or(std::ptr::null_mut(), |job| Box::into_raw(Box::new(job)))
+}
+
+/// The same for layers, whose weights are `count` floats at `weights`, in the order in which the
+/// layers of `spec` come.
+///
+/// # Safety
+///
+/// As for `board_new`; `weights` points to `count` readable floats.
+#[cfg(feature = "twopass")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn board_layers(
+    spec: *const u8,
+    spec_len: usize,
+    weights: *const f32,
+    count: usize,
+    text: *mut c_char,
+    len: usize,
+) -> *mut Job {
+    // SAFETY: the caller's promise.
+    let spec = unsafe { std::slice::from_raw_parts(spec, spec_len) };
+    // SAFETY: the caller's promise.
+    let weights = unsafe { std::slice::from_raw_parts(weights, count) };
+    let make =
+        || crate::layers::make(std::str::from_utf8(spec).map_err(|e| e.to_string())?, weights);
+    // SAFETY: the caller's promise.
+    let job = unsafe { guard(text, len, make) };
+    job.map_or(std::ptr::null_mut(), |job| Box::into_raw(Box::new(job)))
+}
+
+/// Does fused multiply-adds and nothing else for a moment, and returns how many of `f32`.
+#[cfg(feature = "twopass")]
+#[unsafe(no_mangle)]
+pub extern "C" fn board_peak() -> f64 {
+    crate::peak::run()
 }
 
 /// Filters `source` into `out`; 0, or 1 and an error in `text`.

@@ -22,7 +22,7 @@ where
     let (width, height) = (spec.width as u32, spec.height as u32);
     let mut owned: Option<Image<P>> = None;
     let samples = spec.width * spec.height * spec.channels;
-    Job::new(samples, move |source: &[P::Subpixel], out: &mut [Q::Subpixel]| {
+    Job::new([samples; 2], move |source: &[P::Subpixel], out: &mut [Q::Subpixel]| {
         if let Some(image) = &owned {
             black_box(call(image));
             return Ok(());

@@ -3,10 +3,15 @@
 //!
 //! `board_new` reads a line of text that says who does what, and returns a handle; `board_run`
 //! is the call that is timed. Which contestants there are depends on the features: each build of
-//! this library holds one.
+//! this library holds one. `board_layers` makes handles for layers, with their weights.
 
 mod abi;
 mod spec;
+
+#[cfg(feature = "twopass")]
+mod layers;
+#[cfg(feature = "twopass")]
+mod peak;
 
 #[cfg(feature = "imageproc")]
 mod imageproc;

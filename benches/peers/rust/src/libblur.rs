@@ -34,7 +34,7 @@ where
         _ => ThreadingPolicy::Single,
     };
     let samples = spec.width * spec.height * spec.channels;
-    Ok(Job::new(samples, move |source: &[T], out: &mut [T]| {
+    Ok(Job::new([samples; 2], move |source: &[T], out: &mut [T]| {
         let source = BlurImage::borrow(source, width, height, channels);
         let mut out = BlurImageMut::borrow(out, width, height, channels);
         call(&source, &mut out, threads).map_err(|e| e.to_string())

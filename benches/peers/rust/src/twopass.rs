@@ -25,7 +25,7 @@ fn typed<I: Source, O: Sample>(spec: &Spec) -> Result<Job, String> {
     let plan = filter.plan::<I, O>(shape).map_err(|e| e.to_string())?;
     let about = plan.to_string();
     let mut workspace = Workspace::new();
-    let job = Job::new(samples, move |source: &[I], out: &mut [O]| {
+    let job = Job::new([samples; 2], move |source: &[I], out: &mut [O]| {
         let mut run =
             || plan.run(View::new(source, shape)?, ViewMut::new(out, shape)?, &mut workspace);
         run().map_err(|e| e.to_string())

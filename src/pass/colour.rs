@@ -1,0 +1,286 @@
+//! The colour mix: a pointwise layer on `u8` pixels of up to four channels, in integers. A lane of
+//! 32 bits holds a pixel's four bytes, once for each of its outputs, and the weights are 16-bit
+//! integers in units of 2^−shift:
+//!
+//! ```text
+//! source     r₀ g₀ b₀ r₁ g₁ b₁ r₂ …
+//! lanes      r₀g₀b₀ r₀g₀b₀ r₀g₀b₀ r₁g₁b₁ …    × weights of output 0, 1, 2, 0, …, summed
+//! ```
+//!
+//! All lanes of all vectors hold outputs: after as many vectors as an output pixel has channels,
+//! at most, the pattern begins again.
+
+use crate::simd::{Job, Lanes};
+
+/// The most channels of either side.
+const MOST: usize = 4;
+/// Vectors that are written together.
+const BLOCK: usize = 4;
+/// Bits of the weights at most: all lie between −2¹⁵ + 128 and 2¹⁵ − 129, as two digits of eight
+/// bits can hold.
+const LIMIT: f64 = 32639.0;
+
+/// Weights, and where their pixels lie, for the lanes of one level.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColourWeights {
+    inputs: usize,
+    outputs: usize,
+    lanes: usize,
+    /// Fraction bits of weights and sums.
+    shift: u32,
+    error: f64,
+    /// The vectors until the pattern begins again.
+    vectors: Vec<Pattern>,
+}
+
+/// What one vector of outputs needs.
+#[derive(Debug, Clone, PartialEq)]
+struct Pattern {
+    /// Bytes from the first pixel's to the window of each part.
+    starts: [usize; 2],
+    /// For each lane four bytes: those of its pixel in the window.
+    index: Vec<i32>,
+    /// For each lane the weights of its bytes 0 and 2, and of 1 and 3.
+    even: Vec<i32>,
+    odd: Vec<i32>,
+    /// For each lane what is added before the shift.
+    bias: Vec<i32>,
+}
+
+impl ColourWeights {
+    /// From weights as [`Weights::pack`](super::Weights::pack) takes them, for vectors of `lanes`
+    /// that are picked from windows of `parts`. `None` if there are too many channels, or weights
+    /// of 16 bits cannot keep within 1 of the exact result; weights that are whole numbers must
+    /// be held exactly.
+    pub fn pack(matrix: &[f32], bias: &[f32], lanes: usize, parts: usize) -> Option<Self> {
+        let outputs = bias.len();
+        let inputs = matrix.len() / outputs;
+        if inputs > MOST || outputs > MOST {
+            return None;
+        }
+        let largest = matrix.iter().fold(0.0f64, |most, &w| most.max(f64::from(w).abs()));
+        let shift = (0..=15).rev().find(|&s| (largest * f64::from(1 << s)).round() <= LIMIT)?;
+        let unit = f64::from(1 << shift);
+        let fixed = |w: f32| (f64::from(w) * unit).round();
+        let off = |w: f32| (fixed(w) / unit - f64::from(w)).abs();
+        // In i32, with room for the products.
+        if bias.iter().any(|&b| fixed(b).abs() > f64::from(1 << 30)) {
+            return None;
+        }
+        let error_of = |o: usize| {
+            let taps = matrix.iter().skip(o).step_by(outputs);
+            taps.map(|&w| off(w) * 255.0).sum::<f64>() + off(bias[o])
+        };
+        let error = (0..outputs).map(error_of).fold(0.0, f64::max);
+        let whole = matrix.iter().chain(bias).all(|w| w.fract() == 0.0);
+        if error > if whole { 0.0 } else { 0.5 } {
+            return None;
+        }
+        let mut vectors = vec![];
+        let count = if lanes.is_multiple_of(outputs) { 1 } else { outputs };
+        for first in (0..count).map(|v| v * lanes) {
+            let pixel = |lane: usize| (first + lane) / outputs * inputs;
+            let part = |lane: usize| lane * parts / lanes;
+            let starts = [pixel(0), pixel(lanes / parts * (parts - 1))];
+            let weight = |lane: usize, k: usize| -> u16 {
+                let o = (first + lane) % outputs;
+                if k < inputs { fixed(matrix[k * outputs + o]) as i16 as u16 } else { 0 }
+            };
+            let pair = |lane: usize, [low, high]: [usize; 2]| {
+                (u32::from(weight(lane, high)) << 16 | u32::from(weight(lane, low))) as i32
+            };
+            let bytes = |lane: usize| {
+                let at = pixel(lane) - starts[part(lane)];
+                // Without a channel the weight is 0: any byte will do.
+                i32::from_le_bytes([0, 1, 2, 3].map(|k: usize| (at + k.min(inputs - 1)) as u8))
+            };
+            let round = if shift == 0 { 0 } else { 1 << (shift - 1) };
+            let added = |lane: usize| fixed(bias[(first + lane) % outputs]) as i32 + round;
+            vectors.push(Pattern {
+                starts,
+                index: (0..lanes).map(bytes).collect(),
+                even: (0..lanes).map(|lane| pair(lane, [0, 2])).collect(),
+                odd: (0..lanes).map(|lane| pair(lane, [1, 3])).collect(),
+                bias: (0..lanes).map(added).collect(),
+            });
+        }
+        Some(Self { inputs, outputs, lanes, shift, error, vectors })
+    }
+
+    /// Fraction bits of weights and sums.
+    pub fn shift(&self) -> u32 {
+        self.shift
+    }
+
+    /// Largest distance of a sum from the exact one, for any image.
+    pub fn error(&self) -> f64 {
+        self.error
+    }
+}
+
+/// `out[p, o] = bias[o] + Σ_k source[p, k] · weights[k, o]`, rounded and within 0..=255.
+pub struct Colour<'a> {
+    /// pixels × inputs samples.
+    pub source: &'a [u8],
+    /// Packed for the level.
+    pub weights: &'a ColourWeights,
+    /// pixels × outputs samples.
+    pub out: &'a mut [u8],
+}
+
+impl Job for Colour<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        if self.weights.vectors.len() == 1 {
+            self.pixels::<L, 1>(l);
+        } else {
+            self.pixels::<L, 3>(l);
+        }
+    }
+}
+
+/// Bytes that the last pixels are copied into: a round of the widest level, and a window.
+const ROUND: usize = 64 * MOST + 64;
+
+impl Colour<'_> {
+    /// All pixels, V patterns.
+    #[inline(always)]
+    fn pixels<L: Lanes, const V: usize>(self, l: L) {
+        let Self { source, weights, out } = self;
+        let ColourWeights { inputs, outputs, lanes, ref vectors, .. } = *weights;
+        let count = out.len() / outputs;
+        assert!(lanes == L::N && vectors.len() == V);
+        assert!(out.len() == count * outputs && source.len() == count * inputs);
+        // Pixels of V vectors, and of a round, which is BLOCK times as many.
+        let step = V * L::N / outputs;
+        let round = BLOCK * step;
+        // The windows of a round's last vectors end here.
+        let mut reach = 0;
+        for pattern in vectors {
+            assert!(pattern.index.len() == L::N && pattern.even.len() == L::N);
+            assert!(pattern.odd.len() == L::N && pattern.bias.len() == L::N);
+            let [low, high] = pattern.starts;
+            reach = reach.max((BLOCK - 1) * step * inputs + low.max(high) + L::WINDOW);
+        }
+        assert!(reach <= ROUND && round * outputs <= ROUND && L::PARTS <= 2);
+        // SAFETY: patterns have a value for each lane. A round reads up to `reach` bytes, which
+        // are checked to be there, and writes round × outputs bytes; the last pixels go through
+        // arrays of at least that size.
+        unsafe {
+            let ready = Vectors::<L, V>::load(l, weights);
+            let mut p = 0;
+            while p + round <= count && p * inputs + reach <= source.len() {
+                let from = source.as_ptr().add(p * inputs);
+                ready.round(l, from, out.as_mut_ptr().add(p * outputs));
+                p += round;
+            }
+            while p < count {
+                let n = round.min(count - p);
+                let (mut from, mut to) = ([0; ROUND], [0; ROUND]);
+                from[..n * inputs].copy_from_slice(&source[p * inputs..][..n * inputs]);
+                // Loaded anew: no vector outlives a call, so that one which is needed after the
+                // copy would not stay in a register in the loop above either.
+                let ready = Vectors::<L, V>::load(l, weights);
+                ready.round(l, from.as_ptr(), to.as_mut_ptr());
+                out[p * outputs..][..n * outputs].copy_from_slice(&to[..n * outputs]);
+                p += n;
+            }
+        }
+    }
+}
+
+/// A pattern in registers. No arrays that are indexed: they would live in memory.
+#[derive(Clone, Copy)]
+struct Ready<L: Lanes> {
+    starts: [usize; 2],
+    index: L::I,
+    taps: [L::I; 2],
+    bias: L::I,
+    shift: u32,
+}
+
+impl<L: Lanes> Ready<L> {
+    /// # Safety
+    ///
+    /// The pattern has a value for each lane.
+    #[inline(always)]
+    unsafe fn load(l: L, pattern: &Pattern, shift: u32) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let (even, odd) = (l.i_load(pattern.even.as_ptr()), l.i_load(pattern.odd.as_ptr()));
+            Self {
+                starts: pattern.starts,
+                index: l.i_load(pattern.index.as_ptr()),
+                taps: l.taps_u8(even, odd),
+                bias: l.i_load(pattern.bias.as_ptr()),
+                shift,
+            }
+        }
+    }
+
+    /// One vector of sums, rounded.
+    ///
+    /// # Safety
+    ///
+    /// `from` must have WINDOW bytes beyond each start.
+    #[inline(always)]
+    unsafe fn sums(&self, l: L, from: *const u8) -> L::I {
+        // SAFETY: as the caller promises.
+        let bytes = unsafe { l.i_pick_u8(from, self.starts, self.index) };
+        l.i_shr(l.dot_u8(self.bias, bytes, self.taps), self.shift)
+    }
+}
+
+/// V patterns, in turn.
+struct Vectors<L: Lanes, const V: usize> {
+    /// Bytes from the first pixel of V vectors to that of the next.
+    step: usize,
+    first: Ready<L>,
+    second: Ready<L>,
+    third: Ready<L>,
+}
+
+impl<L: Lanes, const V: usize> Vectors<L, V> {
+    /// # Safety
+    ///
+    /// There are V patterns with a value for each lane.
+    #[inline(always)]
+    unsafe fn load(l: L, weights: &ColourWeights) -> Self {
+        let ColourWeights { inputs, outputs, shift, ref vectors, .. } = *weights;
+        // SAFETY: as the caller promises.
+        unsafe {
+            let first = Ready::load(l, &vectors[0], shift);
+            let (mut second, mut third) = (first, first);
+            if V == 3 {
+                second = Ready::load(l, &vectors[1], shift);
+                third = Ready::load(l, &vectors[2], shift);
+            }
+            Self { step: V * L::N / outputs * inputs, first, second, third }
+        }
+    }
+
+    /// BLOCK · V vectors.
+    ///
+    /// # Safety
+    ///
+    /// `from` must have WINDOW bytes beyond each start of the last V vectors, `to` BLOCK · V · N.
+    #[inline(always)]
+    unsafe fn round(&self, l: L, from: *const u8, to: *mut u8) {
+        let Self { step, first, second, third } = self;
+        // SAFETY: as the caller promises.
+        unsafe {
+            let (a, b, c, d) = (from, from.add(*step), from.add(2 * step), from.add(3 * step));
+            if V == 1 {
+                let sums = [first.sums(l, a), first.sums(l, b), first.sums(l, c), first.sums(l, d)];
+                l.i_store_u8x4(to, sums);
+                return;
+            }
+            let sums = [first.sums(l, a), second.sums(l, a), third.sums(l, a), first.sums(l, b)];
+            l.i_store_u8x4(to, sums);
+            let sums = [second.sums(l, b), third.sums(l, b), first.sums(l, c), second.sums(l, c)];
+            l.i_store_u8x4(to.add(BLOCK * L::N), sums);
+            let sums = [third.sums(l, c), first.sums(l, d), second.sums(l, d), third.sums(l, d)];
+            l.i_store_u8x4(to.add(2 * BLOCK * L::N), sums);
+        }
+    }
+}
