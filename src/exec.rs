@@ -114,10 +114,6 @@ impl Ring {
         v.rem_euclid(self.tags.len() as isize) as usize
     }
 
-    fn has(&self, v: isize) -> bool {
-        self.tags[self.place(v)] == v
-    }
-
     /// The place of row `v`, to be filled, if the row is not there.
     fn missing<E: Pod>(&mut self, v: isize, len: usize) -> Option<&mut [E]> {
         let (place, rows) = (self.place(v), self.tags.len());
@@ -851,27 +847,28 @@ impl Stage<'_> {
             for v in virtual_rows.clone().step_by(R::PAIRED) {
                 // The lower row of a pair below the last window would meet only zero taps.
                 let lower = (v + R::PAIRED as isize - 1).min(below - 1);
-                if self.wide.has(v) {
-                    continue;
-                }
-                for (padded, v) in self.padded.iter_mut().zip([v, lower]).take(R::PAIRED) {
+                let fill = |padded: &mut [T], v: isize, feed: &mut _| {
                     load(core, tile, feed, v);
-                    let padded: &mut [T] = padded.get(tile.len * channels);
                     for run in &tile.runs {
                         let piece = piece(core, tile, run, constants, feed, v);
                         padded[run.at * channels..][..piece.len()].copy_from_slice(piece);
                     }
                     tile.pad(padded, channels);
+                };
+                let Some(out) = self.wide.missing::<R::Wide>(v, len) else { continue };
+                if R::wide_is::<T>() {
+                    fill(cast_slice_mut(out), v, feed);
+                    continue;
                 }
-                let [upper, lower] = &mut *self.padded;
-                let upper: &[T] = upper.get(tile.len * channels);
-                if let Some(out) = self.wide.missing::<R::Wide>(v, len) {
-                    core.level.run(Prepare::<R, T> {
-                        a: upper,
-                        b: if R::PAIRED == 2 { lower.get(tile.len * channels) } else { upper },
-                        out,
-                    });
+                let rows = self.padded.each_mut();
+                let [upper, second] = rows.map(|memory| memory.get::<T>(tile.len * channels));
+                fill(upper, v, feed);
+                if R::PAIRED == 2 {
+                    fill(second, lower, feed);
                 }
+                let (a, second): (&[T], &[T]) = (upper, second);
+                let b = if R::PAIRED == 2 { second } else { a };
+                core.level.run(Prepare::<R, T> { a, b, out });
             }
             let all: &[R::Wide] = cast_slice(&self.wide.memory.0);
             let mut window = recycle(take(self.window));

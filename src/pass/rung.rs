@@ -84,6 +84,11 @@ pub trait Rung: Copy + 'static {
     /// `start` for a dense pass.
     fn wide_start<L: Lanes>(l: L, value: i32) -> Self::WideAcc<L>;
     fn wide_add<L: Lanes>(l: L, a: Self::WideAcc<L>, b: Self::WideAcc<L>) -> Self::WideAcc<L>;
+    /// Whether widened samples of this type are the samples themselves.
+    #[inline(always)]
+    fn wide_is<T: SampleLanes>() -> bool {
+        false
+    }
     /// Widens `lanes` samples; paired: those of two rows, interleaved.
     unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T, p: *mut Self::Wide);
     /// Reads a widened row.
@@ -195,6 +200,10 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::F, b: L::F) -> L::F {
         l.f_add(a, b)
+    }
+    #[inline(always)]
+    fn wide_is<T: SampleLanes>() -> bool {
+        T::FLOAT
     }
     #[inline(always)]
     unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut f32) {

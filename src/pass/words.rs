@@ -119,6 +119,10 @@ impl<const HIGH: bool> Rung for Words<HIGH> {
         l.h_add(a, b)
     }
     #[inline(always)]
+    fn wide_is<T: SampleLanes>() -> bool {
+        size_of::<T>() == 1
+    }
+    #[inline(always)]
     unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut u8) {
         // SAFETY: see above the impl.
         unsafe { l.h_store_u8(p, T::load_h(l, a)) }
