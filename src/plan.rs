@@ -6,7 +6,9 @@ pub(crate) mod arithmetic;
 mod chain;
 
 pub use chain::ChainPlan;
-pub(crate) use chain::{ChainCore, MixStage, Segment, WindowKind, WindowStage};
+pub(crate) use chain::{
+    ChainCore, FilterStage, MixStage, Segment, StageAlpha, WindowKind, WindowStage,
+};
 
 use crate::border::Border;
 use crate::error::Error;
@@ -105,7 +107,7 @@ impl Core {
         }
         let separations: Vec<_> = filter.kernels().iter().map(Separation::of).collect();
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
-        let task = Task { filter, source: types.0, output: types.1, premultiplied };
+        let task = Task { filter, source: types.0, output: types.1, premultiplied, precise: false };
         let (work, arithmetic, finish) = choose(&task, &separations)?;
         let kernel = &filter.kernels()[0];
         let level = filter.get_level().unwrap_or_else(Level::detect);

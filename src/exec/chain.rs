@@ -12,19 +12,30 @@
 //!
 //! Outputs whose windows lie inside the image read the source itself. Only those at its left and
 //! right edge, a piece each, read prepared rows, which are few pixels long.
+//!
+//! Image filters are windows too: a column pass into a scratch row and a row pass, or a dense pass
+//! over prepared rows. Rows of integer images are widened by a link of their own, and results
+//! rounded by a last pass over the row of a tile.
 
-use super::{Memory, Workspace, each_strip, recycle, take};
+use super::{Memory, Workspace, each_strip, recycle, sum, take};
 use crate::border::Border;
+use crate::error::Error;
 use crate::filter::Post;
 use crate::layer::Axis;
-use crate::pass::{Depthwise, F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row};
-use crate::plan::{ChainCore, MixStage, Segment, WindowKind, WindowStage, reach};
+use crate::pass::{
+    Column, Dense, Depthwise, Double, F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row,
+    Rung,
+};
+use crate::plan::arithmetic::{Passes, Rows as TapsOfRows, Rung as Chosen};
+use crate::plan::{
+    ChainCore, FilterStage, MixStage, Segment, StageAlpha, WindowKind, WindowStage, Work, reach,
+};
 use crate::reference;
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES, fence};
-use crate::view::{AnyView, AnyViewMut, View, ViewMut};
+use crate::view::{AnyView, AnyViewMut, Shape, View, ViewMut};
 use std::ops::Range;
-use wide::bytemuck::cast_slice;
+use wide::bytemuck::{cast_slice, cast_slice_mut};
 
 /// The scratch memory of chains.
 #[derive(Debug, Default)]
@@ -43,6 +54,8 @@ struct Slot {
     windows: Windows,
     /// One for each link of a segment.
     links: Vec<LinkSlot>,
+    /// Results of a tile that are yet to be rounded.
+    result: Memory,
 }
 
 /// The scratch memory of a link.
@@ -65,6 +78,18 @@ struct Windows {
     constant: Memory,
     /// The rows of a window; empty between uses.
     list: Vec<&'static [u8]>,
+    /// What the passes of filters need.
+    filter: FilterScratch,
+}
+
+/// The scratch memory of an image filter.
+#[derive(Debug, Default)]
+struct FilterScratch {
+    /// Column sums of each kernel.
+    sums: [Memory; 2],
+    /// Rows widened to `f64`, and the list of them.
+    wide: Memory,
+    list: Vec<&'static [u8]>,
 }
 
 /// Prepared rows: as many as a window has, each kept until another needs its place.
@@ -74,6 +99,8 @@ struct Ring {
     /// The row that each place holds, on the endless axis.
     tags: Vec<isize>,
     dilation: isize,
+    /// Samples from one row to the next: there is slack for a vector.
+    pitch: usize,
 }
 
 impl Ring {
@@ -83,7 +110,8 @@ impl Ring {
         self.tags.clear();
         self.tags.resize(taps, isize::MIN);
         self.dilation = dilation as isize;
-        let _ = self.memory.get::<f32>(taps * len);
+        self.pitch = (len + MAX_LANES).next_multiple_of(16);
+        let _ = self.memory.get::<f32>(taps * self.pitch);
     }
 
     /// Rows of a window are a dilation apart, so that each has a place of its own.
@@ -91,21 +119,22 @@ impl Ring {
         v.div_euclid(self.dilation).rem_euclid(self.tags.len() as isize) as usize
     }
 
-    /// The place of row `v`, to be filled, if the row is not there.
-    fn missing(&mut self, v: isize, len: usize) -> Option<&mut [f32]> {
+    /// The place of row `v` and its slack, to be filled, if the row is not there.
+    fn missing(&mut self, v: isize) -> Option<&mut [f32]> {
         let place = self.place(v);
         if self.tags[place] == v {
             return None;
         }
         self.tags[place] = v;
-        Some(&mut self.memory.get(self.tags.len() * len)[place * len..][..len])
+        let pitch = self.pitch;
+        Some(&mut self.memory.get(self.tags.len() * pitch)[place * pitch..][..pitch])
     }
 
-    /// Row `v`, which must be there.
-    fn row(&self, v: isize, len: usize) -> &[f32] {
+    /// Row `v`, which must be there, and its slack.
+    fn row(&self, v: isize) -> &[f32] {
         let place = self.place(v);
         debug_assert_eq!(self.tags[place], v);
-        &cast_slice(&self.memory.0)[place * len..][..len]
+        &cast_slice(&self.memory.0)[place * self.pitch..][..self.pitch]
     }
 }
 
@@ -125,7 +154,7 @@ impl<'a> Rows<'a> {
                 &view.row(y)[x.start * channels..x.end * channels]
             }
             Self::Ring { ring, columns, channels } => {
-                let row = ring.row(v, columns.len() * channels);
+                let row = ring.row(v);
                 &row[(x.start - columns.start) * channels..(x.end - columns.start) * channels]
             }
         }
@@ -171,70 +200,138 @@ pub(crate) fn run_chain(
     source: AnyView<'_>,
     out: AnyViewMut<'_>,
     workspace: &mut Workspace,
-) {
+) -> Result<(), Error> {
     let scratch = &mut workspace.layers;
-    match (source, out) {
-        (AnyView::F32(source), AnyViewMut::F32(out)) => float(core, source, out, scratch),
-        (AnyView::U8(source), out) => colours_from(core, source, out, scratch),
-        (AnyView::U16(source), out) => colours_from(core, source, out, scratch),
-        (AnyView::F32(source), out) => colours_from(core, source, out, scratch),
+    match out {
+        AnyViewMut::U8(out) => run_to(core, source, out, scratch),
+        AnyViewMut::U16(out) => run_to(core, source, out, scratch),
+        AnyViewMut::I16(out) => run_to(core, source, out, scratch),
+        AnyViewMut::F32(out) => run_to(core, source, out, scratch),
     }
 }
 
-/// All segments of an `f32` chain.
-fn float(core: &ChainCore, source: View<'_, f32>, out: ViewMut<'_, f32>, scratch: &mut Scratch) {
+fn run_to<O: Sample>(
+    core: &ChainCore,
+    source: AnyView<'_>,
+    out: ViewMut<'_, O>,
+    scratch: &mut Scratch,
+) -> Result<(), Error> {
+    if core.exact {
+        return match source {
+            AnyView::U8(source) => by_definition(core, source, out),
+            AnyView::U16(source) => by_definition(core, source, out),
+            AnyView::F32(source) => by_definition(core, source, out),
+        };
+    }
     let Scratch { slots, maps: [read, write] } = scratch;
     let (mut read, mut write) = (read, write);
     let mut out = Some(out);
+    let len = |shape: Shape| shape.row() * shape.height;
     for (i, segment) in core.segments.iter().enumerate() {
-        let len = |shape: crate::view::Shape| shape.row() * shape.height;
-        let source = if i == 0 {
-            source
-        } else {
-            View::gapless(read.aligned(len(segment.input)), segment.input)
+        let source = match i {
+            0 => source,
+            _ => AnyView::F32(View::gapless(read.aligned(len(segment.input)), segment.input)),
         };
-        let target = if i + 1 == core.segments.len() {
-            out.take()
-        } else {
-            Some(ViewMut::gapless(write.aligned(len(segment.output)), segment.output))
-        };
-        if let Some(target) = target {
-            let bytes = len(segment.output) * size_of::<f32>();
-            let stream = bytes > STREAM_BYTES;
-            let walk = Walk { segment, source, level: core.level, stream };
-            let strip = segment.strip_rows(core.workers(segment));
-            let workers = core.workers(segment).clamp(1, segment.output.height.div_ceil(strip));
-            if slots.len() < workers {
-                slots.resize_with(workers, Slot::default);
-            }
-            each_strip(target, 0, strip, &mut slots[..workers], &|y, out, slot: &mut Slot| {
-                walk.strip(y, out, slot);
-                if stream {
-                    fence();
-                }
-            });
+        if i + 1 < core.segments.len() {
+            let map = write.aligned(len(segment.output));
+            run_segment(core, segment, source, ViewMut::<f32>::gapless(map, segment.output), slots);
+            std::mem::swap(&mut read, &mut write);
+        } else if let Some(out) = out.take() {
+            run_segment(core, segment, source, out, slots);
         }
-        std::mem::swap(&mut read, &mut write);
     }
+    Ok(())
+}
+
+/// The whole chain by the reference, some rows at a time, so that memory stays small.
+fn by_definition<I: Source, O: Sample>(
+    core: &ChainCore,
+    source: View<'_, I>,
+    mut out: ViewMut<'_, O>,
+) -> Result<(), Error> {
+    const ROWS: usize = 64;
+    let shape = out.shape();
+    for top in (0..shape.height).step_by(ROWS) {
+        let rows = top..(top + ROWS).min(shape.height);
+        let exact = reference::layer::rows(&core.chain, source, rows.clone())?;
+        for (y, exact) in rows.zip(exact.chunks_exact(shape.row())) {
+            for (out, v) in out.row_mut(y).iter_mut().zip(exact) {
+                *out = O::from_f64(*v);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One segment, in strips.
+fn run_segment<O: Sample>(
+    core: &ChainCore,
+    segment: &Segment,
+    source: AnyView<'_>,
+    target: ViewMut<'_, O>,
+    slots: &mut Vec<Slot>,
+) {
+    if segment.window.is_none() && !core.fused {
+        return match source {
+            AnyView::U8(source) => colours(core, segment, source, target, slots),
+            AnyView::U16(source) => colours(core, segment, source, target, slots),
+            AnyView::F32(source) => colours(core, segment, source, target, slots),
+        };
+    }
+    let bytes = segment.output.row() * segment.output.height * size_of::<f32>();
+    let stream = O::FLOAT && bytes > STREAM_BYTES;
+    let walk = Walk { segment, source, level: core.level, fused: core.fused, stream };
+    let (strip, slots) = workers(core, segment, slots);
+    each_strip(target, 0, strip, slots, &|y, out, slot: &mut Slot| {
+        walk.strip(y, out, slot);
+        if stream {
+            fence();
+        }
+    });
+}
+
+/// Rows of a strip, and a slot for each worker.
+fn workers<'a>(
+    core: &ChainCore,
+    segment: &Segment,
+    slots: &'a mut Vec<Slot>,
+) -> (usize, &'a mut [Slot]) {
+    let workers = core.workers(segment);
+    let strip = segment.strip_rows(workers);
+    let workers = workers.clamp(1, segment.output.height.div_ceil(strip));
+    if slots.len() < workers {
+        slots.resize_with(workers, Slot::default);
+    }
+    (strip, &mut slots[..workers])
 }
 
 /// One segment over one image.
 struct Walk<'a> {
     segment: &'a Segment,
-    source: View<'a, f32>,
+    source: AnyView<'a>,
     level: Level,
+    /// Whether multiply-adds may be fused.
+    fused: bool,
     /// Whether the output goes past the cache.
     stream: bool,
 }
 
 impl Walk<'_> {
+    /// The source of a segment whose first stage reads it as it is.
+    fn image(&self) -> View<'_, f32> {
+        match self.source {
+            AnyView::F32(source) => source,
+            _ => unreachable!("rows of integers are widened by a link"),
+        }
+    }
+
     /// One strip, whose first row is output row `top`.
-    fn strip(&self, top: usize, mut out: ViewMut<'_, f32>, slot: &mut Slot) {
+    fn strip<O: Sample>(&self, top: usize, mut out: ViewMut<'_, O>, slot: &mut Slot) {
         let segment = self.segment;
         let (width, height) = (segment.output.width, out.shape().height);
         // Rows of a tile must follow each other without gaps to be one.
         let gapless = out.stride() == out.shape().row()
-            && (segment.window.is_some() || self.source.stride() == segment.input.row());
+            && (segment.window.is_some() || self.image().stride() == segment.input.row());
         let rows = if gapless { segment.rows } else { 1 };
         let mut x = 0;
         while x < width {
@@ -246,11 +343,19 @@ impl Walk<'_> {
             let mut y = 0;
             while y < height {
                 let block = y..(y + rows).min(height);
-                let len = block.len() * tile.len();
-                let channels = segment.output.channels;
-                let target =
-                    &mut out.span_mut(block.clone())[tile.start * channels..][..len * channels];
-                self.tile(top + y..top + block.end, tile.clone(), target, slot);
+                let len = block.len() * tile.len() * segment.output.channels;
+                let start = tile.start * segment.output.channels;
+                let target = &mut out.span_mut(block.clone())[start..][..len];
+                let (y_rows, x_columns) = (top + y..top + block.end, tile.clone());
+                if const { O::FLOAT } {
+                    self.tile(y_rows, x_columns, cast_slice_mut(target), slot);
+                } else {
+                    let mut result = take(&mut slot.result);
+                    let row = &mut result.aligned(len + MAX_LANES)[..len];
+                    self.tile(y_rows, x_columns, row, slot);
+                    copy::<O>(self.level, result.aligned(len + MAX_LANES), false, target);
+                    slot.result = result;
+                }
                 y = block.end;
             }
             x = tile.end;
@@ -297,11 +402,11 @@ impl Walk<'_> {
             if len == 0 {
                 continue;
             }
-            let Some(out) = ring.missing(v, len) else { continue };
+            let Some(out) = ring.missing(v) else { continue };
+            let out = &mut out[..len];
             let Some(window) = &link.window else {
                 // Only the first link has none: it reads the image.
-                let source = Rows::Image(self.source).pixels(v, y, columns.clone());
-                self.inner_mixes(&link.mixes, source, columns.len(), [from, to], out);
+                self.first_link(&link.mixes, y, columns.clone(), [from, to], out);
                 continue;
             };
             self.load(window, y, before);
@@ -319,7 +424,7 @@ impl Walk<'_> {
     /// What follows `links` reads.
     fn rows<'b>(&'b self, links: &'b [LinkSlot]) -> Rows<'b> {
         match links.last() {
-            None => Rows::Image(self.source),
+            None => Rows::Image(self.image()),
             Some(LinkSlot { ring, columns, .. }) => {
                 let channels = self.segment.links[links.len() - 1].channels;
                 Rows::Ring { ring, columns, channels }
@@ -327,34 +432,55 @@ impl Walk<'_> {
         }
     }
 
-    /// Pointwise layers on `source` that are not the last of the segment.
-    fn inner_mixes(
+    /// Pixels `x` of row `y` of the image, widened and through pointwise layers.
+    fn first_link(
         &self,
         mixes: &[MixStage],
-        source: &[f32],
-        pixels: usize,
+        y: usize,
+        x: Range<usize>,
         [from, to]: [&mut Memory; 2],
         out: &mut [f32],
     ) {
-        match mixes {
-            [] => out.copy_from_slice(source),
-            [only] => self.mix(only, source, pixels, false, out),
-            [first, rest @ ..] => {
-                let target = from.aligned(pixels * first.weights.outputs());
-                self.mix(first, source, pixels, false, target);
-                self.mixes(rest, from, to, pixels, out, false);
+        let pixels = x.len();
+        let channels = self.segment.input.channels;
+        let samples = x.start * channels..x.end * channels;
+        let row = from.aligned(samples.len() + MAX_LANES);
+        match self.source {
+            AnyView::U8(source) => self.widen(&source.row(y)[samples], row),
+            AnyView::U16(source) => self.widen(&source.row(y)[samples], row),
+            AnyView::F32(source) => {
+                let source = &source.row(y)[samples];
+                match mixes {
+                    [] => out.copy_from_slice(source),
+                    [only] => self.mix(only, source, pixels, false, out),
+                    [first, rest @ ..] => {
+                        let target = from.aligned(pixels * first.weights.outputs());
+                        self.mix(first, source, pixels, false, target);
+                        self.mixes(rest, from, to, pixels, out, false);
+                    }
+                }
+                return;
             }
         }
+        if mixes.is_empty() {
+            out.copy_from_slice(&row[..out.len()]);
+        } else {
+            self.mixes(mixes, from, to, pixels, out, false);
+        }
+    }
+
+    fn widen<I: Source>(&self, source: &[I], out: &mut [f32]) {
+        self.level.run(Prepare::<F32, I> { a: source, b: source, out });
     }
 
     /// Output rows `y` and columns `x`; more than one row only if they are whole.
     fn tile(&self, y: Range<usize>, x: Range<usize>, out: &mut [f32], slot: &mut Slot) {
         let segment = self.segment;
         let pixels = y.len() * x.len();
-        let Slot { rows: [from, to], windows, links } = slot;
+        let Slot { rows: [from, to], windows, links, .. } = slot;
         let Some(window) = &segment.window else {
             let channels = segment.input.channels;
-            let source = &self.source.span(y)[x.start * channels..][..pixels * channels];
+            let source = &self.image().span(y)[x.start * channels..][..pixels * channels];
             match segment.mixes.as_slice() {
                 [] => {}
                 [only] => self.last_mix(only, source, pixels, out, to),
@@ -430,22 +556,11 @@ impl Walk<'_> {
 
     /// One pointwise layer.
     fn mix(&self, mix: &MixStage, source: &[f32], pixels: usize, stream: bool, out: &mut [f32]) {
-        let activation = mix.activation;
-        if let Some(weights) = &mix.narrow {
-            self.level.run(Narrow::<f32, f32, true> { source, weights, activation, out });
-            return;
+        if self.fused {
+            mix_row::<true>(self.level, mix, source, pixels, stream, out);
+        } else {
+            mix_row::<false>(self.level, mix, source, pixels, stream, out);
         }
-        let (weights, run) = (&mix.weights, mix.weights.inputs());
-        self.level.run(Mix::<true> {
-            rows: &[source],
-            run,
-            step: run,
-            pixels,
-            weights,
-            activation,
-            stream,
-            out,
-        });
     }
 
     /// Row `y` of a window layer's output, into `out`, whose first pixel is the tile's.
@@ -459,9 +574,15 @@ impl Walk<'_> {
         windows: &mut Windows,
     ) {
         let [_, axis] = &window.axes;
-        let Windows { pieces, rings, constant, list } = windows;
+        let Windows { pieces, rings, constant, list, filter } = windows;
         let virtual_rows = (0..axis.taps).map(|j| axis.first(y) + (j * axis.dilation) as isize);
-        let mut rest = out;
+        let stage = match &window.kind {
+            WindowKind::Filter(stage) => Some(stage.as_ref()),
+            _ => None,
+        };
+        // What alpha changes afterwards stays in the cache.
+        let stream = stream && stage.is_none_or(|s| s.alpha == StageAlpha::Plain);
+        let mut rest = &mut *out;
         for piece in pieces.iter().filter(|piece| !piece.x.is_empty()) {
             let (own, others) = rest.split_at_mut(piece.x.len() * window.channels);
             rest = others;
@@ -482,17 +603,84 @@ impl Walk<'_> {
                     let ring = &mut rings[ring];
                     let len = piece.prepared_len(window) * channels;
                     for v in virtual_rows.clone() {
-                        if let Some(row) = ring.missing(v, len) {
+                        if let Some(row) = ring.missing(v) {
                             let row_under = axis.map(v).map(|y| (v, y));
-                            prepare(window, piece, source, row_under, row);
+                            prepare(window, piece, source, row_under, &mut row[..len]);
                         }
                     }
                     let ring = &*ring;
-                    rows.extend(virtual_rows.clone().map(|v| ring.row(v, len)));
+                    rows.extend(virtual_rows.clone().map(|v| ring.row(v)));
                 }
             }
-            self.piece(window, piece, &mut rows, own, stream);
+            match stage {
+                Some(stage) => self.filter(stage, window, piece, &rows, own, stream, filter),
+                None => self.piece(window, piece, &mut rows, own, stream),
+            }
             *list = recycle(rows);
+        }
+        match stage.map(|stage| stage.alpha) {
+            Some(StageAlpha::Keep { anchor }) => {
+                // With border `Valid`, the first window begins at the image's first pixel.
+                let [axis_x, _] = &window.axes;
+                let x = pieces.iter().filter(|p| !p.x.is_empty()).map(|p| &p.x);
+                let (start, end) =
+                    x.fold((usize::MAX, 0), |(start, end), x| (start.min(x.start), end.max(x.end)));
+                let under = |x: usize| (axis_x.first(x) + anchor.0 as isize) as usize;
+                let v = axis.first(y) + anchor.1 as isize;
+                if start < end {
+                    let from = source.pixels(v, v as usize, under(start)..under(end - 1) + 1);
+                    let n = window.channels;
+                    for (to, from) in out.chunks_exact_mut(n).zip(from.chunks_exact(n)) {
+                        to[n - 1] = from[n - 1];
+                    }
+                }
+            }
+            Some(StageAlpha::Premultiply { opacity, offset, post }) => {
+                super::divide(out, window.channels, opacity, offset, post);
+            }
+            _ => {}
+        }
+    }
+
+    /// A piece's outputs of an image filter from its rows.
+    #[expect(clippy::too_many_arguments, reason = "all that a pass reads and writes")]
+    fn filter(
+        &self,
+        stage: &FilterStage,
+        window: &WindowStage,
+        piece: &Piece,
+        rows: &[&[f32]],
+        out: &mut [f32],
+        stream: bool,
+        scratch: &mut FilterScratch,
+    ) {
+        let pass = FilterPass { level: self.level, stage, window, piece, rows, stream };
+        match (&stage.work, stage.rung) {
+            (Work::Separable(passes), Chosen::F32) => pass.separable::<F32>(passes, out, scratch),
+            (Work::Separable(passes), Chosen::Fused) => {
+                pass.separable::<Fused>(passes, out, scratch);
+            }
+            (Work::Separable(passes), Chosen::Double) => {
+                pass.separable::<Double>(passes, out, scratch);
+            }
+            (Work::Dense(taps), Chosen::F32) => pass.dense::<F32>(taps, rows, out),
+            (Work::Dense(taps), Chosen::Fused) => pass.dense::<Fused>(taps, rows, out),
+            (Work::Dense(taps), Chosen::Double) => {
+                let FilterScratch { wide, list, .. } = scratch;
+                let len = piece.len * window.inputs;
+                let pitch = len + MAX_LANES;
+                let all: &mut [f64] = wide.get(rows.len() * pitch);
+                for (row, out) in rows.iter().zip(all.chunks_exact_mut(pitch)) {
+                    let row = &row[..len];
+                    self.level.run(Prepare::<Double, f32> { a: row, b: row, out });
+                }
+                let mut rows = recycle(take(list));
+                rows.extend(all.chunks_exact(pitch).map(|row| &*row));
+                pass.dense::<Double>(taps, &rows, out);
+                *list = recycle(rows);
+            }
+            // No plan chooses anything else for rows of `f32`.
+            _ => {}
         }
     }
 
@@ -511,7 +699,12 @@ impl Walk<'_> {
             WindowKind::Depthwise { taps, split, .. } => {
                 let step = if *split { 1 } else { axis.stride } * window.channels;
                 let offsets = &piece.offsets;
-                self.level.run(Depthwise { rows, offsets, step, taps, activation, out });
+                let (rows, level) = (rows.as_slice(), self.level);
+                if self.fused {
+                    level.run(Depthwise::<true> { rows, offsets, step, taps, activation, out });
+                } else {
+                    level.run(Depthwise::<false> { rows, offsets, step, taps, activation, out });
+                }
             }
             WindowKind::Dense(weights) => {
                 let channels = window.inputs;
@@ -529,20 +722,108 @@ impl Walk<'_> {
                     rows.drain(..count);
                 }
                 let (step, pixels) = (axis.stride * channels, piece.x.len());
-                let rows = rows.as_slice();
-                self.level.run(Mix::<true> {
-                    rows,
-                    run,
-                    step,
-                    pixels,
-                    weights,
-                    activation,
-                    stream,
-                    out,
-                });
+                let (rows, level) = (rows.as_slice(), self.level);
+                if self.fused {
+                    level.run(Mix::<true> {
+                        rows,
+                        run,
+                        step,
+                        pixels,
+                        weights,
+                        activation,
+                        stream,
+                        out,
+                    });
+                } else {
+                    level.run(Mix::<false> {
+                        rows,
+                        run,
+                        step,
+                        pixels,
+                        weights,
+                        activation,
+                        stream,
+                        out,
+                    });
+                }
             }
+            // Goes through `filter`.
+            WindowKind::Filter(_) => {}
         }
     }
+}
+
+/// The passes of an image filter over one piece.
+struct FilterPass<'a> {
+    level: Level,
+    stage: &'a FilterStage,
+    window: &'a WindowStage,
+    piece: &'a Piece,
+    rows: &'a [&'a [f32]],
+    stream: bool,
+}
+
+impl FilterPass<'_> {
+    /// A column pass into a scratch row for each kernel, and a row pass.
+    fn separable<R: Rung>(&self, passes: &[Passes], out: &mut [f32], scratch: &mut FilterScratch) {
+        let (rows, level, stream) = (self.rows, self.level, self.stream);
+        let [axis, _] = &self.window.axes;
+        let n = self.piece.len * self.window.inputs;
+        let (count, step, finish) = (axis.taps, self.window.inputs, &self.stage.finish);
+        let [a, b] = &mut scratch.sums;
+        match passes {
+            [p] => {
+                let a: &mut [R::Elem] = a.get(n + MAX_LANES);
+                level.run(Column { rows, sums: [sum::<R>(p, 0, a)], n });
+                let inputs = [Input::<R> { scratch: a, taps: R::taps(&p.row) }];
+                level.run(Row { inputs, count, step, finish, stream, out });
+            }
+            [p, q, ..] => {
+                let a: &mut [R::Elem] = a.get(n + MAX_LANES);
+                let b: &mut [R::Elem] = b.get(n + MAX_LANES);
+                level.run(Column { rows, sums: [sum::<R>(p, 0, a), sum(q, 0, b)], n });
+                let inputs = [
+                    Input::<R> { scratch: a, taps: R::taps(&p.row) },
+                    Input { scratch: b, taps: R::taps(&q.row) },
+                ];
+                level.run(Row { inputs, count, step, finish, stream, out });
+            }
+            [] => {}
+        }
+    }
+
+    /// A direct pass over widened rows.
+    fn dense<R: Rung>(&self, kernels: &[TapsOfRows], rows: &[&[R::Wide]], out: &mut [f32]) {
+        let level = self.level;
+        let [axis, _] = &self.window.axes;
+        let (width, step, finish) = (axis.taps, self.window.inputs, &self.stage.finish);
+        let taps = |k: usize| R::taps(&kernels[k].taps[0]);
+        let (first, outs) = ([kernels[0].first[0]], [out]);
+        if kernels.len() == 1 {
+            let taps = [[taps(0)]];
+            level.run(Dense::<R, f32, 1, 1> { rows, first, taps, width, step, finish, outs });
+        } else {
+            let taps = [[taps(0), taps(1)]];
+            level.run(Dense::<R, f32, 2, 1> { rows, first, taps, width, step, finish, outs });
+        }
+    }
+}
+
+/// One pointwise layer over a row.
+fn mix_row<const FUSED: bool>(
+    level: Level,
+    mix: &MixStage,
+    source: &[f32],
+    pixels: usize,
+    stream: bool,
+    out: &mut [f32],
+) {
+    let activation = mix.activation;
+    if let Some(weights) = &mix.narrow {
+        return level.run(Narrow::<f32, f32, FUSED> { source, weights, activation, out });
+    }
+    let (rows, weights, run) = (&[source], &mix.weights, mix.weights.inputs());
+    level.run(Mix::<FUSED> { rows, run, step: run, pixels, weights, activation, stream, out });
 }
 
 /// Fills in a prepared row of a piece from a row of the source, given by its place on the endless
@@ -581,6 +862,15 @@ fn prepare(
             }
         }
     }
+    if let WindowKind::Filter(stage) = &window.kind
+        && matches!(stage.alpha, StageAlpha::Premultiply { .. })
+    {
+        for pixel in row.chunks_exact_mut(channels) {
+            if let Some((alpha, colours)) = pixel.split_last_mut() {
+                colours.iter_mut().for_each(|c| *c *= *alpha);
+            }
+        }
+    }
 }
 
 /// Every `step`th pixel of C samples.
@@ -605,7 +895,7 @@ impl Windows {
         let [axis, axis_y] = &window.axes;
         let (inputs, channels) = (window.inputs, window.tap_channels());
         let split = window.split();
-        let always = split || channels != inputs;
+        let always = window.prepares();
         let inside = axis.inside();
         let (start, end) = (inside.start.clamp(x.start, x.end), inside.end.clamp(x.start, x.end));
         let pad = start > x.start || end < x.end;
@@ -679,62 +969,24 @@ impl Piece {
     }
 }
 
-fn colours_from<I: Source>(
-    core: &ChainCore,
-    source: View<'_, I>,
-    out: AnyViewMut<'_>,
-    scratch: &mut Scratch,
-) {
-    match out {
-        AnyViewMut::U8(out) => colours(core, source, out, scratch),
-        AnyViewMut::U16(out) => colours(core, source, out, scratch),
-        AnyViewMut::I16(out) => colours(core, source, out, scratch),
-        AnyViewMut::F32(out) => colours(core, source, out, scratch),
-    }
-}
-
 /// Pointwise layers between any sample types: unfused `f32` inside, the same at every level.
 fn colours<I: Source, O: Sample>(
     core: &ChainCore,
+    segment: &Segment,
     source: View<'_, I>,
     out: ViewMut<'_, O>,
-    scratch: &mut Scratch,
+    slots: &mut Vec<Slot>,
 ) {
-    // The plan refuses windows here, so that there is one segment.
-    let [segment] = core.segments.as_slice() else { return };
-    let strip = segment.strip_rows(core.workers(segment));
-    let workers = core.workers(segment).clamp(1, segment.output.height.div_ceil(strip));
-    if scratch.slots.len() < workers {
-        scratch.slots.resize_with(workers, Slot::default);
-    }
-    let slots = &mut scratch.slots[..workers];
+    let (strip, slots) = workers(core, segment, slots);
     each_strip(out, 0, strip, slots, &|top, mut out, slot: &mut Slot| {
         for y in 0..out.shape().height {
-            let (source, out) = (source.row(top + y), out.row_mut(y));
-            if core.exact {
-                exact_row(core, source, out);
-                continue;
-            }
-            let sources = source.chunks(segment.tile * segment.input.channels);
-            let targets = out.chunks_mut(segment.tile * segment.output.channels);
+            let sources = source.row(top + y).chunks(segment.tile * segment.input.channels);
+            let targets = out.row_mut(y).chunks_mut(segment.tile * segment.output.channels);
             for (source, out) in sources.zip(targets) {
                 colour_tile(segment, core.level, source, out, &mut slot.rows);
             }
         }
     });
-}
-
-/// A row by the definition.
-fn exact_row<I: Source, O: Sample>(core: &ChainCore, source: &[I], out: &mut [O]) {
-    let mut row: Vec<f64> = source.iter().map(|s| s.to_f64()).collect();
-    for layer in core.chain.layers() {
-        if let crate::layer::Layer::Pointwise(layer) = layer {
-            row = reference::layer::pointwise(layer, &row);
-        }
-    }
-    for (out, v) in out.iter_mut().zip(row) {
-        *out = O::from_f64(v);
-    }
 }
 
 fn colour_tile<I: Source, O: Sample>(
@@ -758,15 +1010,7 @@ fn colour_tile<I: Source, O: Sample>(
         let (inputs, outputs) = (mix.weights.inputs(), mix.weights.outputs());
         let source: &[f32] = from.aligned(pixels * inputs);
         let out = &mut to.aligned(pixels * outputs + MAX_LANES)[..pixels * outputs];
-        let activation = mix.activation;
-        if let Some(weights) = &mix.narrow {
-            level.run(Narrow::<f32, f32, false> { source, weights, activation, out });
-        } else {
-            let rows = &[source];
-            let (weights, stream) = (&mix.weights, false);
-            let (run, step) = (inputs, inputs);
-            level.run(Mix::<false> { rows, run, step, pixels, weights, activation, stream, out });
-        }
+        mix_row::<false>(level, mix, source, pixels, false, out);
         std::mem::swap(&mut from, &mut to);
     }
     let row = from.aligned(out.len() + MAX_LANES);

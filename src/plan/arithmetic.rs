@@ -124,6 +124,8 @@ pub(crate) struct Task<'a> {
     pub output: SampleType,
     /// Rows reach the passes multiplied by alpha, as `f32`.
     pub premultiplied: bool,
+    /// Whether `f32` sums are too coarse.
+    pub precise: bool,
 }
 
 impl Task<'_> {
@@ -362,7 +364,7 @@ pub(crate) fn separable(
     {
         return Some(found);
     }
-    let float = float(task, &factors);
+    let float = if task.precise { None } else { float(task, &factors) };
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
         return float;
     }
@@ -648,7 +650,7 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
     {
         return Some(found);
     }
-    let float = dense_float(task, &kernels);
+    let float = if task.precise { None } else { dense_float(task, &kernels) };
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
         return float;
     }
