@@ -53,7 +53,8 @@ pub fn verify_chain<I: Source, O: Sample>(
     let (bands, all) = bands(plan.chain().layers(), plan.input_shape(), shape)?;
     check(&bands, &bound, all, got, |rows: &Range<usize>| {
         let rect = Rect::new(0, rows.start, shape.width, rows.len());
-        Ok((reference::layer::rows(plan.chain(), source, rows.clone())?, got.crop(rect)?))
+        let (chain, whole) = (plan.chain(), source.shape());
+        Ok((reference::layer::region(chain, whole, source, (0, 0), rect)?, got.crop(rect)?))
     })
 }
 

@@ -21,10 +21,10 @@ use super::{Memory, Workspace, each_strip, recycle, sum, take};
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::Post;
-use crate::layer::Axis;
+use crate::layer::{Activation, Axis};
 use crate::pass::{
     Column, Dense, Depthwise, Double, F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row,
-    Rung,
+    Rung, TapRows,
 };
 use crate::plan::arithmetic::{Passes, Rows as TapsOfRows, Rung as Chosen};
 use crate::plan::{
@@ -33,7 +33,7 @@ use crate::plan::{
 use crate::reference;
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES, fence};
-use crate::view::{AnyView, AnyViewMut, Shape, View, ViewMut};
+use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut};
 use std::ops::Range;
 use wide::bytemuck::{cast_slice, cast_slice_mut};
 
@@ -44,6 +44,8 @@ pub(super) struct Scratch {
     slots: Vec<Slot>,
     /// What lies between segments: one is read while the other is written.
     maps: [Memory; 2],
+    /// What each segment reads, from the last to the first.
+    regions: Vec<Rect>,
 }
 
 /// The scratch memory of one worker.
@@ -85,8 +87,8 @@ struct Windows {
 /// The scratch memory of an image filter.
 #[derive(Debug, Default)]
 struct FilterScratch {
-    /// Column sums of each kernel.
-    sums: [Memory; 2],
+    /// Column sums: two rows for each kernel.
+    sums: [Memory; 4],
     /// Rows widened to `f64`, and the list of them.
     wide: Memory,
     list: Vec<&'static [u8]>,
@@ -105,13 +107,13 @@ struct Ring {
 
 impl Ring {
     /// Forgets all rows and makes place for `taps` rows of a window, a dilation apart, of `len`
-    /// samples each.
+    /// samples each, and for one more: that of the window below.
     fn clear(&mut self, taps: usize, dilation: usize, len: usize) {
         self.tags.clear();
-        self.tags.resize(taps, isize::MIN);
+        self.tags.resize(taps + 1, isize::MIN);
         self.dilation = dilation as isize;
         self.pitch = (len + MAX_LANES).next_multiple_of(16);
-        let _ = self.memory.get::<f32>(taps * self.pitch);
+        let _ = self.memory.get::<f32>((taps + 1) * self.pitch);
     }
 
     /// Rows of a window are a dilation apart, so that each has a place of its own.
@@ -130,6 +132,21 @@ impl Ring {
         Some(&mut self.memory.get(self.tags.len() * pitch)[place * pitch..][..pitch])
     }
 
+    fn has(&self, v: isize) -> bool {
+        self.tags[self.place(v)] == v
+    }
+
+    /// The places of rows `v` and `v` + 1, to be filled; there must be two, with dilation 1.
+    fn pair(&mut self, v: isize) -> [&mut [f32]; 2] {
+        let (place, below, pitch) = (self.place(v), self.place(v + 1), self.pitch);
+        (self.tags[place], self.tags[below]) = (v, v + 1);
+        let all = self.memory.get(self.tags.len() * pitch);
+        let (first, second) = all.split_at_mut(place.max(below) * pitch);
+        let low = &mut first[place.min(below) * pitch..][..pitch];
+        let high = &mut second[..pitch];
+        if place < below { [low, high] } else { [high, low] }
+    }
+
     /// Row `v`, which must be there, and its slack.
     fn row(&self, v: isize) -> &[f32] {
         let place = self.place(v);
@@ -141,17 +158,26 @@ impl Ring {
 /// What a window, or a mix, reads: rows of the image, or those that a link has made.
 #[derive(Clone, Copy)]
 enum Rows<'a> {
-    Image(View<'a, f32>),
-    Ring { ring: &'a Ring, columns: &'a Range<usize>, channels: usize },
+    /// The view's first pixel is `origin` in the image.
+    Image {
+        view: View<'a, f32>,
+        origin: (usize, usize),
+    },
+    Ring {
+        ring: &'a Ring,
+        columns: &'a Range<usize>,
+        channels: usize,
+    },
 }
 
 impl<'a> Rows<'a> {
     /// Pixels `x` of row `y`, which is `v` on the endless axis.
     fn pixels(&self, v: isize, y: usize, x: Range<usize>) -> &'a [f32] {
         match self {
-            Self::Image(view) => {
+            Self::Image { view, origin } => {
                 let channels = view.shape().channels;
-                &view.row(y)[x.start * channels..x.end * channels]
+                let x = (x.start - origin.0) * channels..(x.end - origin.0) * channels;
+                &view.row(y - origin.1)[x]
             }
             Self::Ring { ring, columns, channels } => {
                 let row = ring.row(v);
@@ -194,66 +220,95 @@ struct Run {
 /// Outputs above this size are written past the cache.
 const STREAM_BYTES: usize = super::STREAM_BYTES;
 
-/// Runs a chain. The plan has checked the shapes.
+/// Computes `rect` of a chain's output from `part`, whose first pixel is `origin` in the whole
+/// image. The plan has checked that everything fits.
 pub(crate) fn run_chain(
     core: &ChainCore,
-    source: AnyView<'_>,
+    part: AnyView<'_>,
+    origin: (usize, usize),
+    rect: Rect,
     out: AnyViewMut<'_>,
     workspace: &mut Workspace,
 ) -> Result<(), Error> {
+    let part = Part { view: part, origin };
     let scratch = &mut workspace.layers;
     match out {
-        AnyViewMut::U8(out) => run_to(core, source, out, scratch),
-        AnyViewMut::U16(out) => run_to(core, source, out, scratch),
-        AnyViewMut::I16(out) => run_to(core, source, out, scratch),
-        AnyViewMut::F32(out) => run_to(core, source, out, scratch),
+        AnyViewMut::U8(out) => run_to(core, part, rect, out, scratch),
+        AnyViewMut::U16(out) => run_to(core, part, rect, out, scratch),
+        AnyViewMut::I16(out) => run_to(core, part, rect, out, scratch),
+        AnyViewMut::F32(out) => run_to(core, part, rect, out, scratch),
     }
+}
+
+/// A part of an image, or of a map between segments.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    view: AnyView<'a>,
+    /// The place of its first pixel.
+    origin: (usize, usize),
 }
 
 fn run_to<O: Sample>(
     core: &ChainCore,
-    source: AnyView<'_>,
+    part: Part<'_>,
+    rect: Rect,
     out: ViewMut<'_, O>,
     scratch: &mut Scratch,
 ) -> Result<(), Error> {
     if core.exact {
-        return match source {
-            AnyView::U8(source) => by_definition(core, source, out),
-            AnyView::U16(source) => by_definition(core, source, out),
-            AnyView::F32(source) => by_definition(core, source, out),
+        return match part.view {
+            AnyView::U8(view) => by_definition(core, view, part.origin, rect, out),
+            AnyView::U16(view) => by_definition(core, view, part.origin, rect, out),
+            AnyView::F32(view) => by_definition(core, view, part.origin, rect, out),
         };
     }
-    let Scratch { slots, maps: [read, write] } = scratch;
+    let Scratch { slots, maps: [read, write], regions } = scratch;
     let (mut read, mut write) = (read, write);
-    let mut out = Some(out);
+    regions.clear();
+    let mut needed = rect;
+    for segment in core.segments.iter().rev() {
+        regions.push(needed);
+        needed = segment.input_region(needed);
+    }
+    let shape = |rect: Rect, channels| Shape::new(rect.width, rect.height, channels);
     let len = |shape: Shape| shape.row() * shape.height;
-    for (i, segment) in core.segments.iter().enumerate() {
-        let source = match i {
-            0 => source,
-            _ => AnyView::F32(View::gapless(read.aligned(len(segment.input)), segment.input)),
+    let (mut out, mut before) = (Some(out), rect);
+    for (i, (segment, &region)) in core.segments.iter().zip(regions.iter().rev()).enumerate() {
+        let part = if i == 0 {
+            part
+        } else {
+            let shape = shape(before, segment.input.channels);
+            let view = AnyView::F32(View::gapless(read.aligned(len(shape)), shape));
+            Part { view, origin: (before.x, before.y) }
         };
         if i + 1 < core.segments.len() {
-            let map = write.aligned(len(segment.output));
-            run_segment(core, segment, source, ViewMut::<f32>::gapless(map, segment.output), slots);
+            let shape = shape(region, segment.output.channels);
+            let map = ViewMut::<f32>::gapless(write.aligned(len(shape)), shape);
+            run_segment(core, segment, part, region, map, slots);
             std::mem::swap(&mut read, &mut write);
         } else if let Some(out) = out.take() {
-            run_segment(core, segment, source, out, slots);
+            run_segment(core, segment, part, region, out, slots);
         }
+        before = region;
     }
     Ok(())
 }
 
-/// The whole chain by the reference, some rows at a time, so that memory stays small.
+/// A rectangle of a chain's output by the reference, some rows at a time, so that memory stays
+/// small.
 fn by_definition<I: Source, O: Sample>(
     core: &ChainCore,
-    source: View<'_, I>,
+    view: View<'_, I>,
+    origin: (usize, usize),
+    rect: Rect,
     mut out: ViewMut<'_, O>,
 ) -> Result<(), Error> {
     const ROWS: usize = 64;
     let shape = out.shape();
     for top in (0..shape.height).step_by(ROWS) {
         let rows = top..(top + ROWS).min(shape.height);
-        let exact = reference::layer::rows(&core.chain, source, rows.clone())?;
+        let band = Rect { y: rect.y + top, height: rows.len(), ..rect };
+        let exact = reference::layer::region(&core.chain, core.input, view, origin, band)?;
         for (y, exact) in rows.zip(exact.chunks_exact(shape.row())) {
             for (out, v) in out.row_mut(y).iter_mut().zip(exact) {
                 *out = O::from_f64(*v);
@@ -263,26 +318,29 @@ fn by_definition<I: Source, O: Sample>(
     Ok(())
 }
 
-/// One segment, in strips.
+/// A rectangle of one segment's output, in strips.
 fn run_segment<O: Sample>(
     core: &ChainCore,
     segment: &Segment,
-    source: AnyView<'_>,
+    part: Part<'_>,
+    rect: Rect,
     target: ViewMut<'_, O>,
     slots: &mut Vec<Slot>,
 ) {
     if segment.window.is_none() && !core.fused {
-        return match source {
-            AnyView::U8(source) => colours(core, segment, source, target, slots),
-            AnyView::U16(source) => colours(core, segment, source, target, slots),
-            AnyView::F32(source) => colours(core, segment, source, target, slots),
+        let origin = part.origin;
+        return match part.view {
+            AnyView::U8(view) => colours(core, segment, view, origin, rect, target, slots),
+            AnyView::U16(view) => colours(core, segment, view, origin, rect, target, slots),
+            AnyView::F32(view) => colours(core, segment, view, origin, rect, target, slots),
         };
     }
-    let bytes = segment.output.row() * segment.output.height * size_of::<f32>();
+    let bytes = rect.width * rect.height * segment.output.channels * size_of::<f32>();
     let stream = O::FLOAT && bytes > STREAM_BYTES;
-    let walk = Walk { segment, source, level: core.level, fused: core.fused, stream };
-    let (strip, slots) = workers(core, segment, slots);
-    each_strip(target, 0, strip, slots, &|y, out, slot: &mut Slot| {
+    let x = rect.x..rect.x + rect.width;
+    let walk = Walk { segment, part, x, level: core.level, fused: core.fused, stream };
+    let (strip, slots) = workers(core, segment, rect.height, slots);
+    each_strip(target, rect.y, strip, slots, &|y, out, slot: &mut Slot| {
         walk.strip(y, out, slot);
         if stream {
             fence();
@@ -294,11 +352,12 @@ fn run_segment<O: Sample>(
 fn workers<'a>(
     core: &ChainCore,
     segment: &Segment,
+    height: usize,
     slots: &'a mut Vec<Slot>,
 ) -> (usize, &'a mut [Slot]) {
     let workers = core.workers(segment);
     let strip = segment.strip_rows(workers);
-    let workers = workers.clamp(1, segment.output.height.div_ceil(strip));
+    let workers = workers.clamp(1, height.div_ceil(strip));
     if slots.len() < workers {
         slots.resize_with(workers, Slot::default);
     }
@@ -308,7 +367,9 @@ fn workers<'a>(
 /// One segment over one image.
 struct Walk<'a> {
     segment: &'a Segment,
-    source: AnyView<'a>,
+    part: Part<'a>,
+    /// The columns of its output.
+    x: Range<usize>,
     level: Level,
     /// Whether multiply-adds may be fused.
     fused: bool,
@@ -319,8 +380,8 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// The source of a segment whose first stage reads it as it is.
     fn image(&self) -> View<'_, f32> {
-        match self.source {
-            AnyView::F32(source) => source,
+        match self.part.view {
+            AnyView::F32(view) => view,
             _ => unreachable!("rows of integers are widened by a link"),
         }
     }
@@ -328,14 +389,23 @@ impl Walk<'_> {
     /// One strip, whose first row is output row `top`.
     fn strip<O: Sample>(&self, top: usize, mut out: ViewMut<'_, O>, slot: &mut Slot) {
         let segment = self.segment;
-        let (width, height) = (segment.output.width, out.shape().height);
+        let height = out.shape().height;
         // Rows of a tile must follow each other without gaps to be one.
+        let source_row = self.x.len() * segment.input.channels;
         let gapless = out.stride() == out.shape().row()
-            && (segment.window.is_some() || self.image().stride() == segment.input.row());
-        let rows = if gapless { segment.rows } else { 1 };
-        let mut x = 0;
-        while x < width {
-            let tile = x..(x + segment.tile).min(width);
+            && (segment.window.is_some() || self.image().stride() == source_row);
+        // Otherwise two may be computed at once, and are then brought to their places.
+        let pairs = segment.window.as_ref().is_some_and(WindowStage::pairs);
+        let whole = gapless && self.x.len() <= segment.tile;
+        let rows = match (whole, pairs) {
+            (true, true) => segment.rows.max(2),
+            (true, false) => segment.rows,
+            (false, true) => 2,
+            (false, false) => 1,
+        };
+        let mut x = self.x.start;
+        while x < self.x.end {
+            let tile = x..(x + segment.tile).min(self.x.end);
             if let Some(window) = &segment.window {
                 slot.windows.set(window, tile.clone());
             }
@@ -344,16 +414,21 @@ impl Walk<'_> {
             while y < height {
                 let block = y..(y + rows).min(height);
                 let len = block.len() * tile.len() * segment.output.channels;
-                let start = tile.start * segment.output.channels;
-                let target = &mut out.span_mut(block.clone())[start..][..len];
+                let start = (tile.start - self.x.start) * segment.output.channels;
                 let (y_rows, x_columns) = (top + y..top + block.end, tile.clone());
-                if const { O::FLOAT } {
+                if const { O::FLOAT } && (whole || block.len() == 1) {
+                    let target = &mut out.span_mut(block.clone())[start..][..len];
                     self.tile(y_rows, x_columns, cast_slice_mut(target), slot);
                 } else {
                     let mut result = take(&mut slot.result);
-                    let row = &mut result.aligned(len + MAX_LANES)[..len];
-                    self.tile(y_rows, x_columns, row, slot);
-                    copy::<O>(self.level, result.aligned(len + MAX_LANES), false, target);
+                    let results = result.aligned(len + MAX_LANES);
+                    self.tile(y_rows, x_columns, &mut results[..len], slot);
+                    let row_len = len / block.len();
+                    for (i, y) in block.clone().enumerate() {
+                        let target = &mut out.row_mut(y)[start..][..row_len];
+                        let row = &results[i * row_len..][..row_len + MAX_LANES];
+                        copy::<O>(self.level, row, self.stream, target);
+                    }
                     slot.result = result;
                 }
                 y = block.end;
@@ -388,34 +463,50 @@ impl Walk<'_> {
         }
     }
 
-    /// Makes the rows that a window of output row `y` reads from the last of `links`.
-    fn load(&self, window: &WindowStage, y: usize, links: &mut [LinkSlot]) {
+    /// Makes the rows that a window of output row `y`, and of the one below if there is `and_below`,
+    /// reads from the last of `links`.
+    fn load(&self, window: &WindowStage, y: usize, and_below: bool, links: &mut [LinkSlot]) {
         let Some((last, before)) = links.split_last_mut() else { return };
         let link = &self.segment.links[before.len()];
         let [_, axis] = &window.axes;
         let LinkSlot { rows: [from, to], windows, ring, columns } = last;
         let len = columns.len() * link.channels;
-        for j in 0..axis.taps {
+        let window_rows = axis.taps + usize::from(and_below);
+        for j in 0..window_rows {
             let v = axis.first(y) + (j * axis.dilation) as isize;
             let Some(y) = axis.map(v) else { continue };
             // A window that sees nothing but constants needs no columns.
-            if len == 0 {
+            if len == 0 || ring.has(v) {
+                continue;
+            }
+            let Some(window) = &link.window else {
+                // Only the first link has none: it reads the image.
+                let Some(out) = ring.missing(v) else { continue };
+                self.first_link(&link.mixes, y, columns.clone(), [from, to], &mut out[..len]);
+                continue;
+            };
+            // Two rows at once, where the next one is needed and lies below this one.
+            let both = window.pairs()
+                && link.mixes.is_empty()
+                && j + 1 < window_rows
+                && axis.dilation == 1
+                && axis.map(v + 1) == Some(y + 1)
+                && !ring.has(v + 1);
+            self.load(window, y, both, before);
+            let source = self.rows(before);
+            if both {
+                let [out, below] = ring.pair(v);
+                let below = Some(&mut below[..len]);
+                self.window(window, y, source, &mut out[..len], below, false, windows);
                 continue;
             }
             let Some(out) = ring.missing(v) else { continue };
             let out = &mut out[..len];
-            let Some(window) = &link.window else {
-                // Only the first link has none: it reads the image.
-                self.first_link(&link.mixes, y, columns.clone(), [from, to], out);
-                continue;
-            };
-            self.load(window, y, before);
-            let source = self.rows(before);
             if link.mixes.is_empty() {
-                self.window(window, y, source, out, false, windows);
+                self.window(window, y, source, out, None, false, windows);
             } else {
                 let row = from.aligned(columns.len() * window.channels);
-                self.window(window, y, source, row, false, windows);
+                self.window(window, y, source, row, None, false, windows);
                 self.mixes(&link.mixes, from, to, columns.len(), out, false);
             }
         }
@@ -424,7 +515,7 @@ impl Walk<'_> {
     /// What follows `links` reads.
     fn rows<'b>(&'b self, links: &'b [LinkSlot]) -> Rows<'b> {
         match links.last() {
-            None => Rows::Image(self.image()),
+            None => Rows::Image { view: self.image(), origin: self.part.origin },
             Some(LinkSlot { ring, columns, .. }) => {
                 let channels = self.segment.links[links.len() - 1].channels;
                 Rows::Ring { ring, columns, channels }
@@ -443,9 +534,11 @@ impl Walk<'_> {
     ) {
         let pixels = x.len();
         let channels = self.segment.input.channels;
-        let samples = x.start * channels..x.end * channels;
+        let (left, top) = self.part.origin;
+        let samples = (x.start - left) * channels..(x.end - left) * channels;
+        let y = y - top;
         let row = from.aligned(samples.len() + MAX_LANES);
-        match self.source {
+        match self.part.view {
             AnyView::U8(source) => self.widen(&source.row(y)[samples], row),
             AnyView::U16(source) => self.widen(&source.row(y)[samples], row),
             AnyView::F32(source) => {
@@ -480,7 +573,9 @@ impl Walk<'_> {
         let Slot { rows: [from, to], windows, links, .. } = slot;
         let Some(window) = &segment.window else {
             let channels = segment.input.channels;
-            let source = &self.image().span(y)[x.start * channels..][..pixels * channels];
+            let (left, top) = self.part.origin;
+            let rows = self.image().span(y.start - top..y.end - top);
+            let source = &rows[(x.start - left) * channels..][..pixels * channels];
             match segment.mixes.as_slice() {
                 [] => {}
                 [only] => self.last_mix(only, source, pixels, out, to),
@@ -495,17 +590,11 @@ impl Walk<'_> {
         let row_len = x.len() * window.channels;
         let links = &mut links[..segment.links.len()];
         if segment.mixes.is_empty() {
-            for (y, out) in y.zip(out.chunks_exact_mut(row_len)) {
-                self.load(window, y, links);
-                self.window(window, y, self.rows(links), out, self.stream, windows);
-            }
+            self.window_rows(window, y, row_len, out, self.stream, links, windows);
             return;
         }
         let rows = from.aligned(pixels * window.channels);
-        for (y, row) in y.zip(rows.chunks_exact_mut(row_len)) {
-            self.load(window, y, links);
-            self.window(window, y, self.rows(links), row, false, windows);
-        }
+        self.window_rows(window, y, row_len, rows, false, links, windows);
         self.mixes(&segment.mixes, from, to, pixels, out, true);
     }
 
@@ -563,19 +652,46 @@ impl Walk<'_> {
         }
     }
 
-    /// Row `y` of a window layer's output, into `out`, whose first pixel is the tile's.
+    /// Rows `y` of a window layer's output, which lie one after the other in `out`; two at a time
+    /// where that is faster.
+    #[expect(clippy::too_many_arguments, reason = "all that a window reads and writes")]
+    fn window_rows(
+        &self,
+        window: &WindowStage,
+        y: Range<usize>,
+        row_len: usize,
+        out: &mut [f32],
+        stream: bool,
+        links: &mut [LinkSlot],
+        windows: &mut Windows,
+    ) {
+        let step = if window.pairs() { 2 } else { 1 };
+        let blocks = out.chunks_mut(step * row_len);
+        for (y, block) in y.step_by(step).zip(blocks) {
+            let (out, below) = block.split_at_mut(row_len);
+            let below = Some(below).filter(|below| !below.is_empty());
+            self.load(window, y, below.is_some(), links);
+            self.window(window, y, self.rows(links), out, below, stream, windows);
+        }
+    }
+
+    /// Row `y` of a window layer's output, into `out`, whose first pixel is the tile's; and the row
+    /// below it, for layers of which two are computed at once.
+    #[expect(clippy::too_many_arguments, reason = "all that a window reads and writes")]
     fn window(
         &self,
         window: &WindowStage,
         y: usize,
         source: Rows<'_>,
         out: &mut [f32],
+        mut below: Option<&mut [f32]>,
         stream: bool,
         windows: &mut Windows,
     ) {
         let [_, axis] = &window.axes;
         let Windows { pieces, rings, constant, list, filter } = windows;
-        let virtual_rows = (0..axis.taps).map(|j| axis.first(y) + (j * axis.dilation) as isize);
+        let rows = axis.taps + usize::from(below.is_some());
+        let virtual_rows = (0..rows).map(|j| axis.first(y) + (j * axis.dilation) as isize);
         let stage = match &window.kind {
             WindowKind::Filter(stage) => Some(stage.as_ref()),
             _ => None,
@@ -586,6 +702,14 @@ impl Walk<'_> {
         for piece in pieces.iter().filter(|piece| !piece.x.is_empty()) {
             let (own, others) = rest.split_at_mut(piece.x.len() * window.channels);
             rest = others;
+            let own_below;
+            (own_below, below) = match below {
+                Some(row) => {
+                    let (own, others) = row.split_at_mut(own.len());
+                    (Some(own), Some(others))
+                }
+                None => (None, None),
+            };
             let channels = window.tap_channels();
             let mut rows = recycle(take(list));
             match piece.ring {
@@ -613,8 +737,18 @@ impl Walk<'_> {
                 }
             }
             match stage {
-                Some(stage) => self.filter(stage, window, piece, &rows, own, stream, filter),
-                None => self.piece(window, piece, &mut rows, own, stream),
+                Some(stage) => {
+                    self.filter(
+                        stage,
+                        window,
+                        piece,
+                        &rows,
+                        [Some(own), own_below],
+                        stream,
+                        filter,
+                    );
+                }
+                None => self.piece(window, piece, &mut rows, own, stream, &mut filter.sums[0]),
             }
             *list = recycle(rows);
         }
@@ -650,21 +784,21 @@ impl Walk<'_> {
         window: &WindowStage,
         piece: &Piece,
         rows: &[&[f32]],
-        out: &mut [f32],
+        outs: [Option<&mut [f32]>; 2],
         stream: bool,
         scratch: &mut FilterScratch,
     ) {
         let pass = FilterPass { level: self.level, stage, window, piece, rows, stream };
         match (&stage.work, stage.rung) {
-            (Work::Separable(passes), Chosen::F32) => pass.separable::<F32>(passes, out, scratch),
+            (Work::Separable(passes), Chosen::F32) => pass.separable::<F32>(passes, outs, scratch),
             (Work::Separable(passes), Chosen::Fused) => {
-                pass.separable::<Fused>(passes, out, scratch);
+                pass.separable::<Fused>(passes, outs, scratch);
             }
             (Work::Separable(passes), Chosen::Double) => {
-                pass.separable::<Double>(passes, out, scratch);
+                pass.separable::<Double>(passes, outs, scratch);
             }
-            (Work::Dense(taps), Chosen::F32) => pass.dense::<F32>(taps, rows, out),
-            (Work::Dense(taps), Chosen::Fused) => pass.dense::<Fused>(taps, rows, out),
+            (Work::Dense(taps), Chosen::F32) => pass.dense::<F32>(taps, rows, outs),
+            (Work::Dense(taps), Chosen::Fused) => pass.dense::<Fused>(taps, rows, outs),
             (Work::Dense(taps), Chosen::Double) => {
                 let FilterScratch { wide, list, .. } = scratch;
                 let len = piece.len * window.inputs;
@@ -676,7 +810,7 @@ impl Walk<'_> {
                 }
                 let mut rows = recycle(take(list));
                 rows.extend(all.chunks_exact(pitch).map(|row| &*row));
-                pass.dense::<Double>(taps, &rows, out);
+                pass.dense::<Double>(taps, &rows, outs);
                 *list = recycle(rows);
             }
             // No plan chooses anything else for rows of `f32`.
@@ -692,19 +826,23 @@ impl Walk<'_> {
         rows: &mut Vec<&'a [f32]>,
         out: &mut [f32],
         stream: bool,
+        sums: &mut Memory,
     ) {
         let [axis, _] = &window.axes;
         let activation = window.activation;
         match &window.kind {
+            WindowKind::Depthwise { passes: Some(passes), .. } => {
+                let [columns, taps] = passes.as_ref();
+                let step = window.channels;
+                let n = piece.len * step;
+                let out_sums: &mut [f32] = sums.get(n);
+                self.depthwise(rows, &[0], step, columns, Activation::None, out_sums);
+                self.depthwise(&[&*out_sums], &piece.offsets, step, taps, activation, out);
+            }
             WindowKind::Depthwise { taps, split, .. } => {
                 let step = if *split { 1 } else { axis.stride } * window.channels;
                 let offsets = &piece.offsets;
-                let (rows, level) = (rows.as_slice(), self.level);
-                if self.fused {
-                    level.run(Depthwise::<true> { rows, offsets, step, taps, activation, out });
-                } else {
-                    level.run(Depthwise::<false> { rows, offsets, step, taps, activation, out });
-                }
+                self.depthwise(rows, offsets, step, taps, activation, out);
             }
             WindowKind::Dense(weights) => {
                 let channels = window.inputs;
@@ -753,6 +891,26 @@ impl Walk<'_> {
     }
 }
 
+impl Walk<'_> {
+    fn depthwise(
+        &self,
+        rows: &[&[f32]],
+        offsets: &[usize],
+        step: usize,
+        taps: &TapRows,
+        activation: Activation,
+        out: &mut [f32],
+    ) {
+        if self.fused {
+            let pass = Depthwise::<true> { rows, offsets, step, taps, activation, out };
+            self.level.run(pass);
+        } else {
+            let pass = Depthwise::<false> { rows, offsets, step, taps, activation, out };
+            self.level.run(pass);
+        }
+    }
+}
+
 /// The passes of an image filter over one piece.
 struct FilterPass<'a> {
     level: Level,
@@ -764,36 +922,68 @@ struct FilterPass<'a> {
 }
 
 impl FilterPass<'_> {
-    /// A column pass into a scratch row for each kernel, and a row pass.
-    fn separable<R: Rung>(&self, passes: &[Passes], out: &mut [f32], scratch: &mut FilterScratch) {
+    /// A column pass into a scratch row for each kernel and output row, and row passes.
+    fn separable<R: Rung>(
+        &self,
+        passes: &[Passes],
+        outs: [Option<&mut [f32]>; 2],
+        scratch: &mut FilterScratch,
+    ) {
         let (rows, level, stream) = (self.rows, self.level, self.stream);
         let [axis, _] = &self.window.axes;
         let n = self.piece.len * self.window.inputs;
         let (count, step, finish) = (axis.taps, self.window.inputs, &self.stage.finish);
-        let [a, b] = &mut scratch.sums;
-        match passes {
-            [p] => {
-                let a: &mut [R::Elem] = a.get(n + MAX_LANES);
-                level.run(Column { rows, sums: [sum::<R>(p, 0, a)], n });
-                let inputs = [Input::<R> { scratch: a, taps: R::taps(&p.row) }];
-                level.run(Row { inputs, count, step, finish, stream, out });
+        let both = outs[1].is_some();
+        let len = n + MAX_LANES;
+        let [a, b, c, d] = &mut scratch.sums;
+        // The rows of a second output, or a second kernel, only where there is one.
+        let below = if both { len } else { 0 };
+        let second = if passes.len() == 2 { len } else { 0 };
+        let a: &mut [R::Elem] = a.get(len);
+        let b: &mut [R::Elem] = b.get(below);
+        let c: &mut [R::Elem] = c.get(second);
+        let d: &mut [R::Elem] = d.get(second.min(below));
+        match (passes, both) {
+            ([p], false) => level.run(Column { rows, sums: [sum::<R>(p, 0, a)], n }),
+            ([p], true) => {
+                level.run(Column { rows, sums: [sum::<R>(p, 0, a), sum(p, 1, b)], n });
             }
-            [p, q, ..] => {
-                let a: &mut [R::Elem] = a.get(n + MAX_LANES);
-                let b: &mut [R::Elem] = b.get(n + MAX_LANES);
-                level.run(Column { rows, sums: [sum::<R>(p, 0, a), sum(q, 0, b)], n });
-                let inputs = [
-                    Input::<R> { scratch: a, taps: R::taps(&p.row) },
-                    Input { scratch: b, taps: R::taps(&q.row) },
-                ];
-                level.run(Row { inputs, count, step, finish, stream, out });
+            ([p, q, ..], false) => {
+                level.run(Column { rows, sums: [sum::<R>(p, 0, a), sum(q, 0, c)], n });
             }
-            [] => {}
+            ([p, q, ..], true) => {
+                let sums = [sum::<R>(p, 0, a), sum(p, 1, b), sum(q, 0, c), sum(q, 1, d)];
+                level.run(Column { rows, sums, n });
+            }
+            ([], _) => {}
+        }
+        for (out, [first, second]) in outs.into_iter().zip([[&*a, &*c], [&*b, &*d]]) {
+            let Some(out) = out else { continue };
+            match passes {
+                [p] => {
+                    let inputs = [Input::<R> { scratch: first, taps: R::taps(&p.row) }];
+                    level.run(Row { inputs, count, step, finish, stream, out });
+                }
+                [p, q, ..] => {
+                    let inputs = [
+                        Input::<R> { scratch: first, taps: R::taps(&p.row) },
+                        Input { scratch: second, taps: R::taps(&q.row) },
+                    ];
+                    level.run(Row { inputs, count, step, finish, stream, out });
+                }
+                [] => {}
+            }
         }
     }
 
-    /// A direct pass over widened rows.
-    fn dense<R: Rung>(&self, kernels: &[TapsOfRows], rows: &[&[R::Wide]], out: &mut [f32]) {
+    /// A direct pass over widened rows; of one output row.
+    fn dense<R: Rung>(
+        &self,
+        kernels: &[TapsOfRows],
+        rows: &[&[R::Wide]],
+        outs: [Option<&mut [f32]>; 2],
+    ) {
+        let [Some(out), _] = outs else { return };
         let level = self.level;
         let [axis, _] = &self.window.axes;
         let (width, step, finish) = (axis.taps, self.window.inputs, &self.stage.finish);
@@ -973,14 +1163,19 @@ impl Piece {
 fn colours<I: Source, O: Sample>(
     core: &ChainCore,
     segment: &Segment,
-    source: View<'_, I>,
+    view: View<'_, I>,
+    origin: (usize, usize),
+    rect: Rect,
     out: ViewMut<'_, O>,
     slots: &mut Vec<Slot>,
 ) {
-    let (strip, slots) = workers(core, segment, slots);
-    each_strip(out, 0, strip, slots, &|top, mut out, slot: &mut Slot| {
+    let (strip, slots) = workers(core, segment, rect.height, slots);
+    let channels = segment.input.channels;
+    let first = (rect.x - origin.0) * channels;
+    each_strip(out, rect.y, strip, slots, &|top, mut out, slot: &mut Slot| {
         for y in 0..out.shape().height {
-            let sources = source.row(top + y).chunks(segment.tile * segment.input.channels);
+            let row = &view.row(top + y - origin.1)[first..][..rect.width * channels];
+            let sources = row.chunks(segment.tile * channels);
             let targets = out.row_mut(y).chunks_mut(segment.tile * segment.output.channels);
             for (source, out) in sources.zip(targets) {
                 colour_tile(segment, core.level, source, out, &mut slot.rows);

@@ -13,7 +13,7 @@
 //! that is not enough either the reference does the work.
 
 use super::arithmetic::{Arithmetic, Rung, Task};
-use super::{Work, choose};
+use super::{Work, choose, negligible, reach};
 use crate::border::Border;
 use crate::error::Error;
 use crate::exec::{self, Workspace};
@@ -26,9 +26,10 @@ use crate::pass::{Finish, NarrowWeights, TapRows, Weights};
 use crate::reference::{self, Opacity};
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
-use crate::view::{Shape, View, ViewMut};
+use crate::view::{Rect, Shape, View, ViewMut};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// How a chain of layers will be done on images of one shape, from samples `I` to samples `O`.
 ///
@@ -106,6 +107,8 @@ pub(crate) struct WindowStage {
 pub(crate) enum WindowKind {
     Depthwise {
         taps: TapRows,
+        /// Where two passes are faster: those of the column, and of the row with the bias.
+        passes: Option<Box<[TapRows; 2]>>,
         /// Whether rows are sorted by their column modulo the stride, so that lanes may run over
         /// several pixels.
         split: bool,
@@ -119,7 +122,7 @@ pub(crate) enum WindowKind {
 pub(crate) struct FilterStage {
     /// Two passes, or a direct one; its taps are those of `rung`.
     pub work: Work,
-    /// `F32`, `Fused` or `Double`.
+    /// `F32`, `Fused` or `Double`; the reference does not go through stages.
     pub rung: Rung,
     pub finish: Finish,
     pub alpha: StageAlpha,
@@ -159,6 +162,25 @@ impl WindowStage {
                 matches!(stage.work, Work::Dense(_))
                     || matches!(stage.alpha, StageAlpha::Premultiply { .. })
             }
+        }
+    }
+
+    /// The part of its input that a rectangle of its output reads; empty if that lies outside.
+    pub fn input_region(&self, rect: Rect) -> Rect {
+        let reads = |axis: &Axis, out: Range<usize>| reach(&axis.border, axis.under(out), axis.len);
+        let [x, y] = &self.axes;
+        let x = reads(x, rect.x..rect.x + rect.width);
+        let y = reads(y, rect.y..rect.y + rect.height);
+        Rect::new(x.start, y.start, x.len(), y.len())
+    }
+
+    /// Whether two output rows are computed at once, which share most of their windows.
+    pub fn pairs(&self) -> bool {
+        match &self.kind {
+            WindowKind::Filter(stage) => {
+                matches!(stage.work, Work::Separable(_)) && stage.alpha == StageAlpha::Plain
+            }
+            _ => false,
         }
     }
 
@@ -235,8 +257,10 @@ impl Chain {
     }
 }
 
-/// Largest error before rounding that the contract allows: constants stay constant.
-const ALLOWED: f64 = 0.5;
+/// What errors before rounding must stay below, so that results are off by 1 at most.
+const ALLOWED: f64 = 1.0;
+/// And where a constant image must stay constant.
+const ALLOWED_OF_CONSTANTS: f64 = 0.5;
 
 impl ChainCore {
     fn new(
@@ -275,7 +299,12 @@ impl ChainCore {
         let mut bound = None;
         if !float(types.0) {
             // Not `<`: no bound at all may be NaN.
-            let shows = |p: &Proof| !float(types.1) && p.bounded && !(p.error < ALLOWED);
+            let keeps = chain.layers().iter().all(keeps_constants);
+            let allowed = if keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED };
+            let shows = |p: &Proof| {
+                let allowed = if p.whole { ALLOWED_OF_CONSTANTS } else { allowed };
+                !float(types.1) && p.bounded && !(p.error < allowed)
+            };
             let mut proof = Proof::of(chain, opacity.full, &builder.filters);
             if !exact && shows(&proof) && !builder.filters.is_empty() {
                 builder.precise = true;
@@ -313,6 +342,65 @@ impl ChainCore {
         #[cfg(not(feature = "rayon"))]
         let pool = 1;
         if wanted == 0 { pool } else { wanted.min(pool) }
+    }
+}
+
+/// Taps of a depthwise kernel from which two passes are faster, where there are any.
+const TWO_PASSES_FROM: usize = 16;
+
+/// The taps of a depthwise layer's two passes, if each channel's kernel is a product, and rows
+/// serve several outputs.
+fn depthwise_passes(layer: &Depthwise) -> Option<[TapRows; 2]> {
+    let ((width, height), channels) = (layer.size(), layer.output_channels());
+    if layer.window().get_stride() != (1, 1)
+        || width * height < TWO_PASSES_FROM
+        || width.min(height) < 2
+    {
+        return None;
+    }
+    let (mut columns, mut rows) = (vec![0.0; height * channels], vec![0.0; width * channels]);
+    for c in 0..channels {
+        let taps = layer.weights().iter().skip(c).step_by(channels);
+        let kernel = Kernel::new(width, height, taps.map(|&t| t.into()).collect()).ok()?;
+        let separation = Separation::of(&kernel);
+        if !(separation.is_separable() || negligible(&separation, &kernel)) {
+            return None;
+        }
+        let term = &separation.terms()[0];
+        let put = |to: &mut [f32], from: &[f64]| {
+            for (to, from) in to.iter_mut().skip(c).step_by(channels).zip(from) {
+                *to = *from as f32;
+            }
+        };
+        put(&mut columns, &term.column);
+        put(&mut rows, &term.row);
+    }
+    let finite = columns.iter().chain(&rows).all(|t| t.is_finite());
+    let columns = TapRows::new(&columns, &vec![0.0; channels]);
+    finite.then(|| [columns, TapRows::new(&rows, layer.bias())])
+}
+
+/// Whether a layer makes of a constant image, of one value in all channels, the same value.
+fn keeps_constants(layer: &Layer) -> bool {
+    fn sums(weights: &[f32], bias: &[f32]) -> bool {
+        let outputs = bias.len();
+        let sum = |o| weights.iter().skip(o).step_by(outputs).map(|&w| f64::from(w)).sum::<f64>();
+        bias.iter().enumerate().all(|(o, bias)| *bias == 0.0 && (sum(o) - 1.0).abs() < 1e-6)
+    }
+    match layer {
+        Layer::Depthwise(layer) => sums(layer.weights(), layer.bias()),
+        Layer::Pointwise(layer) => sums(layer.weights(), layer.bias()),
+        Layer::Conv2d(layer) => sums(layer.weights(), layer.bias()),
+        Layer::Separable(layer) => {
+            let (first, then) = (layer.depthwise(), layer.pointwise());
+            sums(first.weights(), first.bias()) && sums(then.weights(), then.bias())
+        }
+        Layer::Filter(filter) => {
+            let one = |k: &Kernel| (k.sum() * filter.get_scale() - 1.0).abs() < 1e-9;
+            filter.get_offset() == 0.0
+                && filter.get_post() != Post::Magnitude
+                && filter.kernels().iter().all(one)
+        }
     }
 }
 
@@ -370,16 +458,14 @@ impl Proof {
             let exact = proof.error == 0.0;
             match layer {
                 Layer::Depthwise(layer) => {
-                    let (width, height) = layer.size();
-                    proof.sums(layer.weights(), layer.bias(), width * height);
+                    proof.sums(layer.weights(), layer.bias(), depthwise_terms(layer));
                 }
                 Layer::Pointwise(layer) => {
                     proof.sums(layer.weights(), layer.bias(), layer.input_channels());
                 }
                 Layer::Separable(layer) => {
                     let (first, then) = (layer.depthwise(), layer.pointwise());
-                    let (width, height) = first.size();
-                    proof.sums(first.weights(), first.bias(), width * height);
+                    proof.sums(first.weights(), first.bias(), depthwise_terms(first));
                     proof.sums(then.weights(), then.bias(), then.input_channels());
                 }
                 Layer::Conv2d(layer) => {
@@ -437,6 +523,13 @@ impl Proof {
             _ => {}
         }
     }
+}
+
+/// Roundings of a depthwise layer's sum: one for each tap; in two passes those of both, of their
+/// taps, and what the factors leave out.
+fn depthwise_terms(layer: &Depthwise) -> usize {
+    let (width, height) = layer.size();
+    (width * height).max(width + height + 8)
 }
 
 /// What the plan has found out about a filter.
@@ -514,9 +607,7 @@ impl Builder<'_> {
                     .all(|v| whole(&v))
                 && filter.get_post() != Post::Magnitude,
         });
-        if work == Work::Naive {
-            return Ok(false);
-        }
+        let possible = work != Work::Naive;
         let kernel = &filter.kernels()[0];
         let alpha = match filter.get_alpha() {
             Some(Alpha::Keep) => StageAlpha::Keep { anchor: kernel.anchor() },
@@ -547,7 +638,7 @@ impl Builder<'_> {
             kind: WindowKind::Filter(Box::new(FilterStage { work, rung, finish, alpha })),
         };
         join(&mut self.segments, Segment::new(input, output, Some(window), multiplications));
-        Ok(true)
+        Ok(possible)
     }
 }
 
@@ -589,6 +680,13 @@ impl Segment {
         Self { input, output, links, window, mixes, multiplications, tile: 1, rows: 1, strip: 1 }
     }
 
+    /// The part of its input that a rectangle of its output reads; at least a pixel.
+    pub fn input_region(&self, rect: Rect) -> Rect {
+        let windows = self.links.iter().map(|link| &link.window).chain([&self.window]).flatten();
+        let rect = windows.rev().fold(rect, |rect, window| window.input_region(rect));
+        if rect.width == 0 || rect.height == 0 { Rect::new(0, 0, 1, 1) } else { rect }
+    }
+
     /// Whether all of its windows have stride 1.
     fn is_image_chain(&self) -> bool {
         let windows = self.links.iter().map(|link| &link.window).chain([&self.window]);
@@ -598,6 +696,7 @@ impl Segment {
 
     fn depthwise(layer: &Depthwise, input: Shape, level: Level) -> Result<Self, Error> {
         let channels = layer.output_channels();
+        let passes = depthwise_passes(layer).map(Box::new);
         let window = WindowStage {
             axes: layer.window().axes(layer.size(), input)?,
             inputs: input.channels,
@@ -606,6 +705,7 @@ impl Segment {
             whole: channels < level.lanes(),
             kind: WindowKind::Depthwise {
                 taps: TapRows::new(layer.weights(), layer.bias()),
+                passes,
                 split: layer.window().get_stride().0 > 1 && channels < level.lanes(),
             },
         };
@@ -628,12 +728,14 @@ impl Segment {
 
     /// Tiles of equal width, and several rows to a tile if one row is short.
     fn choose_tiles(&mut self) {
+        let windows = || self.links.iter().map(|link| &link.window).chain([&self.window]).flatten();
         let between = self.window.as_ref().map(|w| w.channels);
         let inner = self.mixes.iter().map(|m| m.weights.inputs()).max();
         let most = match (between, inner) {
             (Some(_), None) => {
-                let rows = self.window.as_ref().map_or(1, |w| w.axes[1].taps);
-                WINDOW_BYTES / (4 * (rows + 2) * self.input.channels.max(self.output.channels))
+                // All windows, and as much again for the rows that they make.
+                let rows: usize = windows().map(|w| w.axes[1].taps + 1).sum();
+                WINDOW_BYTES / (4 * (rows + 1) * self.input.channels.max(self.output.channels))
             }
             (_, inner) => {
                 let sizes = self.mixes.iter().map(|m| m.weights.inputs() * m.weights.outputs());
@@ -643,8 +745,7 @@ impl Segment {
             }
         };
         // What windows reach beyond a tile, or a strip, is made again by its neighbour.
-        let windows = self.links.iter().map(|link| &link.window).chain([&self.window]).flatten();
-        let beyond = |axis: usize| windows.clone().skip(1).map(move |w| w.axes[axis].span() - 1);
+        let beyond = |axis: usize| windows().skip(1).map(move |w| w.axes[axis].span() - 1);
         let (across, down) = (beyond(0).sum::<usize>(), beyond(1).sum::<usize>());
         let most = most.max(TILE_PIXELS).max(4 * across);
         let width = self.output.width;
@@ -784,11 +885,37 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         if given != expected {
             return Err(Error::ShapeMismatch { what: "source", expected, given });
         }
-        let (expected, given) = (self.core.output, out.shape());
+        self.run_region(source, (0, 0), self.core.output.rect(), out, workspace)
+    }
+
+    /// The part of the source that the output rectangle `rect` needs. With border `Wrap`, a
+    /// rectangle at an edge needs that axis whole.
+    pub fn input_region(&self, rect: Rect) -> Result<Rect, Error> {
+        if !rect.fits(self.core.output) {
+            return Err(Error::RectOutside { rect, shape: self.core.output });
+        }
+        Ok(self.core.segments.iter().rev().fold(rect, |rect, s| s.input_region(rect)))
+    }
+
+    /// Computes just the output rectangle `rect`: the same bytes as in the whole image. `part`
+    /// holds at least [`input_region(rect)`](Self::input_region), its top left pixel being
+    /// `origin` (column, row) in the whole image.
+    pub fn run_region(
+        &self,
+        part: View<'_, I>,
+        origin: (usize, usize),
+        rect: Rect,
+        out: ViewMut<'_, O>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        let needed = self.input_region(rect)?;
+        let (input, output) = (self.core.input, self.core.output);
+        let (expected, given) = (Shape::new(rect.width, rect.height, output.channels), out.shape());
         if given != expected {
             return Err(Error::ShapeMismatch { what: "output", expected, given });
         }
-        exec::run_chain(&self.core, I::any(source), O::any_mut(out), workspace)
+        super::check_part(input, part.shape(), origin, needed)?;
+        exec::run_chain(&self.core, I::any(part), origin, rect, O::any_mut(out), workspace)
     }
 
     /// Runs all layers on each of `images` images, which lie one after the other.
@@ -828,6 +955,9 @@ impl<I: Source, O: Sample> fmt::Display for ChainPlan<I, O> {
         for (i, s) in core.segments.iter().enumerate() {
             write!(f, "segment {:<8} {} → {}", format!("{}:", i + 1), s.input, s.output)?;
             match s.window.as_ref().map(|w| &w.kind) {
+                Some(WindowKind::Depthwise { passes: Some(_), .. }) => {
+                    write!(f, ", depthwise in two passes")?;
+                }
                 Some(WindowKind::Depthwise { .. }) => write!(f, ", depthwise")?,
                 Some(WindowKind::Dense(_)) => write!(f, ", convolution")?,
                 Some(WindowKind::Filter(_)) => write!(f, ", filter")?,

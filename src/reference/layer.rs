@@ -23,38 +23,44 @@ use std::ops::Range;
 /// All layers of a chain: the exact results, row by row.
 pub fn chain<I: Source>(chain: &Chain, source: View<'_, I>) -> Result<Vec<f64>, Error> {
     let output = chain.output_shape(source.shape())?;
-    rows(chain, source, 0..output.height)
+    region(chain, source.shape(), source, (0, 0), output.rect())
 }
 
-/// The same for some rows of the output.
-pub fn rows<I: Source>(
+/// The same for the output rectangle `rect`. `part` holds at least what
+/// [`ChainPlan::input_region`](crate::ChainPlan::input_region) names, its top left pixel being
+/// `origin` in an image of shape `whole`.
+pub fn region<I: Source>(
     chain: &Chain,
-    source: View<'_, I>,
-    rows: Range<usize>,
+    whole: Shape,
+    part: View<'_, I>,
+    origin: (usize, usize),
+    rect: Rect,
 ) -> Result<Vec<f64>, Error> {
-    let output = chain.output_shape(source.shape())?;
-    if rows.start > rows.end || rows.end > output.height {
-        let rect = Rect::new(0, rows.start, output.width, rows.len());
+    let output = chain.output_shape(whole)?;
+    if !rect.fits(output) {
         return Err(Error::RectOutside { rect, shape: output });
     }
-    let steps = steps(chain, source.shape())?;
+    let steps = steps(chain, whole)?;
     // What each step reads, from the last to the first.
-    let mut needed = vec![rows];
+    let mut needed = vec![rect];
     for step in steps.iter().rev() {
-        let wanted = &needed[needed.len() - 1];
-        needed.push(step.reads(wanted.clone()));
+        needed.push(step.reads(needed[needed.len() - 1]));
     }
     needed.reverse();
-    let samples = needed[0].clone().flat_map(|y| source.row(y)).map(|s| s.to_f64());
-    let mut part =
-        Part { samples: samples.collect(), rows: needed[0].clone(), shape: source.shape() };
+    let first = needed[0];
+    let samples = (first.y..first.y + first.height).flat_map(|y| {
+        let start = (first.x - origin.0) * whole.channels;
+        &part.row(y - origin.1)[start..][..first.width * whole.channels]
+    });
+    let samples = samples.map(|s| s.to_f64()).collect();
+    let mut held = Part { samples, rect: first, shape: whole };
     let (last, count) = (Opacity::of::<I>(), steps.len());
-    for (i, (step, rows)) in steps.iter().zip(&needed[1..]).enumerate() {
+    for (i, (step, &rect)) in steps.iter().zip(&needed[1..]).enumerate() {
         let opacity = if i + 1 == count { last } else { Opacity::between(I::FULL) };
-        let samples = step.run(&part, rows.clone(), opacity)?;
-        part = Part { samples, rows: rows.clone(), shape: step.output };
+        let samples = step.run(&held, rect, opacity)?;
+        held = Part { samples, rect, shape: step.output };
     }
-    Ok(part.samples)
+    Ok(held.samples)
 }
 
 /// One computation of a chain, and what it reads.
@@ -105,40 +111,50 @@ fn steps(chain: &Chain, input: Shape) -> Result<Vec<Step<'_>>, Error> {
 }
 
 impl Step<'_> {
-    /// The rows of its input that output rows `rows` need.
-    fn reads(&self, rows: Range<usize>) -> Range<usize> {
-        let axis = match &self.kind {
-            Kind::Pointwise(_) => return rows,
-            Kind::Depthwise(_, [_, y]) | Kind::Conv2d(_, [_, y]) | Kind::Filter(_, [_, y]) => y,
+    /// The part of its input that a rectangle of its output needs.
+    fn reads(&self, rect: Rect) -> Rect {
+        let [x, y] = match &self.kind {
+            Kind::Pointwise(_) => return rect,
+            Kind::Depthwise(_, axes) | Kind::Conv2d(_, axes) | Kind::Filter(_, axes) => axes,
         };
-        let under = axis.under(rows).filter_map(|v| axis.map(v));
-        let both = under.fold(None, |both: Option<Range<usize>>, y| match both {
-            None => Some(y..y + 1),
-            Some(both) => Some(both.start.min(y)..both.end.max(y + 1)),
-        });
-        both.unwrap_or(0..0)
+        let under = |axis: &Axis, out: Range<usize>| {
+            let under = axis.under(out).filter_map(|v| axis.map(v));
+            let both = under.fold(None, |both: Option<Range<usize>>, i| match both {
+                None => Some(i..i + 1),
+                Some(both) => Some(both.start.min(i)..both.end.max(i + 1)),
+            });
+            both.unwrap_or(0..0)
+        };
+        let x = under(x, rect.x..rect.x + rect.width);
+        let y = under(y, rect.y..rect.y + rect.height);
+        if x.is_empty() || y.is_empty() {
+            return Rect::new(0, 0, 0, 0);
+        }
+        Rect::new(x.start, y.start, x.len(), y.len())
     }
 
-    fn run(&self, part: &Part, rows: Range<usize>, opacity: Opacity) -> Result<Vec<f64>, Error> {
+    fn run(&self, part: &Part, rect: Rect, opacity: Opacity) -> Result<Vec<f64>, Error> {
+        if rect.width == 0 || rect.height == 0 {
+            return Ok(Vec::new());
+        }
         match &self.kind {
             Kind::Pointwise(layer) => Ok(pointwise(layer, &part.samples)),
-            Kind::Depthwise(layer, axes) => Ok(depthwise(layer, &Padded { part, axes }, rows)),
-            Kind::Conv2d(layer, axes) => Ok(conv2d(layer, &Padded { part, axes }, rows)),
-            Kind::Filter(_, _) if rows.is_empty() => Ok(Vec::new()),
+            Kind::Depthwise(layer, axes) => Ok(depthwise(layer, &Padded { part, axes }, rect)),
+            Kind::Conv2d(layer, axes) => Ok(conv2d(layer, &Padded { part, axes }, rect)),
             Kind::Filter(filter, _) => {
-                let held = Shape { height: part.rows.len(), ..part.shape };
+                let Rect { x, y, width, height } = part.rect;
+                let held = Shape { width, height, ..part.shape };
                 let view = View::gapless(&part.samples, held);
-                let rect = Rect::new(0, rows.start, self.output.width, rows.len());
-                region_of(filter, part.shape, view, (0, part.rows.start), rect, opacity)
+                region_of(filter, part.shape, view, (x, y), rect, opacity)
             }
         }
     }
 }
 
-/// Some rows of a map.
+/// A part of a map.
 struct Part {
     samples: Vec<f64>,
-    rows: Range<usize>,
+    rect: Rect,
     /// Of the whole map.
     shape: Shape,
 }
@@ -160,20 +176,19 @@ impl Padded<'_> {
             (None, _) => Border::constant(&ax.border, c),
             (_, None) => Border::constant(&ay.border, c),
             (Some(x), Some(y)) => {
-                let y = y - self.part.rows.start;
-                self.part.samples[(y * ax.len + x) * self.part.shape.channels + c]
+                let Part { samples, rect, shape } = self.part;
+                samples[((y - rect.y) * rect.width + x - rect.x) * shape.channels + c]
             }
         }
     }
 }
 
-fn depthwise(layer: &Depthwise, padded: &Padded<'_>, rows: Range<usize>) -> Vec<f64> {
+fn depthwise(layer: &Depthwise, padded: &Padded<'_>, rect: Rect) -> Vec<f64> {
     let (width, height) = layer.size();
     let outputs = layer.output_channels();
-    let across = padded.axes[0].out;
-    let mut out = Vec::with_capacity(across * rows.len() * outputs);
-    for y in rows {
-        for x in 0..across {
+    let mut out = Vec::with_capacity(rect.width * rect.height * outputs);
+    for y in rect.y..rect.y + rect.height {
+        for x in rect.x..rect.x + rect.width {
             for o in 0..outputs {
                 let mut sum = f64::from(layer.bias()[o]);
                 for j in 0..height {
@@ -190,13 +205,12 @@ fn depthwise(layer: &Depthwise, padded: &Padded<'_>, rows: Range<usize>) -> Vec<
     out
 }
 
-fn conv2d(layer: &Conv2d, padded: &Padded<'_>, rows: Range<usize>) -> Vec<f64> {
+fn conv2d(layer: &Conv2d, padded: &Padded<'_>, rect: Rect) -> Vec<f64> {
     let width = layer.size().0;
     let (inputs, outputs) = (layer.input_channels(), layer.output_channels());
-    let across = padded.axes[0].out;
-    let mut out = Vec::with_capacity(across * rows.len() * outputs);
-    for y in rows {
-        for x in 0..across {
+    let mut out = Vec::with_capacity(rect.width * rect.height * outputs);
+    for y in rect.y..rect.y + rect.height {
+        for x in rect.x..rect.x + rect.width {
             let mut sums: Vec<f64> = layer.bias().iter().map(|&b| f64::from(b)).collect();
             for (t, taps) in layer.weights().chunks_exact(inputs * outputs).enumerate() {
                 for (c, taps) in taps.chunks_exact(outputs).enumerate() {

@@ -106,7 +106,7 @@ fn chains_are_explained_verified_and_timed() {
         assert!(run.text().contains(part), "{part:?} is not in\n{}", run.text());
     }
     assert_eq!(run.text().matches("verify: all samples").count(), 1, "{}", run.text());
-    let json = place.ok(&[&args[..], &["--json"]].concat()).json();
+    let json = place.ok(&[&args[..], &["--json", "--bench", "2"]].concat()).json();
     assert_eq!(json["chain"][0]["kernel"]["name"], "gaussian");
     assert_eq!(json["chain"][1]["kernel"]["name"], "sobel-x");
     // Three channels, 7 + 7 and 3 + 3 taps.

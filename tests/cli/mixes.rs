@@ -282,7 +282,7 @@ fn what_does_not_fit() {
     fails("multiplied by alpha", &[&["soft.png", "--alpha", "premultiply"], &own[..]].concat());
     fails("for kernels, and there is none", &["input.png", "--mix", "luma", "--sigma", "2"]);
     fails("alpha", &["input.png", "--mix", "1 0 0; 0 1 0", "-o", "o.jpg"]);
-    fails("not given", &["input.png"]);
+    fails("not provided", &["input.png"]);
 }
 
 #[test]
