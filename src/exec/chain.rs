@@ -809,7 +809,7 @@ impl Walk<'_> {
                     self.level.run(Prepare::<Double, f32> { a: row, b: row, out });
                 }
                 let mut rows = recycle(take(list));
-                rows.extend(all.chunks_exact(pitch).map(|row| &*row));
+                rows.extend(all.chunks_exact(pitch));
                 pass.dense::<Double>(taps, &rows, outs);
                 *list = recycle(rows);
             }

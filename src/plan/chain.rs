@@ -298,12 +298,11 @@ impl ChainCore {
         let mut exact = !builder.build(input)?;
         let mut bound = None;
         if !float(types.0) {
-            // Not `<`: no bound at all may be NaN.
             let keeps = chain.layers().iter().all(keeps_constants);
             let allowed = if keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED };
             let shows = |p: &Proof| {
                 let allowed = if p.whole { ALLOWED_OF_CONSTANTS } else { allowed };
-                !float(types.1) && p.bounded && !(p.error < allowed)
+                !float(types.1) && p.bounded && (p.error.is_nan() || p.error >= allowed)
             };
             let mut proof = Proof::of(chain, opacity.full, &builder.filters);
             if !exact && shows(&proof) && !builder.filters.is_empty() {

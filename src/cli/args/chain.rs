@@ -161,7 +161,7 @@ impl Builder<'_> {
                 let all = self.starts.iter().zip(&self.chain).enumerate();
                 all.filter(|(_, (_, stage))| stage.kind != Kind::Mix)
             };
-            let before = kernels().filter(|(_, (start, _))| **start < at).last();
+            let before = kernels().rfind(|(_, (start, _))| **start < at);
             let Some((owner, _)) = before.or_else(|| kernels().next()) else {
                 return Err(format!("--{flag} is for kernels, and there is none"));
             };
