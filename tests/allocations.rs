@@ -157,7 +157,7 @@ fn filter_chain() {
     let chain = Chain::new(Filter::new(Kernel::gaussian(1.0).unwrap()))
         .then(Filter::new(dense.clone()))
         .and_then(|c| c.then(luma))
-        .and_then(|c| c.then(Filter::magnitude(&sobel_x, &sobel_y).unwrap()))
+        .and_then(|c| c.then(Filter::magnitude(&sobel_x, &sobel_y).unwrap().scale(0.25)))
         .unwrap()
         .threads(1);
     fn rows<I: Source, O: Sample>(chain: &Chain) {
