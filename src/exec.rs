@@ -24,8 +24,8 @@ use crate::pass::{
 };
 use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen};
 use crate::plan::{BLOCK_ROWS, Core, Work, reach};
-use crate::reference;
-use crate::sample::{Sample, SampleType, Source};
+use crate::reference::{self, Opacity};
+use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES, fence, prefetch};
 use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
 use std::array::from_fn;
@@ -373,10 +373,7 @@ impl<I: Source, O: Sample> Sink<O> for KeepAlpha<'_, I, O> {
 struct DivideByAlpha<'a, O> {
     strip: Strip<'a, O>,
     filtered: &'a mut Memory,
-    /// Full alpha in units of the source.
-    full: f64,
-    /// Below this, alpha shows as 0.
-    visible: f64,
+    opacity: Opacity,
     offset: f64,
     post: Post,
 }
@@ -395,19 +392,43 @@ impl<O: Sample> Sink<f32> for DivideByAlpha<'_, O> {
         for (y, filtered) in (y..).zip(filtered.chunks_exact(len)) {
             let [out] = self.strip.pixels(y, x.clone());
             for (o, v) in out.chunks_exact_mut(channels).zip(filtered.chunks_exact(channels)) {
-                let alpha = f64::from(v[channels - 1]).clamp(0.0, self.full);
+                let alpha = self.opacity.limit(v[channels - 1]);
                 for (o, v) in o.iter_mut().zip(v) {
-                    let colour = f64::from(*v) / alpha + self.offset;
-                    *o = O::from_f64(if alpha < self.visible {
-                        0.0
-                    } else if self.post == Post::Abs {
-                        colour.abs()
-                    } else {
-                        colour
-                    });
+                    *o = O::from_f64(self.opacity.colour(*v, alpha, self.offset, self.post));
                 }
                 o[channels - 1] = O::from_f64(alpha);
             }
+        }
+    }
+}
+
+impl Opacity {
+    fn limit(&self, alpha: f32) -> f64 {
+        f64::from(alpha).clamp(0.0, self.full)
+    }
+
+    /// A colour from colour × alpha.
+    fn colour(&self, product: f32, alpha: f64, offset: f64, post: Post) -> f64 {
+        let colour = f64::from(product) / alpha + offset;
+        if alpha < self.visible {
+            0.0
+        } else if post == Post::Abs {
+            colour.abs()
+        } else {
+            colour
+        }
+    }
+}
+
+/// Divides the colours of a row by its alpha.
+fn divide(row: &mut [f32], channels: usize, opacity: Opacity, offset: f64, post: Post) {
+    for pixel in row.chunks_exact_mut(channels) {
+        if let Some((alpha, colours)) = pixel.split_last_mut() {
+            let limited = opacity.limit(*alpha);
+            for c in colours {
+                *c = opacity.colour(*c, limited, offset, post) as f32;
+            }
+            *alpha = limited as f32;
         }
     }
 }
@@ -561,8 +582,7 @@ impl<I: Source> Job<'_, I> {
                 let mut sink = DivideByAlpha {
                     strip,
                     filtered: &mut filtered,
-                    full: I::FULL,
-                    visible: if I::TYPE == SampleType::F32 { f64::MIN_POSITIVE } else { 0.5 },
+                    opacity: Opacity::of::<I>(),
                     offset: core.filter.get_offset(),
                     post: core.filter.get_post(),
                 };

@@ -32,8 +32,9 @@
 //!
 //! [`Depthwise`] (a kernel for each channel), [`Pointwise`] (a matrix over the channels),
 //! [`SeparableConv`] (both, as one) and the ordinary [`Conv2d`] run through the same executor. A
-//! [`Chain`] of them is one plan: what a tile of one layer makes, the next reads while it is in the
-//! cache, wherever that saves more than it costs.
+//! [`Chain`] of them, and of filters, is one plan: what a tile of one layer makes, the next reads
+//! while it is in the cache, wherever that saves more than it costs. Values between layers are
+//! `f32`, neither rounded nor cut off; images of any sample type go in and come out.
 //!
 //! # What is promised
 //!

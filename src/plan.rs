@@ -6,13 +6,15 @@ pub(crate) mod arithmetic;
 mod chain;
 
 pub use chain::ChainPlan;
-pub(crate) use chain::{ChainCore, MixStage, Segment, WindowKind, WindowStage};
+pub(crate) use chain::{
+    ChainCore, FilterStage, MixStage, Segment, StageAlpha, WindowKind, WindowStage,
+};
 
 use crate::border::Border;
 use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::filter::{Alpha, Filter, Method, Post};
-use crate::kernel::Separation;
+use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, RowLevel};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
@@ -109,7 +111,14 @@ impl Core {
         }
         let separations: Vec<_> = filter.kernels().iter().map(Separation::of).collect();
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
-        let task = Task { filter, source: types.0, output: types.1, premultiplied };
+        let task = Task {
+            filter,
+            source: types.0,
+            output: types.1,
+            premultiplied,
+            precise: false,
+            chained: false,
+        };
         let (work, arithmetic, finish) = choose(&task, &separations)?;
         let kernel = &filter.kernels()[0];
         let level = filter.get_level().unwrap_or_else(Level::detect);
@@ -274,7 +283,7 @@ fn choose(
             let range = if task.source == SampleType::U8 { 255.0 } else { 65535.0 };
             let residual = s.residual(1);
             let small = if float {
-                residual <= k.abs_sum() / f64::from(1 << 22)
+                negligible(s, k)
             } else {
                 residual * range * task.filter.get_scale().abs() <= 0.25
             };
@@ -310,6 +319,35 @@ fn choose(
         Some((arithmetic, taps, finish)) => (Work::Dense(taps), arithmetic, finish),
         None => naive(),
     })
+}
+
+/// Whether a part of an image of shape `whole`, given with the place of its first pixel, holds what
+/// is `needed`.
+fn check_part(
+    whole: Shape,
+    part: Shape,
+    origin: (usize, usize),
+    needed: Rect,
+) -> Result<(), Error> {
+    if part.channels != whole.channels {
+        let expected = Shape { channels: whole.channels, ..part };
+        return Err(Error::ShapeMismatch { what: "part", expected, given: part });
+    }
+    let given = Rect::new(origin.0, origin.1, part.width, part.height);
+    let holds = |from: usize, len: usize, at: usize, size: usize| {
+        from >= at && at.checked_add(size).is_some_and(|end| from + len <= end)
+    };
+    if !holds(needed.x, needed.width, given.x, given.width)
+        || !holds(needed.y, needed.height, given.y, given.height)
+    {
+        return Err(Error::PartTooSmall { needed, given });
+    }
+    Ok(())
+}
+
+/// Whether what one product leaves out disappears in the rounding of `f32`.
+fn negligible(separation: &Separation, kernel: &Kernel) -> bool {
+    separation.residual(1) <= kernel.abs_sum() / f64::from(1 << 22)
 }
 
 /// Input coordinates under output coordinates `out` and their kernels, on one endless axis.
@@ -486,20 +524,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
         if given != expected {
             return Err(Error::ShapeMismatch { what: "output", expected, given });
         }
-        let shape = part.shape();
-        if shape.channels != channels {
-            let expected = Shape { channels, ..shape };
-            return Err(Error::ShapeMismatch { what: "part", expected, given: shape });
-        }
-        let given = Rect::new(origin.0, origin.1, shape.width, shape.height);
-        let holds = |from: usize, len: usize, at: usize, size: usize| {
-            from >= at && at.checked_add(size).is_some_and(|end| from + len <= end)
-        };
-        if !holds(needed.x, needed.width, given.x, given.width)
-            || !holds(needed.y, needed.height, given.y, given.height)
-        {
-            return Err(Error::PartTooSmall { needed, given });
-        }
+        check_part(self.core.input, part.shape(), origin, needed)?;
         exec::run(&self.core, I::any(part), origin, rect, O::any_mut(out), workspace)
     }
 }

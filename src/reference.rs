@@ -45,11 +45,23 @@ pub fn region<I: Source>(
     origin: (usize, usize),
     rect: Rect,
 ) -> Result<Vec<f64>, Error> {
+    region_of(filter, whole, part, origin, rect, Opacity::of::<I>())
+}
+
+/// The same for samples of any kind.
+fn region_of<V: Value>(
+    filter: &Filter,
+    whole: Shape,
+    part: View<'_, V>,
+    origin: (usize, usize),
+    rect: Rect,
+    opacity: Opacity,
+) -> Result<Vec<f64>, Error> {
     let shape = output_shape(filter, whole)?;
     if !rect.fits(shape) {
         return Err(Error::RectOutside { rect, shape });
     }
-    let source = Source2d::new(filter, whole, part, origin);
+    let source = Source2d { filter, whole, part, origin, opacity };
     let channels = whole.channels;
     let mut out = Vec::with_capacity(rect.width * rect.height * channels);
     for y in rect.y..rect.y + rect.height {
@@ -119,25 +131,61 @@ pub(crate) fn output_origin(border: &Border, anchor: usize) -> usize {
     if *border == Border::Valid { anchor } else { 0 }
 }
 
-/// The source, seen through the borders of a filter.
-struct Source2d<'a, I> {
-    filter: &'a Filter,
-    whole: Shape,
-    part: View<'a, I>,
-    origin: (usize, usize),
+/// A sample of an image, or a value between the layers of a chain.
+trait Value: Copy {
+    fn value(self) -> f64;
 }
 
-impl<'a, I: Source> Source2d<'a, I> {
-    fn new(filter: &'a Filter, whole: Shape, part: View<'a, I>, origin: (usize, usize)) -> Self {
-        Self { filter, whole, part, origin }
+impl<S: Source> Value for S {
+    fn value(self) -> f64 {
+        self.to_f64()
+    }
+}
+
+impl Value for f64 {
+    fn value(self) -> f64 {
+        self
+    }
+}
+
+/// What alpha means.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Opacity {
+    /// What hides all that lies behind.
+    pub full: f64,
+    /// Below this a pixel is transparent, and its colour 0.
+    pub visible: f64,
+}
+
+impl Opacity {
+    /// In an image of samples `I`. What an integer image cannot show is transparent.
+    pub fn of<I: Source>() -> Self {
+        let float = I::TYPE == SampleType::F32;
+        Self { full: I::FULL, visible: if float { f64::MIN_POSITIVE } else { 0.5 } }
     }
 
+    /// In values that are not rounded.
+    pub fn between(full: f64) -> Self {
+        Self { full, visible: f64::MIN_POSITIVE }
+    }
+}
+
+/// The source, seen through the borders of a filter.
+struct Source2d<'a, V> {
+    filter: &'a Filter,
+    whole: Shape,
+    part: View<'a, V>,
+    origin: (usize, usize),
+    opacity: Opacity,
+}
+
+impl<'a, V: Value> Source2d<'a, V> {
     fn kernel(&self) -> &Kernel {
         &self.filter.kernels()[0]
     }
 
     /// The rows that output row `y` reads, one per kernel row; `None` is the constant.
-    fn rows(&self, y: usize) -> Vec<Option<&'a [I]>> {
+    fn rows(&self, y: usize) -> Vec<Option<&'a [V]>> {
         let (_, border) = self.filter.get_borders();
         let anchor = self.kernel().anchor().1;
         let first = (y + output_origin(border, anchor)) as isize - anchor as isize;
@@ -150,14 +198,14 @@ impl<'a, I: Source> Source2d<'a, I> {
     }
 
     /// The sample under tap `i` of one kernel row, for output column `x`.
-    fn sample(&self, row: Option<&[I]>, x: usize, i: usize, c: usize) -> f64 {
+    fn sample(&self, row: Option<&[V]>, x: usize, i: usize, c: usize) -> f64 {
         let (border_x, border_y) = self.filter.get_borders();
         let anchor = self.kernel().anchor().0;
         let at = (x + output_origin(border_x, anchor) + i) as isize - anchor as isize;
         match (border_x.map(at, self.whole.width), row) {
             (None, _) => border_x.constant(c),
             (_, None) => border_y.constant(c),
-            (Some(at), Some(row)) => row[(at - self.origin.0) * self.whole.channels + c].to_f64(),
+            (Some(at), Some(row)) => row[(at - self.origin.0) * self.whole.channels + c].value(),
         }
     }
 
@@ -181,18 +229,17 @@ impl<'a, I: Source> Source2d<'a, I> {
         }
     }
 
-    fn plain(&self, rows: &[Option<&[I]>], x: usize, c: usize) -> f64 {
+    fn plain(&self, rows: &[Option<&[V]>], x: usize, c: usize) -> f64 {
         let kernels = self.filter.kernels().iter();
         self.post(kernels.map(|k| self.sum(k, |i, j| self.sample(rows[j], x, i, c))))
     }
 
     /// One pixel, its colours filtered multiplied by alpha.
-    fn premultiplied(&self, rows: &[Option<&[I]>], x: usize, out: &mut Vec<f64>) {
+    fn premultiplied(&self, rows: &[Option<&[V]>], x: usize, out: &mut Vec<f64>) {
         let a = self.whole.channels - 1;
         let alpha = self.sum(self.kernel(), |i, j| self.sample(rows[j], x, i, a));
-        let alpha = alpha.clamp(0.0, I::FULL);
-        // What an integer image cannot show is transparent: its colour is 0.
-        let visible = if I::TYPE == SampleType::F32 { alpha > 0.0 } else { alpha >= 0.5 };
+        let alpha = alpha.clamp(0.0, self.opacity.full);
+        let visible = alpha >= self.opacity.visible;
         for c in 0..a {
             let sum = self.sum(self.kernel(), |i, j| {
                 self.sample(rows[j], x, i, c) * self.sample(rows[j], x, i, a)
@@ -207,6 +254,6 @@ impl<'a, I: Source> Source2d<'a, I> {
         let (ax, ay) = self.kernel().anchor();
         let x = x + output_origin(border_x, ax) - self.origin.0;
         let y = y + output_origin(border_y, ay) - self.origin.1;
-        self.part.row(y)[x * self.whole.channels + c].to_f64()
+        self.part.row(y)[x * self.whole.channels + c].value()
     }
 }

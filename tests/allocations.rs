@@ -149,6 +149,49 @@ fn image_chain() {
     check_chain::<f32, f32>(&chain, shape);
 }
 
+/// The same with image filters, from and to every kind of sample.
+fn filter_chain() {
+    let luma = Pointwise::from_pytorch(&[0.299, 0.587, 0.114], [1, 3, 1, 1]).unwrap();
+    let (sobel_x, sobel_y) = (Kernel::sobel_x(), Kernel::sobel_y());
+    let dense = Kernel::new(3, 2, (0..6).map(|i| f64::from(i) * 0.1).collect()).unwrap();
+    let chain = Chain::new(Filter::new(Kernel::gaussian(1.0).unwrap()))
+        .then(Filter::new(dense.clone()))
+        .and_then(|c| c.then(luma))
+        .and_then(|c| c.then(Filter::magnitude(&sobel_x, &sobel_y).unwrap().scale(0.25)))
+        .unwrap()
+        .threads(1);
+    fn rows<I: Source, O: Sample>(chain: &Chain) {
+        let shape = Shape::new(1500, 1000, 3);
+        let source = image::<I>(shape, Look::Noise, 1);
+        let plan = chain.plan::<I, O>(shape).unwrap();
+        let mut out = Image::<O>::new(plan.output_shape()).unwrap();
+        let before = BYTES.load(Ordering::Relaxed);
+        plan.run(source.view(), out.view_mut(), &mut Workspace::new()).unwrap();
+        let bytes = BYTES.load(Ordering::Relaxed) - before;
+        let rows = bytes / (shape.row() * size_of::<f32>());
+        assert!(rows < 40, "{bytes} bytes of scratch memory are {rows} rows of the image");
+    }
+    rows::<u8, u8>(&chain);
+    rows::<u16, u16>(&chain);
+    rows::<f32, f32>(&chain);
+    for shape in [Shape::new(9, 8, 3), Shape::new(211, 97, 3)] {
+        check_chain::<u8, u8>(&chain, shape);
+        check_chain::<u16, f32>(&chain, shape);
+        check_chain::<f32, f32>(&chain, shape);
+        // Colours multiplied by alpha; and sums too coarse for `f32`.
+        let alpha = Shape { channels: 4, ..shape };
+        let blur = Filter::new(Kernel::gaussian(1.0).unwrap()).alpha(Alpha::Premultiply);
+        let kept = Filter::new(dense.clone()).alpha(Alpha::Keep);
+        check_chain::<u8, u8>(&Chain::new(blur).then(kept).unwrap(), alpha);
+        let back = Filter::new(Kernel::identity()).scale(0.25);
+        let coarse = Filter::new(dense.clone()).scale(100.0);
+        let precise = Chain::new(coarse).then(back).unwrap();
+        let plan = precise.plan::<u16, u16>(shape).unwrap();
+        assert!(plan.arithmetic().starts_with("f64 sums"), "{plan}");
+        check_chain::<u16, u16>(&precise, shape);
+    }
+}
+
 #[test]
 fn a_second_run_allocates_nothing() {
     let before = CALLS.load(Ordering::Relaxed);
@@ -157,6 +200,7 @@ fn a_second_run_allocates_nothing() {
 
     chains();
     image_chain();
+    filter_chain();
     let sobel = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
     let blur = Kernel::separable(&[0.1, 0.25, 0.3, 0.25, 0.1], &[0.3, 0.4, 0.2, 0.1]).unwrap();
     let dense = Kernel::new(4, 3, (0..12).map(|i| f64::from(i) * 0.1 - 0.3).collect()).unwrap();

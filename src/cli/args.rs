@@ -5,7 +5,7 @@ mod chain;
 mod help;
 mod values;
 
-pub use chain::KernelArgs;
+pub use chain::{Kind, StageArgs};
 pub use help::{completions, man};
 pub use values::{AlphaArg, Compat, Compression, Depth, MethodArg, Range};
 
@@ -56,9 +56,9 @@ pub struct Args {
     #[command(flatten)]
     pub kernels: KernelFlags,
 
-    /// The kernels in order, each with its own parameters.
+    /// The stages in order, each with its own parameters.
     #[arg(skip)]
-    pub chain: Vec<KernelArgs>,
+    pub chain: Vec<StageArgs>,
 
     /// What lies outside the image: one border, or two as `X/Y` for left and right / above and
     /// below [default: reflect101].
@@ -208,11 +208,12 @@ pub struct Args {
     ///
     /// Above 10^10 taps the edges and evenly spaced rows are compared. With --range stretch, --linear
     /// and --channels, and where alpha is handled and the depth changes, it is the values before
-    /// that step. Of a chain every stage is checked, on the input that it had.
+    /// that step.
     #[arg(long, help_heading = REPORTS)]
     pub verify: bool,
 
-    /// Time the filter alone (RUNS times, 10 if not given), and plain 2D filtering beside it.
+    /// Time the filter alone (RUNS times, 10 if not given), and plain 2D filtering beside it, where
+    /// all stages are --kernel.
     #[arg(long, value_name = "RUNS", help_heading = REPORTS, num_args = 0..=1, allow_negative_numbers = true, default_missing_value = "10",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub bench: Option<u32>,

@@ -76,7 +76,7 @@ fn dynamic(buffer: Buffer, channels: usize) -> Option<DynamicImage> {
     macro_rules! wrap {
         ($image:expr, $full:expr, $($channels:literal => $variant:ident),+) => {{
             let (width, height) = size(&$image)?;
-            let samples = widen($image, channels, $full);
+            let samples = widen_image($image, channels, $full);
             match channels {
                 $($channels => {
                     ImageBuffer::from_raw(width, height, samples).map(DynamicImage::$variant)
@@ -102,13 +102,18 @@ fn size<S>(image: &Image<S>) -> Option<(u32, u32)> {
 }
 
 /// Makes `channels` of the image's own: grey is repeated, missing alpha is `full`.
-fn widen<S: Copy>(image: Image<S>, channels: usize, full: S) -> Vec<S> {
+fn widen_image<S: Copy>(image: Image<S>, channels: usize, full: S) -> Vec<S> {
     let have = image.shape().channels;
+    widen(image.into_vec(), have, channels, full)
+}
+
+/// Makes pixels of `channels`, 3 or 4, of those of `have`.
+pub fn widen<S: Copy>(samples: Vec<S>, have: usize, channels: usize, full: S) -> Vec<S> {
     if have == channels {
-        return image.into_vec();
+        return samples;
     }
-    let mut out = Vec::with_capacity(image.data().len() / have * channels);
-    for pixel in image.data().chunks_exact(have) {
+    let mut out = Vec::with_capacity(samples.len() / have * channels);
+    for pixel in samples.chunks_exact(have) {
         match have {
             1 | 2 => out.extend([pixel[0]; 3]),
             _ => out.extend_from_slice(&pixel[..3]),
@@ -209,10 +214,10 @@ fn others(
 /// 16-bit P5 and P6.
 fn pnm(buffer: Buffer, channels: usize, kind: Pnm) -> Option<Vec<u8>> {
     let (shape, max, bytes) = match buffer {
-        Buffer::U8(i) => (i.shape(), u8::MAX.into(), widen(i, channels, u8::MAX)),
+        Buffer::U8(i) => (i.shape(), u8::MAX.into(), widen_image(i, channels, u8::MAX)),
         Buffer::U16(i) => {
             let shape = i.shape();
-            let samples = widen(i, channels, u16::MAX);
+            let samples = widen_image(i, channels, u16::MAX);
             (shape, u16::MAX, samples.iter().flat_map(|s| s.to_be_bytes()).collect())
         }
         Buffer::F32(_) => return None,
@@ -239,9 +244,8 @@ mod tests {
 
     #[test]
     fn grey_is_repeated_and_alpha_is_full() {
-        let grey = |c, v: Vec<u8>| Image::from_vec(v, Shape::new(2, 1, c)).unwrap();
-        assert_eq!(widen(grey(1, vec![7, 9]), 3, 255), [7, 7, 7, 9, 9, 9]);
-        assert_eq!(widen(grey(2, vec![7, 1, 9, 2]), 4, 255), [7, 7, 7, 1, 9, 9, 9, 2]);
-        assert_eq!(widen(grey(3, vec![1, 2, 3, 4, 5, 6]), 4, 255), [1, 2, 3, 255, 4, 5, 6, 255]);
+        assert_eq!(widen(vec![7, 9], 1, 3, 255), [7, 7, 7, 9, 9, 9]);
+        assert_eq!(widen(vec![7, 1, 9, 2], 2, 4, 255), [7, 7, 7, 1, 9, 9, 9, 2]);
+        assert_eq!(widen(vec![1, 2, 3, 4, 5, 6], 3, 4, 255), [1, 2, 3, 255, 4, 5, 6, 255]);
     }
 }

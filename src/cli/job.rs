@@ -10,7 +10,8 @@ use super::failure::Failure;
 use super::format::Target;
 use super::input::{self, Meta, Opened};
 use super::inputs::Item;
-use super::kernel::{self, Stage};
+use super::kernel::{self, Stage, Step};
+use super::mix::Form;
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
 use super::pixels::{self, Pixels};
@@ -21,7 +22,7 @@ use image::metadata::Orientation;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use twopass::{Alpha, Kernel, Post, SampleType, Shape};
+use twopass::{Alpha, Filter, Kernel, Post, SampleType, Shape};
 
 /// What all files have in common.
 pub struct Setup<'a> {
@@ -109,8 +110,8 @@ fn depth(args: &Args, input: SampleType) -> SampleType {
     }
 }
 
-/// Bytes that a file needs at most at a time: decoded, filtered, between stages, and encoded,
-/// which is not more than the samples.
+/// Bytes that a file needs at most at a time: decoded, in linear light, filtered, and encoded, which
+/// is not more than the samples.
 fn estimate(setup: &Setup<'_>, opened: &Opened) -> u64 {
     let size = |sample| match sample {
         SampleType::U8 => 1,
@@ -119,8 +120,11 @@ fn estimate(setup: &Setup<'_>, opened: &Opened) -> u64 {
     };
     let samples = opened.bytes / size(opened.sample);
     let out = size(depth(setup.args, opened.sample));
-    let floats = if setup.chain.len() > 1 || setup.args.linear { 8 } else { 0 };
-    opened.bytes.saturating_add(samples.saturating_mul(2 * out + floats))
+    let floats = if setup.args.linear || setup.args.range == Some(Range::Stretch) { 8 } else { 0 };
+    // A mix may make four channels of one.
+    let mixes = setup.chain.iter().any(|stage| matches!(stage.step, Step::Mix(_)));
+    let more = if mixes { 4 } else { 1 };
+    opened.bytes.saturating_add(samples.saturating_mul(more * (2 * out + floats)))
 }
 
 fn filter(
@@ -141,14 +145,17 @@ fn filter(
     let image = drop_alpha(image, args, target);
     let has_alpha = image.color().has_alpha();
     let pixels = pixels::pixels(&image)?;
-    let shape = pixels.shape();
+    let form = Form { channels: pixels.shape().channels, alpha: has_alpha };
     let sample = depth(args, pixels.sample());
+    let task = task(setup, item, &pixels, form, sample, target)?;
+    let result = result(&task)?;
+    let shape = Shape { channels: result.channels, ..pixels.shape() };
 
     let place = to.map(|(path, target)| place(setup, item, path, target, shape, sample));
     let place = place.transpose()?;
     let compare = args.compare.as_ref().map(|path| {
         let target = Target::of(path, format, None)?;
-        let channels = target.fit(shape.channels, sample)?;
+        let channels = target.fit(both_channels(form, result), sample)?;
         let sink = output::prepare(path, &item.path, Existing::Replace)?;
         Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink })
     });
@@ -160,7 +167,6 @@ fn filter(
         return Err(Failure::usage("reports and the image cannot both go to standard output"));
     }
 
-    let task = task(setup, item, &pixels, has_alpha, sample, target)?;
     let done = match pixels {
         Pixels::U8(view) => run::run(&task, view, sample),
         Pixels::U16(view) => run::run(&task, view, sample),
@@ -171,9 +177,9 @@ fn filter(
     let mut said = Vec::new();
     if let Some(place) = compare {
         let both = match pixels {
-            Pixels::U8(view) => side_by_side(view, &done.buffer),
-            Pixels::U16(view) => side_by_side(view, &done.buffer),
-            Pixels::F32(view) => side_by_side(view, &done.buffer),
+            Pixels::U8(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
+            Pixels::U16(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
+            Pixels::F32(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
         }?;
         let path = write(place, both, args, meta.clone(), &mut times)?;
         said.push(format!("wrote {} (before | after)", path.display()));
@@ -269,12 +275,41 @@ fn write(
     Ok(place.path)
 }
 
+/// The channels of a picture beside another.
+fn both_channels(a: Form, b: Form) -> usize {
+    match (a.channels == b.channels, a.alpha || b.alpha) {
+        (true, _) => a.channels,
+        (_, true) => 4,
+        (_, false) => 3,
+    }
+}
+
+/// The channels of the output, which must be those of a picture.
+fn result(task: &Task) -> Result<Form, Failure> {
+    let form = task.chain.iter().try_fold(task.form, |form, stage| stage.form(form))?;
+    let picture = if form.alpha { matches!(form.channels, 2 | 4) } else { form.channels <= 4 };
+    if !picture {
+        return Err(Failure::usage(format!(
+            "the result has {}, which is no picture; there are grey and RGB, with alpha or without \
+             (--alpha drop)",
+            form.text()
+        )));
+    }
+    if task.channels.is_some() && form != task.form {
+        return Err(Failure::usage(
+            "--channels copies channels of the input, and a --mix changes what they are; give one \
+             of the two",
+        ));
+    }
+    Ok(form)
+}
+
 /// What is to be done to the pixels.
 fn task(
     setup: &Setup<'_>,
     item: &Item,
     pixels: &Pixels<'_>,
-    has_alpha: bool,
+    form: Form,
     sample: SampleType,
     target: Option<Target>,
 ) -> Result<Task, Failure> {
@@ -286,29 +321,45 @@ fn task(
     let negative = sample == SampleType::F32 && target.is_none_or(Target::holds_negative);
     let range =
         args.range.unwrap_or_else(|| run::default_range(&chain, args.offset.is_some(), !negative));
-    let last = chain.last().map(|s| s.filter.get_post());
+    let last = chain.last().and_then(Stage::filter).map(Filter::get_post);
     if range == Range::Offset && last == Some(Post::Magnitude) {
         return Err(Failure::usage("--range offset is for signed results, a magnitude has none"));
     }
     let channels = pixels.shape().channels;
     let selection = args.channels.as_deref().map(|text| Selection::parse(text, channels));
     let selection = selection.transpose()?;
-    if has_alpha {
-        for stage in &mut chain {
-            let alpha = match args.alpha {
-                Some(AlphaArg::Premultiply) => Alpha::Premultiply,
-                Some(AlphaArg::Plain) => Alpha::Plain,
-                Some(AlphaArg::Keep) => Alpha::Keep,
-                // Channels picked one by one are just channels.
-                None if selection.as_ref().is_some_and(|s| !s.is_colour()) => Alpha::Plain,
-                // Of an image that still has alpha nothing was dropped.
-                None | Some(AlphaArg::Drop) => stage.filter.alpha_or_default(),
-            };
-            stage.filter = stage.filter.clone().alpha(alpha);
+    let mut now = form;
+    for stage in &mut chain {
+        let alpha = match args.alpha {
+            Some(AlphaArg::Premultiply) => Some(Alpha::Premultiply),
+            Some(AlphaArg::Plain) => Some(Alpha::Plain),
+            Some(AlphaArg::Keep) => Some(Alpha::Keep),
+            // Channels picked one by one are just channels.
+            None if selection.as_ref().is_some_and(|s| !s.is_colour()) => Some(Alpha::Plain),
+            // Of an image that still has alpha nothing was dropped.
+            None | Some(AlphaArg::Drop) => None,
+        };
+        match &mut stage.step {
+            Step::Filter(filter) if now.alpha => {
+                *filter = filter.clone().alpha(alpha.unwrap_or(filter.alpha_or_default()));
+            }
+            Step::Depthwise(_) if now.alpha && args.alpha == Some(AlphaArg::Premultiply) => {
+                return Err(Failure::usage(
+                    "--depthwise does not filter colour multiplied by alpha; give --alpha keep or \
+                     drop",
+                ));
+            }
+            _ => {}
         }
+        now = stage.form(now)?;
     }
     Ok(Task {
         chain,
+        scale: args.scale.unwrap_or(1.0),
+        offset: args.offset.unwrap_or(0.0),
+        form,
+        level: kernel::level(args)?,
+        threads: setup.threads,
         path: item.path.display().to_string(),
         range,
         linear: args.linear,

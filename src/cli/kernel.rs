@@ -1,12 +1,17 @@
-//! Which kernels `--kernel` means: each a name, a matrix, or a file with a matrix; and the filter
-//! that each becomes.
+//! What `--kernel`, `--depthwise` and `--mix` mean: each a name, a matrix, or a file with a matrix;
+//! and the stage of the chain that each becomes.
 
-use super::args::{Args, Compat, KernelArgs, MethodArg};
+use super::args::{Args, Compat, Kind, MethodArg, StageArgs};
 use super::failure::Failure;
+use super::light::ToFloat;
+use super::mix::{Form, Mix};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use twopass::{Border, Filter, Kernel, KernelParams, Level, Method, NamedKernel, SampleType};
+use twopass::{
+    Border, Depthwise, Filter, Kernel, KernelParams, Level, Method, NamedKernel, Padding,
+    SampleType, Window,
+};
 
 /// Longest kernel text. The largest kernel needs less.
 const MAX_TEXT: u64 = 1 << 28;
@@ -14,40 +19,193 @@ const MAX_TEXT: u64 = 1 << 28;
 /// One step of a chain.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// The kernel's name, for reports and for the output's name.
+    /// What it is called, in reports and in the output's name.
     pub name: String,
-    pub filter: Filter,
+    pub step: Step,
 }
 
-/// The kernel of each stage that is in a file. Files are read once: they may be pipes.
+#[derive(Debug, Clone)]
+pub enum Step {
+    Filter(Filter),
+    Depthwise(Own),
+    Mix(Mix),
+}
+
+/// A kernel of its own for each channel.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// Each with its name.
+    pub kernels: Vec<(String, Kernel)>,
+    border: (Border, Border),
+}
+
+impl Stage {
+    /// The filter, if it is one.
+    pub fn filter(&self) -> Option<&Filter> {
+        match &self.step {
+            Step::Filter(filter) => Some(filter),
+            _ => None,
+        }
+    }
+
+    /// What it makes of the channels.
+    pub fn form(&self, form: Form) -> Result<Form, Failure> {
+        match &self.step {
+            Step::Filter(_) => Ok(form),
+            Step::Mix(mix) => mix.form(form),
+            Step::Depthwise(own) => own.fits(form).map(|()| form),
+        }
+    }
+
+    /// The pixel of its input that lies under the output's first.
+    pub fn origin(&self) -> (usize, usize) {
+        let ((x, y), anchor) = match &self.step {
+            Step::Filter(filter) => (filter.get_borders(), filter.kernels()[0].anchor()),
+            Step::Depthwise(own) => ((&own.border.0, &own.border.1), own.anchor()),
+            Step::Mix(_) => return (0, 0),
+        };
+        let shift = |border: &Border, anchor| if *border == Border::Valid { anchor } else { 0 };
+        (shift(x, anchor.0), shift(y, anchor.1))
+    }
+}
+
+impl Own {
+    /// The anchor of the window that holds all kernels.
+    fn anchor(&self) -> (usize, usize) {
+        let anchors = self.kernels.iter().map(|(_, k)| k.anchor());
+        anchors.fold((0, 0), |most, at| (most.0.max(at.0), most.1.max(at.1)))
+    }
+
+    fn fits(&self, form: Form) -> Result<(), Failure> {
+        let given = self.kernels.len();
+        if given == form.colours() || given == form.channels {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "--depthwise stands {given} time(s) in a row, the picture has {}; give one kernel for \
+             each",
+            form.text()
+        )))
+    }
+
+    /// The layer: `scale` · (what the kernels say) + `offset` for colours, and alpha times
+    /// `alpha`.
+    pub fn layer(
+        &self,
+        form: Form,
+        to: Option<&ToFloat>,
+        [scale, offset, alpha]: [f64; 3],
+    ) -> Result<Depthwise, Failure> {
+        self.fits(form)?;
+        let (mut kernels, mut bias) = (Vec::new(), Vec::new());
+        for c in 0..form.channels {
+            let colour = c < form.colours();
+            let (factor, plus) = if colour { (scale, offset) } else { (alpha, 0.0) };
+            let kernel = self.kernels.get(c).map_or_else(Kernel::identity, |(_, k)| k.clone());
+            let taps = kernel.taps().iter().map(|t| t * factor).collect();
+            let (x, y) = kernel.anchor();
+            kernels.push(Kernel::new(kernel.width(), kernel.height(), taps)?.with_anchor(x, y)?);
+            bias.push(plus as f32);
+        }
+        let border = |b: &Border| match to {
+            Some(to) => to.border(b, form.alpha, form.channels),
+            None => b.clone(),
+        };
+        let layer = Depthwise::from_kernels(&kernels, &Border::Replicate)?.with_bias(&bias)?;
+        let (border_x, border_y) = (border(&self.border.0), border(&self.border.1));
+        // Valid on an axis is padding of nothing there.
+        let room = |border: &Border, side| if *border == Border::Valid { 0 } else { side };
+        let padding = match layer.window().get_padding() {
+            Padding::Explicit { left, right, top, bottom, .. } => Padding::Explicit {
+                left: room(&border_x, *left),
+                right: room(&border_x, *right),
+                top: room(&border_y, *top),
+                bottom: room(&border_y, *bottom),
+                border_x,
+                border_y,
+            },
+            other => other.clone(),
+        };
+        Ok(layer.with_window(Window::new().padding(padding))?)
+    }
+}
+
+/// The matrix of each stage that is in a file. Files are read once: they may be pipes.
 pub fn files(args: &Args) -> Result<Vec<Option<Kernel>>, Failure> {
-    let read = |stage: &KernelArgs| stage.kernel.strip_prefix('@').map(Path::new).map(from_file);
+    let read = |stage: &StageArgs| stage.text.strip_prefix('@').map(Path::new).map(from_file);
     args.chain.iter().map(|stage| read(stage).transpose()).collect()
 }
 
 /// The chain for images of this sample type (on which sizes may depend), at most `threads` in each
-/// stage. Scale and offset are the last stage's.
+/// stage. Scale and offset are in the last stage if it is a filter.
 pub fn chain(
     args: &Args,
     files: &[Option<Kernel>],
     sample: SampleType,
     threads: usize,
 ) -> Result<Vec<Stage>, Failure> {
-    let mut stages = Vec::new();
-    for (kernel, file) in args.chain.iter().zip(files) {
-        let (name, kernels) = kernels(kernel, file.as_ref(), args.compat, sample)?;
-        let filter = filter(kernels, kernel, args.kernels.flip)?;
-        stages.push(Stage { name, filter: configure(filter, args, threads)? });
+    let mut stages: Vec<Stage> = Vec::new();
+    let mut before = None;
+    for (stage, file) in args.chain.iter().zip(files) {
+        let kind = stage.kind;
+        match kind {
+            Kind::Kernel => {
+                let (name, kernels) = kernels(stage, file.as_ref(), args.compat, sample)?;
+                let filter = filter(kernels, stage, args.kernels.flip)?;
+                let step = Step::Filter(configure(filter, args, threads)?);
+                stages.push(Stage { name, step });
+            }
+            Kind::Depthwise => {
+                let (name, found) = kernels(stage, file.as_ref(), args.compat, sample)?;
+                let [kernel] = found.as_slice() else {
+                    return Err(Failure::usage(format!(
+                        "--depthwise {name}: a gradient magnitude is two kernels, and one channel \
+                         takes one"
+                    )));
+                };
+                let kernel = (name, adjusted(kernel, stage, args.kernels.flip)?);
+                match stages.last_mut().map(|s| &mut s.step) {
+                    Some(Step::Depthwise(own)) if before == Some(kind) => own.kernels.push(kernel),
+                    _ => {
+                        let (border, kernels) = (border(args), vec![kernel]);
+                        let step = Step::Depthwise(Own { kernels, border });
+                        stages.push(Stage { name: "depthwise".to_owned(), step });
+                    }
+                }
+            }
+            Kind::Mix => {
+                let (name, mix) = mix(&stage.text, file.as_ref())?;
+                stages.push(Stage { name, step: Step::Mix(mix) });
+            }
+        }
+        before = Some(kind);
     }
     let last = stages.last_mut().ok_or_else(|| Failure::usage("there is no --kernel"))?;
-    last.filter =
-        last.filter.clone().scale(args.scale.unwrap_or(1.0)).offset(args.offset.unwrap_or(0.0));
+    if let Step::Filter(filter) = &mut last.step {
+        let (scale, offset) = (args.scale.unwrap_or(1.0), args.offset.unwrap_or(0.0));
+        *filter = filter.clone().scale(scale).offset(offset);
+    }
     Ok(stages)
 }
 
 /// What a chain is called: `gaussian+sobel-x`.
 pub fn name(stages: &[Stage]) -> String {
     stages.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join("+")
+}
+
+/// What lies outside, for every stage with a window.
+fn border(args: &Args) -> (Border, Border) {
+    match (args.border.clone(), args.compat) {
+        (Some(border), _) => border,
+        (None, Some(Compat::Scipy)) => (Border::Reflect, Border::Reflect),
+        (None, Some(Compat::Vips)) => (Border::Replicate, Border::Replicate),
+        (None, Some(Compat::Opencv) | None) => (Border::default(), Border::default()),
+    }
+}
+
+/// The instruction set that was asked for.
+pub fn level(args: &Args) -> Result<Option<Level>, Failure> {
+    Ok(args.level.as_deref().map(Level::named).transpose()?)
 }
 
 /// Puts the flags that concern every kernel into the filter.
@@ -59,31 +217,43 @@ fn configure(filter: Filter, args: &Args, threads: usize) -> Result<Filter, Fail
         MethodArg::Dense => Method::Dense,
         MethodArg::Naive => Method::Naive,
     };
-    let mut filter = filter.method(method).threads(threads);
-    filter = match (args.border.clone(), args.compat) {
-        (Some((x, y)), _) => filter.borders(x, y),
-        (None, Some(Compat::Scipy)) => filter.border(Border::Reflect),
-        (None, Some(Compat::Opencv)) => filter.border(Border::Reflect101),
-        (None, Some(Compat::Vips)) => filter.border(Border::Replicate),
-        (None, None) => filter,
-    };
-    if let Some(level) = &args.level {
-        filter = filter.level(Level::named(level)?);
+    let (x, y) = border(args);
+    let filter = filter.method(method).threads(threads).borders(x, y);
+    Ok(match level(args)? {
+        Some(level) => filter.level(level),
+        None => filter,
+    })
+}
+
+/// A mix and what it is called.
+fn mix(text: &str, file: Option<&Kernel>) -> Result<(String, Mix), Failure> {
+    if let (Some(path), Some(matrix)) = (text.strip_prefix('@').map(Path::new), file) {
+        return Ok((stem(path), Mix::numbers(matrix)?));
     }
-    Ok(filter)
+    if is_matrix(text) {
+        let matrix: Kernel = text.parse().map_err(|e: twopass::Error| {
+            let failure = Failure::from(e);
+            Failure { message: failure.message.replace("the kernel", "the mix"), ..failure }
+        })?;
+        return Ok(("mix".to_owned(), Mix::numbers(&matrix)?));
+    }
+    Ok((text.to_owned(), Mix::named(text)?))
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 fn kernels(
-    stage: &KernelArgs,
+    stage: &StageArgs,
     file: Option<&Kernel>,
     compat: Option<Compat>,
     sample: SampleType,
 ) -> Result<(String, Vec<Kernel>), Failure> {
-    let text = stage.kernel.as_str();
+    let text = stage.text.as_str();
     if let (Some(path), Some(kernel)) = (text.strip_prefix('@').map(Path::new), file) {
         only_text(stage)?;
-        let stem = path.file_stem().unwrap_or(path.as_os_str());
-        return Ok((stem.to_string_lossy().into_owned(), vec![kernel.clone()]));
+        return Ok((stem(path), vec![kernel.clone()]));
     }
     if is_matrix(text) {
         only_text(stage)?;
@@ -131,7 +301,7 @@ fn is_matrix(text: &str) -> bool {
 }
 
 /// A matrix takes no parameters; ignoring one silently would hide a mistake.
-fn only_text(stage: &KernelArgs) -> Result<(), Failure> {
+fn only_text(stage: &StageArgs) -> Result<(), Failure> {
     if stage.params == KernelParams::default() {
         return Ok(());
     }
@@ -156,15 +326,18 @@ fn from_file(path: &Path) -> Result<Kernel, Failure> {
     })
 }
 
-fn filter(mut kernels: Vec<Kernel>, stage: &KernelArgs, flip: bool) -> Result<Filter, Failure> {
-    for kernel in &mut kernels {
-        if let Some((x, y)) = stage.anchor {
-            *kernel = kernel.clone().with_anchor(x, y)?;
-        }
-        if flip {
-            *kernel = kernel.flipped();
-        }
-    }
+/// With the anchor that was given, and turned if that was asked for.
+fn adjusted(kernel: &Kernel, stage: &StageArgs, flip: bool) -> Result<Kernel, Failure> {
+    let kernel = match stage.anchor {
+        Some((x, y)) => kernel.clone().with_anchor(x, y)?,
+        None => kernel.clone(),
+    };
+    Ok(if flip { kernel.flipped() } else { kernel })
+}
+
+fn filter(kernels: Vec<Kernel>, stage: &StageArgs, flip: bool) -> Result<Filter, Failure> {
+    let kernels = kernels.iter().map(|k| adjusted(k, stage, flip));
+    let kernels = kernels.collect::<Result<Vec<_>, _>>()?;
     match kernels.as_slice() {
         [x, y] => Ok(Filter::magnitude(x, y)?),
         _ => {

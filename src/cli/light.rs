@@ -77,9 +77,9 @@ impl ToFloat {
         Image::from_vec(out, shape).expect("as many samples as before")
     }
 
-    /// The filter for images in floats: its border constants are converted too.
-    pub fn filter(&self, filter: &Filter, alpha: bool, channels: usize) -> Filter {
-        let border = |border: &Border| match border {
+    /// A border of images in floats: its constants are converted too.
+    pub fn border(&self, border: &Border, alpha: bool, channels: usize) -> Border {
+        match border {
             Border::Constant(values) => {
                 // One for all channels may have to become one for each.
                 let all = (0..channels).map(|c| {
@@ -89,8 +89,13 @@ impl ToFloat {
                 Border::Constant(all.map(|v| f64::from(v as f32)).collect())
             }
             other => other.clone(),
-        };
+        }
+    }
+
+    /// The filter for images in floats.
+    pub fn filter(&self, filter: &Filter, alpha: bool, channels: usize) -> Filter {
         let (x, y) = filter.get_borders();
+        let border = |b| self.border(b, alpha, channels);
         filter.clone().borders(border(x), border(y))
     }
 }

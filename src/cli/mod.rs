@@ -1,7 +1,7 @@
 //! The program: from a command line to filtered files and what is said about them.
 //!
 //! `args` reads the flags, `inputs` and `names` say which files are read and written, `batch` works
-//! on many of them and `job` on one: `input` opens and decodes it, `kernel` makes the filters, `run`
+//! on many of them and `job` on one: `input` opens and decodes it, `kernel` makes the stages, `run`
 //! does the work and `verify` checks it, `encode` and `output` bring the result into a file,
 //! `report` says what was done. Every failure is one line on stderr and an exit code: `failure`.
 
@@ -22,6 +22,7 @@ mod interrupt;
 mod job;
 mod kernel;
 mod light;
+mod mix;
 mod names;
 mod output;
 mod pixels;

@@ -2,12 +2,15 @@
 //! line that names the written file.
 
 use super::clip::ClippingPart;
-use serde::{Serialize, Serializer};
+use super::failure::Failure;
+use super::kernel::{Stage, Step};
+use super::mix::{Form, count};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
-use twopass::{Filter, Kernel, Plan, Post, Sample, Separation, Shape, Source};
+use twopass::{ChainPlan, Filter, Kernel, Plan, Post, Sample, Separation, Shape, Source};
 
 /// Everything that was found out, in the shape of `--json`. Absent parts are left out.
 #[derive(Debug, Serialize)]
@@ -16,9 +19,9 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<&'static str>,
     pub input: InputPart,
-    /// One kernel and its plan are members of the object itself, those of a chain are in a list.
-    #[serde(flatten, serialize_with = "stages")]
-    pub stages: Vec<StagePart>,
+    /// Its parts are members of the object itself.
+    #[serde(flatten)]
+    pub work: Option<Work>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifyPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,21 +58,111 @@ impl Times {
     }
 }
 
-/// One step of a chain.
+/// What was done.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Work {
+    One(StagePart),
+    Chain(ChainPart),
+}
+
+/// A single kernel.
 #[derive(Debug, Serialize)]
 pub struct StagePart {
     pub kernel: KernelPart,
     pub plan: PlanPart,
 }
 
-fn stages<S: Serializer>(stages: &[StagePart], to: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Chain<'a> {
-        chain: &'a [StagePart],
+/// Several stages, or one that is no kernel for all channels.
+#[derive(Debug, Serialize)]
+pub struct ChainPart {
+    pub chain: Vec<LinkPart>,
+    pub plan: ChainPlanPart,
+}
+
+/// A stage of a chain.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkPart {
+    Kernel(KernelPart),
+    Depthwise(Vec<KernelPart>),
+    Mix(MixPart),
+}
+
+#[derive(Debug, Serialize)]
+pub struct MixPart {
+    pub name: String,
+    /// Channels, with an alpha channel that is carried along.
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ChainPlanPart {
+    pub level: String,
+    pub threads: usize,
+    /// Walks over the picture.
+    pub segments: usize,
+    pub stages: Vec<String>,
+    pub arithmetic: String,
+    /// Before rounding, in output units, where it is proved.
+    pub error_bound: Option<f64>,
+    /// Of all stages, for an output pixel.
+    pub multiplications_per_pixel: f64,
+}
+
+impl ChainPart {
+    pub fn new(stages: &[Stage], form: Form, plan: ChainPlanPart) -> Result<Self, Failure> {
+        let kernel = |name: &str, kernels: &[Kernel]| {
+            let separations: Vec<_> = kernels.iter().map(Separation::of).collect();
+            KernelPart::new(name, &kernels[0], &separations)
+        };
+        let (mut form, mut chain) = (form, Vec::new());
+        for stage in stages {
+            let next = stage.form(form)?;
+            chain.push(match &stage.step {
+                Step::Filter(filter) => LinkPart::Kernel(kernel(&stage.name, filter.kernels())),
+                Step::Depthwise(own) => {
+                    let each = own.kernels.iter().map(|(n, k)| kernel(n, std::slice::from_ref(k)));
+                    LinkPart::Depthwise(each.collect())
+                }
+                Step::Mix(_) => LinkPart::Mix(MixPart {
+                    name: stage.name.clone(),
+                    inputs: form.channels,
+                    outputs: next.channels,
+                }),
+            });
+            form = next;
+        }
+        Ok(Self { chain, plan })
     }
-    match stages {
-        [one] => one.serialize(to),
-        chain => Chain { chain }.serialize(to),
+}
+
+impl ChainPlanPart {
+    pub fn new<I: Source, O: Sample>(plan: &ChainPlan<I, O>) -> Self {
+        let output = plan.output_shape();
+        Self {
+            level: plan.level().to_string(),
+            threads: plan.threads(),
+            segments: plan.segments(),
+            stages: plan.stages(),
+            arithmetic: plan.arithmetic(),
+            error_bound: plan.error_bound(),
+            multiplications_per_pixel: plan.multiplications() as f64
+                / (output.width as f64 * output.height as f64),
+        }
+    }
+
+    /// How it was done, in a few words.
+    fn summary(&self, stages: usize) -> String {
+        let threads = if self.threads == 1 { "thread" } else { "threads" };
+        let stages = if stages == 1 { "1 stage".to_owned() } else { format!("{stages} stages") };
+        format!(
+            "{stages} in one plan, {} multiplications per pixel, {}, {} {threads}",
+            number(self.multiplications_per_pixel),
+            self.level,
+            self.threads
+        )
     }
 }
 
@@ -87,7 +180,7 @@ impl Report {
         Self {
             status: None,
             input,
-            stages: Vec::new(),
+            work: None,
             verify: None,
             bench: None,
             clipping: None,
@@ -97,21 +190,13 @@ impl Report {
         }
     }
 
-    /// Adds what was found about a stage to what was found about those before it.
-    pub fn add_verify(&mut self, part: VerifyPart) {
-        self.verify = Some(match self.verify.take() {
-            Some(before) => VerifyPart {
-                max_error: before.max_error.max(part.max_error),
-                mean_error: before.mean_error.max(part.mean_error),
-                text: format!("{}\nverify: {}", before.text, part.text),
-            },
-            None => part,
-        });
-    }
-
     /// How it was done, in a few words.
     pub fn summary(&self) -> String {
-        self.stages.iter().map(|s| s.plan.summary()).collect::<Vec<_>>().join("; then ")
+        match &self.work {
+            Some(Work::One(stage)) => stage.plan.summary(),
+            Some(Work::Chain(part)) => part.plan.summary(part.chain.len()),
+            None => String::new(),
+        }
     }
 }
 
@@ -165,21 +250,6 @@ pub struct BenchPart {
     pub speedup: Option<f64>,
 }
 
-impl BenchPart {
-    /// The times of two stages that run one after the other.
-    pub fn and(self, next: Self) -> Self {
-        let naive = self.naive_min_ms.zip(next.naive_min_ms).map(|(a, b)| a + b);
-        let min_ms = self.min_ms + next.min_ms;
-        Self {
-            runs: self.runs,
-            min_ms,
-            median_ms: self.median_ms + next.median_ms,
-            naive_min_ms: naive,
-            speedup: naive.map(|naive| naive / min_ms),
-        }
-    }
-}
-
 impl KernelPart {
     pub fn new(name: &str, kernel: &Kernel, separations: &[Separation]) -> Self {
         let residual = |s: &Separation| s.residual(1);
@@ -220,7 +290,43 @@ impl PlanPart {
 /// The kernel, its factors and the plan, for people.
 pub fn explain<I: Source, O: Sample>(name: &str, filter: &Filter, plan: &Plan<I, O>) -> String {
     let mut out = String::new();
-    let separations = plan.separations();
+    named(name, filter, plan.separations(), &mut out);
+    out.push_str(plan.to_string().trim_end());
+    out.push('\n');
+    out
+}
+
+/// The same for a chain.
+pub fn explain_chain<I: Source, O: Sample>(stages: &[Stage], plan: &ChainPlan<I, O>) -> String {
+    let count_of = stages.len();
+    let many = if count_of == 1 { "stage" } else { "stages" };
+    let mut out = format!("a chain of {count_of} {many} in one plan, rounded once, at the end\n");
+    for (i, stage) in stages.iter().enumerate() {
+        let _ = writeln!(out, "stage {} of {count_of}:", i + 1);
+        match &stage.step {
+            Step::Filter(filter) => {
+                let separations: Vec<_> = filter.kernels().iter().map(Separation::of).collect();
+                named(&stage.name, filter, &separations, &mut out);
+            }
+            Step::Depthwise(own) => {
+                for (name, kernel) in &own.kernels {
+                    let separations = [Separation::of(kernel)];
+                    named(name, &Filter::new(kernel.clone()), &separations, &mut out);
+                }
+            }
+            Step::Mix(mix) => {
+                let rows = mix.outputs().map_or_else(|| "each channel".to_owned(), count);
+                line(&mut out, "name", &format!("{}, a mix to {rows}", stage.name));
+            }
+        }
+    }
+    out.push_str(plan.to_string().trim_end());
+    out.push('\n');
+    out
+}
+
+/// The kernels of a filter and how they come apart.
+fn named(name: &str, filter: &Filter, separations: &[Separation], out: &mut String) {
     for (i, (kernel, separation)) in filter.kernels().iter().zip(separations).enumerate() {
         let part = match (filter.get_post(), i) {
             (Post::Magnitude, 0) => " (x)",
@@ -228,12 +334,9 @@ pub fn explain<I: Source, O: Sample>(name: &str, filter: &Filter, plan: &Plan<I,
             _ => "",
         };
         let (sum, magnitudes) = (number(kernel.sum()), number(kernel.abs_sum()));
-        line(&mut out, "name", &format!("{name}{part}, sum {sum}, sum of magnitudes {magnitudes}"));
-        factors(separation, &mut out);
+        line(out, "name", &format!("{name}{part}, sum {sum}, sum of magnitudes {magnitudes}"));
+        factors(separation, out);
     }
-    out.push_str(plan.to_string().trim_end());
-    out.push('\n');
-    out
 }
 
 /// A line under the plan's own, with its label in the same column.

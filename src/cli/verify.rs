@@ -2,9 +2,11 @@
 
 use super::failure::{Failure, Kind};
 use super::report::{VerifyPart, number};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use twopass::{
-    Alpha, Border, Error, Filter, Plan, Post, Rect, Sample, SampleType, Source, View, reference,
+    Alpha, Border, ChainPlan, Error, Filter, Layer, Plan, Post, Rect, Sample, SampleType, Shape,
+    Source, View, reference,
 };
 
 /// Above this many taps the reference would take minutes, so a part of the image is checked.
@@ -34,14 +36,44 @@ pub fn verify<I: Source, O: Sample>(
 ) -> Result<VerifyPart, Failure> {
     let bound = Bound::of(plan, filter, source);
     let (pieces, all) = pieces(filter, got);
+    check(&pieces, &bound, all, got, |rect: &Rect| {
+        Ok((reference::region(filter, source.shape(), source, (0, 0), *rect)?, got.crop(*rect)?))
+    })
+}
+
+/// The same for a chain, whose last channel is alpha if `alpha` says so.
+pub fn verify_chain<I: Source, O: Sample>(
+    plan: &ChainPlan<I, O>,
+    source: View<'_, I>,
+    got: View<'_, O>,
+    alpha: bool,
+) -> Result<VerifyPart, Failure> {
+    let bound = Bound::of_chain(plan, source, alpha);
+    let shape = got.shape();
+    let (bands, all) = bands(plan.chain().layers(), plan.input_shape(), shape)?;
+    check(&bands, &bound, all, got, |rows: &Range<usize>| {
+        let rect = Rect::new(0, rows.start, shape.width, rows.len());
+        let (chain, whole) = (plan.chain(), source.shape());
+        Ok((reference::layer::region(chain, whole, source, (0, 0), rect)?, got.crop(rect)?))
+    })
+}
+
+/// Compares pieces of a result, on all cores; `exact` gives what a piece should be, and is.
+fn check<'a, P: Sync, O: Sample>(
+    pieces: &[P],
+    bound: &Bound,
+    all: bool,
+    got: View<'a, O>,
+    exact: impl Fn(&P) -> Result<(Vec<f64>, View<'a, O>), Error> + Sync,
+) -> Result<VerifyPart, Failure> {
     let bar = indicatif::ProgressBar::new(pieces.len() as u64);
     bar.set_style(indicatif::ProgressStyle::default_bar());
     let next = AtomicUsize::new(0);
     let work = || -> Result<Tally, Error> {
         let mut tally = Tally::default();
-        while let Some(rect) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let exact = reference::region(filter, source.shape(), source, (0, 0), *rect)?;
-            bound.compare(&exact, got.crop(*rect)?, &mut tally);
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (exact, part) = exact(piece)?;
+            bound.compare(&exact, part, &mut tally);
             bar.inc(1);
         }
         Ok(tally)
@@ -114,6 +146,44 @@ impl Bound {
         Self { absolute, relative, rounded, full_alpha: premultiplied.then_some(I::FULL) }
     }
 
+    fn of_chain<I: Source, O: Sample>(
+        plan: &ChainPlan<I, O>,
+        source: View<'_, I>,
+        alpha: bool,
+    ) -> Self {
+        let filters = plan.chain().layers().iter().filter_map(|layer| match layer {
+            Layer::Filter(filter) => Some(filter),
+            _ => None,
+        });
+        let premultiplied =
+            filters.clone().any(|filter| filter.get_alpha() == Some(Alpha::Premultiply));
+        let borders = filters.clone().flat_map(|f| <[&Border; 2]>::from(f.get_borders()));
+        let reach = match I::TYPE {
+            SampleType::F32 => borders.map(constants).fold(largest(source), f64::max),
+            _ => I::FULL,
+        };
+        // Where colours are divided by alpha nothing is proved.
+        let gains = filters.map(|f| {
+            let gain: f64 = f.kernels().iter().map(twopass::Kernel::abs_sum).sum();
+            gain * f.get_scale().abs()
+        });
+        let quotient = 4e-5 * gains.map(|gain| gain.max(1.0)).product::<f64>() * reach;
+        let proved = plan.error_bound_within(reach).unwrap_or(quotient);
+        let rounded = O::TYPE != SampleType::F32;
+        let (absolute, relative) = match (rounded, I::TYPE) {
+            (true, SampleType::F32) => (1.0 + proved, 0.0),
+            (true, _) if plan.error_bound() == Some(0.0) => (0.0, 0.0),
+            (true, _) => (1.0, 0.0),
+            _ => (proved + f64::from(f32::MIN_POSITIVE), f64::from(f32::EPSILON)),
+        };
+        // Full alpha is that of the output.
+        let full_alpha = (premultiplied && alpha).then_some(match rounded {
+            true => O::FULL,
+            false => I::FULL,
+        });
+        Self { absolute, relative, rounded, full_alpha }
+    }
+
     fn text(&self) -> String {
         let what = if self.full_alpha.is_some() { " (colour × alpha)" } else { "" };
         let absolute = number(self.absolute);
@@ -172,17 +242,70 @@ fn reach<I: Source>(filter: &Filter, source: View<'_, I>) -> f64 {
     if I::TYPE != SampleType::F32 {
         return I::FULL;
     }
-    let constants = |border: &Border| match border {
+    let (x, y) = filter.get_borders();
+    constants(x).max(constants(y)).max(largest(source))
+}
+
+/// The largest magnitude of a border's constants.
+fn constants(border: &Border) -> f64 {
+    match border {
         Border::Constant(values) => values.iter().fold(0.0, |m: f64, v| m.max(v.abs())),
         _ => 0.0,
-    };
-    let (x, y) = filter.get_borders();
-    let outside = constants(x).max(constants(y));
+    }
+}
+
+/// The largest magnitude of a finite sample.
+fn largest<I: Source>(source: View<'_, I>) -> f64 {
     (0..source.shape().height)
         .flat_map(|y| source.row(y))
         .map(|s| s.to_f64().abs())
         .filter(|v| v.is_finite())
-        .fold(outside, f64::max)
+        .fold(0.0, f64::max)
+}
+
+/// Rows of a band: what its neighbours compute again should not count.
+const BAND: usize = 64;
+
+/// The rows to check of a chain's result, and whether they are all: all, or else evenly spaced ones,
+/// the first and the last among them.
+fn bands(
+    layers: &[Layer],
+    input: Shape,
+    output: Shape,
+) -> Result<(Vec<Range<usize>>, bool), Error> {
+    let height = output.height;
+    // What a row costs: of each layer the rows that all later windows read.
+    let (mut shape, mut costs) = (input, Vec::new());
+    for layer in layers {
+        let taps = layer.multiplications(shape)?;
+        shape = layer.output_shape(shape)?;
+        costs.push((taps / shape.height as u64, rows(layer), shape.height));
+    }
+    let (mut needed, mut row, mut band) = (1, 0u128, 0u128);
+    for (taps, rows, height) in costs.into_iter().rev() {
+        row += u128::from(taps) * needed.min(height) as u128;
+        band += u128::from(taps) * (needed + BAND - 1).min(height) as u128;
+        needed += rows - 1;
+    }
+    let count = height.div_ceil(BAND);
+    if band * count as u128 <= TAPS {
+        let bands = (0..count).map(|i| i * BAND..((i + 1) * BAND).min(height));
+        return Ok((bands.collect(), true));
+    }
+    let most = usize::try_from(PART / row.max(1)).unwrap_or(height).clamp(8, height.max(8));
+    let places = (0..most).map(|i| i * (height - 1) / (most - 1));
+    let mut rows: Vec<_> = places.map(|y| y..y + 1).collect();
+    rows.dedup();
+    Ok((rows, false))
+}
+
+/// Rows that a layer's window spans.
+fn rows(layer: &Layer) -> usize {
+    match layer {
+        Layer::Filter(filter) => filter.kernels()[0].height(),
+        Layer::Depthwise(layer) => layer.size().1,
+        _ => 1,
+    }
 }
 
 /// The rectangles to check, and whether they are the whole image: everything, or else the frame

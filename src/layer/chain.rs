@@ -6,7 +6,25 @@ use crate::simd::Level;
 use crate::view::Shape;
 use std::fmt;
 
-/// Layers, each reading what the one before it wrote. A single layer is a chain of one.
+/// Layers and image filters, each reading what the one before it wrote. A single layer is a chain
+/// of one. Nothing is rounded between them.
+///
+/// ```
+/// use twopass::{Chain, Filter, Image, Kernel, Pointwise, Shape, Workspace};
+///
+/// // Blur, grey, edges: from 8 bits to 8 bits, rounded once, and no image between.
+/// let luma = Pointwise::from_pytorch(&[0.299, 0.587, 0.114], [1, 3, 1, 1])?;
+/// let sobel = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y())?;
+/// let chain = Chain::new(Kernel::gaussian(2.0)?).then(luma)?.then(sobel)?;
+/// let plan = chain.plan::<u8, u8>(Shape::new(64, 48, 3))?;
+/// assert_eq!((plan.output_shape(), plan.segments()), (Shape::new(64, 48, 1), 1));
+/// let photo = Image::<u8>::new(plan.input_shape())?;
+/// let mut edges = Image::<u8>::new(plan.output_shape())?;
+/// plan.run(photo.view(), edges.view_mut(), &mut Workspace::new())?;
+/// # Ok::<(), twopass::Error>(())
+/// ```
+///
+/// And a network:
 ///
 /// ```
 /// use twopass::{Activation, Chain, Conv2d, Padding, SeparableConv, Shape, Window};
@@ -44,15 +62,13 @@ impl Chain {
     /// Errors: it takes another number of channels than the last one gives.
     pub fn then(mut self, layer: impl Into<Layer>) -> Result<Self, Error> {
         let next = layer.into();
-        if let Some(last) = self.layers.last()
-            && last.output_channels() != next.input_channels()
+        // Filters pass on as many channels as they get.
+        let before = self.layers.iter().rev().find_map(|l| Some((l, l.output_channels()?)));
+        if let (Some((last, gives)), Some(takes)) = (before, next.input_channels())
+            && gives != takes
         {
-            return Err(Error::LayerMismatch {
-                first: last.to_string(),
-                gives: last.output_channels(),
-                second: next.to_string(),
-                takes: next.input_channels(),
-            });
+            let (first, second) = (last.to_string(), next.to_string());
+            return Err(Error::LayerMismatch { first, gives, second, takes });
         }
         self.layers.push(next);
         Ok(self)

@@ -72,10 +72,10 @@ impl Depthwise {
 
     /// A kernel for each channel, with the image's size kept: the anchors lie on the output
     /// pixels, and `border` lies outside. Kernels of different size share the smallest window
-    /// that holds them all. Taps are rounded to `f32`.
+    /// that holds them all. Taps are rounded to `f32`. With border `Valid` the output shrinks.
     ///
-    /// Errors: no kernel; taps that `f32` cannot hold; border `Valid`, or a constant of neither
-    /// one value nor one for each kernel.
+    /// Errors: no kernel; taps that `f32` cannot hold; a border constant of neither one value nor
+    /// one for each kernel.
     pub fn from_kernels(kernels: &[Kernel], border: &Border) -> Result<Self, Error> {
         let most = |f: &dyn Fn(&Kernel) -> usize| kernels.iter().map(f).max().unwrap_or(0);
         let (left, top) = (most(&|k| k.anchor().0), most(&|k| k.anchor().1));
@@ -88,7 +88,10 @@ impl Depthwise {
         let taps = (0..width * height).flat_map(|t| whole.iter().map(move |k| k.taps()[t] as f32));
         let taps: Vec<f32> = taps.collect();
         let (border_x, border_y) = (border.clone(), border.clone());
-        let padding = Padding::Explicit { left, right, top, bottom, border_x, border_y };
+        let padding = match border {
+            Border::Valid => Padding::Valid,
+            _ => Padding::Explicit { left, right, top, bottom, border_x, border_y },
+        };
         Self::from_keras(&taps, [height, width, kernels.len(), 1])?
             .with_window(Window::new().padding(padding))
     }

@@ -1,6 +1,6 @@
 //! Layers: what a network, or a colour pipeline, does to an image of many channels. Each is a
-//! value that was checked when it was made; [`Chain`] puts them one after the other and plans
-//! them for one shape.
+//! value that was checked when it was made; [`Chain`] puts them one after the other, and image
+//! filters among them, and plans them for one shape.
 //!
 //! Weights are `f32`, kept in the order of Keras, in which the output channels lie next to each
 //! other: that is also the order in which the lanes want them.
@@ -20,10 +20,13 @@ pub use conv2d::Conv2d;
 pub use depthwise::Depthwise;
 pub use pointwise::Pointwise;
 pub use separable::SeparableConv;
-pub(crate) use window::Axis;
+pub(crate) use window::{Axis, filter_axes};
 pub use window::{Padding, Window};
 
 use crate::error::Error;
+use crate::filter::{Alpha, Filter, Post};
+use crate::kernel::Kernel;
+use crate::reference;
 use crate::view::Shape;
 use std::fmt;
 
@@ -39,28 +42,33 @@ pub enum Layer {
     Separable(SeparableConv),
     /// An ordinary convolution.
     Conv2d(Conv2d),
+    /// An image filter, the same for every channel: of any number of channels, which it keeps. Its
+    /// level and threads are the chain's.
+    Filter(Filter),
 }
 
 impl Layer {
-    /// Channels of the input.
+    /// Channels of the input; `None` is any number, which the layer keeps.
     #[must_use]
-    pub fn input_channels(&self) -> usize {
+    pub fn input_channels(&self) -> Option<usize> {
         match self {
-            Self::Depthwise(layer) => layer.input_channels(),
-            Self::Pointwise(layer) => layer.input_channels(),
-            Self::Separable(layer) => layer.depthwise().input_channels(),
-            Self::Conv2d(layer) => layer.input_channels(),
+            Self::Depthwise(layer) => Some(layer.input_channels()),
+            Self::Pointwise(layer) => Some(layer.input_channels()),
+            Self::Separable(layer) => Some(layer.depthwise().input_channels()),
+            Self::Conv2d(layer) => Some(layer.input_channels()),
+            Self::Filter(_) => None,
         }
     }
 
-    /// Channels of the output.
+    /// Channels of the output; `None` is as many as the input has.
     #[must_use]
-    pub fn output_channels(&self) -> usize {
+    pub fn output_channels(&self) -> Option<usize> {
         match self {
-            Self::Depthwise(layer) => layer.output_channels(),
-            Self::Pointwise(layer) => layer.output_channels(),
-            Self::Separable(layer) => layer.pointwise().output_channels(),
-            Self::Conv2d(layer) => layer.output_channels(),
+            Self::Depthwise(layer) => Some(layer.output_channels()),
+            Self::Pointwise(layer) => Some(layer.output_channels()),
+            Self::Separable(layer) => Some(layer.pointwise().output_channels()),
+            Self::Conv2d(layer) => Some(layer.output_channels()),
+            Self::Filter(_) => None,
         }
     }
 
@@ -71,16 +79,22 @@ impl Layer {
             Self::Pointwise(layer) => layer.output_shape(input),
             Self::Separable(layer) => layer.output_shape(input),
             Self::Conv2d(layer) => layer.output_shape(input),
+            Self::Filter(filter) => reference::output_shape(filter, input),
         }
     }
 
-    /// Multiplications for an input of shape `input`.
+    /// Multiplications for an input of shape `input`; of a filter, those of its 2D kernels, which a
+    /// plan may do with fewer.
     pub fn multiplications(&self, input: Shape) -> Result<u64, Error> {
         match self {
             Self::Depthwise(layer) => layer.multiplications(input),
             Self::Pointwise(layer) => layer.multiplications(input),
             Self::Separable(layer) => layer.multiplications(input),
             Self::Conv2d(layer) => layer.multiplications(input),
+            Self::Filter(filter) => {
+                let taps = filter.kernels().iter().map(|k| k.taps().len()).sum();
+                Ok(product(self.output_shape(input)?, &[taps]))
+            }
         }
     }
 }
@@ -109,6 +123,18 @@ impl From<Conv2d> for Layer {
     }
 }
 
+impl From<Filter> for Layer {
+    fn from(filter: Filter) -> Self {
+        Self::Filter(filter)
+    }
+}
+
+impl From<Kernel> for Layer {
+    fn from(kernel: Kernel) -> Self {
+        Self::Filter(Filter::new(kernel))
+    }
+}
+
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,6 +142,7 @@ impl fmt::Display for Layer {
             Self::Pointwise(layer) => layer.fmt(f),
             Self::Separable(layer) => layer.fmt(f),
             Self::Conv2d(layer) => layer.fmt(f),
+            Self::Filter(filter) => describe_filter(f, filter),
         }
     }
 }
@@ -143,6 +170,34 @@ fn window_shape(
     let output = Shape::new(x.out, y.out, outputs);
     output.samples()?;
     Ok(output)
+}
+
+/// A filter's line.
+fn describe_filter(f: &mut fmt::Formatter<'_>, filter: &Filter) -> fmt::Result {
+    let kernel = &filter.kernels()[0];
+    let (border_x, border_y) = filter.get_borders();
+    write!(f, "filter {}×{}", kernel.width(), kernel.height())?;
+    match filter.get_post() {
+        Post::None => {}
+        Post::Abs => write!(f, ", absolute values")?,
+        Post::Magnitude => write!(f, ", magnitude of two kernels")?,
+    }
+    if filter.get_scale() != 1.0 {
+        write!(f, ", scale {}", filter.get_scale())?;
+    }
+    if filter.get_offset() != 0.0 {
+        write!(f, ", offset {}", filter.get_offset())?;
+    }
+    match filter.get_alpha() {
+        Some(Alpha::Premultiply) => write!(f, ", colour multiplied by alpha")?,
+        Some(Alpha::Keep) => write!(f, ", alpha kept")?,
+        _ => {}
+    }
+    if border_x == border_y {
+        write!(f, ", border {border_x}")
+    } else {
+        write!(f, ", border {border_x} across, {border_y} down")
+    }
 }
 
 /// Samples of an image × factors. More than a `u64` holds would take centuries to compute.

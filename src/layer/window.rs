@@ -3,6 +3,7 @@
 
 use crate::border::Border;
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::kernel::Kernel;
 use crate::view::Shape;
 
@@ -207,6 +208,23 @@ impl Window {
     }
 }
 
+/// What a filter's kernels do on each axis of an image of shape `input`, which has been checked.
+pub(crate) fn filter_axes(filter: &Filter, input: Shape) -> [Axis; 2] {
+    let kernel = &filter.kernels()[0];
+    let (border_x, border_y) = filter.get_borders();
+    let axis = |taps: usize, anchor: usize, len: usize, border: &Border| {
+        let (before, out) = match border {
+            Border::Valid => (0, len + 1 - taps),
+            _ => (anchor, len),
+        };
+        Axis { taps, stride: 1, dilation: 1, before, border: border.clone(), len, out }
+    };
+    [
+        axis(kernel.width(), kernel.anchor().0, input.width, border_x),
+        axis(kernel.height(), kernel.anchor().1, input.height, border_y),
+    ]
+}
+
 /// Checks the size of a kernel: not empty, not larger than kernels may be.
 pub(crate) fn check_taps(width: usize, height: usize) -> Result<(), Error> {
     Kernel::check_size(width, height)
@@ -249,5 +267,13 @@ impl Axis {
         let end = (self.len + self.before).checked_sub(self.span());
         let end = end.map_or(0, |room| room / self.stride + 1);
         start..end.clamp(start, self.out)
+    }
+
+    /// Positions under outputs `out` and their taps, on the endless axis.
+    pub fn under(&self, out: std::ops::Range<usize>) -> std::ops::Range<isize> {
+        if out.is_empty() {
+            return 0..0;
+        }
+        self.first(out.start)..self.first(out.end - 1) + self.span() as isize
     }
 }

@@ -30,7 +30,7 @@ impl TapRows {
 }
 
 /// `out[p, c] = act(bias[c] + Σ_j Σ_i rows[j][p · step + offsets[i] + c] · taps[j, i, c])`.
-pub struct Depthwise<'a> {
+pub struct Depthwise<'a, const FUSED: bool> {
     /// One for each row of the kernel.
     pub rows: &'a [&'a [f32]],
     /// One for each column of the kernel: samples from tap 0 to the tap.
@@ -48,7 +48,7 @@ pub struct Depthwise<'a> {
 /// Vectors in flight.
 const UNROLL: usize = 4;
 
-impl Job for Depthwise<'_> {
+impl<const FUSED: bool> Job for Depthwise<'_, FUSED> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let channels = self.taps.channels;
@@ -68,7 +68,7 @@ impl Job for Depthwise<'_> {
         let flat = self.step == channels;
         let ragged = !channels.is_multiple_of(L::N) && channels < 4 * L::N;
         let shared = self.offsets.len() > 1 && flat && self.steps_by(channels);
-        let sums = Sums {
+        let sums = Sums::<FUSED> {
             rows: self.rows,
             offsets: self.offsets,
             taps: self.taps.values.as_ptr(),
@@ -99,7 +99,7 @@ impl Job for Depthwise<'_> {
     }
 }
 
-impl Depthwise<'_> {
+impl<const FUSED: bool> Depthwise<'_, FUSED> {
     /// Whether the taps of a row are `step` samples apart.
     #[inline(always)]
     fn steps_by(&self, step: usize) -> bool {
@@ -113,7 +113,7 @@ impl Depthwise<'_> {
 
 /// What all blocks need.
 #[derive(Clone, Copy)]
-struct Sums<'a> {
+struct Sums<'a, const FUSED: bool> {
     rows: &'a [&'a [f32]],
     offsets: &'a [usize],
     taps: *const f32,
@@ -122,7 +122,7 @@ struct Sums<'a> {
     out: *mut f32,
 }
 
-impl Sums<'_> {
+impl<const FUSED: bool> Sums<'_, FUSED> {
     /// `n` samples in a row, as one stream.
     ///
     /// # Safety
@@ -237,7 +237,8 @@ impl Sums<'_> {
                     let tap = l.f_load(taps);
                     let p = row.add(offset);
                     for (u, acc) in acc.iter_mut().enumerate() {
-                        *acc = l.f_mul_add(l.f_load(p.add(u * apart)), tap, *acc);
+                        let x = l.f_load(p.add(u * apart));
+                        *acc = super::mul_add::<L, FUSED>(l, x, tap, *acc);
                     }
                     taps = taps.add(self.pitch);
                 }
@@ -280,7 +281,7 @@ impl Sums<'_> {
                 for i in 0..W {
                     let tap = l.f_load(taps);
                     for (u, acc) in acc.iter_mut().enumerate() {
-                        *acc = l.f_mul_add(x[u + i], tap, *acc);
+                        *acc = super::mul_add::<L, FUSED>(l, x[u + i], tap, *acc);
                     }
                     taps = taps.add(self.pitch);
                 }
@@ -310,7 +311,8 @@ impl Sums<'_> {
                 for &offset in self.offsets {
                     let p = row.as_ptr().add(from + offset);
                     whole.as_mut_ptr().copy_from_nonoverlapping(p, n);
-                    acc = l.f_mul_add(l.f_load(whole.as_ptr()), l.f_load(taps), acc);
+                    let x = l.f_load(whole.as_ptr());
+                    acc = super::mul_add::<L, FUSED>(l, x, l.f_load(taps), acc);
                     taps = taps.add(self.pitch);
                 }
             }

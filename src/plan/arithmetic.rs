@@ -153,6 +153,10 @@ pub(crate) struct Task<'a> {
     pub output: SampleType,
     /// Rows reach the passes multiplied by alpha, as `f32`.
     pub premultiplied: bool,
+    /// Whether `f32` sums are too coarse.
+    pub precise: bool,
+    /// Rows come from and go to other stages, and no stage keeps sums from row to row.
+    pub chained: bool,
 }
 
 impl Task<'_> {
@@ -334,6 +338,9 @@ pub(crate) fn running_middle(source: SampleType) -> f64 {
 /// exact) and a window's sum fits.
 pub(crate) fn running(task: &Task<'_>) -> Option<(Arithmetic, Finish)> {
     let [kernel] = task.filter.kernels() else { return None };
+    if task.chained {
+        return None;
+    }
     if task.float_source() || task.premultiplied {
         return blocks(task, kernel);
     }
@@ -423,7 +430,7 @@ pub(crate) fn separable(
             return found;
         }
     }
-    let float = float(task, &factors);
+    let float = if task.precise { None } else { float(task, &factors) };
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
         return float;
     }
@@ -714,7 +721,7 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
             return found;
         }
     }
-    let float = dense_float(task, &kernels);
+    let float = if task.precise { None } else { dense_float(task, &kernels) };
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
         return float;
     }

@@ -7,16 +7,29 @@
 //! of stride 1 on images of few channels join the segment of what comes before them, as its links
 //! do: what they read is made row by row, and again where tiles and strips meet. Between segments
 //! the whole map lies in the workspace.
+//!
+//! All rows are `f32`. For integer images nothing is fused, so that all levels give the same bytes,
+//! and the error is bounded layer after layer; where it might show, filters sum in `f64`, and if
+//! that is not enough either the reference does the work.
 
+use super::arithmetic::{Arithmetic, Rung, Task};
+use super::{Work, choose, negligible, reach};
+use crate::border::Border;
 use crate::error::Error;
 use crate::exec::{self, Workspace};
-use crate::layer::{Activation, Axis, Chain, Conv2d, Depthwise, Layer, Pointwise};
-use crate::pass::{ColourWeights, NarrowWeights, TapRows, Weights};
+use crate::filter::{Alpha, Filter, Method, Post};
+use crate::kernel::{Kernel, Separation};
+use crate::layer::{
+    Activation, Axis, Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, Window, filter_axes,
+};
+use crate::pass::{ColourWeights, Finish, NarrowWeights, TapRows, Weights};
+use crate::reference::{self, Opacity};
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
-use crate::view::{Shape, View, ViewMut};
+use crate::view::{Rect, Shape, View, ViewMut};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// How a chain of layers will be done on images of one shape, from samples `I` to samples `O`.
 ///
@@ -41,6 +54,10 @@ pub(crate) struct ChainCore {
     pub colour: Option<ColourWeights>,
     /// Whether single precision cannot keep the contract: the reference does the work.
     pub exact: bool,
+    /// Whether multiply-adds may be fused: from `f32` to `f32`.
+    pub fused: bool,
+    /// What is known of the filters, in order.
+    filters: Vec<FilterFacts>,
     /// Proved for integer samples.
     bound: Option<f64>,
 }
@@ -93,11 +110,41 @@ pub(crate) struct WindowStage {
 pub(crate) enum WindowKind {
     Depthwise {
         taps: TapRows,
+        /// Where two passes are faster: those of the column, and of the row with the bias.
+        passes: Option<Box<[TapRows; 2]>>,
         /// Whether rows are sorted by their column modulo the stride, so that lanes may run over
         /// several pixels.
         split: bool,
     },
     Dense(Weights),
+    Filter(Box<FilterStage>),
+}
+
+/// An image filter.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FilterStage {
+    /// Two passes, or a direct one; its taps are those of `rung`.
+    pub work: Work,
+    /// `F32`, `Fused` or `Double`; the reference does not go through stages.
+    pub rung: Rung,
+    pub finish: Finish,
+    pub alpha: StageAlpha,
+}
+
+/// What a filter does about alpha.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum StageAlpha {
+    Plain,
+    /// Copies it from the pixel under the anchor, which is this column and row of the window.
+    Keep {
+        anchor: (usize, usize),
+    },
+    /// Multiplies colours by it, and divides them; offset and post-step come after that.
+    Premultiply {
+        opacity: Opacity,
+        offset: f64,
+        post: Post,
+    },
 }
 
 impl WindowStage {
@@ -105,7 +152,38 @@ impl WindowStage {
     pub fn tap_channels(&self) -> usize {
         match self.kind {
             WindowKind::Depthwise { .. } => self.channels,
-            WindowKind::Dense(_) => self.inputs,
+            WindowKind::Dense(_) | WindowKind::Filter(_) => self.inputs,
+        }
+    }
+
+    /// Whether its pass reads prepared rows everywhere: rows with slack, or changed ones.
+    pub fn prepares(&self) -> bool {
+        match &self.kind {
+            WindowKind::Depthwise { .. } => self.split() || self.channels != self.inputs,
+            WindowKind::Dense(_) => false,
+            WindowKind::Filter(stage) => {
+                matches!(stage.work, Work::Dense(_))
+                    || matches!(stage.alpha, StageAlpha::Premultiply { .. })
+            }
+        }
+    }
+
+    /// The part of its input that a rectangle of its output reads; empty if that lies outside.
+    pub fn input_region(&self, rect: Rect) -> Rect {
+        let reads = |axis: &Axis, out: Range<usize>| reach(&axis.border, axis.under(out), axis.len);
+        let [x, y] = &self.axes;
+        let x = reads(x, rect.x..rect.x + rect.width);
+        let y = reads(y, rect.y..rect.y + rect.height);
+        Rect::new(x.start, y.start, x.len(), y.len())
+    }
+
+    /// Whether two output rows are computed at once, which share most of their windows.
+    pub fn pairs(&self) -> bool {
+        match &self.kind {
+            WindowKind::Filter(stage) => {
+                matches!(stage.work, Work::Separable(_)) && stage.alpha == StageAlpha::Plain
+            }
+            _ => false,
         }
     }
 
@@ -156,8 +234,10 @@ const WINDOW_BYTES: usize = 512 << 10;
 const TILE_PIXELS: usize = 48;
 /// Rows that a tile may have beyond those.
 const ROWS_MORE: usize = 3;
-/// Rows of a strip, or somewhat more.
+/// Rows of a strip, or somewhat more, unless long windows make its start costly.
 const STRIP_ROWS: usize = 64;
+/// Rows of a strip even then.
+const MOST_STRIP_ROWS: usize = 512;
 /// Channels of an image, as opposed to a map of a network: making some of its pixels twice costs
 /// less than writing and reading it.
 const FEW_CHANNELS: usize = 4;
@@ -169,68 +249,102 @@ const STRIPS_EACH: usize = 4;
 impl Chain {
     /// Plans this chain for images of shape `input`.
     ///
-    /// `f32` images pass through any layers; integers, to or from, through pointwise layers only.
+    /// Border constants, biases and offsets are in units of the source's samples; nothing between
+    /// the layers is rounded or cut off, and integer results are rounded once, at the end.
     ///
-    /// Errors: an empty or too large shape, here or between layers; other channels than the first
-    /// layer takes; an image smaller than a layer's window; integers and layers with windows.
+    /// Errors: an empty or too large shape, here or between layers; other channels than a layer
+    /// takes; an image smaller than a layer's window; a border constant that is not finite with an
+    /// integer image, or NaN; what [`Filter::plan`] says of a filter.
     pub fn plan<I: Source, O: Sample>(&self, input: Shape) -> Result<ChainPlan<I, O>, Error> {
-        Ok(ChainPlan { core: ChainCore::new(self, input, (I::TYPE, O::TYPE))?, types: PhantomData })
+        let types = (I::TYPE, O::TYPE);
+        let core = ChainCore::new(self, input, types, Opacity::of::<I>())?;
+        Ok(ChainPlan { core, types: PhantomData })
     }
 }
 
+/// What errors before rounding must stay below, so that results are off by 1 at most.
+const ALLOWED: f64 = 1.0;
+/// And where a constant image must stay constant.
+const ALLOWED_OF_CONSTANTS: f64 = 0.5;
+
 impl ChainCore {
-    fn new(chain: &Chain, input: Shape, types: (SampleType, SampleType)) -> Result<Self, Error> {
+    fn new(
+        chain: &Chain,
+        input: Shape,
+        types: (SampleType, SampleType),
+        opacity: Opacity,
+    ) -> Result<Self, Error> {
         let output = chain.output_shape(input)?;
         let level = chain.get_level().unwrap_or_else(Level::detect);
-        let mut segments = Vec::new();
-        let mut shape = input;
-        for layer in chain.layers() {
-            match layer {
-                Layer::Depthwise(layer) => {
-                    join(&mut segments, Segment::depthwise(layer, shape, level)?);
-                }
-                Layer::Conv2d(layer) => join(&mut segments, Segment::conv2d(layer, shape, level)?),
-                Layer::Pointwise(layer) => pointwise(&mut segments, layer, shape, level)?,
-                Layer::Separable(layer) => {
-                    join(&mut segments, Segment::depthwise(layer.depthwise(), shape, level)?);
-                    let between = layer.depthwise().output_shape(shape)?;
-                    pointwise(&mut segments, layer.pointwise(), between, level)?;
-                }
+        let float = |sample| sample == SampleType::F32;
+        let fused = float(types.0) && float(types.1);
+        for border in chain.layers().iter().flat_map(borders) {
+            let bad = |v: &&f64| v.is_nan() || !float(types.0) && !(**v as f32).is_finite();
+            if let Border::Constant(values) = border
+                && let Some(&value) = values.iter().find(bad)
+            {
+                return Err(Error::ConstantValue { value, sample: types.0 });
             }
-            shape = layer.output_shape(shape)?;
+        }
+        let filters = chain.layers().iter().filter_map(|layer| match layer {
+            Layer::Filter(filter) => Some(filter.kernels().iter().map(Separation::of).collect()),
+            _ => None,
+        });
+        let mut builder = Builder {
+            chain,
+            separations: filters.collect(),
+            level,
+            fused,
+            opacity,
+            precise: false,
+            segments: Vec::new(),
+            filters: Vec::new(),
+        };
+        let mut exact = !builder.build(input)?;
+        let mut bound = None;
+        if !float(types.0) {
+            let keeps = chain.layers().iter().all(keeps_constants);
+            let allowed = if keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED };
+            let shows = |p: &Proof| {
+                let allowed = if p.whole { ALLOWED_OF_CONSTANTS } else { allowed };
+                !float(types.1) && p.bounded && (p.error.is_nan() || p.error >= allowed)
+            };
+            let mut proof = Proof::of(chain, opacity.full, &builder.filters);
+            if !exact && shows(&proof) && !builder.filters.is_empty() {
+                builder.precise = true;
+                exact = !builder.build(input)?;
+                proof = Proof::of(chain, opacity.full, &builder.filters);
+            }
+            exact |= shows(&proof);
+            bound = proof.bounded.then_some(proof.error);
+        }
+        let Builder { mut segments, filters, .. } = builder;
+        // Rows of integers are widened once, for all windows that they lie under.
+        if let Some(first) = segments.first_mut()
+            && !float(types.0)
+            && first.window.is_some()
+            && first.links.first().is_none_or(|link| link.window.is_some())
+        {
+            let channels = first.input.channels;
+            first.links.insert(0, Link { window: None, mixes: Vec::new(), channels });
         }
         for segment in &mut segments {
             segment.choose_tiles();
         }
-        let float = |sample| sample == SampleType::F32;
-        let (mut bound, mut exact, mut colour) = (None, false, None);
-        if !(float(types.0) && float(types.1)) {
-            if segments.iter().any(|s| s.window.is_some()) {
-                return Err(Error::Unsupported(
-                    "layers with windows are for f32 images; integers pass through pointwise \
-                     layers only",
-                ));
-            }
-            if !float(types.0) {
-                let full = if types.0 == SampleType::U8 { 255.0 } else { 65535.0 };
-                let (error, whole) = error_bound(chain, full);
-                bound = Some(error);
-                // Integers are exact up to the size that single precision holds.
-                exact = !float(types.1) && error > if whole { 0.0 } else { 0.5 };
-            }
-            if types == (SampleType::U8, SampleType::U8)
-                && let [Layer::Pointwise(layer)] = chain.layers()
-                // The limits of the samples are those of the others, too.
-                && matches!(layer.activation(), Activation::None | Activation::Relu)
-            {
-                let (lanes, parts) = (level.lanes(), level.parts());
-                colour = ColourWeights::pack(layer.weights(), layer.bias(), lanes, parts);
-            }
-            if let Some(colour) = &colour {
-                (bound, exact) = (Some(colour.error()), false);
-            }
+        let mut colour = None;
+        if types == (SampleType::U8, SampleType::U8)
+            && let [Layer::Pointwise(layer)] = chain.layers()
+            // The limits of the samples are those of the others, too.
+            && matches!(layer.activation(), Activation::None | Activation::Relu)
+        {
+            let (lanes, parts) = (level.lanes(), level.parts());
+            colour = ColourWeights::pack(layer.weights(), layer.bias(), lanes, parts);
         }
-        Ok(Self { chain: chain.clone(), input, output, level, segments, colour, exact, bound })
+        if let Some(colour) = &colour {
+            (bound, exact) = (Some(colour.error()), false);
+        }
+        let chain = chain.clone();
+        Ok(Self { chain, input, output, level, segments, colour, exact, fused, filters, bound })
     }
 
     /// How many workers are worth their start for a segment.
@@ -262,30 +376,302 @@ impl ChainCore {
     }
 }
 
-/// The largest error of single precision before rounding, for samples up to `full`, and whether
-/// all weights are whole numbers: then it is 0 as long as the sums fit.
-fn error_bound(chain: &Chain, full: f64) -> (f64, bool) {
-    let (mut size, mut error, mut whole) = (full, 0.0, true);
-    for layer in chain.layers() {
-        let Layer::Pointwise(layer) = layer else { continue };
-        let outputs = layer.output_channels();
-        let (mut most, mut gain) = (0.0f64, 0.0f64);
-        for o in 0..outputs {
-            let column = layer.weights().iter().skip(o).step_by(outputs);
-            let sum: f64 = column.map(|&w| f64::from(w).abs()).sum();
-            gain = gain.max(sum);
-            most = most.max(sum * size + f64::from(layer.bias()[o]).abs());
+/// Taps of a depthwise kernel from which two passes are faster, where there are any.
+const TWO_PASSES_FROM: usize = 16;
+
+/// The taps of a depthwise layer's two passes, if each channel's kernel is a product, and rows
+/// serve several outputs.
+fn depthwise_passes(layer: &Depthwise) -> Option<[TapRows; 2]> {
+    let ((width, height), channels) = (layer.size(), layer.output_channels());
+    if layer.window().get_stride() != (1, 1)
+        || width * height < TWO_PASSES_FROM
+        || width.min(height) < 2
+    {
+        return None;
+    }
+    let (mut columns, mut rows) = (vec![0.0; height * channels], vec![0.0; width * channels]);
+    for c in 0..channels {
+        let taps = layer.weights().iter().skip(c).step_by(channels);
+        let kernel = Kernel::new(width, height, taps.map(|&t| t.into()).collect()).ok()?;
+        let separation = Separation::of(&kernel);
+        if !(separation.is_separable() || negligible(&separation, &kernel)) {
+            return None;
         }
-        whole &= layer.weights().iter().chain(layer.bias()).all(|w| w.fract() == 0.0);
-        // A rounding of each product and each sum, in a chain of additions.
-        let steps = layer.input_channels() as f64 + 2.0;
-        error = gain * error + steps * most * f64::from(f32::EPSILON) / 2.0;
-        size = most;
-        if whole && size <= f64::from(1 << f32::MANTISSA_DIGITS) {
-            error = 0.0;
+        let term = &separation.terms()[0];
+        let put = |to: &mut [f32], from: &[f64]| {
+            for (to, from) in to.iter_mut().skip(c).step_by(channels).zip(from) {
+                *to = *from as f32;
+            }
+        };
+        put(&mut columns, &term.column);
+        put(&mut rows, &term.row);
+    }
+    let finite = columns.iter().chain(&rows).all(|t| t.is_finite());
+    let columns = TapRows::new(&columns, &vec![0.0; channels]);
+    finite.then(|| [columns, TapRows::new(&rows, layer.bias())])
+}
+
+/// Whether a layer makes of a constant image, of one value in all channels, the same value.
+fn keeps_constants(layer: &Layer) -> bool {
+    fn sums(weights: &[f32], bias: &[f32]) -> bool {
+        let outputs = bias.len();
+        let sum = |o| weights.iter().skip(o).step_by(outputs).map(|&w| f64::from(w)).sum::<f64>();
+        bias.iter().enumerate().all(|(o, bias)| *bias == 0.0 && (sum(o) - 1.0).abs() < 1e-6)
+    }
+    match layer {
+        Layer::Depthwise(layer) => sums(layer.weights(), layer.bias()),
+        Layer::Pointwise(layer) => sums(layer.weights(), layer.bias()),
+        Layer::Conv2d(layer) => sums(layer.weights(), layer.bias()),
+        Layer::Separable(layer) => {
+            let (first, then) = (layer.depthwise(), layer.pointwise());
+            sums(first.weights(), first.bias()) && sums(then.weights(), then.bias())
+        }
+        Layer::Filter(filter) => {
+            let one = |k: &Kernel| (k.sum() * filter.get_scale() - 1.0).abs() < 1e-9;
+            filter.get_offset() == 0.0
+                && filter.get_post() != Post::Magnitude
+                && filter.kernels().iter().all(one)
         }
     }
-    (error, whole)
+}
+
+/// The borders that a layer reads through.
+fn borders(layer: &Layer) -> Vec<&Border> {
+    fn of(window: &Window) -> Vec<&Border> {
+        match window.get_padding() {
+            Padding::Explicit { border_x, border_y, .. } => vec![border_x, border_y],
+            _ => Vec::new(),
+        }
+    }
+    match layer {
+        Layer::Depthwise(layer) => of(layer.window()),
+        Layer::Separable(layer) => of(layer.depthwise().window()),
+        Layer::Conv2d(layer) => of(layer.window()),
+        Layer::Pointwise(_) => Vec::new(),
+        Layer::Filter(filter) => {
+            let (x, y) = filter.get_borders();
+            vec![x, y]
+        }
+    }
+}
+
+/// What is proved about the values between two layers.
+#[derive(Clone, Copy)]
+struct Proof {
+    /// Largest magnitude of the exact ones.
+    size: f64,
+    /// Largest distance of the computed ones from those.
+    error: f64,
+    /// Whether they are whole numbers, and computed as such.
+    whole: bool,
+    /// Whether no colour was divided by alpha, which bounds nothing where alpha is small.
+    bounded: bool,
+}
+
+/// The unit roundoff of `f32`.
+const U: f64 = 1.0 / (1 << 24) as f64;
+
+impl Proof {
+    /// Follows samples of at most `size` through a chain whose filters are as `filters` says.
+    fn of(chain: &Chain, size: f64, filters: &[FilterFacts]) -> Self {
+        let mut proof = Self { size, error: 0.0, whole: true, bounded: true };
+        let mut filters = filters.iter();
+        for layer in chain.layers() {
+            for border in borders(layer) {
+                if let Border::Constant(values) = border {
+                    for v in values {
+                        proof.size = proof.size.max(v.abs());
+                        proof.error = proof.error.max((f64::from(*v as f32) - v).abs());
+                        proof.whole &= v.fract() == 0.0;
+                    }
+                }
+            }
+            let exact = proof.error == 0.0;
+            match layer {
+                Layer::Depthwise(layer) => {
+                    proof.sums(layer.weights(), layer.bias(), depthwise_terms(layer));
+                }
+                Layer::Pointwise(layer) => {
+                    proof.sums(layer.weights(), layer.bias(), layer.input_channels());
+                }
+                Layer::Separable(layer) => {
+                    let (first, then) = (layer.depthwise(), layer.pointwise());
+                    proof.sums(first.weights(), first.bias(), depthwise_terms(first));
+                    proof.sums(then.weights(), then.bias(), then.input_channels());
+                }
+                Layer::Conv2d(layer) => {
+                    let (width, height) = layer.size();
+                    let terms = width * height * layer.input_channels();
+                    proof.sums(layer.weights(), layer.bias(), terms);
+                }
+                Layer::Filter(filter) => {
+                    if let Some(facts) = filters.next() {
+                        proof.filter(filter, facts);
+                    }
+                }
+            }
+            // Sums of whole numbers that single precision holds.
+            if exact && proof.whole && proof.size <= f64::from(1 << f32::MANTISSA_DIGITS) {
+                proof.error = 0.0;
+            }
+        }
+        proof
+    }
+
+    /// Sums of so many weighted values each, in single precision.
+    fn sums(&mut self, weights: &[f32], bias: &[f32], terms: usize) {
+        let outputs = bias.len();
+        let (mut most, mut gain) = (0.0f64, 0.0f64);
+        for (o, bias) in bias.iter().enumerate() {
+            let column = weights.iter().skip(o).step_by(outputs);
+            let sum: f64 = column.map(|&w| f64::from(w).abs()).sum();
+            gain = gain.max(sum);
+            most = most.max(sum * (self.size + self.error) + f64::from(*bias).abs());
+        }
+        self.whole &= weights.iter().chain(bias).all(|w| w.fract() == 0.0);
+        // A rounding of each product and each sum, in a chain of additions.
+        self.error = gain * self.error + (terms as f64 + 2.0) * most * U;
+        self.size = most;
+    }
+
+    fn filter(&mut self, filter: &Filter, facts: &FilterFacts) {
+        let before = *self;
+        let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
+        // A magnitude is at most the sum of both magnitudes, and so is its error.
+        (self.size, self.error) = gains.fold((0.0, 0.0), |(size, error), gain| {
+            let offset = filter.get_offset().abs();
+            (size + gain * before.size + offset, error + gain * before.error)
+        });
+        // The bound is one per unit of range, for a range of at least 1.
+        self.error += (before.size + before.error).max(1.0) * facts.arithmetic.bound;
+        self.whole &= facts.whole;
+        match filter.get_alpha() {
+            Some(Alpha::Keep) => {
+                self.size = self.size.max(before.size);
+                self.error = self.error.max(before.error);
+            }
+            Some(Alpha::Premultiply) => self.bounded = false,
+            _ => {}
+        }
+    }
+}
+
+/// Roundings of a depthwise layer's sum: one for each tap; in two passes those of both, of their
+/// taps, and what the factors leave out.
+fn depthwise_terms(layer: &Depthwise) -> usize {
+    let (width, height) = layer.size();
+    (width * height).max(width + height + 8)
+}
+
+/// What the plan has found out about a filter.
+#[derive(Debug, Clone, PartialEq)]
+struct FilterFacts {
+    arithmetic: Arithmetic,
+    method: Method,
+    /// Whether it makes whole numbers of whole numbers, and all that it adds up is whole.
+    whole: bool,
+}
+
+/// Puts segments together.
+struct Builder<'a> {
+    chain: &'a Chain,
+    /// Of the filters, in order.
+    separations: Vec<Vec<Separation>>,
+    level: Level,
+    fused: bool,
+    opacity: Opacity,
+    /// Whether filters sum in `f64`.
+    precise: bool,
+    segments: Vec<Segment>,
+    filters: Vec<FilterFacts>,
+}
+
+impl Builder<'_> {
+    /// Plans all layers, and says whether all of them can be done in passes.
+    fn build(&mut self, input: Shape) -> Result<bool, Error> {
+        self.segments.clear();
+        self.filters.clear();
+        let (level, count) = (self.level, self.chain.layers().len());
+        let (mut shape, mut possible) = (input, true);
+        for (i, layer) in self.chain.layers().iter().enumerate() {
+            let segments = &mut self.segments;
+            match layer {
+                Layer::Depthwise(layer) => join(segments, Segment::depthwise(layer, shape, level)?),
+                Layer::Conv2d(layer) => join(segments, Segment::conv2d(layer, shape, level)?),
+                Layer::Pointwise(layer) => pointwise(segments, layer, shape, level)?,
+                Layer::Separable(layer) => {
+                    join(segments, Segment::depthwise(layer.depthwise(), shape, level)?);
+                    let between = layer.depthwise().output_shape(shape)?;
+                    pointwise(segments, layer.pointwise(), between, level)?;
+                }
+                Layer::Filter(filter) => possible &= self.filter(filter, shape, i + 1 == count)?,
+            }
+            shape = layer.output_shape(shape)?;
+        }
+        Ok(possible)
+    }
+
+    /// Adds a filter, and says whether there are passes for it.
+    fn filter(&mut self, filter: &Filter, input: Shape, last: bool) -> Result<bool, Error> {
+        let separations = &self.separations[self.filters.len()];
+        let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
+        let (source, output) = (SampleType::F32, SampleType::F32);
+        let precise = self.precise;
+        let task = Task { filter, source, output, premultiplied, precise, chained: true };
+        let (work, arithmetic, finish) = choose(&task, separations)?;
+        let whole = |v: &f64| v.fract() == 0.0;
+        let taps = filter.kernels().iter().flat_map(Kernel::taps);
+        let (method, factors) = match work {
+            Work::Separable(_) | Work::Running | Work::Blocks(_) => {
+                let terms = separations.iter().map(|s| &s.terms()[0]);
+                (Method::Separable, terms.flat_map(|t| t.column.iter().chain(&t.row)).all(whole))
+            }
+            Work::Dense(_) => (Method::Dense, true),
+            Work::Naive => (Method::Naive, true),
+        };
+        self.filters.push(FilterFacts {
+            arithmetic: arithmetic.clone(),
+            method,
+            whole: factors
+                && taps
+                    .copied()
+                    .chain([filter.get_scale(), filter.get_offset()])
+                    .all(|v| whole(&v))
+                && filter.get_post() != Post::Magnitude,
+        });
+        let possible = work != Work::Naive;
+        let kernel = &filter.kernels()[0];
+        let alpha = match filter.get_alpha() {
+            Some(Alpha::Keep) => StageAlpha::Keep { anchor: kernel.anchor() },
+            Some(Alpha::Premultiply) => StageAlpha::Premultiply {
+                opacity: if last { self.opacity } else { Opacity::between(self.opacity.full) },
+                offset: filter.get_offset(),
+                post: filter.get_post(),
+            },
+            _ => StageAlpha::Plain,
+        };
+        let taps = match work {
+            Work::Separable(_) => kernel.width() + kernel.height(),
+            _ => kernel.taps().len(),
+        };
+        let output = reference::output_shape(filter, input)?;
+        let samples = output.samples()? as u64;
+        let multiplications = samples.saturating_mul((taps * filter.kernels().len()) as u64);
+        let rung = match arithmetic.rung {
+            Rung::Fused if !self.fused => Rung::F32,
+            rung => rung,
+        };
+        let window = WindowStage {
+            axes: filter_axes(filter, input),
+            inputs: input.channels,
+            channels: input.channels,
+            activation: Activation::None,
+            whole: input.channels < self.level.lanes(),
+            kind: WindowKind::Filter(Box::new(FilterStage { work, rung, finish, alpha })),
+        };
+        join(&mut self.segments, Segment::new(input, output, Some(window), multiplications));
+        Ok(possible)
+    }
 }
 
 /// Adds a segment that begins with a window, or makes what came before its links.
@@ -326,6 +712,13 @@ impl Segment {
         Self { input, output, links, window, mixes, multiplications, tile: 1, rows: 1, strip: 1 }
     }
 
+    /// The part of its input that a rectangle of its output reads; at least a pixel.
+    pub fn input_region(&self, rect: Rect) -> Rect {
+        let windows = self.links.iter().map(|link| &link.window).chain([&self.window]).flatten();
+        let rect = windows.rev().fold(rect, |rect, window| window.input_region(rect));
+        if rect.width == 0 || rect.height == 0 { Rect::new(0, 0, 1, 1) } else { rect }
+    }
+
     /// Whether all of its windows have stride 1.
     fn is_image_chain(&self) -> bool {
         let windows = self.links.iter().map(|link| &link.window).chain([&self.window]);
@@ -335,6 +728,7 @@ impl Segment {
 
     fn depthwise(layer: &Depthwise, input: Shape, level: Level) -> Result<Self, Error> {
         let channels = layer.output_channels();
+        let passes = depthwise_passes(layer).map(Box::new);
         let window = WindowStage {
             axes: layer.window().axes(layer.size(), input)?,
             inputs: input.channels,
@@ -343,6 +737,7 @@ impl Segment {
             whole: channels < level.lanes(),
             kind: WindowKind::Depthwise {
                 taps: TapRows::new(layer.weights(), layer.bias()),
+                passes,
                 split: layer.window().get_stride().0 > 1 && channels < level.lanes(),
             },
         };
@@ -365,12 +760,14 @@ impl Segment {
 
     /// Tiles of equal width, and several rows to a tile if one row is short.
     fn choose_tiles(&mut self) {
+        let windows = || self.links.iter().map(|link| &link.window).chain([&self.window]).flatten();
         let between = self.window.as_ref().map(|w| w.channels);
         let inner = self.mixes.iter().map(|m| m.weights.inputs()).max();
         let most = match (between, inner) {
             (Some(_), None) => {
-                let rows = self.window.as_ref().map_or(1, |w| w.axes[1].taps);
-                WINDOW_BYTES / (4 * (rows + 2) * self.input.channels.max(self.output.channels))
+                // All windows, and as much again for the rows that they make.
+                let rows: usize = windows().map(|w| w.axes[1].taps + 1).sum();
+                WINDOW_BYTES / (4 * (rows + 1) * self.input.channels.max(self.output.channels))
             }
             (_, inner) => {
                 let sizes = self.mixes.iter().map(|m| m.weights.inputs() * m.weights.outputs());
@@ -379,7 +776,10 @@ impl Segment {
                 bytes / (4 * inner.unwrap_or(1))
             }
         };
-        let most = most.max(TILE_PIXELS);
+        // What windows reach beyond a tile, or a strip, is made again by its neighbour.
+        let beyond = |axis: usize| windows().skip(1).map(move |w| w.axes[axis].span() - 1);
+        let (across, down) = (beyond(0).sum::<usize>(), beyond(1).sum::<usize>());
+        let most = most.max(TILE_PIXELS).max(4 * across);
         let (width, height) = (self.output.width, self.output.height);
         let block = self.mixes.iter().map(|m| m.weights.block()).max().unwrap_or(1);
         self.tile = width.div_ceil(width.div_ceil(most)).next_multiple_of(block).min(width);
@@ -394,7 +794,8 @@ impl Segment {
             let all = self.rows..=(self.rows + ROWS_MORE).min(height.max(self.rows));
             self.rows = all.min_by_key(|&rows| blocks(rows)).unwrap_or(self.rows);
         }
-        self.strip = STRIP_ROWS.next_multiple_of(self.rows);
+        let strip = STRIP_ROWS.max((4 * down).min(MOST_STRIP_ROWS));
+        self.strip = strip.next_multiple_of(self.rows);
     }
 
     /// Rows of a strip for so many workers.
@@ -445,10 +846,71 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
     }
 
     /// Largest distance of a result before rounding from the exact one, proved from the weights,
-    /// in output units; for integer images. 0 is exact.
+    /// in output units; for integer images. 0 is exact. `None` also where a filter divides colours
+    /// by alpha.
     #[must_use]
     pub fn error_bound(&self) -> Option<f64> {
         if self.core.exact { Some(0.0) } else { self.core.bound }
+    }
+
+    /// The same for samples of at most `range` in magnitude, whatever their type.
+    #[must_use]
+    pub fn error_bound_within(&self, range: f64) -> Option<f64> {
+        if self.core.exact {
+            return Some(0.0);
+        }
+        let proof = Proof::of(&self.core.chain, range, &self.core.filters);
+        proof.bounded.then_some(proof.error)
+    }
+
+    /// How many workers a run uses at most, in the current rayon pool.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.core.segments.iter().map(|s| self.core.workers(s)).max().unwrap_or(1)
+    }
+
+    /// The layers, one line each, first to last, with what was decided for them.
+    #[must_use]
+    pub fn stages(&self) -> Vec<String> {
+        let mut filters = self.core.filters.iter();
+        let layers = self.core.chain.layers().iter().map(|layer| match layer {
+            Layer::Filter(_) => match filters.next().map(|f| f.method) {
+                Some(Method::Separable) => format!("{layer}: column pass and row pass"),
+                Some(Method::Dense) => format!("{layer}: dense pass"),
+                _ => format!("{layer}: reference"),
+            },
+            _ => layer.to_string(),
+        });
+        layers.collect()
+    }
+
+    /// The arithmetic and its error bound, in a line.
+    #[must_use]
+    pub fn arithmetic(&self) -> String {
+        let core = &self.core;
+        if core.exact {
+            return "f64, by the reference".to_owned();
+        }
+        if let Some(colour) = &core.colour {
+            let error = match colour.error() {
+                0.0 => "exact".to_owned(),
+                bound => format!("error at most {bound:.3e} before rounding"),
+            };
+            let bits = colour.shift();
+            return format!("16-bit weights into i32 ({bits} fraction bits), {error}");
+        }
+        let double = core.filters.iter().filter(|f| f.arithmetic.rung == Rung::Double).count();
+        let sums = if core.fused { "fused f32" } else { "unfused f32" };
+        let sums = match double {
+            0 => sums.to_owned(),
+            n if n == core.chain.layers().len() => "f64 sums, f32 between layers".to_owned(),
+            n => format!("f64 sums in {n} filter(s), {sums} in other layers and between them"),
+        };
+        match core.bound {
+            Some(0.0) => format!("{sums}, exact"),
+            Some(bound) => format!("{sums}, error at most {bound:.3e} before rounding"),
+            None => sums,
+        }
     }
 
     /// The same plan with other tiles (at least 1 pixel wide, 1 row high) and strips (at least 1
@@ -464,7 +926,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
     }
 
     /// Runs all layers on `source`. A second run with the same workspace allocates nothing at one
-    /// thread, except where the arithmetic is `f64`.
+    /// thread, except where the reference does the work.
     pub fn run(
         &self,
         source: View<'_, I>,
@@ -475,12 +937,37 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         if given != expected {
             return Err(Error::ShapeMismatch { what: "source", expected, given });
         }
-        let (expected, given) = (self.core.output, out.shape());
+        self.run_region(source, (0, 0), self.core.output.rect(), out, workspace)
+    }
+
+    /// The part of the source that the output rectangle `rect` needs. With border `Wrap`, a
+    /// rectangle at an edge needs that axis whole.
+    pub fn input_region(&self, rect: Rect) -> Result<Rect, Error> {
+        if !rect.fits(self.core.output) {
+            return Err(Error::RectOutside { rect, shape: self.core.output });
+        }
+        Ok(self.core.segments.iter().rev().fold(rect, |rect, s| s.input_region(rect)))
+    }
+
+    /// Computes just the output rectangle `rect`: the same bytes as in the whole image. `part`
+    /// holds at least [`input_region(rect)`](Self::input_region), its top left pixel being
+    /// `origin` (column, row) in the whole image.
+    pub fn run_region(
+        &self,
+        part: View<'_, I>,
+        origin: (usize, usize),
+        rect: Rect,
+        out: ViewMut<'_, O>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        let needed = self.input_region(rect)?;
+        let (input, output) = (self.core.input, self.core.output);
+        let (expected, given) = (Shape::new(rect.width, rect.height, output.channels), out.shape());
         if given != expected {
             return Err(Error::ShapeMismatch { what: "output", expected, given });
         }
-        exec::run_chain(&self.core, I::any(source), O::any_mut(out), workspace);
-        Ok(())
+        super::check_part(input, part.shape(), origin, needed)?;
+        exec::run_chain(&self.core, I::any(part), origin, rect, O::any_mut(out), workspace)
     }
 
     /// Runs all layers on each of `images` images, which lie one after the other: several images
@@ -503,8 +990,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         };
         check("source", input, source.len())?;
         check("output", output, out.len())?;
-        exec::run_batch(&self.core, source, out, images, workspace);
-        Ok(())
+        exec::run_batch(&self.core, source, out, images, workspace)
     }
 }
 
@@ -512,14 +998,18 @@ impl<I: Source, O: Sample> fmt::Display for ChainPlan<I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let core = &self.core;
         writeln!(f, "image:           {} {} → {} {}", core.input, I::TYPE, core.output, O::TYPE)?;
-        for (i, layer) in core.chain.layers().iter().enumerate() {
+        for (i, layer) in self.stages().iter().enumerate() {
             writeln!(f, "layer {:<10} {layer}", format!("{}:", i + 1))?;
         }
         for (i, s) in core.segments.iter().enumerate() {
             write!(f, "segment {:<8} {} → {}", format!("{}:", i + 1), s.input, s.output)?;
             match s.window.as_ref().map(|w| &w.kind) {
+                Some(WindowKind::Depthwise { passes: Some(_), .. }) => {
+                    write!(f, ", depthwise in two passes")?;
+                }
                 Some(WindowKind::Depthwise { .. }) => write!(f, ", depthwise")?,
                 Some(WindowKind::Dense(_)) => write!(f, ", convolution")?,
+                Some(WindowKind::Filter(_)) => write!(f, ", filter")?,
                 None => {}
             }
             if !s.mixes.is_empty() {
@@ -531,23 +1021,7 @@ impl<I: Source, O: Sample> fmt::Display for ChainPlan<I, O> {
             writeln!(f, ", tiles of {} × {} pixels", s.tile, s.rows)?;
         }
         writeln!(f, "multiplications: {}", self.multiplications())?;
-        let arithmetic = match (self.error_bound(), core.exact) {
-            (_, true) => "f64".to_owned(),
-            (Some(bound), _) if core.colour.is_some() => {
-                let bits = core.colour.as_ref().map_or(0, ColourWeights::shift);
-                let error = match bound {
-                    0.0 => "exact".to_owned(),
-                    _ => format!("error at most {bound:.3e} before rounding"),
-                };
-                format!("16-bit weights into i32 ({bits} fraction bits), {error}")
-            }
-            (Some(bound), _) => format!("unfused f32, error at most {bound:.3e} before rounding"),
-            (None, _) if (I::TYPE, O::TYPE) == (SampleType::F32, SampleType::F32) => {
-                "fused f32".to_owned()
-            }
-            (None, _) => "unfused f32".to_owned(),
-        };
-        writeln!(f, "arithmetic:      {arithmetic}")?;
-        write!(f, "level:           {}", core.level)
+        writeln!(f, "arithmetic:      {}", self.arithmetic())?;
+        write!(f, "level:           {}, {} thread(s)", core.level, self.threads())
     }
 }

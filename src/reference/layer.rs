@@ -8,39 +8,160 @@
 //! ```
 //!
 //! `source` reads through the padding, by the same rules as for [filters](super). Between layers
-//! nothing is rounded.
+//! nothing is rounded. A [filter](Layer::Filter) is what [`filter`](super::filter) does, on values
+//! that were not rounded; transparent is then what has no alpha at all, except at the end of a
+//! chain on an integer image.
 
-use super::Border;
+use super::{Border, Opacity, region_of};
 use crate::error::Error;
-use crate::layer::{Axis, Chain, Conv2d, Depthwise, Layer, Pointwise};
+use crate::filter::Filter;
+use crate::layer::{Axis, Chain, Conv2d, Depthwise, Layer, Pointwise, filter_axes};
 use crate::sample::Source;
-use crate::view::{Shape, View};
+use crate::view::{Rect, Shape, View};
+use std::ops::Range;
 
 /// All layers of a chain: the exact results, row by row.
 pub fn chain<I: Source>(chain: &Chain, source: View<'_, I>) -> Result<Vec<f64>, Error> {
-    let shape = source.shape();
-    chain.output_shape(shape)?;
-    let rows = (0..shape.height).flat_map(|y| source.row(y));
-    let start: Vec<f64> = rows.map(|s| s.to_f64()).collect();
-    let end = chain.layers().iter().try_fold((start, shape), |(map, shape), layer| {
-        let next = layer.output_shape(shape)?;
-        let map = match layer {
-            Layer::Depthwise(layer) => depthwise(layer, &map, shape)?,
-            Layer::Pointwise(layer) => pointwise(layer, &map),
-            Layer::Separable(layer) => {
-                pointwise(layer.pointwise(), &depthwise(layer.depthwise(), &map, shape)?)
-            }
-            Layer::Conv2d(layer) => conv2d(layer, &map, shape)?,
-        };
-        Ok::<_, Error>((map, next))
+    let output = chain.output_shape(source.shape())?;
+    region(chain, source.shape(), source, (0, 0), output.rect())
+}
+
+/// The same for the output rectangle `rect`. `part` holds at least what
+/// [`ChainPlan::input_region`](crate::ChainPlan::input_region) names, its top left pixel being
+/// `origin` in an image of shape `whole`.
+pub fn region<I: Source>(
+    chain: &Chain,
+    whole: Shape,
+    part: View<'_, I>,
+    origin: (usize, usize),
+    rect: Rect,
+) -> Result<Vec<f64>, Error> {
+    let output = chain.output_shape(whole)?;
+    if !rect.fits(output) {
+        return Err(Error::RectOutside { rect, shape: output });
+    }
+    let steps = steps(chain, whole)?;
+    // What each step reads, from the last to the first.
+    let mut needed = vec![rect];
+    for step in steps.iter().rev() {
+        needed.push(step.reads(needed[needed.len() - 1]));
+    }
+    needed.reverse();
+    let first = needed[0];
+    let samples = (first.y..first.y + first.height).flat_map(|y| {
+        let start = (first.x - origin.0) * whole.channels;
+        &part.row(y - origin.1)[start..][..first.width * whole.channels]
     });
-    Ok(end?.0)
+    let samples = samples.map(|s| s.to_f64()).collect();
+    let mut held = Part { samples, rect: first, shape: whole };
+    let (last, count) = (Opacity::of::<I>(), steps.len());
+    for (i, (step, &rect)) in steps.iter().zip(&needed[1..]).enumerate() {
+        let opacity = if i + 1 == count { last } else { Opacity::between(I::FULL) };
+        let samples = step.run(&held, rect, opacity)?;
+        held = Part { samples, rect, shape: step.output };
+    }
+    Ok(held.samples)
+}
+
+/// One computation of a chain, and what it reads.
+struct Step<'a> {
+    kind: Kind<'a>,
+    output: Shape,
+}
+
+enum Kind<'a> {
+    Pointwise(&'a Pointwise),
+    Depthwise(&'a Depthwise, [Axis; 2]),
+    Conv2d(&'a Conv2d, [Axis; 2]),
+    Filter(&'a Filter, [Axis; 2]),
+}
+
+fn steps(chain: &Chain, input: Shape) -> Result<Vec<Step<'_>>, Error> {
+    fn depthwise(layer: &Depthwise, input: Shape) -> Result<Step<'_>, Error> {
+        let axes = layer.window().axes(layer.size(), input)?;
+        Ok(Step { kind: Kind::Depthwise(layer, axes), output: layer.output_shape(input)? })
+    }
+    fn pointwise(layer: &Pointwise, input: Shape) -> Result<Step<'_>, Error> {
+        Ok(Step { kind: Kind::Pointwise(layer), output: layer.output_shape(input)? })
+    }
+    let mut steps = Vec::new();
+    let mut shape = input;
+    for layer in chain.layers() {
+        let output = layer.output_shape(shape)?;
+        match layer {
+            Layer::Depthwise(layer) => steps.push(depthwise(layer, shape)?),
+            Layer::Pointwise(layer) => steps.push(pointwise(layer, shape)?),
+            Layer::Separable(layer) => {
+                let first = depthwise(layer.depthwise(), shape)?;
+                let between = first.output;
+                steps.extend([first, pointwise(layer.pointwise(), between)?]);
+            }
+            Layer::Conv2d(layer) => {
+                let axes = layer.window().axes(layer.size(), shape)?;
+                steps.push(Step { kind: Kind::Conv2d(layer, axes), output });
+            }
+            Layer::Filter(filter) => {
+                let axes = filter_axes(filter, shape);
+                steps.push(Step { kind: Kind::Filter(filter, axes), output });
+            }
+        }
+        shape = output;
+    }
+    Ok(steps)
+}
+
+impl Step<'_> {
+    /// The part of its input that a rectangle of its output needs.
+    fn reads(&self, rect: Rect) -> Rect {
+        let [x, y] = match &self.kind {
+            Kind::Pointwise(_) => return rect,
+            Kind::Depthwise(_, axes) | Kind::Conv2d(_, axes) | Kind::Filter(_, axes) => axes,
+        };
+        let under = |axis: &Axis, out: Range<usize>| {
+            let under = axis.under(out).filter_map(|v| axis.map(v));
+            let both = under.fold(None, |both: Option<Range<usize>>, i| match both {
+                None => Some(i..i + 1),
+                Some(both) => Some(both.start.min(i)..both.end.max(i + 1)),
+            });
+            both.unwrap_or(0..0)
+        };
+        let x = under(x, rect.x..rect.x + rect.width);
+        let y = under(y, rect.y..rect.y + rect.height);
+        if x.is_empty() || y.is_empty() {
+            return Rect::new(0, 0, 0, 0);
+        }
+        Rect::new(x.start, y.start, x.len(), y.len())
+    }
+
+    fn run(&self, part: &Part, rect: Rect, opacity: Opacity) -> Result<Vec<f64>, Error> {
+        if rect.width == 0 || rect.height == 0 {
+            return Ok(Vec::new());
+        }
+        match &self.kind {
+            Kind::Pointwise(layer) => Ok(pointwise(layer, &part.samples)),
+            Kind::Depthwise(layer, axes) => Ok(depthwise(layer, &Padded { part, axes }, rect)),
+            Kind::Conv2d(layer, axes) => Ok(conv2d(layer, &Padded { part, axes }, rect)),
+            Kind::Filter(filter, _) => {
+                let Rect { x, y, width, height } = part.rect;
+                let held = Shape { width, height, ..part.shape };
+                let view = View::gapless(&part.samples, held);
+                region_of(filter, part.shape, view, (x, y), rect, opacity)
+            }
+        }
+    }
+}
+
+/// A part of a map.
+struct Part {
+    samples: Vec<f64>,
+    rect: Rect,
+    /// Of the whole map.
+    shape: Shape,
 }
 
 /// A map seen through the padding of a window.
 struct Padded<'a> {
-    map: &'a [f64],
-    channels: usize,
+    part: &'a Part,
     axes: &'a [Axis; 2],
 }
 
@@ -54,19 +175,20 @@ impl Padded<'_> {
         match (under(ax, x, i), under(ay, y, j)) {
             (None, _) => Border::constant(&ax.border, c),
             (_, None) => Border::constant(&ay.border, c),
-            (Some(x), Some(y)) => self.map[(y * ax.len + x) * self.channels + c],
+            (Some(x), Some(y)) => {
+                let Part { samples, rect, shape } = self.part;
+                samples[((y - rect.y) * rect.width + x - rect.x) * shape.channels + c]
+            }
         }
     }
 }
 
-fn depthwise(layer: &Depthwise, map: &[f64], shape: Shape) -> Result<Vec<f64>, Error> {
+fn depthwise(layer: &Depthwise, padded: &Padded<'_>, rect: Rect) -> Vec<f64> {
     let (width, height) = layer.size();
-    let axes = &layer.window().axes((width, height), shape)?;
-    let padded = Padded { map, channels: shape.channels, axes };
     let outputs = layer.output_channels();
-    let mut out = Vec::with_capacity(axes[0].out * axes[1].out * outputs);
-    for y in 0..axes[1].out {
-        for x in 0..axes[0].out {
+    let mut out = Vec::with_capacity(rect.width * rect.height * outputs);
+    for y in rect.y..rect.y + rect.height {
+        for x in rect.x..rect.x + rect.width {
             for o in 0..outputs {
                 let mut sum = f64::from(layer.bias()[o]);
                 for j in 0..height {
@@ -80,17 +202,15 @@ fn depthwise(layer: &Depthwise, map: &[f64], shape: Shape) -> Result<Vec<f64>, E
             }
         }
     }
-    Ok(out)
+    out
 }
 
-fn conv2d(layer: &Conv2d, map: &[f64], shape: Shape) -> Result<Vec<f64>, Error> {
-    let (width, height) = layer.size();
-    let axes = &layer.window().axes((width, height), shape)?;
-    let padded = Padded { map, channels: shape.channels, axes };
+fn conv2d(layer: &Conv2d, padded: &Padded<'_>, rect: Rect) -> Vec<f64> {
+    let width = layer.size().0;
     let (inputs, outputs) = (layer.input_channels(), layer.output_channels());
-    let mut out = Vec::with_capacity(axes[0].out * axes[1].out * outputs);
-    for y in 0..axes[1].out {
-        for x in 0..axes[0].out {
+    let mut out = Vec::with_capacity(rect.width * rect.height * outputs);
+    for y in rect.y..rect.y + rect.height {
+        for x in rect.x..rect.x + rect.width {
             let mut sums: Vec<f64> = layer.bias().iter().map(|&b| f64::from(b)).collect();
             for (t, taps) in layer.weights().chunks_exact(inputs * outputs).enumerate() {
                 for (c, taps) in taps.chunks_exact(outputs).enumerate() {
@@ -103,8 +223,7 @@ fn conv2d(layer: &Conv2d, map: &[f64], shape: Shape) -> Result<Vec<f64>, Error> 
             out.extend(sums.iter().map(|&sum| layer.activation().of(sum)));
         }
     }
-    debug_assert_eq!(out.len(), axes[0].out * axes[1].out * outputs);
-    Ok(out)
+    out
 }
 
 /// A pointwise layer on the pixels of a map.

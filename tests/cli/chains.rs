@@ -105,11 +105,15 @@ fn chains_are_explained_verified_and_timed() {
     for part in ["chain of 2 stages", "stage 1 of 2", "stage 2 of 2", "rounded once", "bench: 2"] {
         assert!(run.text().contains(part), "{part:?} is not in\n{}", run.text());
     }
-    assert_eq!(run.text().matches("verify: all samples").count(), 2, "{}", run.text());
-    let json = place.ok(&[&args[..], &["--json"]].concat()).json();
+    assert_eq!(run.text().matches("verify: all samples").count(), 1, "{}", run.text());
+    let json = place.ok(&[&args[..], &["--json", "--bench", "2"]].concat()).json();
     assert_eq!(json["chain"][0]["kernel"]["name"], "gaussian");
-    assert_eq!(json["chain"][1]["plan"]["multiplications_per_pixel"], 6);
+    assert_eq!(json["chain"][1]["kernel"]["name"], "sobel-x");
+    // Three channels, 7 + 7 and 3 + 3 taps.
+    assert_eq!(json["plan"]["multiplications_per_pixel"], 3.0 * 20.0);
+    assert_eq!(json["plan"]["segments"], 1);
     assert!(json.get("kernel").is_none() && json["verify"]["max_error"].is_f64());
+    assert!(json["bench"]["speedup"].is_f64());
 }
 
 #[test]

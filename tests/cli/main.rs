@@ -16,6 +16,7 @@ mod light;
 mod looking;
 mod many;
 mod metadata;
+mod mixes;
 mod names;
 mod pipes;
 mod values;

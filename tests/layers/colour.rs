@@ -98,7 +98,7 @@ fn sixteen_bit_weights() {
     let limited = Chain::new(pointwise(3, 3, 2));
     let large = Chain::new(Pointwise::from_pytorch(&[300.3, -299.7], [1, 2, 1, 1]).unwrap());
     for chain in [limited, large] {
-        let shape = Shape::new(33, 2, chain.layers()[0].input_channels());
+        let shape = Shape::new(33, 2, chain.layers()[0].input_channels().unwrap_or(3));
         let plan = chain.plan::<u8, u8>(shape).unwrap();
         assert!(plan.to_string().contains("f32"), "{plan}");
         check::<u8, u8>(&chain, shape, false);

@@ -2,8 +2,8 @@
 
 use crate::make::{depthwise, pointwise, window};
 use twopass::{
-    Border, Chain, Conv2d, Depthwise, Error, Image, Kernel, Padding, Pointwise, SeparableConv,
-    Shape, Window, Workspace,
+    Border, Chain, Conv2d, Depthwise, Error, Filter, Image, Kernel, Padding, Pointwise,
+    SeparableConv, Shape, Window, Workspace,
 };
 
 #[test]
@@ -119,11 +119,35 @@ fn shapes() {
     assert!(plan.run(right.view(), out.view_mut(), workspace).is_ok());
 }
 
+/// Constants are rounded to `f32`, but not to nothing.
 #[test]
-fn integers_have_no_windows() {
-    let chain = Chain::new(depthwise((3, 3), 3, 1, 1));
-    let shape = Shape::new(5, 6, 3);
-    assert!(matches!(chain.plan::<u8, u8>(shape).unwrap_err(), Error::Unsupported(_)));
-    assert!(matches!(chain.plan::<u8, f32>(shape).unwrap_err(), Error::Unsupported(_)));
-    assert!(matches!(chain.plan::<f32, u8>(shape).unwrap_err(), Error::Unsupported(_)));
+fn constants_of_chains() {
+    let shape = Shape::new(5, 5, 1);
+    let chain = |v| {
+        let border = Border::Constant(vec![v]);
+        Chain::new(Filter::new(Kernel::box_(3, 3).unwrap()).border(border))
+    };
+    let refused =
+        |v: f64| matches!(chain(v).plan::<u8, u8>(shape), Err(Error::ConstantValue { .. }));
+    assert!(refused(f64::NAN) && refused(f64::INFINITY) && refused(1e300) && !refused(0.1));
+    assert!(chain(f64::INFINITY).plan::<f32, f32>(shape).is_ok());
+    assert!(chain(f64::NAN).plan::<f32, f32>(shape).is_err());
+}
+
+/// Filters keep the channels, whatever their number.
+#[test]
+fn filters_between_layers() {
+    let blur = || Kernel::box_(3, 3).unwrap();
+    let luma = || Pointwise::from_keras(&[0.3; 3], [1, 1, 3, 1]).unwrap();
+    let chain = Chain::new(blur()).then(luma()).unwrap().then(blur()).unwrap();
+    assert!(chain.output_shape(Shape::new(4, 4, 1)).is_err());
+    let error = chain.then(luma()).unwrap_err();
+    assert!(matches!(error, Error::LayerMismatch { gives: 1, takes: 3, .. }), "{error}");
+    let valid = Filter::new(blur()).border(Border::Valid);
+    let chain = Chain::new(valid.clone()).then(valid).unwrap();
+    assert_eq!(chain.output_shape(Shape::new(9, 8, 2)), Ok(Shape::new(5, 4, 2)));
+    assert!(matches!(
+        chain.plan::<u8, u8>(Shape::new(4, 9, 2)).unwrap_err(),
+        Error::NothingValid { .. }
+    ));
 }

@@ -7,6 +7,7 @@ mod common;
 mod chains;
 mod colour;
 mod errors;
+mod filters;
 mod golden;
 
 mod make;

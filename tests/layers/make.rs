@@ -96,6 +96,10 @@ fn tolerance(chain: &Chain, mut range: f64) -> f64 {
                 most(p.weights(), p.bias(), most(d.weights(), d.bias(), range))
             }
             Layer::Conv2d(l) => most(l.weights(), l.bias(), range),
+            Layer::Filter(f) => {
+                let sums = f.kernels().iter().map(|k| k.abs_sum()).sum::<f64>();
+                (sums * f.get_scale().abs()).max(1.0) * range + f.get_offset().abs()
+            }
             _ => unreachable!(),
         };
     }

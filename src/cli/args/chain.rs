@@ -1,14 +1,16 @@
-//! The kernels of a chain, each with the parameters that were given for it.
+//! The stages of a chain, each with the parameters that were given for it.
 //!
-//! `--kernel` and the parameters of named kernels may repeat. Where they stand on the command line
-//! says what belongs together, so this looks at positions: a parameter belongs to the last kernel
-//! before it, one before the first kernel to the first.
+//! `--kernel`, `--depthwise`, `--mix` and the parameters of named kernels may repeat. Where they
+//! stand on the command line says in which order they are applied and what belongs together, so
+//! this looks at positions: a parameter belongs to the last kernel before it, one before the first
+//! kernel to the first.
 
 use super::values::anchor;
 use clap::ArgMatches;
 use twopass::KernelParams;
 
-const KERNEL: &str = "Kernel (repeat for a chain; parameters after a --kernel belong to it)";
+const KERNEL: &str =
+    "Stages (repeat for a chain; parameters after a --kernel or --depthwise belong to it)";
 
 /// The flags that describe kernels.
 #[derive(Debug, clap::Args)]
@@ -16,8 +18,19 @@ const KERNEL: &str = "Kernel (repeat for a chain; parameters after a --kernel be
 pub struct KernelFlags {
     /// A named kernel, a matrix such as "1 2 1; 2 4 2; 1 2 1", or @FILE with a matrix in it.
     #[arg(short, long, value_name = "KERNEL", allow_hyphen_values = true,
-          required_unless_present_any = ["completions", "man"])]
+          required_unless_present_any = ["mix", "depthwise", "completions", "man"])]
     pub kernel: Vec<String>,
+
+    /// A kernel of its own for each colour: as many of these in a row as the picture has.
+    ///
+    /// Each is what --kernel takes. Kernels of different size lie on each other by their anchors.
+    /// Colours are filtered as they are; an alpha channel is kept, or has one kernel more.
+    #[arg(long, value_name = "KERNEL", allow_hyphen_values = true)]
+    pub depthwise: Vec<String>,
+
+    /// A matrix over the channels of each pixel: a named one, numbers, or @FILE.
+    #[arg(long, value_name = "MATRIX", allow_hyphen_values = true)]
+    pub mix: Vec<String>,
 
     /// Taps a side, or across if --size-y is given as well.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -72,23 +85,40 @@ pub struct KernelFlags {
     pub flip: bool,
 }
 
-/// One kernel of the chain.
+/// What a stage does with its matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A kernel for all channels.
+    Kernel,
+    /// One for one channel, in a row of several.
+    Depthwise,
+    /// A mix of the channels.
+    Mix,
+}
+
+/// One kernel, or one mix, of the chain.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KernelArgs {
+pub struct StageArgs {
+    pub kind: Kind,
     /// A name, a matrix or `@FILE`.
-    pub kernel: String,
+    pub text: String,
     pub params: KernelParams,
     pub anchor: Option<(usize, usize)>,
 }
 
 impl KernelFlags {
-    /// The kernels in order, with what was given for each.
-    pub fn chain(&self, matches: &ArgMatches) -> Result<Vec<KernelArgs>, String> {
-        let mut builder = Builder {
-            matches,
-            starts: indices(matches, "kernel"),
-            chain: self.kernel.iter().map(|k| KernelArgs::new(k)).collect(),
+    /// The stages in order, with what was given for each.
+    pub fn chain(&self, matches: &ArgMatches) -> Result<Vec<StageArgs>, String> {
+        let all = |kind, id, texts: &[String]| {
+            let stages = texts.iter().map(move |text| StageArgs::new(kind, text));
+            indices(matches, id).into_iter().zip(stages).collect::<Vec<_>>()
         };
+        let mut stages = all(Kind::Kernel, "kernel", &self.kernel);
+        stages.extend(all(Kind::Depthwise, "depthwise", &self.depthwise));
+        stages.extend(all(Kind::Mix, "mix", &self.mix));
+        stages.sort_by_key(|(at, _)| *at);
+        let (starts, chain) = stages.into_iter().unzip();
+        let mut builder = Builder { matches, starts, chain };
         builder.put("size", &self.size, |k| &mut k.params.size)?;
         builder.put("size-y", &self.size_y, |k| &mut k.params.size_y)?;
         builder.put("sigma", &self.sigma, |k| &mut k.params.sigma)?;
@@ -105,17 +135,17 @@ impl KernelFlags {
     }
 }
 
-impl KernelArgs {
-    fn new(kernel: &str) -> Self {
-        Self { kernel: kernel.to_owned(), params: KernelParams::default(), anchor: None }
+impl StageArgs {
+    fn new(kind: Kind, text: &str) -> Self {
+        Self { kind, text: text.to_owned(), params: KernelParams::default(), anchor: None }
     }
 }
 
 struct Builder<'a> {
     matches: &'a ArgMatches,
-    /// Where each kernel stands on the command line.
+    /// Where each stage stands on the command line.
     starts: Vec<usize>,
-    chain: Vec<KernelArgs>,
+    chain: Vec<StageArgs>,
 }
 
 impl Builder<'_> {
@@ -123,17 +153,22 @@ impl Builder<'_> {
         &mut self,
         flag: &str,
         values: &[T],
-        field: impl Fn(&mut KernelArgs) -> &mut Option<T>,
+        field: impl Fn(&mut StageArgs) -> &mut Option<T>,
     ) -> Result<(), String> {
         let id = flag.replace('-', "_");
         for (&value, at) in values.iter().zip(indices(self.matches, &id)) {
-            let owner = self.starts.iter().rposition(|start| *start < at).unwrap_or(0);
-            let Some(kernel) = self.chain.get_mut(owner) else { continue };
-            if field(kernel).replace(value).is_some() {
-                return Err(format!(
-                    "--{flag} is given more than once for the kernel {:?}",
-                    kernel.kernel
-                ));
+            let kernels = || {
+                let all = self.starts.iter().zip(&self.chain).enumerate();
+                all.filter(|(_, (_, stage))| stage.kind != Kind::Mix)
+            };
+            let before = kernels().rfind(|(_, (start, _))| **start < at);
+            let Some((owner, _)) = before.or_else(|| kernels().next()) else {
+                return Err(format!("--{flag} is for kernels, and there is none"));
+            };
+            let stage = &mut self.chain[owner];
+            if field(stage).replace(value).is_some() {
+                let text = &stage.text;
+                return Err(format!("--{flag} is given more than once for the kernel {text:?}"));
             }
         }
         Ok(())

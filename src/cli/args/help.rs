@@ -1,6 +1,7 @@
 //! Help: the texts that are not a flag's own, completions and the manual page.
 
 use super::Args;
+use crate::cli::mix::NamedMix;
 use clap::CommandFactory;
 use clap::builder::styling::{AnsiColor, Styles};
 use twopass::NamedKernel;
@@ -19,8 +20,11 @@ Files:
   --depth, or another output. Grey becomes RGB, and alpha is added, where a format needs it.
 
 Chains:
-  --kernel may repeat: kernels are applied left to right, and nothing is rounded between them.
-  --border is that of every stage; --scale, --offset and --range are for the last one.
+  --kernel, --depthwise and --mix may repeat, in any order: they are applied left to right, in one
+  walk over the picture, and nothing is rounded or cut off between them. --border is that of
+  every kernel; --scale, --offset and --range are for the last stage. A mix that takes the
+  colours carries an alpha channel along; what comes out, 1, 2, 3 or 4 channels, is written
+  as grey, grey and alpha, RGB or RGBA.
 
 Examples:
   filter input.png --kernel sobel-x --separable
@@ -37,6 +41,13 @@ Examples:
       a pipe
   filter input.png --kernel gaussian --sigma 2 --kernel laplacian --range offset
       a chain: the Laplacian of a blurred picture, 0 as mid-grey
+  filter input.png --mix luma --kernel sobel -o edges.png
+      edges of the grey picture, and a grey file
+  filter input.png --mix ycbcr --depthwise identity --depthwise box --depthwise box \
+                   --mix from-ycbcr -o clean.png
+      colour noise blurred, brightness left as it is
+  filter input.png --mix \"1.1 0 0; 0 1 0; 0 0 0.9\" -o warm.png
+      a warmer picture
   filter input.png --kernel gaussian --sigma 8 --linear -o glow.png
       a blur in linear light, as a lens does it
   filter input.png --kernel unsharp --compare both.png
@@ -73,7 +84,27 @@ pub fn command() -> clap::Command {
         rows.collect::<Vec<_>>().join("\n")
     );
     let short = format!("{what}. Names: {}", names.join(", "));
-    Args::command().mut_arg("kernel", |arg| arg.help(short).long_help(long))
+    let (mix_short, mix_long) = mixes();
+    Args::command()
+        .mut_arg("kernel", |arg| arg.help(short).long_help(long))
+        .mut_arg("mix", |arg| arg.help(mix_short).long_help(mix_long))
+}
+
+/// The helps of `--mix`, with the table of named mixes.
+fn mixes() -> (String, String) {
+    let names: Vec<_> = NamedMix::all().iter().map(|m| m.name).collect();
+    let width = names.iter().map(|n| n.len()).max().unwrap_or(0);
+    let rows = NamedMix::all().iter().map(|m| format!("{:width$}  {}", m.name, m.summary));
+    let what = "A matrix over the channels of each pixel, such as \"0.299 0.587 0.114\", or @FILE \
+                with a matrix in it";
+    let long = format!(
+        "{what}.\n\nA row for each channel of the result, ended by `;` or a new line; a number \
+         for each colour, and perhaps one more that is added, in units of the input's samples. \
+         Alpha is carried along; a row of two numbers more than there are colours mixes it \
+         too: colours, alpha, and what is added. Named mixes:\n\n{}",
+        rows.collect::<Vec<_>>().join("\n")
+    );
+    (format!("{what}. Names: {}", names.join(", ")), long)
 }
 
 /// The completion script for a shell.

@@ -1,0 +1,449 @@
+//! Image filters as stages of a chain, from and to every type of sample.
+
+use crate::common::{Look, Strided, borders, image, levels, rng, same, tiling};
+use crate::make::{check, conv2d, depthwise, numbers, paddings, pointwise, window};
+use rand::RngExt;
+use twopass::{
+    Alpha, Border, Chain, ChainPlan, Depthwise, Filter, Image, Kernel, Method, Padding, Pointwise,
+    Sample, SampleType, Shape, Source, View, Workspace, reference,
+};
+
+fn run<I: Source, O: Sample>(plan: &ChainPlan<I, O>, source: View<'_, I>) -> Vec<O> {
+    let mut out = Strided::guarded(plan.output_shape(), 5);
+    plan.run(source, out.view_mut(), &mut Workspace::new()).unwrap();
+    let strided = out.into_samples();
+    let mut out = Image::new(plan.output_shape()).unwrap();
+    plan.run(source, out.view_mut(), &mut Workspace::new()).unwrap();
+    assert_eq!(same(&strided, out.data()), Ok(()));
+    strided
+}
+
+/// Against the reference, within what the plan promises, and the same bytes whatever the tiles,
+/// and at every level (for floats: per level).
+fn agree<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
+    let float = I::TYPE == SampleType::F32 && O::TYPE == SampleType::F32;
+    let alpha = chain.layers().iter().any(|layer| {
+        matches!(layer, twopass::Layer::Filter(f) if f.get_alpha() == Some(Alpha::Premultiply))
+    });
+    for look in [Look::Noise, Look::Extremes] {
+        let source = image::<I>(shape, look, seed);
+        let gaps = Strided::copy(source.view(), 3);
+        let exacts = reference::layer::chain(chain, source.view()).unwrap();
+        let mut first: Option<Vec<O>> = None;
+        for level in levels() {
+            let plan = chain.clone().level(level).plan::<I, O>(shape).unwrap();
+            let at = || format!("{plan}\nseed {seed}");
+            let out = run(&plan, source.view());
+            let range = if I::TYPE == SampleType::F32 { 1.0 } else { I::FULL };
+            let bound = plan.error_bound_within(range);
+            assert!(bound.is_some() || alpha, "{}", at());
+            for (i, (&got, &exact)) in out.iter().zip(&exacts).enumerate() {
+                // Where colours are divided by alpha, it is colour × alpha that is close.
+                let weight = match alpha {
+                    true => (pixel_alpha(&exacts, shape.channels, i) / range).min(1.0),
+                    false => 1.0,
+                };
+                let bound = bound.unwrap_or(range * 1e-5);
+                let bound = bound + exact.abs() * f64::from(f32::EPSILON);
+                let (want, allowed) = match O::TYPE {
+                    SampleType::F32 => (exact, bound),
+                    _ => (O::from_f64(exact).to_f64(), if bound < 0.5 { 1.0 } else { 1.0 + bound }),
+                };
+                let off = (got.to_f64() - want).abs() * weight;
+                assert!(off <= allowed, "{}: sample {i}: {got:?}, exactly {exact}", at());
+            }
+            assert_eq!(same(&out, &run(&plan, gaps.view())), Ok(()), "{}", at());
+            for (tile, rows, strip) in [(1, 1, 1), (5, 1, 3), (1000, 3, 7)] {
+                let other = plan.clone().with_tiles(tile, rows, strip);
+                let other = run(&other, source.view());
+                assert_eq!(same(&out, &other), Ok(()), "{}, tiles {tile}, strips {strip}", at());
+            }
+            match &first {
+                Some(first) if !float => assert_eq!(same(first, &out), Ok(()), "{}", at()),
+                _ => first = Some(out),
+            }
+        }
+    }
+}
+
+fn all_types(chain: &Chain, shape: Shape, seed: u64) {
+    agree::<u8, u8>(chain, shape, seed);
+    agree::<u8, i16>(chain, shape, seed);
+    agree::<u8, f32>(chain, shape, seed);
+    agree::<u16, u16>(chain, shape, seed);
+    agree::<u16, u8>(chain, shape, seed);
+    agree::<f32, f32>(chain, shape, seed);
+    agree::<f32, u16>(chain, shape, seed);
+}
+
+/// The alpha of the pixel of sample `i`.
+fn pixel_alpha(samples: &[f64], channels: usize, i: usize) -> f64 {
+    samples[i / channels * channels + channels - 1]
+}
+
+/// A kernel that is no product.
+fn dense(width: usize, height: usize, seed: u64) -> Kernel {
+    let mut rng = rng(seed);
+    let taps = (0..width * height).map(|_| rng.random_range(-0.3..0.5)).collect();
+    Kernel::new(width, height, taps).unwrap()
+}
+
+fn chain_of<const N: usize>(filters: [Filter; N]) -> Chain {
+    let mut filters = filters.into_iter();
+    let first = Chain::new(filters.next().unwrap());
+    filters.fold(first, |chain, filter| chain.then(filter).unwrap())
+}
+
+/// Two passes, direct passes, two kernels at once, through every border; images smaller than the
+/// kernels among them.
+#[test]
+fn every_border() {
+    let blur = Filter::new(Kernel::gaussian(1.3).unwrap());
+    let odd = Filter::new(dense(4, 3, 5).with_anchor(0, 2).unwrap()).offset(3.0);
+    let sobel = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap().scale(0.25);
+    let even = Filter::new(Kernel::box_(2, 6).unwrap().with_anchor(1, 4).unwrap()).abs();
+    for (i, border) in borders(9.0).into_iter().enumerate() {
+        let x = |f: &Filter| f.clone().border(border.clone());
+        let y = |f: &Filter| f.clone().borders(border.clone(), borders(-2.0)[(i + 2) % 6].clone());
+        let chain = chain_of([x(&blur), y(&odd), x(&sobel), y(&even), x(&odd)]);
+        for (width, height, channels) in [(37, 26, 3), (30, 31, 1), (70, 24, 5)] {
+            let shape = Shape::new(width, height, channels);
+            agree::<u8, u8>(&chain, shape, i as u64);
+            agree::<f32, f32>(&chain, shape, i as u64);
+        }
+        for (width, height) in [(1, 1), (2, 5), (7, 1), (1, 9), (5, 4), (12, 3)] {
+            let shape = Shape::new(width, height, 2);
+            if chain.output_shape(shape).is_ok() {
+                all_types(&chain, shape, i as u64);
+            }
+        }
+    }
+}
+
+/// Filters and layers of all kinds, from and to every type of sample.
+#[test]
+fn mixed_chains() {
+    let same_size = |padding| window((1, 1), (1, 1), padding);
+    let blur = || Filter::new(Kernel::gaussian(0.8).unwrap());
+    let own = depthwise((3, 3), 3, 1, 4).with_window(same_size(Padding::Same)).unwrap();
+    let conv = conv2d((3, 2), 4, 3, 6).with_window(same_size(Padding::Valid)).unwrap();
+    let chain = Chain::new(pointwise(3, 3, 1))
+        .then(blur())
+        .and_then(|c| c.then(own))
+        .and_then(|c| c.then(pointwise(3, 4, 2)))
+        .and_then(|c| c.then(blur().border(Border::Wrap)))
+        .and_then(|c| c.then(conv))
+        .and_then(|c| c.then(blur().method(Method::Dense)))
+        .unwrap();
+    for (width, height) in [(33, 21), (3, 2), (90, 8)] {
+        all_types(&chain, Shape::new(width, height, 3), 7);
+    }
+    check(&chain, Shape::new(41, 33, 3), 8);
+    let plan = chain.plan::<u8, u8>(Shape::new(41, 33, 3)).unwrap();
+    assert_eq!(plan.segments(), 1);
+    println!("{plan}");
+}
+
+/// Strides and many channels cut a chain into segments, also on integer images.
+#[test]
+fn segments_of_integer_images() {
+    let half = |c, seed| {
+        let window = window((2, 2), (1, 1), Padding::Same);
+        depthwise((3, 3), c, 1, seed).with_window(window).unwrap()
+    };
+    let dilated = window((1, 1), (2, 3), Padding::zeros(2, 3));
+    let chain = Chain::new(half(3, 1))
+        .then(pointwise(3, 9, 2))
+        .and_then(|c| c.then(Kernel::box_(3, 3).unwrap()))
+        .and_then(|c| c.then(conv2d((3, 3), 9, 2, 3).with_window(dilated).unwrap()))
+        .unwrap();
+    let begins_without = Chain::new(pointwise(3, 7, 5)).then(half(7, 6)).unwrap();
+    for shape in [Shape::new(31, 22, 3), Shape::new(8, 9, 3)] {
+        all_types(&chain, shape, 2);
+        all_types(&begins_without, shape, 3);
+    }
+    assert!(chain.plan::<u8, u8>(Shape::new(31, 22, 3)).unwrap().segments() > 1);
+}
+
+/// A chain of one filter keeps what the filter alone promises.
+#[test]
+fn one_filter() {
+    let shape = Shape::new(50, 31, 3);
+    let source = image::<u8>(shape, Look::Noise, 3);
+    for kernel in [Kernel::sobel_x(), Kernel::laplacian(), Kernel::emboss()] {
+        let filter = Filter::new(kernel);
+        let alone = filter.plan::<u8, i16>(shape).unwrap();
+        let mut want = Image::<i16>::new(shape).unwrap();
+        alone.run(source.view(), want.view_mut(), &mut Workspace::new()).unwrap();
+        let plan = Chain::new(filter).plan::<u8, i16>(shape).unwrap();
+        assert_eq!(plan.error_bound(), Some(0.0));
+        assert_eq!(same(want.data(), &run(&plan, source.view())), Ok(()));
+    }
+    all_types(&Chain::new(Kernel::gaussian(2.5).unwrap()), shape, 1);
+}
+
+/// Whole numbers stay exact through several filters, and constants constant.
+#[test]
+fn exact_results() {
+    let shape = Shape::new(29, 23, 1);
+    let chain = chain_of([Filter::new(Kernel::sobel_x()), Filter::new(Kernel::laplacian())]);
+    let source = image::<u8>(shape, Look::Extremes, 3);
+    let exact = reference::layer::chain(&chain, source.view()).unwrap();
+    let plan = chain.plan::<u8, f32>(shape).unwrap();
+    assert_eq!(plan.error_bound(), Some(0.0));
+    let got: Vec<f64> = run(&plan, source.view()).iter().map(|v| (*v).into()).collect();
+    assert_eq!(got, exact);
+    let smooth = |sigma| Filter::new(Kernel::gaussian(sigma).unwrap());
+    let chain = chain_of([smooth(3.0), Filter::new(Kernel::sharpen()), smooth(1.0)]);
+    for value in [0u16, 1, 30_000, 65_535] {
+        let flat = Image::from_vec(vec![value; 29 * 23], shape).unwrap();
+        let plan = chain.plan::<u16, u16>(shape).unwrap();
+        assert!(run(&plan, flat.view()).iter().all(|v| *v == value), "{value}");
+    }
+}
+
+/// Where `f32` is too coarse filters sum in `f64`, and where that is not enough either the
+/// reference does the work.
+#[test]
+fn coarse_sums() {
+    let shape = Shape::new(20, 15, 1);
+    // The sums of one row cancel those of the next.
+    let column = [3_000_000.25, -3_000_000.0];
+    let wild = Filter::new(Kernel::separable(&column, &[0.5, 0.5]).unwrap());
+    let plan = Chain::new(wild.clone()).plan::<u16, u16>(shape).unwrap();
+    assert!(plan.arithmetic().starts_with("f64"), "{plan}");
+    all_types(&Chain::new(wild.clone()), shape, 1);
+    let long = || Filter::new(Kernel::gaussian(30.0).unwrap());
+    let chain = chain_of([long(), long(), long(), long()]);
+    let plan = chain.plan::<u16, u16>(shape).unwrap();
+    assert!(plan.arithmetic().contains("f64 sums"), "{plan}");
+    agree::<u16, u16>(&chain, shape, 2);
+    let direct = dense(9, 9, 1);
+    let direct = Filter::new(direct).scale(4.0).method(Method::Dense);
+    let chain = chain_of([direct.clone(), Filter::new(Kernel::identity()).scale(0.2)]);
+    let plan = chain.plan::<u16, u16>(shape).unwrap();
+    assert!(plan.arithmetic().contains("f64 sums"), "{plan}");
+    agree::<u16, u16>(&chain, shape, 2);
+    let worse = chain_of([Filter::new(Kernel::laplacian()).scale(1e5), wild]);
+    let plan = worse.plan::<u16, u16>(shape).unwrap();
+    assert!(plan.arithmetic().contains("reference"), "{plan}");
+    agree::<u16, u16>(&worse, shape, 3);
+    agree::<u8, u8>(&chain_of([long().method(Method::Naive), long()]), Shape::new(9, 5, 1), 3);
+}
+
+/// Colours multiplied by alpha and divided again, and alpha kept, stage by stage.
+#[test]
+fn alpha() {
+    let blur = Filter::new(Kernel::gaussian(1.0).unwrap());
+    let sharp = Filter::new(Kernel::sharpen());
+    let shifted = Filter::new(Kernel::box_(3, 4).unwrap().with_anchor(0, 3).unwrap());
+    for (i, border) in borders(60.0).into_iter().enumerate() {
+        let on = |f: &Filter, alpha| f.clone().border(border.clone()).alpha(alpha);
+        let chain = chain_of([
+            on(&blur, Alpha::Premultiply),
+            on(&sharp, Alpha::Keep),
+            on(&shifted, Alpha::Keep),
+            on(&blur, Alpha::Plain),
+        ]);
+        let end = chain_of([on(&shifted, Alpha::Keep), on(&blur, Alpha::Premultiply)]);
+        for channels in [2, 4] {
+            for (width, height) in [(31, 22), (21, 20)] {
+                let shape = Shape::new(width, height, channels);
+                agree::<u8, u8>(&chain, shape, i as u64);
+                agree::<u16, u16>(&chain, shape, i as u64);
+                agree::<u8, u8>(&end, shape, i as u64);
+                agree::<u8, f32>(&end, shape, i as u64);
+            }
+        }
+    }
+    // As the filter alone does it.
+    let shape = Shape::new(40, 30, 4);
+    let source = image::<u8>(shape, Look::Noise, 3);
+    let filter = blur.alpha(Alpha::Premultiply);
+    let want: Image<u8> = reference::filter(&filter, source.view()).unwrap();
+    let exact = reference::layer::chain(&Chain::new(filter), source.view()).unwrap();
+    let exact: Vec<u8> = exact.into_iter().map(u8::from_f64).collect();
+    assert_eq!(same(want.data(), &exact), Ok(()));
+    let no_alpha = Chain::new(Filter::new(Kernel::identity()).alpha(Alpha::Keep));
+    assert!(no_alpha.plan::<u8, u8>(Shape::new(4, 4, 3)).is_err());
+}
+
+/// Depthwise kernels that are products run in two passes, if they are large; with several kernels
+/// a channel, dilated, and under every padding.
+#[test]
+fn depthwise_products() {
+    let products = |size: usize, channels: usize, seed: u64| {
+        let (columns, rows) = (numbers(size * channels, seed), numbers(size * channels, seed + 1));
+        let taps = (0..size * size * channels).map(|i| {
+            let (t, c) = (i / channels, i % channels);
+            columns[t / size * channels + c] * rows[t % size * channels + c]
+        });
+        taps.collect::<Vec<f32>>()
+    };
+    for (size, channels, multiplier) in [(5, 3, 1), (7, 1, 2), (9, 4, 1), (5, 20, 1), (7, 33, 1)] {
+        let taps = products(size, channels * multiplier, 3);
+        for (i, padding) in paddings(channels).into_iter().enumerate() {
+            let layer = Depthwise::from_keras(&taps, [size, size, channels, multiplier])
+                .unwrap()
+                .with_bias(&numbers(channels * multiplier, 5))
+                .unwrap()
+                .with_window(window((1, 1), (1 + i % 2, 1 + i / 2 % 2), padding))
+                .unwrap();
+            let chain = Chain::new(layer);
+            let shape = Shape::new(41, 33, channels);
+            let plan = chain.plan::<f32, f32>(shape).unwrap().to_string();
+            assert!(plan.contains("two passes"), "{plan}");
+            check(&chain, shape, i as u64);
+            agree::<u8, u8>(&chain, shape, i as u64);
+        }
+    }
+    let kernels = [Kernel::gaussian(1.0).unwrap(), Kernel::box_(5, 5).unwrap(), dense(5, 5, 1)];
+    let plan = |kernels: &[Kernel]| {
+        let layer = Depthwise::from_kernels(kernels, &Border::Wrap).unwrap();
+        let shape = Shape::new(20, 20, kernels.len());
+        Chain::new(layer).plan::<u8, u8>(shape).unwrap().to_string()
+    };
+    assert!(plan(&kernels[..2]).contains("two passes"));
+    assert!(!plan(&kernels).contains("two passes"));
+}
+
+/// NaN stays within the windows of the chain.
+#[test]
+fn nan() {
+    let shape = Shape::new(40, 33, 1);
+    let mut samples = image::<f32>(shape, Look::Noise, 4).into_vec();
+    samples[16 * 40 + 20] = f32::NAN;
+    let source = Image::from_vec(samples, shape).unwrap();
+    let edges = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap();
+    let own = Depthwise::from_kernels(&[Kernel::box_(3, 3).unwrap()], &Border::Replicate).unwrap();
+    let chain = Chain::new(Kernel::box_(5, 5).unwrap())
+        .then(edges)
+        .and_then(|c| c.then(own))
+        .and_then(|c| c.then(Filter::new(dense(3, 1, 2))))
+        .unwrap();
+    for level in levels() {
+        let plan = chain.clone().level(level).plan::<f32, f32>(shape).unwrap();
+        for plan in [plan.clone(), plan.with_tiles(7, 1, 5)] {
+            let out = run(&plan, source.view());
+            for (i, v) in out.iter().enumerate() {
+                let (x, y) = (i % 40, i / 40);
+                let near = x.abs_diff(20) <= 2 + 1 + 1 + 1 && y.abs_diff(16) <= 2 + 1 + 1;
+                assert_eq!(v.is_nan(), near, "({x}, {y}), level {level}");
+            }
+        }
+    }
+}
+
+/// Every cutting into regions gives the same bytes, from no more than each needs; also by the
+/// reference.
+fn regions<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
+    let source = image::<I>(shape, Look::Noise, seed);
+    let exact = reference::layer::chain(chain, source.view()).unwrap();
+    let mut rng = rng(seed);
+    let mut workspace = Workspace::new();
+    for level in levels() {
+        let plan = chain.clone().level(level).plan::<I, O>(shape).unwrap();
+        let whole = run(&plan, source.view());
+        let n = plan.output_shape().channels;
+        for rect in tiling(plan.output_shape(), &mut rng) {
+            let needed = plan.input_region(rect).unwrap();
+            let part = Strided::copy(source.view().crop(needed).unwrap(), 2);
+            let mut out = Strided::guarded(Shape::new(rect.width, rect.height, n), 3);
+            let origin = (needed.x, needed.y);
+            plan.run_region(part.view(), origin, rect, out.view_mut(), &mut workspace).unwrap();
+            let row = |y: usize| ((rect.y + y) * plan.output_shape().width + rect.x) * n;
+            let rows = |y: usize| row(y)..row(y) + rect.width * n;
+            let want: Vec<O> = (0..rect.height).flat_map(|y| whole[rows(y)].to_vec()).collect();
+            let at = || format!("{plan}\n{rect}, seed {seed}");
+            assert_eq!(same(&want, &out.into_samples()), Ok(()), "{}", at());
+            let want: Vec<f64> = (0..rect.height).flat_map(|y| exact[rows(y)].to_vec()).collect();
+            let got = reference::layer::region(chain, shape, part.view(), origin, rect).unwrap();
+            assert_eq!(got, want, "{}", at());
+        }
+    }
+}
+
+#[test]
+fn any_region() {
+    let shape = Shape::new(37, 29, 3);
+    let blur = Filter::new(Kernel::gaussian(1.0).unwrap());
+    for (i, border) in borders(7.0).into_iter().enumerate() {
+        let seed = i as u64;
+        let on = |f: &Filter| f.clone().border(border.clone());
+        let odd = Filter::new(dense(2, 5, 1).with_anchor(0, 4).unwrap());
+        let own = depthwise((5, 5), 3, 1, 1)
+            .with_window(window((1, 1), (1, 1), Padding::zeros(4, 1)))
+            .unwrap();
+        let chain = Chain::new(on(&blur))
+            .then(own)
+            .and_then(|c| c.then(pointwise(3, 2, 1)))
+            .and_then(|c| c.then(on(&odd)))
+            .unwrap();
+        regions::<u8, u8>(&chain, shape, seed);
+        regions::<f32, f32>(&chain, shape, seed);
+        // Several segments.
+        let half =
+            depthwise((3, 3), 2, 5, 1).with_window(window((2, 2), (1, 1), Padding::Same)).unwrap();
+        let chain = chain.then(half).unwrap().then(on(&blur)).unwrap();
+        regions::<u8, f32>(&chain, shape, seed);
+        regions::<f32, f32>(&chain, shape, seed);
+        let alpha = Shape { channels: 4, ..shape };
+        let chain = chain_of([on(&blur).alpha(Alpha::Premultiply), on(&odd).alpha(Alpha::Keep)]);
+        regions::<u16, u8>(&chain, alpha, seed);
+        // By the reference.
+        let naive = chain_of([on(&blur).method(Method::Naive), on(&odd)]);
+        regions::<u8, u8>(&naive, shape, seed);
+    }
+    regions::<u8, u8>(&Chain::new(pointwise(3, 3, 1)), shape, 1);
+    regions::<f32, f32>(
+        &Chain::new(pointwise(3, 20, 1)).then(pointwise(20, 3, 1)).unwrap(),
+        shape,
+        1,
+    );
+    // Windows that see nothing but constants.
+    let far = Padding::Explicit {
+        left: 40,
+        right: 3,
+        top: 30,
+        bottom: 2,
+        border_x: Border::Constant(vec![0.5]),
+        border_y: Border::Constant(vec![-0.5]),
+    };
+    let far = depthwise((3, 3), 3, 1, 1).with_window(window((1, 1), (1, 1), far)).unwrap();
+    let chain = Chain::new(Kernel::box_(3, 3).unwrap()).then(far).unwrap();
+    regions::<u8, u8>(&chain, Shape::new(7, 5, 3), 1);
+    let plan = chain.plan::<u8, u8>(shape).unwrap();
+    let beyond = twopass::Rect::new(0, 0, 1000, 1);
+    assert!(plan.input_region(beyond).is_err());
+    let (part, mut out) =
+        (image::<u8>(shape, Look::Noise, 1), Image::new(Shape::new(5, 5, 3)).unwrap());
+    let rect = twopass::Rect::new(45, 32, 5, 5);
+    let small = part.view().crop(twopass::Rect::new(5, 2, 3, 3)).unwrap();
+    let workspace = &mut Workspace::new();
+    let error = plan.run_region(small, (5, 2), rect, out.view_mut(), workspace).unwrap_err();
+    assert!(matches!(error, twopass::Error::PartTooSmall { .. }), "{error}");
+}
+
+/// In a pool with more workers than most machines have cores.
+#[cfg(feature = "rayon")]
+#[test]
+fn threads() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(7).build().unwrap();
+    pool.install(|| {
+        let shape = Shape::new(300, 203, 3);
+        let source = image::<u8>(shape, Look::Noise, 7);
+        let luma = Pointwise::from_pytorch(&[0.3, 0.6, 0.1], [1, 3, 1, 1]).unwrap();
+        let chain = Chain::new(Kernel::gaussian(3.0).unwrap())
+            .then(luma)
+            .and_then(|c| c.then(Filter::new(dense(5, 5, 1)).border(Border::Wrap)))
+            .unwrap();
+        let one = chain.clone().threads(1).plan::<u8, u8>(shape).unwrap();
+        let one = run(&one, source.view());
+        for threads in [2, 7, 0] {
+            let plan = chain.clone().threads(threads).plan::<u8, u8>(shape).unwrap();
+            for plan in [plan.clone(), plan.with_tiles(50, 2, 3)] {
+                assert_eq!(same(&one, &run(&plan, source.view())), Ok(()), "{threads} threads");
+            }
+        }
+    });
+}
