@@ -17,14 +17,14 @@
 //! over prepared rows. Rows of integer images are widened by a link of their own, and results
 //! rounded by a last pass over the row of a tile.
 
-use super::{Memory, Workspace, each_strip, recycle, sum, take};
-use crate::border::Border;
+mod colours;
+mod windows;
+
+use super::{Direct, Memory, Workspace, each_strip, recycle, sum, take};
 use crate::error::Error;
-use crate::filter::Post;
-use crate::layer::{Activation, Axis};
+use crate::layer::Activation;
 use crate::pass::{
-    Colour, Column, Dense, Depthwise, Double, F32, Finish, Fixed, Fused, Input, Mix, Narrow,
-    Prepare, Row, Rung, TapRows,
+    Colour, Column, Dense, Depthwise, Double, F32, Fused, Input, Mix, Prepare, Row, Rung, TapRows,
 };
 use crate::plan::arithmetic::{Passes, Rows as TapsOfRows, Rung as Chosen};
 use crate::plan::{
@@ -34,8 +34,10 @@ use crate::reference;
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES, fence};
 use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut};
+use colours::{colours, copy, each_row, mix_row};
 use std::ops::Range;
 use wide::bytemuck::{cast_slice, cast_slice_mut};
+use windows::{FilterScratch, Piece, Ring, Rows, Windows, prepare};
 
 /// The scratch memory of chains.
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ pub(super) struct Scratch {
     /// What lies between segments: one is read while the other is written.
     maps: [Memory; 2],
     /// The same for workers that have an image each.
+    #[cfg(feature = "rayon")]
     images: Vec<Scratch>,
     /// What each segment reads, from the last to the first.
     regions: Vec<Rect>,
@@ -70,153 +73,6 @@ struct LinkSlot {
     /// Its output, for the tile.
     ring: Ring,
     columns: Range<usize>,
-}
-
-/// What the window layer of a tile reads.
-#[derive(Debug, Default)]
-struct Windows {
-    pieces: Vec<Piece>,
-    /// Prepared rows of each piece.
-    rings: [Ring; 2],
-    /// A row of the vertical border's constant.
-    constant: Memory,
-    /// The rows of a window; empty between uses.
-    list: Vec<&'static [u8]>,
-    /// What the passes of filters need.
-    filter: FilterScratch,
-}
-
-/// The scratch memory of an image filter.
-#[derive(Debug, Default)]
-struct FilterScratch {
-    /// Column sums: two rows for each kernel.
-    sums: [Memory; 4],
-    /// Rows widened to `f64`, and the list of them.
-    wide: Memory,
-    list: Vec<&'static [u8]>,
-}
-
-/// Prepared rows: as many as a window has, each kept until another needs its place.
-#[derive(Debug, Default)]
-struct Ring {
-    memory: Memory,
-    /// The row that each place holds, on the endless axis.
-    tags: Vec<isize>,
-    dilation: isize,
-    /// Samples from one row to the next: there is slack for a vector.
-    pitch: usize,
-}
-
-impl Ring {
-    /// Forgets all rows and makes place for `taps` rows of a window, a dilation apart, of `len`
-    /// samples each, and for one more: that of the window below.
-    fn clear(&mut self, taps: usize, dilation: usize, len: usize) {
-        self.tags.clear();
-        self.tags.resize(taps + 1, isize::MIN);
-        self.dilation = dilation as isize;
-        self.pitch = (len + MAX_LANES).next_multiple_of(16);
-        let _ = self.memory.get::<f32>((taps + 1) * self.pitch);
-    }
-
-    /// Rows of a window are a dilation apart, so that each has a place of its own.
-    fn place(&self, v: isize) -> usize {
-        v.div_euclid(self.dilation).rem_euclid(self.tags.len() as isize) as usize
-    }
-
-    /// The place of row `v` and its slack, to be filled, if the row is not there.
-    fn missing(&mut self, v: isize) -> Option<&mut [f32]> {
-        let place = self.place(v);
-        if self.tags[place] == v {
-            return None;
-        }
-        self.tags[place] = v;
-        let pitch = self.pitch;
-        Some(&mut self.memory.get(self.tags.len() * pitch)[place * pitch..][..pitch])
-    }
-
-    fn has(&self, v: isize) -> bool {
-        self.tags[self.place(v)] == v
-    }
-
-    /// The places of rows `v` and `v` + 1, to be filled; there must be two, with dilation 1.
-    fn pair(&mut self, v: isize) -> [&mut [f32]; 2] {
-        let (place, below, pitch) = (self.place(v), self.place(v + 1), self.pitch);
-        (self.tags[place], self.tags[below]) = (v, v + 1);
-        let all = self.memory.get(self.tags.len() * pitch);
-        let (first, second) = all.split_at_mut(place.max(below) * pitch);
-        let low = &mut first[place.min(below) * pitch..][..pitch];
-        let high = &mut second[..pitch];
-        if place < below { [low, high] } else { [high, low] }
-    }
-
-    /// Row `v`, which must be there, and its slack.
-    fn row(&self, v: isize) -> &[f32] {
-        let place = self.place(v);
-        debug_assert_eq!(self.tags[place], v);
-        &cast_slice(&self.memory.0)[place * self.pitch..][..self.pitch]
-    }
-}
-
-/// What a window, or a mix, reads: rows of the image, or those that a link has made.
-#[derive(Clone, Copy)]
-enum Rows<'a> {
-    /// The view's first pixel is `origin` in the image.
-    Image {
-        view: View<'a, f32>,
-        origin: (usize, usize),
-    },
-    Ring {
-        ring: &'a Ring,
-        columns: &'a Range<usize>,
-        channels: usize,
-    },
-}
-
-impl<'a> Rows<'a> {
-    /// Pixels `x` of row `y`, which is `v` on the endless axis.
-    fn pixels(&self, v: isize, y: usize, x: Range<usize>) -> &'a [f32] {
-        match self {
-            Self::Image { view, origin } => {
-                let channels = view.shape().channels;
-                let x = (x.start - origin.0) * channels..(x.end - origin.0) * channels;
-                &view.row(y - origin.1)[x]
-            }
-            Self::Ring { ring, columns, channels } => {
-                let row = ring.row(v);
-                &row[(x.start - columns.start) * channels..(x.end - columns.start) * channels]
-            }
-        }
-    }
-}
-
-/// Output pixels of a tile whose windows are read the same way.
-#[derive(Debug, Default)]
-struct Piece {
-    /// Output columns.
-    x: Range<usize>,
-    /// Where tap 0 of the first one lies, on the endless axis.
-    first: isize,
-    /// Pixels under all of its windows.
-    len: usize,
-    /// The ring of its prepared rows; `None` reads the source.
-    ring: Option<usize>,
-    /// Pixels from one class of columns to the next, if rows are sorted by stride.
-    class: usize,
-    /// Samples from tap 0 to each tap of a row.
-    offsets: Vec<usize>,
-    /// How prepared rows are put together.
-    runs: Vec<Run>,
-}
-
-/// Pixels of a prepared row.
-#[derive(Debug)]
-struct Run {
-    to: usize,
-    len: usize,
-    /// The source column where they start; `None` is the constant.
-    from: Option<usize>,
-    /// Source columns from one to the next.
-    step: usize,
 }
 
 /// Outputs above this size are written past the cache.
@@ -354,10 +210,10 @@ fn run_to<O: Sample>(
         if i + 1 < core.segments.len() {
             let shape = shape(region, segment.output.channels);
             let map = ViewMut::<f32>::gapless(write.aligned(len(shape)), shape);
-            run_segment(core, segment, part, region, map, slots, most);
+            run_segment(core, segment, part, region, map, Crew { slots, most });
             std::mem::swap(&mut read, &mut write);
         } else if let Some(out) = out.take() {
-            run_segment(core, segment, part, region, out, slots, most);
+            run_segment(core, segment, part, region, out, Crew { slots, most });
         }
         before = region;
     }
@@ -395,32 +251,37 @@ fn run_segment<O: Sample>(
     part: Part<'_>,
     rect: Rect,
     target: ViewMut<'_, O>,
-    slots: &mut Vec<Slot>,
-    most: usize,
+    crew: Crew<'_>,
 ) {
+    let origin = part.origin;
     if let Some(weights) = &core.colour {
         // Only planned from `u8` to `u8`.
         if let (AnyView::U8(view), AnyViewMut::U8(out)) = (part.view, O::any_mut(target)) {
             let work = |source: &[u8], out: &mut [u8], _: &mut Slot| {
                 core.level.run(Colour { source, weights, out });
             };
-            each_row(core, segment, view, part.origin, rect, out, slots, most, &work);
+            each_row(core, segment, Direct { part: view, origin }, rect, out, crew, &work);
         }
         return;
     }
     if segment.window.is_none() && !core.fused {
-        let origin = part.origin;
         return match part.view {
-            AnyView::U8(view) => colours(core, segment, view, origin, rect, target, slots, most),
-            AnyView::U16(view) => colours(core, segment, view, origin, rect, target, slots, most),
-            AnyView::F32(view) => colours(core, segment, view, origin, rect, target, slots, most),
+            AnyView::U8(part) => {
+                colours(core, segment, Direct { part, origin }, rect, target, crew)
+            }
+            AnyView::U16(part) => {
+                colours(core, segment, Direct { part, origin }, rect, target, crew)
+            }
+            AnyView::F32(part) => {
+                colours(core, segment, Direct { part, origin }, rect, target, crew)
+            }
         };
     }
     let bytes = rect.width * rect.height * segment.output.channels * size_of::<f32>();
     let stream = O::FLOAT && bytes > STREAM_BYTES;
     let x = rect.x..rect.x + rect.width;
     let walk = Walk { segment, part, x, level: core.level, fused: core.fused, stream };
-    let (strip, slots) = workers(core, segment, rect.height, slots, most);
+    let (strip, slots) = crew.workers(core, segment, rect.height);
     each_strip(target, rect.y, strip, slots, &|y, out, slot: &mut Slot| {
         walk.strip(y, out, slot);
         if stream {
@@ -429,21 +290,29 @@ fn run_segment<O: Sample>(
     });
 }
 
-/// Rows of a strip, and a slot for each worker.
-fn workers<'a>(
-    core: &ChainCore,
-    segment: &Segment,
-    height: usize,
+/// The workers that a segment may have.
+struct Crew<'a> {
     slots: &'a mut Vec<Slot>,
+    /// How many at most.
     most: usize,
-) -> (usize, &'a mut [Slot]) {
-    let workers = core.workers(segment).min(most);
-    let strip = segment.strip_rows(workers);
-    let workers = workers.clamp(1, height.div_ceil(strip));
-    if slots.len() < workers {
-        slots.resize_with(workers, Slot::default);
+}
+
+impl<'a> Crew<'a> {
+    /// Rows of a strip, and a slot for each worker.
+    fn workers(
+        self,
+        core: &ChainCore,
+        segment: &Segment,
+        height: usize,
+    ) -> (usize, &'a mut [Slot]) {
+        let workers = core.workers(segment).min(self.most);
+        let strip = segment.strip_rows(workers);
+        let workers = workers.clamp(1, height.div_ceil(strip));
+        if self.slots.len() < workers {
+            self.slots.resize_with(workers, Slot::default);
+        }
+        (strip, &mut self.slots[..workers])
     }
-    (strip, &mut slots[..workers])
 }
 
 /// One segment over one image.
@@ -1056,251 +925,5 @@ impl FilterPass<'_> {
             let taps = [[taps(0), taps(1)]];
             level.run(Dense::<R, f32, 2, 1> { rows, first, taps, width, step, finish, outs });
         }
-    }
-}
-
-/// One pointwise layer over a row.
-fn mix_row<const FUSED: bool>(
-    level: Level,
-    mix: &MixStage,
-    source: &[f32],
-    pixels: usize,
-    stream: bool,
-    out: &mut [f32],
-) {
-    let activation = mix.activation;
-    if let Some(weights) = &mix.narrow {
-        return level.run(Narrow::<f32, f32, FUSED> { source, weights, activation, out });
-    }
-    let (rows, weights, run) = (&[source], &mix.weights, mix.weights.inputs());
-    level.run(Mix::<FUSED> { rows, run, step: run, pixels, weights, activation, stream, out });
-}
-
-/// Fills in a prepared row of a piece from a row of the source, given by its place on the endless
-/// axis and its index; `None` is the constant.
-fn prepare(
-    window: &WindowStage,
-    piece: &Piece,
-    source: Rows<'_>,
-    row_under: Option<(isize, usize)>,
-    row: &mut [f32],
-) {
-    let [axis_x, axis_y] = &window.axes;
-    let (inputs, channels) = (window.inputs, window.tap_channels());
-    let multiplier = channels / inputs;
-    for run in &piece.runs {
-        let to = &mut row[run.to * channels..][..run.len * channels];
-        match (run.from, row_under) {
-            (Some(x), Some((v, y))) => {
-                let from = source.pixels(v, y, x..x + (run.len - 1) * run.step + 1);
-                match (run.step, multiplier, inputs) {
-                    (1, 1, _) => to.copy_from_slice(from),
-                    (step, 1, 1) => copy_pixels::<1>(from, step, to),
-                    (step, 1, 3) => copy_pixels::<3>(from, step, to),
-                    (step, 1, 4) => copy_pixels::<4>(from, step, to),
-                    (step, ..) => {
-                        let pixels = from.chunks(inputs).step_by(step).flatten();
-                        for (to, from) in to.chunks_exact_mut(multiplier).zip(pixels) {
-                            to.fill(*from);
-                        }
-                    }
-                }
-            }
-            (from, _) => {
-                let axis = if from.is_none() { axis_x } else { axis_y };
-                fill(&axis.border, inputs, multiplier, to);
-            }
-        }
-    }
-    if let WindowKind::Filter(stage) = &window.kind
-        && matches!(stage.alpha, StageAlpha::Premultiply { .. })
-    {
-        for pixel in row.chunks_exact_mut(channels) {
-            if let Some((alpha, colours)) = pixel.split_last_mut() {
-                colours.iter_mut().for_each(|c| *c *= *alpha);
-            }
-        }
-    }
-}
-
-/// Every `step`th pixel of C samples.
-fn copy_pixels<const C: usize>(from: &[f32], step: usize, to: &mut [f32]) {
-    let (pixels, _) = from.as_chunks::<C>();
-    let (to, _) = to.as_chunks_mut::<C>();
-    for (to, from) in to.iter_mut().zip(pixels.iter().step_by(step)) {
-        *to = *from;
-    }
-}
-
-/// Pixels of a border's constant, each channel `multiplier` times.
-fn fill(border: &Border, channels: usize, multiplier: usize, row: &mut [f32]) {
-    for (i, sample) in row.iter_mut().enumerate() {
-        *sample = border.constant(i / multiplier % channels) as f32;
-    }
-}
-
-impl Windows {
-    /// Cuts a tile's columns into pieces and forgets the rows of the last tile.
-    fn set(&mut self, window: &WindowStage, x: Range<usize>) {
-        let [axis, axis_y] = &window.axes;
-        let (inputs, channels) = (window.inputs, window.tap_channels());
-        let split = window.split();
-        let always = window.prepares();
-        let inside = axis.inside();
-        let (start, end) = (inside.start.clamp(x.start, x.end), inside.end.clamp(x.start, x.end));
-        let pad = start > x.start || end < x.end;
-        let parts = if always || start >= end || (pad && window.whole) {
-            [(x, Some(0)), (0..0, None), (0..0, None)]
-        } else {
-            [(x.start..start, Some(0)), (start..end, None), (end..x.end, Some(1))]
-        };
-        self.pieces.resize_with(parts.len(), Piece::default);
-        for (piece, (x, ring)) in self.pieces.iter_mut().zip(parts) {
-            piece.set(axis, x, ring, split, channels);
-            if let Some(ring) = ring {
-                let len = piece.prepared_len(window) * channels;
-                self.rings[ring].clear(axis_y.taps, axis_y.dilation, len);
-            } else if let Border::Constant(_) = axis_y.border {
-                // The row that stands for source rows above and below.
-                fill(&axis_y.border, inputs, 1, self.constant.get(piece.len * inputs));
-            }
-        }
-    }
-}
-
-impl Piece {
-    fn set(
-        &mut self,
-        axis: &Axis,
-        x: Range<usize>,
-        ring: Option<usize>,
-        split: bool,
-        channels: usize,
-    ) {
-        self.first = axis.first(x.start);
-        self.len = if x.is_empty() { 0 } else { (x.len() - 1) * axis.stride + axis.span() };
-        self.x = x;
-        self.ring = ring;
-        let classes = if split { axis.stride } else { 1 };
-        self.class = self.len.div_ceil(classes);
-        let class = self.class;
-        let place = |i: usize| i % classes * class + i / classes;
-        self.offsets.clear();
-        self.offsets.extend((0..axis.taps).map(|i| place(i * axis.dilation) * channels));
-        self.runs.clear();
-        if ring.is_none() {
-            return;
-        }
-        // Class by class, so that neighbours in the row are `classes` columns apart.
-        for to in 0..classes * class {
-            let i = to % class * classes + to / class;
-            if i >= self.len {
-                continue;
-            }
-            let from = axis.map(self.first + i as isize);
-            if let Some(last) = self.runs.last_mut()
-                && last.to + last.len == to
-                && match (last.from, from) {
-                    (Some(start), Some(from)) => start + last.len * classes == from,
-                    (None, None) => true,
-                    _ => false,
-                }
-            {
-                last.len += 1;
-            } else {
-                self.runs.push(Run { to, len: 1, from, step: classes });
-            }
-        }
-    }
-
-    /// Pixels of a prepared row.
-    fn prepared_len(&self, window: &WindowStage) -> usize {
-        if window.split() { self.class * window.axes[0].stride } else { self.len }
-    }
-}
-
-/// Pointwise layers between any sample types: unfused `f32` inside, the same at every level.
-fn colours<I: Source, O: Sample>(
-    core: &ChainCore,
-    segment: &Segment,
-    view: View<'_, I>,
-    origin: (usize, usize),
-    rect: Rect,
-    out: ViewMut<'_, O>,
-    slots: &mut Vec<Slot>,
-    most: usize,
-) {
-    let tile = segment.tile;
-    each_row(core, segment, view, origin, rect, out, slots, most, &|source, out, slot| {
-        let sources = source.chunks(tile * segment.input.channels);
-        let targets = out.chunks_mut(tile * segment.output.channels);
-        for (source, out) in sources.zip(targets) {
-            colour_tile(segment, core.level, source, out, &mut slot.rows);
-        }
-    });
-}
-
-/// Does `work` on every row of source and output.
-#[expect(clippy::too_many_arguments, reason = "a part, a rectangle of it, and what to do there")]
-fn each_row<I: Source, O: Sample>(
-    core: &ChainCore,
-    segment: &Segment,
-    view: View<'_, I>,
-    origin: (usize, usize),
-    rect: Rect,
-    out: ViewMut<'_, O>,
-    slots: &mut Vec<Slot>,
-    most: usize,
-    work: &(impl Fn(&[I], &mut [O], &mut Slot) + Sync),
-) {
-    let (strip, slots) = workers(core, segment, rect.height, slots, most);
-    let channels = segment.input.channels;
-    let first = (rect.x - origin.0) * channels;
-    each_strip(out, rect.y, strip, slots, &|top, mut out, slot: &mut Slot| {
-        for y in 0..out.shape().height {
-            let row = &view.row(top + y - origin.1)[first..][..rect.width * channels];
-            work(row, out.row_mut(y), slot);
-        }
-    });
-}
-
-fn colour_tile<I: Source, O: Sample>(
-    segment: &Segment,
-    level: Level,
-    source: &[I],
-    out: &mut [O],
-    rows: &mut [Memory; 2],
-) {
-    let [first, rest @ ..] = segment.mixes.as_slice() else { return };
-    let pixels = source.len() / first.weights.inputs();
-    if let (Some(weights), []) = (&first.narrow, rest) {
-        let activation = first.activation;
-        return level.run(Narrow::<I, O, false> { source, weights, activation, out });
-    }
-    let [a, b] = rows;
-    let (mut from, mut to) = (a, b);
-    let widened = from.aligned(source.len() + MAX_LANES);
-    level.run(Prepare::<F32, I> { a: source, b: source, out: widened });
-    for mix in &segment.mixes {
-        let (inputs, outputs) = (mix.weights.inputs(), mix.weights.outputs());
-        let source: &[f32] = from.aligned(pixels * inputs);
-        let out = &mut to.aligned(pixels * outputs + MAX_LANES)[..pixels * outputs];
-        mix_row::<false>(level, mix, source, pixels, false, out);
-        std::mem::swap(&mut from, &mut to);
-    }
-    let row = from.aligned(out.len() + MAX_LANES);
-    copy::<O>(level, row, false, out);
-}
-
-/// Rounds a row into samples: a row pass with one tap of 1.
-fn copy<O: Sample>(level: Level, row: &[f32], stream: bool, out: &mut [O]) {
-    let finish = &Finish { post: Post::None, offset: 0.0, fixed: [Fixed::default(); 2] };
-    let (count, step, taps) = (1, 1, &[1.0f32][..]);
-    if const { O::FLOAT } {
-        let inputs = [Input::<Fused> { scratch: row, taps }];
-        level.run(Row::<Fused, O, 1> { inputs, count, step, finish, stream, out });
-    } else {
-        let inputs = [Input::<F32> { scratch: row, taps }];
-        level.run(Row::<F32, O, 1> { inputs, count, step, finish, stream, out });
     }
 }

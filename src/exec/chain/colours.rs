@@ -1,0 +1,105 @@
+//! Pointwise layers alone, on images of any sample type, and the rounding of a row.
+
+use super::super::{Direct, Memory, each_strip};
+use super::{Crew, Slot};
+use crate::filter::Post;
+use crate::pass::{F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row};
+use crate::plan::{ChainCore, MixStage, Segment};
+use crate::sample::{Sample, Source};
+use crate::simd::{Level, MAX_LANES};
+use crate::view::{Rect, ViewMut};
+
+/// One pointwise layer over a row.
+pub(super) fn mix_row<const FUSED: bool>(
+    level: Level,
+    mix: &MixStage,
+    source: &[f32],
+    pixels: usize,
+    stream: bool,
+    out: &mut [f32],
+) {
+    let activation = mix.activation;
+    if let Some(weights) = &mix.narrow {
+        return level.run(Narrow::<f32, f32, FUSED> { source, weights, activation, out });
+    }
+    let (rows, weights, run) = (&[source], &mix.weights, mix.weights.inputs());
+    level.run(Mix::<FUSED> { rows, run, step: run, pixels, weights, activation, stream, out });
+}
+
+/// Pointwise layers between any sample types: unfused `f32` inside, the same at every level.
+pub(super) fn colours<I: Source, O: Sample>(
+    core: &ChainCore,
+    segment: &Segment,
+    source: Direct<'_, I>,
+    rect: Rect,
+    out: ViewMut<'_, O>,
+    crew: Crew<'_>,
+) {
+    let tile = segment.tile;
+    each_row(core, segment, source, rect, out, crew, &|source, out, slot| {
+        let sources = source.chunks(tile * segment.input.channels);
+        let targets = out.chunks_mut(tile * segment.output.channels);
+        for (source, out) in sources.zip(targets) {
+            colour_tile(segment, core.level, source, out, &mut slot.rows);
+        }
+    });
+}
+
+/// Does `work` on every row of source and output.
+pub(super) fn each_row<I: Source, O: Sample>(
+    core: &ChainCore,
+    segment: &Segment,
+    source: Direct<'_, I>,
+    rect: Rect,
+    out: ViewMut<'_, O>,
+    crew: Crew<'_>,
+    work: &(impl Fn(&[I], &mut [O], &mut Slot) + Sync),
+) {
+    let (strip, slots) = crew.workers(core, segment, rect.height);
+    each_strip(out, rect.y, strip, slots, &|top, mut out, slot: &mut Slot| {
+        for y in 0..out.shape().height {
+            work(source.pixels(top + y, rect.x..rect.x + rect.width), out.row_mut(y), slot);
+        }
+    });
+}
+
+pub(super) fn colour_tile<I: Source, O: Sample>(
+    segment: &Segment,
+    level: Level,
+    source: &[I],
+    out: &mut [O],
+    rows: &mut [Memory; 2],
+) {
+    let [first, rest @ ..] = segment.mixes.as_slice() else { return };
+    let pixels = source.len() / first.weights.inputs();
+    if let (Some(weights), []) = (&first.narrow, rest) {
+        let activation = first.activation;
+        return level.run(Narrow::<I, O, false> { source, weights, activation, out });
+    }
+    let [a, b] = rows;
+    let (mut from, mut to) = (a, b);
+    let widened = from.aligned(source.len() + MAX_LANES);
+    level.run(Prepare::<F32, I> { a: source, b: source, out: widened });
+    for mix in &segment.mixes {
+        let (inputs, outputs) = (mix.weights.inputs(), mix.weights.outputs());
+        let source: &[f32] = from.aligned(pixels * inputs);
+        let out = &mut to.aligned(pixels * outputs + MAX_LANES)[..pixels * outputs];
+        mix_row::<false>(level, mix, source, pixels, false, out);
+        std::mem::swap(&mut from, &mut to);
+    }
+    let row = from.aligned(out.len() + MAX_LANES);
+    copy::<O>(level, row, false, out);
+}
+
+/// Rounds a row into samples: a row pass with one tap of 1.
+pub(super) fn copy<O: Sample>(level: Level, row: &[f32], stream: bool, out: &mut [O]) {
+    let finish = &Finish { post: Post::None, offset: 0.0, fixed: [Fixed::default(); 2] };
+    let (count, step, taps) = (1, 1, &[1.0f32][..]);
+    if const { O::FLOAT } {
+        let inputs = [Input::<Fused> { scratch: row, taps }];
+        level.run(Row::<Fused, O, 1> { inputs, count, step, finish, stream, out });
+    } else {
+        let inputs = [Input::<F32> { scratch: row, taps }];
+        level.run(Row::<F32, O, 1> { inputs, count, step, finish, stream, out });
+    }
+}
