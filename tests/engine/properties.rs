@@ -157,6 +157,7 @@ fn nan_stays_inside_the_window() {
         Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap(),
         Kernel::separable(&[0.5, 0.5], &[0.2, 0.3, 0.1, 0.4]).unwrap().with_anchor(0, 1).unwrap(),
         Kernel::separable(&[1.0; 7], &[1.0; 9]).unwrap(),
+        Kernel::separable(&[1.0; 9], &[1.0; 13]).unwrap(),
         Kernel::new(5, 4, dense).unwrap(),
     ];
     for kernel in kernels {

@@ -61,6 +61,16 @@ fn running_sums() {
     sweep::<u16, u16>(&kernel, 1.0);
 }
 
+/// Equal taps, long enough for sums that rows share: fewer rows than are summed together, more, and
+/// so many that groups of rows are summed first.
+#[test]
+fn sums_of_blocks() {
+    for (width, height, anchor) in [(14, 3, (13, 1)), (3, 13, (0, 12)), (2, 27, (1, 5))] {
+        let kernel = Kernel::box_(width, height).unwrap().with_anchor(anchor.0, anchor.1).unwrap();
+        sweep::<f32, f32>(&kernel, 1.0);
+    }
+}
+
 /// Taps that cancel so much that `f32` is too coarse for 16 bits.
 #[test]
 fn wild_taps() {
