@@ -139,7 +139,11 @@ impl Core {
         let tile = output.width.div_ceil(output.width.div_ceil(most));
         // A strip's first rows are prepared again by its neighbour: many rows to a strip.
         let strip = match work {
-            Work::Running => (8 * kernel.height()).max(64),
+            // An even number, since there are few of them.
+            Work::Running => {
+                let strips = output.height.div_ceil((8 * kernel.height()).max(64));
+                output.height.div_ceil(if strips > 1 { strips.next_multiple_of(2) } else { 1 })
+            }
             _ => (4 * kernel.height()).clamp(64, 256),
         };
         Ok(Self {

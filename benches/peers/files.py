@@ -310,7 +310,7 @@ def main():
         subprocess.run(["cargo", "build", "--release", "--quiet", "--bin", "filter"],
                        cwd=ROOT, check=True)  # fmt: skip
         program = target / "release/filter"
-    interpreter = python(target / "peers")
+    interpreter = python(target / "peers/venv", HERE / "requirements.txt")
     with tempfile.TemporaryDirectory(prefix="twopass-files-") as folder:
         place = pathlib.Path(folder)
         script = [interpreter, HERE / "files_peer.py"]
