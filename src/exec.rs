@@ -382,7 +382,7 @@ impl<O: Sample> Sink<f32> for DivideByAlpha<'_, O> {
     fn rows<const R: usize>(&mut self, _: usize, x: Range<usize>) -> [&mut [f32]; R] {
         let len = x.len() * self.strip.out.shape().channels;
         let mut rows = self.filtered.get(R * len).chunks_exact_mut(len);
-        std::array::from_fn(|_| rows.next().unwrap_or_default())
+        from_fn(|_| rows.next().unwrap_or_default())
     }
 
     fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {

@@ -156,7 +156,7 @@ impl Stage<'_> {
             for (r, sums) in [a, b, c, d].into_iter().enumerate().take(wanted) {
                 tile.pad(sums, channels);
                 let [out] = sink.rows(y + r, tile.x.clone());
-                let (finish, stream) = (&core.finish, stream);
+                let finish = &core.finish;
                 let columns = &sums[tile.first * channels..];
                 let parts = parts.each_mut().map(|part| &mut **part);
                 let step = channels;

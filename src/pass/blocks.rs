@@ -215,7 +215,7 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
         assert!(levels.iter().all(|level| level.terms > 0));
         assert!(columns.len() >= len + MAX_LANES);
         assert!(parts.iter().all(|part| part.len() >= len + MAX_LANES));
-        let mut sum = Level {
+        let mut sum = LevelSums {
             parts: columns.as_ptr(),
             columns: columns.as_ptr(),
             size: 1,
@@ -272,7 +272,7 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
 }
 
 /// Sums of one level.
-struct Level {
+struct LevelSums {
     /// Sums of `size` columns each.
     parts: *const f32,
     columns: *const f32,
@@ -281,7 +281,7 @@ struct Level {
     level: RowLevel,
 }
 
-impl Level {
+impl LevelSums {
     /// U vectors of sums from element x on.
     ///
     /// # Safety
@@ -304,7 +304,8 @@ impl Level {
                     *sum = l.f_add(*sum, l.f_load(p.add(u * L::N)));
                 }
             }
-            let mut p = self.columns.add(x + terms * self.size * self.step);
+            // Where nothing is left to add, this may lie behind the row.
+            let mut p = self.columns.wrapping_add(x + terms * self.size * self.step);
             for _ in 0..rest {
                 for (u, sum) in sum.iter_mut().enumerate() {
                     *sum = l.f_add(*sum, l.f_load(p.add(u * L::N)));

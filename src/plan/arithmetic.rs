@@ -258,6 +258,12 @@ fn fraction_bits(values: impl Iterator<Item = f64>) -> Option<u32> {
     Some(bits)
 }
 
+/// The fraction bits of values, and the values without a point: times 2^bits.
+fn whole(v: &[f64]) -> Option<(u32, Vec<f64>)> {
+    let bits = fraction_bits(v.iter().copied())?;
+    Some((bits, v.iter().map(|t| t * f64::from(bits).exp2()).collect()))
+}
+
 fn abs_sum(v: &[f64]) -> f64 {
     v.iter().map(|t| t.abs()).sum()
 }
@@ -485,12 +491,7 @@ type Found = (Passes, Fixed, (u32, u32), f64, f64);
 /// Taps that are integers once multiplied by a small power of two, and a scratch row that holds
 /// the column sums exactly.
 fn pairs_exact(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> {
-    let column_bits = fraction_bits(column.iter().copied())?;
-    let row_bits = fraction_bits(row.iter().copied())?;
-    let scaled = |v: &[f64], bits: u32| -> Vec<f64> {
-        v.iter().map(|t| t * f64::from(bits).exp2()).collect()
-    };
-    let (c, r) = (scaled(column, column_bits), scaled(row, row_bits));
+    let ((column_bits, c), (row_bits, r)) = (whole(column)?, whole(row)?);
     let scratch = 255.0 * abs_sum(&c);
     if scratch > 32767.0 || !fits_i16(&r) {
         return None;
@@ -616,10 +617,7 @@ fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let mut bounds = Vec::new();
     for (kernel, f) in factors.iter().enumerate() {
         let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
-        let column_bits = fraction_bits(f.written.0.iter().copied())?;
-        let row_bits = fraction_bits(row.iter().copied())?;
-        let c: Vec<f64> = f.written.0.iter().map(|t| t * f64::from(column_bits).exp2()).collect();
-        let r: Vec<f64> = row.iter().map(|t| t * f64::from(row_bits).exp2()).collect();
+        let ((column_bits, c), (row_bits, r)) = (whole(f.written.0)?, whole(&row)?);
         let shift = column_bits + row_bits;
         let scratch = task.range() * abs_sum(&c);
         let (fixed, error, peak) = fixed(task, shift, scratch.max(1.0) * abs_sum(&r).max(1.0))?;

@@ -312,3 +312,15 @@ fn the_worst_images() {
         }
     }
 }
+
+/// A kernel of whole taps is exact, also if the factors that it was made of are not whole.
+#[test]
+fn whole_taps_of_other_factors() {
+    let third = 1.0 / 3.0;
+    let kernel = Kernel::separable(&[third, 2.0 * third, third], &[3.0, 0.0, -3.0]).unwrap();
+    assert!(kernel.taps().iter().all(|t| t.fract() == 0.0), "{:?}", kernel.taps());
+    let plan = Filter::new(kernel.clone()).plan::<u8, i16>(Shape::new(30, 20, 1)).unwrap();
+    assert_eq!(plan.error_bound(), 0.0, "{}", plan.arithmetic());
+    let source = image::<u8>(Shape::new(30, 20, 1), Look::Extremes, 5);
+    check_levels::<u8, i16>(&Filter::new(kernel), source.view()).unwrap();
+}

@@ -2,7 +2,7 @@
 //! smaller than the kernel, than a vector, than a tile, and all remainders.
 
 use crate::common::{Look, borders, check_levels, image};
-use twopass::{Border, Filter, Kernel, Sample, Shape, Source};
+use twopass::{Alpha, Border, Filter, Kernel, Sample, Shape, Source};
 
 fn sweep<I: Source, O: Sample>(kernel: &Kernel, scale: f64) {
     for height in 1..=40 {
@@ -68,6 +68,13 @@ fn sums_of_blocks() {
     for (width, height, anchor) in [(14, 3, (13, 1)), (3, 13, (0, 12)), (2, 27, (1, 5))] {
         let kernel = Kernel::box_(width, height).unwrap().with_anchor(anchor.0, anchor.1).unwrap();
         sweep::<f32, f32>(&kernel, 1.0);
+    }
+    // Rows multiplied by alpha are `f32`, too.
+    let kernel = Kernel::box_(14, 13).unwrap();
+    for (width, height) in [(3, 2), (17, 40), (40, 9)] {
+        let source = image::<u8>(Shape::new(width, height, 4), Look::Noise, 1);
+        let filter = Filter::new(kernel.clone()).alpha(Alpha::Premultiply);
+        check_levels::<u8, u8>(&filter, source.view()).unwrap();
     }
 }
 

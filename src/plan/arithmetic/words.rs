@@ -5,7 +5,7 @@
 
 use super::{
     Arithmetic, Factors, Passes, Rows, Rung, Separable, Task, abs_sum, errors_of, fits_i16,
-    fraction_bits, quantise,
+    quantise, whole,
 };
 use crate::filter::Post;
 use crate::pass::{Finish, Fixed, Taps};
@@ -76,10 +76,7 @@ pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
     let mut bounds = Vec::new();
     for (kernel, f) in factors.iter().enumerate() {
         let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
-        let column_bits = fraction_bits(f.written.0.iter().copied())?;
-        let row_bits = fraction_bits(row.iter().copied())?;
-        let c: Vec<f64> = f.written.0.iter().map(|t| t * f64::from(column_bits).exp2()).collect();
-        let r: Vec<f64> = row.iter().map(|t| t * f64::from(row_bits).exp2()).collect();
+        let ((column_bits, c), (row_bits, r)) = (whole(f.written.0)?, whole(&row)?);
         let shift = column_bits + row_bits;
         if f.residual != 0.0 || !fits_i16(&c) || !fits_i16(&r) || shift > 15 {
             return None;
@@ -102,7 +99,8 @@ const HIGH_TO: usize = 7;
 /// Two passes, the column's taps rounded to small integers and the row's products rounded.
 pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
-    if !suits(task) || task.post() == Post::Magnitude || f.column.len().max(f.row.len()) > HIGH_TO {
+    let long = f.column.len().max(f.row.len()) > HIGH_TO;
+    if !suits(task) || long || task.post() == Post::Magnitude || task.must_be_exact() {
         return None;
     }
     let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
@@ -181,8 +179,7 @@ pub(super) fn dense(
     let mut arithmetic = task.arithmetic(Rung::Words, 0.0);
     let mut bounds = Vec::new();
     for (kernel, (_, written)) in kernels.iter().enumerate() {
-        let shift = fraction_bits(written.iter().copied())?;
-        let q: Vec<f64> = written.iter().map(|t| t * f64::from(shift).exp2()).collect();
+        let (shift, q) = whole(written)?;
         if !fits_i16(&q) || shift > 15 {
             return None;
         }
