@@ -131,7 +131,8 @@ pub fn widen<S: Copy>(samples: Vec<S>, have: usize, channels: usize, full: S) ->
 const JPEG_EXIF: usize = 65_527;
 const JPEG_PROFILE: usize = 255 * 65_519;
 
-/// `libjpeg-turbo-rs` takes a sixth of the time of `image`'s own.
+/// `libjpeg-turbo-rs` takes a third of the time of `jpeg-encoder` with its SIMD, which takes half of that of
+/// `image`'s own.
 fn jpeg(image: &DynamicImage, quality: u8, meta: Meta) -> Result<Vec<u8>, String> {
     use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
     let (width, height) = (image.width(), image.height());
