@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{Finish, RowLevel};
+use crate::pass::{Finish, Nine, RowLevel};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
@@ -58,6 +58,8 @@ pub(crate) struct Core {
 pub(crate) enum Work {
     /// A column pass and a row pass, for each kernel.
     Separable(Vec<Passes>),
+    /// 3×3 taps in one pass; for each kernel. All are products, or none.
+    Stencil(Vec<Nine>),
     /// Running sums down and along.
     Running,
     /// Sums of windows, of rows together and of columns in levels.
@@ -66,6 +68,20 @@ pub(crate) enum Work {
     Dense(Vec<Rows>),
     /// The reference.
     Naive,
+}
+
+impl Work {
+    fn method(&self) -> Method {
+        match self {
+            Self::Separable(_) | Self::Running | Self::Blocks(_) => Method::Separable,
+            Self::Stencil(kernels) => match kernels[..] {
+                [Nine::Product { .. }, ..] => Method::Separable,
+                _ => Method::Dense,
+            },
+            Self::Dense(_) => Method::Dense,
+            Self::Naive => Method::Naive,
+        }
+    }
 }
 
 /// Bytes that the rows of a window may take: half of a usual second-level cache. Rows as long as
@@ -194,10 +210,8 @@ impl Core {
 
     fn multiplications(&self) -> usize {
         let kernels = self.filter.kernels();
-        match self.work {
-            Work::Separable(_) | Work::Running | Work::Blocks(_) => {
-                kernels.iter().map(|k| k.width() + k.height()).sum()
-            }
+        match self.work.method() {
+            Method::Separable => kernels.iter().map(|k| k.width() + k.height()).sum(),
             _ => kernels.iter().map(|k| k.taps().len()).sum(),
         }
     }
@@ -234,6 +248,14 @@ impl Core {
                 stages.push(format!("column pass: {count}{height} taps, rows into a scratch row"));
                 stages.push(format!("row pass: {count}{width} taps, scratch row into output"));
             }
+            Work::Stencil(ref kernels) => stages.push(match &kernels[0] {
+                Nine::Product { .. } => {
+                    format!(
+                        "row and column pass in one: {count}{width} and {height} taps, in registers"
+                    )
+                }
+                Nine::Rows(_) => format!("dense pass: {count}{width}×{height} taps, in registers"),
+            }),
             Work::Blocks(_) => {
                 stages.push(format!("column sums: {height} rows, four windows together"));
                 stages.push(format!("row sums: {width} columns, of sums of fewer"));
@@ -305,7 +327,8 @@ fn choose(
                 }
                 if let Some((arithmetic, passes, finish)) = arithmetic::separable(task, separations)
                 {
-                    return Ok((Work::Separable(passes), arithmetic, finish));
+                    let work = stencil(&arithmetic, passes.iter().map(Passes::nine));
+                    return Ok((work.unwrap_or(Work::Separable(passes)), arithmetic, finish));
                 }
                 if method == Method::Separable {
                     return Err(Error::Unsupported(
@@ -320,9 +343,18 @@ fn choose(
         }
     }
     Ok(match arithmetic::dense(task) {
-        Some((arithmetic, taps, finish)) => (Work::Dense(taps), arithmetic, finish),
+        Some((arithmetic, taps, finish)) => {
+            let work = stencil(&arithmetic, taps.iter().map(Rows::nine));
+            (work.unwrap_or(Work::Dense(taps)), arithmetic, finish)
+        }
         None => naive(),
     })
+}
+
+/// One pass for kernels that are 3×3, if the arithmetic is the one that it has.
+fn stencil(arithmetic: &Arithmetic, kernels: impl Iterator<Item = Option<Nine>>) -> Option<Work> {
+    let kernels = kernels.collect::<Option<Vec<_>>>();
+    kernels.filter(|_| arithmetic.rung == Rung::Words).map(Work::Stencil)
 }
 
 /// Whether a part of an image of shape `whole`, given with the place of its first pixel, holds what
@@ -409,11 +441,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
     /// The method chosen; never `Auto`.
     #[must_use]
     pub fn method(&self) -> Method {
-        match self.core.work {
-            Work::Separable(_) | Work::Running | Work::Blocks(_) => Method::Separable,
-            Work::Dense(_) => Method::Dense,
-            Work::Naive => Method::Naive,
-        }
+        self.core.work.method()
     }
 
     /// The instruction set.

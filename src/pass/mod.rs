@@ -7,6 +7,7 @@
 //! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
+//! | [`Stencil`] | three rows of `u8` for each that it writes | output samples |
 //! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
 //! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
 //! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
@@ -33,6 +34,7 @@ mod narrow;
 mod row;
 mod rung;
 mod running;
+mod stencil;
 mod words;
 
 pub use blocks::{RowLevel, RowSums, SUMMED, WindowSums};
@@ -45,6 +47,7 @@ pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{Accumulate, Scan, Windows};
+pub use stencil::{Nine, STENCIL_ROWS, Stencil};
 pub use words::Words;
 
 use crate::filter::Post;
@@ -88,6 +91,8 @@ pub struct Fixed {
     pub unsigned: bool,
     /// 2^−shift.
     pub unit: f32,
+    /// Where a 16-bit sum is not shifted but multiplied: in units of 2⁻¹⁵; 0 where it is not.
+    pub factor: i16,
 }
 
 impl Fixed {

@@ -14,9 +14,11 @@ pub struct Words<const HIGH: bool>;
 impl<const HIGH: bool> Words<HIGH> {
     /// Whole sums of a result's two kernels, or of its one, as results.
     #[inline(always)]
-    fn result<L: Lanes, const M: usize>(l: L, acc: [L::H; M], finish: &Finish) -> L::H {
+    pub(super) fn result<L: Lanes, const M: usize>(l: L, acc: [L::H; M], finish: &Finish) -> L::H {
         let fixed = &finish.fixed[0];
         match finish.post {
+            Post::None if fixed.factor != 0 => l.h_mul_high(acc[0], l.h_splat(fixed.factor)),
+            Post::None if fixed.shift == 0 => acc[0],
             Post::None if fixed.unsigned => l.h_shr_unsigned(acc[0], fixed.shift),
             Post::None => l.h_shr(acc[0], fixed.shift),
             Post::Abs => {

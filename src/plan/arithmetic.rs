@@ -14,7 +14,7 @@ mod words;
 
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{self, Finish, Fixed, RowLevel, Taps};
+use crate::pass::{self, Finish, Fixed, Nine, RowLevel, Rung as _, Taps};
 use crate::sample::SampleType;
 use std::fmt;
 
@@ -121,6 +121,11 @@ impl Rows {
         (self.first[row % 2] + row / 2 * (2 / R::PAIRED), R::taps(&self.taps[row % 2]))
     }
 
+    /// A kernel's 16-bit taps, if it is 3×3.
+    pub fn nine(&self) -> Option<Nine> {
+        Nine::rows(pass::Words::<false>::taps(&self.taps[0]))
+    }
+
     fn single(taps: Taps) -> Self {
         Self { taps: [taps.clone(), taps], first: [0, 1] }
     }
@@ -143,6 +148,14 @@ pub(crate) struct Passes {
     pub start: i32,
     /// The column pass divides by 2^shift.
     pub shift: u32,
+}
+
+impl Passes {
+    /// The 16-bit taps of a 3×3 kernel.
+    pub fn nine(&self) -> Option<Nine> {
+        type Words = pass::Words<false>;
+        Nine::product(Words::taps(&self.column.taps[0]), Words::taps(&self.row))
+    }
 }
 
 /// What the choice depends on.
@@ -325,7 +338,8 @@ fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
         Post::None => (((task.offset() + 0.5) * unit).floor(), 0.0),
         Post::Abs => (offset.round(), (offset.round() - offset).abs() / unit),
     };
-    let fixed = Fixed { shift, start: start as i32, unsigned: false, unit: (1.0 / unit) as f32 };
+    let unit = (1.0 / unit) as f32;
+    let fixed = Fixed { shift, start: start as i32, unit, ..Fixed::default() };
     Some((fixed, error, peak))
 }
 
@@ -430,6 +444,7 @@ pub(crate) fn separable(
         .collect();
     if task.source == SampleType::U8 && !task.premultiplied {
         let found = words::exact(task, &factors)
+            .or_else(|| words::multiples(task, &factors))
             .or_else(|| words::rounded(task, &factors))
             .or_else(|| pairs(task, &factors));
         if found.is_some() {

@@ -483,14 +483,10 @@ impl Builder<'_> {
         let (work, arithmetic, finish) = choose(&task, separations)?;
         let whole = |v: &f64| v.fract() == 0.0;
         let taps = filter.kernels().iter().flat_map(Kernel::taps);
-        let (method, factors) = match work {
-            Work::Separable(_) | Work::Running | Work::Blocks(_) => {
-                let terms = separations.iter().map(|s| &s.terms()[0]);
-                (Method::Separable, terms.flat_map(|t| t.column.iter().chain(&t.row)).all(whole))
-            }
-            Work::Dense(_) => (Method::Dense, true),
-            Work::Naive => (Method::Naive, true),
-        };
+        let method = work.method();
+        let terms = separations.iter().map(|s| &s.terms()[0]);
+        let factors = method != Method::Separable
+            || terms.flat_map(|t| t.column.iter().chain(&t.row)).all(whole);
         self.filters.push(FilterFacts {
             arithmetic: arithmetic.clone(),
             method,

@@ -26,6 +26,19 @@ macro_rules! isa {
     };
 }
 
+/// The words of two vectors in turn, each limited to a byte.
+///
+/// # Safety
+///
+/// The machine must have the instructions.
+#[inline(always)]
+unsafe fn bytes(even: __m256i, odd: __m256i) -> __m256i {
+    isa!({
+        let order = _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+        _mm256_shuffle_epi8(_mm256_packus_epi16(even, odd), _mm256_broadcastsi128_si256(order))
+    })
+}
+
 impl Lanes for Avx2 {
     const N: usize = 8;
     type F = __m256;
@@ -269,6 +282,42 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn h_shr_unsigned(self, v: __m256i, bits: u32) -> __m256i {
         isa!(_mm256_srl_epi16(v, _mm_cvtsi32_si128(bits as i32)))
+    }
+
+    #[inline(always)]
+    fn h_xor(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_xor_si256(a, b))
+    }
+    #[inline(always)]
+    fn h_even(self, bytes: __m256i) -> __m256i {
+        isa!(_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)))
+    }
+    #[inline(always)]
+    fn h_odd(self, bytes: __m256i) -> __m256i {
+        isa!(_mm256_srli_epi16::<8>(bytes))
+    }
+    #[inline(always)]
+    fn h_dot(self, bytes: __m256i, taps: __m256i) -> __m256i {
+        isa!(_mm256_maddubs_epi16(bytes, taps))
+    }
+    #[inline(always)]
+    fn h_interleave(self, even: __m256i, odd: __m256i) -> (__m256i, __m256i) {
+        isa!({
+            let low = _mm256_unpacklo_epi16(even, odd);
+            let high = _mm256_unpackhi_epi16(even, odd);
+            (
+                _mm256_permute2x128_si256::<0x20>(low, high),
+                _mm256_permute2x128_si256::<0x31>(low, high),
+            )
+        })
+    }
+    #[inline(always)]
+    unsafe fn h_store_u8x2(self, p: *mut u8, even: __m256i, odd: __m256i) {
+        isa!(_mm256_storeu_si256(p.cast(), bytes(even, odd)))
+    }
+    #[inline(always)]
+    unsafe fn h_stream_u8x2(self, p: *mut u8, even: __m256i, odd: __m256i) {
+        isa!(_mm256_stream_si256(p.cast(), bytes(even, odd)))
     }
 
     // Split order here: what the unpack instructions give, 128 bits at a time; `packs` undoes it.

@@ -26,6 +26,19 @@ macro_rules! isa {
     };
 }
 
+/// The words of two vectors in turn, each limited to a byte.
+///
+/// # Safety
+///
+/// The machine must have the instructions.
+#[inline(always)]
+unsafe fn bytes(even: __m512i, odd: __m512i) -> __m512i {
+    isa!({
+        let order = _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+        _mm512_shuffle_epi8(_mm512_packus_epi16(even, odd), _mm512_broadcast_i32x4(order))
+    })
+}
+
 impl Lanes for Avx512 {
     const N: usize = 16;
     type F = __m512;
@@ -266,6 +279,45 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn h_shr_unsigned(self, v: __m512i, bits: u32) -> __m512i {
         isa!(_mm512_srl_epi16(v, _mm_cvtsi32_si128(bits as i32)))
+    }
+
+    #[inline(always)]
+    fn h_xor(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_xor_si512(a, b))
+    }
+    #[inline(always)]
+    fn h_even(self, bytes: __m512i) -> __m512i {
+        isa!(_mm512_and_si512(bytes, _mm512_set1_epi16(0xff)))
+    }
+    #[inline(always)]
+    fn h_odd(self, bytes: __m512i) -> __m512i {
+        isa!(_mm512_srli_epi16::<8>(bytes))
+    }
+    #[inline(always)]
+    fn h_dot(self, bytes: __m512i, taps: __m512i) -> __m512i {
+        isa!(_mm512_maddubs_epi16(bytes, taps))
+    }
+    #[inline(always)]
+    fn h_interleave(self, even: __m512i, odd: __m512i) -> (__m512i, __m512i) {
+        isa!({
+            // Four words of each vector to a part of 128 bits; then the parts in order.
+            let low = _mm512_unpacklo_epi16(even, odd);
+            let high = _mm512_unpackhi_epi16(even, odd);
+            let first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+            let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+            (
+                _mm512_permutex2var_epi64(low, first, high),
+                _mm512_permutex2var_epi64(low, second, high),
+            )
+        })
+    }
+    #[inline(always)]
+    unsafe fn h_store_u8x2(self, p: *mut u8, even: __m512i, odd: __m512i) {
+        isa!(_mm512_storeu_si512(p.cast(), bytes(even, odd)))
+    }
+    #[inline(always)]
+    unsafe fn h_stream_u8x2(self, p: *mut u8, even: __m512i, odd: __m512i) {
+        isa!(_mm512_stream_si512(p.cast(), bytes(even, odd)))
     }
 
     // Split order here: what the unpack instructions give, 128 bits at a time; `packs` undoes it.

@@ -135,6 +135,21 @@ pub trait Lanes: Copy {
     /// Shift of 16 bits without a sign to the right by `bits` < 16.
     fn h_shr_unsigned(self, v: Self::H, bits: u32) -> Self::H;
 
+    fn h_xor(self, a: Self::H, b: Self::H) -> Self::H;
+    /// The bytes 0, 2, 4, … of 4·N bytes.
+    fn h_even(self, bytes: Self::H) -> Self::H;
+    /// The bytes 1, 3, 5, … of 4·N bytes.
+    fn h_odd(self, bytes: Self::H) -> Self::H;
+    /// b₀·t₀ + b₁·t₁ for the two bytes of each lane, without a sign, and its two taps, with one; the
+    /// sum must be within the range of `i16`.
+    fn h_dot(self, bytes: Self::H, taps: Self::H) -> Self::H;
+    /// e₀, o₀, e₁, o₁, …, in two vectors.
+    fn h_interleave(self, even: Self::H, odd: Self::H) -> (Self::H, Self::H);
+    /// Writes the 4·N of [`h_interleave`](Self::h_interleave), each limited to 0..=255.
+    unsafe fn h_store_u8x2(self, p: *mut u8, even: Self::H, odd: Self::H);
+    /// [`h_store_u8x2`](Self::h_store_u8x2), and past the cache as [`f_stream`](Self::f_stream) is.
+    unsafe fn h_stream_u8x2(self, p: *mut u8, even: Self::H, odd: Self::H);
+
     /// The pairs (a₀, b₀), (a₁, b₁), …, each in an `i32` lane, a in the low half; in an order of
     /// the level's own, the "split order", that [`join`](Self::join) and
     /// [`in_order`](Self::in_order) undo.

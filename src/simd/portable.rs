@@ -289,6 +289,44 @@ impl Lanes for Portable {
         cast(cast::<_, u16x8>(v) >> bits as i32)
     }
 
+    #[inline(always)]
+    fn h_xor(self, a: i16x8, b: i16x8) -> i16x8 {
+        a ^ b
+    }
+    #[inline(always)]
+    fn h_even(self, bytes: i16x8) -> i16x8 {
+        bytes & i16x8::splat(0xff)
+    }
+    #[inline(always)]
+    fn h_odd(self, bytes: i16x8) -> i16x8 {
+        self.h_shr_unsigned(bytes, 8)
+    }
+    #[inline(always)]
+    fn h_dot(self, bytes: i16x8, taps: i16x8) -> i16x8 {
+        // The low byte of a tap, with its sign.
+        let low = (taps << 8i32) >> 8i32;
+        self.h_even(bytes) * low + self.h_odd(bytes) * (taps >> 8i32)
+    }
+    #[inline(always)]
+    fn h_interleave(self, even: i16x8, odd: i16x8) -> (i16x8, i16x8) {
+        let (first, second) = self.split(even, odd);
+        let (first, second) = self.in_order(first, second);
+        (cast(first), cast(second))
+    }
+    #[inline(always)]
+    unsafe fn h_store_u8x2(self, p: *mut u8, even: i16x8, odd: i16x8) {
+        let (least, most) = (i16x8::splat(0), i16x8::splat(255));
+        let (even, odd) = (even.max(least).min(most), odd.max(least).min(most));
+        let bytes: [u8; 16] = cast(even | (odd << 8i32));
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, bytes) }
+    }
+    #[inline(always)]
+    unsafe fn h_stream_u8x2(self, p: *mut u8, even: i16x8, odd: i16x8) {
+        // SAFETY: as stated above the impl.
+        unsafe { self.h_store_u8x2(p, even, odd) }
+    }
+
     // Split order here: even lanes, then odd ones; it takes no shuffle.
     #[inline(always)]
     fn split(self, a: i16x8, b: i16x8) -> (i32x4, i32x4) {

@@ -40,6 +40,9 @@ pub trait SampleLanes: Pod {
     unsafe fn store_h<L: Lanes>(l: L, p: *mut Self, v: L::H);
     /// `store_h` past the cache; `p` must be a multiple of the size of what is written.
     unsafe fn stream_h<L: Lanes>(l: L, p: *mut Self, v: L::H);
+    /// Writes 4·N, the even ones and the odd ones; `stream` as in `stream_h`. Only where
+    /// [`NARROW`](Self::NARROW).
+    unsafe fn store_apart<L: Lanes>(l: L, p: *mut Self, even: L::H, odd: L::H, stream: bool);
     /// Writes 2·N, given in split order.
     #[inline(always)]
     unsafe fn store_split<L: Lanes>(l: L, p: *mut Self, first: L::I, second: L::I) {
@@ -106,6 +109,11 @@ impl SampleLanes for u8 {
         // SAFETY: the caller's promise is the callee's.
         unsafe { l.h_stream_u8(p, v) }
     }
+    #[inline(always)]
+    unsafe fn store_apart<L: Lanes>(l: L, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { if stream { l.h_stream_u8x2(p, even, odd) } else { l.h_store_u8x2(p, even, odd) } }
+    }
 }
 
 impl SampleLanes for u16 {
@@ -138,6 +146,9 @@ impl SampleLanes for u16 {
         unreachable!("{ONLY_PLANNED}")
     }
     unsafe fn stream_h<L: Lanes>(_: L, _: *mut u16, _: L::H) {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    unsafe fn store_apart<L: Lanes>(_: L, _: *mut u16, _: L::H, _: L::H, _: bool) {
         unreachable!("{ONLY_PLANNED}")
     }
 }
@@ -181,6 +192,20 @@ impl SampleLanes for i16 {
         // SAFETY: the caller's promise is the callee's.
         unsafe { l.h_stream(p, v) }
     }
+    #[inline(always)]
+    unsafe fn store_apart<L: Lanes>(l: L, p: *mut i16, even: L::H, odd: L::H, stream: bool) {
+        let (first, second) = l.h_interleave(even, odd);
+        // SAFETY: the caller allows 4·N.
+        unsafe {
+            if stream {
+                l.h_stream(p, first);
+                l.h_stream(p.add(2 * L::N), second);
+            } else {
+                l.h_store(p, first);
+                l.h_store(p.add(2 * L::N), second);
+            }
+        }
+    }
 }
 
 impl SampleLanes for f32 {
@@ -216,6 +241,9 @@ impl SampleLanes for f32 {
         unreachable!("{ONLY_PLANNED}")
     }
     unsafe fn stream_h<L: Lanes>(_: L, _: *mut f32, _: L::H) {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    unsafe fn store_apart<L: Lanes>(_: L, _: *mut f32, _: L::H, _: L::H, _: bool) {
         unreachable!("{ONLY_PLANNED}")
     }
 }

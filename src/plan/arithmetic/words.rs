@@ -40,10 +40,14 @@ fn fixed(task: &Task<'_>, shift: u32, start: f64, low: f64, high: f64) -> Option
     };
     // A result without a sign must have one place for it before it is stored.
     let unsigned = task.post() == Post::None && low >= 0.0 && high <= 65535.0 && shift > 0;
+    let unit = (-f64::from(shift)).exp2() as f32;
+    // A product's high half is rounded: then there is no ½ to start with.
+    let factor = signed && task.post() == Post::None && shift > 0 && low - half >= -32768.0;
+    let (start, factor) = if factor { (start - half, 1 << (15 - shift)) } else { (start, 0) };
     // Modulo 2¹⁶.
     let start = start as i32;
-    let unit = (-f64::from(shift)).exp2() as f32;
-    (signed || unsigned).then_some(Fixed { shift, start, unsigned: !signed, unit })
+    let fixed = Fixed { shift, start, unsigned: !signed, unit, factor };
+    (signed || unsigned).then_some(fixed)
 }
 
 /// Whether images, and results, are of the types that this arithmetic is for.
@@ -91,6 +95,43 @@ pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
     Some((arithmetic, passes, finish))
+}
+
+/// The largest number that all of `v` are whole multiples of, but for what `f64` rounds, and the
+/// multiples; only where it is the least of them.
+fn multiples_of(v: &[f64]) -> Option<(f64, Vec<f64>)> {
+    let unit = v.iter().map(|t| t.abs()).filter(|t| *t > 0.0).fold(f64::INFINITY, f64::min);
+    let q: Vec<f64> = v.iter().map(|t| (t / unit).round()).collect();
+    let near = v.iter().zip(&q).all(|(t, q)| (q * unit - t).abs() <= 1e-12 * t.abs());
+    (unit.is_finite() && near).then_some((unit, q))
+}
+
+/// Two passes in whole numbers whose sum is multiplied by what the taps have in common, such as
+/// the ninth of a box of 3×3: one rounding, of the result.
+pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let [f] = factors else { return None };
+    if !suits(task) || task.post() != Post::None || task.offset() != 0.0 || task.must_be_exact() {
+        return None;
+    }
+    let ((column_unit, c), (row_unit, r)) = (multiples_of(&f.column)?, multiples_of(&f.row)?);
+    let (low, high) = range(&c, &r);
+    let unit = column_unit * row_unit;
+    let factor = (unit * 32768.0).round();
+    if !fits_i16(&c) || !fits_i16(&r) || low < -32768.0 || high > 32767.0 || factor > 32767.0 {
+        return None;
+    }
+    let (column_each, _) = errors_of(&f.column, &c, 1.0 / column_unit);
+    let (row_each, _) = errors_of(&f.row, &r, 1.0 / row_unit);
+    let bound = (factor / 32768.0 - unit).abs() * high.max(-low)
+        + 255.0 * (column_each * abs_sum(&f.row) + row_each * abs_sum(&f.column))
+        + f.residual;
+    let mut finish = task.finish();
+    finish.fixed[0] = Fixed { factor: factor as i16, ..Fixed::default() };
+    let mut arithmetic = task.arithmetic(Rung::Words, bound);
+    arithmetic.peak = high - low;
+    let column = Rows::single(taps(&c));
+    let pass = Passes { column, row: taps(&r), start: 0, shift: 0 };
+    task.accepts(bound).then_some((arithmetic, vec![pass], finish))
 }
 
 /// Taps a side up to which rounded 16-bit products are faster than exact pairs.
@@ -155,7 +196,8 @@ fn scaled(task: &Task<'_>, f: &Factors<'_>, scale: f64) -> Option<(Arithmetic, P
         // The bias is taken back, so it counts for the start only modulo 2¹⁶.
         let shown = (task.offset() + if none { 0.5 } else { 0.0 }) * unit;
         let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
-        fixed.start = start.round() as i32;
+        let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
+        fixed.start = (start - half).round() as i32;
         let good = bound < 1.0 && (!task.keeps_constants() || constant + f.residual < 0.5);
         let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
         arithmetic.bits = (0, bits);

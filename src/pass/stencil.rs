@@ -1,0 +1,342 @@
+//! Kernels of 3×3 taps on `u8` images, in one pass: what is on its way from the samples of three
+//! rows to a result stays in registers. Bytes become words by taking the even and the odd ones of a
+//! vector apart, which are put together again when results are stored.
+
+use super::Finish;
+use super::words::Words;
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+
+/// Output rows of a block, at most.
+pub const STENCIL_ROWS: usize = 8;
+
+/// The taps of a 3×3 kernel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Nine {
+    /// A column times a row.
+    Product {
+        /// From top to bottom.
+        column: [i16; 3],
+        /// From left to right.
+        row: [i16; 3],
+    },
+    /// Row by row.
+    Rows([[i16; 3]; 3]),
+}
+
+impl Nine {
+    /// A column and a row of three taps each; `None` if they are longer or shorter.
+    #[must_use]
+    pub fn product(column: &[i16], row: &[i16]) -> Option<Self> {
+        Some(Self::Product { column: column.try_into().ok()?, row: row.try_into().ok()? })
+    }
+
+    /// Three rows of three taps; `None` if there are more or fewer.
+    #[must_use]
+    pub fn rows(taps: &[i16]) -> Option<Self> {
+        let (rows, rest) = taps.as_chunks::<3>();
+        rows.try_into().ok().filter(|_| rest.is_empty()).map(Self::Rows)
+    }
+
+    /// The kernel's rows, or the row of a product.
+    fn across(&self) -> &[[i16; 3]] {
+        match self {
+            Self::Product { row, .. } => std::slice::from_ref(row),
+            Self::Rows(rows) => rows,
+        }
+    }
+
+    /// Whether the first two taps of each row are of 8 bits and the sum of their products with bytes
+    /// is of 16, and, in a product, the third is 1.
+    fn is_small(&self) -> bool {
+        let product = matches!(self, Self::Product { .. });
+        self.across().iter().all(|row| {
+            let [a, b, c] = row.map(i32::from);
+            let bytes = [a, b].iter().all(|t| (-128..=127).contains(t));
+            bytes && a.abs() + b.abs() <= 128 && (c == 1 || !product)
+        })
+    }
+
+    /// Whether it is a product whose column begins with 1 or −1 and ends with 1.
+    fn is_unit(&self) -> bool {
+        matches!(self, Self::Product { column: [1 | -1, _, 1], .. })
+    }
+}
+
+/// `outs[r][x] = finish(Σ_j Σ_i taps[j][i] · rows[r + j][x + i·step])`, j and i from 0 to 2, for one
+/// kernel or (M = 2) the two of a magnitude, in 16 bits as [`Words`] are.
+pub struct Stencil<'a, 'o, O, const M: usize> {
+    /// Two more than `outs`; element i·step lies under tap i of the first output sample. Each has
+    /// n + 2·step samples, or if n is less than 2·`MAX_LANES`, as many as if it were that.
+    pub rows: &'a [&'a [u8]],
+    /// All products, or none.
+    pub kernels: [&'a Nine; M],
+    /// Samples from one tap to the next: channels.
+    pub step: usize,
+    /// From sum to sample.
+    pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
+    /// Exactly the samples to write; at most [`STENCIL_ROWS`] rows of one length n.
+    pub outs: &'a mut [&'o mut [O]],
+}
+
+/// Three taps in all lanes.
+#[derive(Clone, Copy)]
+struct Taps<L: Lanes> {
+    each: [L::H; 3],
+    /// The first two as bytes.
+    pair: L::H,
+    /// All bits set if the first is −1, none if it is 1.
+    flip: L::H,
+}
+
+impl<L: Lanes> Taps<L> {
+    #[inline(always)]
+    fn new(l: L, [a, b, c]: [i16; 3]) -> Self {
+        Self {
+            each: [l.h_splat(a), l.h_splat(b), l.h_splat(c)],
+            pair: l.h_splat((a & 0xff) | (b << 8)),
+            flip: l.h_splat(if a == -1 { -1 } else { 0 }),
+        }
+    }
+
+    /// a·t₀ + b·t₁ + c·t₂; with `UNIT`, t₀ is ±1 and t₂ is 1, and if t₀ is −1, 1 less.
+    #[inline(always)]
+    fn sum<const UNIT: bool>(&self, l: L, a: L::H, b: L::H, c: L::H) -> L::H {
+        let middle = l.h_mul(b, self.each[1]);
+        if UNIT {
+            return l.h_add(l.h_add(l.h_xor(a, self.flip), c), middle);
+        }
+        l.h_add(l.h_add(l.h_mul(a, self.each[0]), l.h_mul(c, self.each[2])), middle)
+    }
+}
+
+/// The even and the odd samples of 4·N.
+#[derive(Clone, Copy)]
+struct Apart<L: Lanes> {
+    even: L::H,
+    odd: L::H,
+}
+
+impl<L: Lanes> Apart<L> {
+    #[inline(always)]
+    fn splat(l: L, value: i32) -> Self {
+        let all = l.h_splat(value as i16);
+        Self { even: all, odd: all }
+    }
+
+    #[inline(always)]
+    fn add(self, l: L, other: Self) -> Self {
+        Self { even: l.h_add(self.even, other.even), odd: l.h_add(self.odd, other.odd) }
+    }
+
+    #[inline(always)]
+    fn sum<const UNIT: bool>(l: L, taps: &Taps<L>, a: Self, b: Self, c: Self) -> Self {
+        let even = taps.sum::<UNIT>(l, a.even, b.even, c.even);
+        Self { even, odd: taps.sum::<UNIT>(l, a.odd, b.odd, c.odd) }
+    }
+}
+
+/// The samples of a row under three taps.
+#[derive(Clone, Copy)]
+struct Under<L: Lanes> {
+    bytes: [L::H; 3],
+}
+
+impl<L: Lanes> Under<L> {
+    /// # Safety
+    ///
+    /// `p` must be good for 2·step + 4·N samples.
+    #[inline(always)]
+    unsafe fn load(l: L, p: *const u8, step: usize) -> Self {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let (a, b, c) = (p, p.add(step), p.add(2 * step));
+            Self { bytes: [l.h_load(a.cast()), l.h_load(b.cast()), l.h_load(c.cast())] }
+        }
+    }
+
+    /// Their sum with taps. `NEXT`: the step is 1 and the taps are small, so that a byte's neighbour
+    /// lies under the next tap, and two products and their sum are one instruction; the third tap
+    /// of a `PRODUCT`'s row is then 1.
+    #[inline(always)]
+    fn sum<const PRODUCT: bool, const NEXT: bool>(&self, l: L, taps: &Taps<L>) -> Apart<L> {
+        let [a, b, c] = self.bytes;
+        if NEXT {
+            let mut third = Apart { even: l.h_odd(b), odd: l.h_odd(c) };
+            if !PRODUCT {
+                third.even = l.h_mul(third.even, taps.each[2]);
+                third.odd = l.h_mul(third.odd, taps.each[2]);
+            }
+            return third.add(l, Apart { even: l.h_dot(a, taps.pair), odd: l.h_dot(b, taps.pair) });
+        }
+        Apart {
+            even: taps.sum::<false>(l, l.h_even(a), l.h_even(b), l.h_even(c)),
+            odd: taps.sum::<false>(l, l.h_odd(a), l.h_odd(b), l.h_odd(c)),
+        }
+    }
+}
+
+impl<O: SampleLanes, const M: usize> Job for Stencil<'_, '_, O, M> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let (rows, n) = (self.outs.len(), self.outs.first().map_or(0, |out| out.len()));
+        assert!(rows <= STENCIL_ROWS && self.rows.len() == rows + 2);
+        assert!(self.outs.iter().all(|out| out.len() == n));
+        let most = n.max(4 * L::N) + 2 * self.step;
+        assert!(self.rows.iter().all(|row| row.len() >= most));
+        let next = self.step == 1 && self.kernels.iter().all(|kernel| kernel.is_small());
+        let unit = self.kernels.iter().all(|kernel| kernel.is_unit());
+        match (self.kernels[0], next, unit) {
+            (Nine::Product { .. }, true, true) => self.lines::<L, true, true, true>(l),
+            (Nine::Product { .. }, true, false) => self.lines::<L, true, true, false>(l),
+            (Nine::Product { .. }, false, true) => self.lines::<L, true, false, true>(l),
+            (Nine::Product { .. }, false, false) => self.lines::<L, true, false, false>(l),
+            (Nine::Rows(_), true, _) => self.lines::<L, false, true, false>(l),
+            (Nine::Rows(_), false, _) => self.lines::<L, false, false, false>(l),
+        }
+    }
+}
+
+impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
+    #[inline(always)]
+    fn lines<L: Lanes, const PRODUCT: bool, const NEXT: bool, const UNIT: bool>(self, l: L) {
+        let Self { rows, kernels, step, finish, stream, outs } = self;
+        let count = outs.len();
+        let n = outs.first().map_or(0, |out| out.len());
+        let lanes = 4 * L::N;
+        let mut across = [[Taps::new(l, kernels[0].across()[0]); 3]; M];
+        let mut down = [across[0][0]; M];
+        let mut start = [Apart::splat(l, 0); M];
+        for (m, kernel) in kernels.iter().enumerate() {
+            for (taps, row) in across[m].iter_mut().zip(kernel.across()) {
+                *taps = Taps::new(l, *row);
+            }
+            let mut from = finish.fixed[m].start;
+            if let Nine::Product { column, .. } = kernel {
+                down[m] = Taps::new(l, *column);
+                from += i32::from(UNIT && column[0] == -1);
+            }
+            start[m] = Apart::splat(l, from);
+        }
+        let mut from = [std::ptr::null(); STENCIL_ROWS + 2];
+        for (from, row) in from.iter_mut().zip(rows) {
+            *from = row.as_ptr();
+        }
+        let mut to = [std::ptr::null_mut(); STENCIL_ROWS];
+        for (to, out) in to.iter_mut().zip(&mut *outs) {
+            *to = out.as_mut_ptr();
+        }
+        let block = Block { from: &from[..count + 2], step, across, down, start, finish };
+        // SAFETY: `run` reads 2·step + 4·N samples of each row from x on and writes 4·N of each output
+        // at x. In the loop x + 4·N ≤ n, the last call starts at n − 4·N ≥ 0, and rows shorter than
+        // a vector, which go on that far, write to `whole`.
+        unsafe {
+            if n < lanes {
+                let mut whole = [[O::zeroed(); 2 * MAX_LANES]; STENCIL_ROWS];
+                for (to, whole) in to.iter_mut().zip(&mut whole) {
+                    *to = whole.as_mut_ptr();
+                }
+                block.run::<O, PRODUCT, NEXT, UNIT>(l, 0, &to[..count], false);
+                for (out, whole) in outs.iter_mut().zip(&whole) {
+                    out.copy_from_slice(&whole[..n]);
+                }
+                return;
+            }
+            let to = &to[..count];
+            // Vectors must be aligned to be streamed, and are written best so: the first one is
+            // written as it lies, and the loop starts at the first multiple of a vector's size.
+            let misfit = to[0].addr() % lanes;
+            let alike = to.iter().all(|to| to.addr() % lanes == misfit);
+            let mut x = 0;
+            if alike && misfit % size_of::<O>() == 0 && misfit > 0 {
+                block.run::<O, PRODUCT, NEXT, UNIT>(l, 0, to, false);
+                x = (lanes - misfit) / size_of::<O>();
+            }
+            let stream = stream && to.iter().all(|to| to.add(x).addr() % lanes == 0);
+            while x + lanes <= n {
+                block.run::<O, PRODUCT, NEXT, UNIT>(l, x, to, stream);
+                x += lanes;
+            }
+            if x < n {
+                block.run::<O, PRODUCT, NEXT, UNIT>(l, n - lanes, to, false);
+            }
+        }
+    }
+}
+
+/// What the vectors of a block share.
+struct Block<'a, L: Lanes, const M: usize> {
+    from: &'a [*const u8],
+    step: usize,
+    /// Each kernel's rows, or the row of a product.
+    across: [[Taps<L>; 3]; M],
+    /// The columns of products.
+    down: [Taps<L>; M],
+    /// What sums start with.
+    start: [Apart<L>; M],
+    finish: &'a Finish,
+}
+
+impl<L: Lanes, const M: usize> Block<'_, L, M> {
+    /// 4·N samples of every output row from x on.
+    ///
+    /// # Safety
+    ///
+    /// Every row must have x + 2·step + 4·N samples and every output x + 4·N; to `stream`, the
+    /// outputs' places must be multiples of a vector's size.
+    #[inline(always)]
+    unsafe fn run<O: SampleLanes, const PRODUCT: bool, const NEXT: bool, const UNIT: bool>(
+        &self,
+        l: L,
+        x: usize,
+        to: &[*mut O],
+        stream: bool,
+    ) {
+        // What waits for the rows below: the sums of the two rows above with a product's row, or
+        // those of the next output row and the one after it so far.
+        let mut upper = self.start;
+        let mut lower = self.start;
+        // SAFETY: as promised by the caller; there are two rows more than outputs.
+        unsafe {
+            let first = Under::load(l, self.from.get_unchecked(0).add(x), self.step);
+            let second = Under::load(l, self.from.get_unchecked(1).add(x), self.step);
+            for m in 0..M {
+                let across = &self.across[m];
+                let top = first.sum::<PRODUCT, NEXT>(l, &across[0]);
+                let next = second.sum::<PRODUCT, NEXT>(l, &across[0]);
+                if PRODUCT {
+                    (upper[m], lower[m]) = (top, next);
+                } else {
+                    let middle = second.sum::<PRODUCT, NEXT>(l, &across[1]);
+                    upper[m] = self.start[m].add(l, top).add(l, middle);
+                    lower[m] = self.start[m].add(l, next);
+                }
+            }
+            for (row, &to) in to.iter().enumerate() {
+                let under = Under::load(l, self.from.get_unchecked(row + 2).add(x), self.step);
+                let mut even = [self.start[0].even; M];
+                let mut odd = even;
+                for m in 0..M {
+                    let across = &self.across[m];
+                    let done;
+                    if PRODUCT {
+                        let sum = under.sum::<PRODUCT, NEXT>(l, &across[0]);
+                        let sums = Apart::sum::<UNIT>(l, &self.down[m], upper[m], lower[m], sum);
+                        done = self.start[m].add(l, sums);
+                        (upper[m], lower[m]) = (lower[m], sum);
+                    } else {
+                        done = upper[m].add(l, under.sum::<PRODUCT, NEXT>(l, &across[2]));
+                        upper[m] = lower[m].add(l, under.sum::<PRODUCT, NEXT>(l, &across[1]));
+                        let top = under.sum::<PRODUCT, NEXT>(l, &across[0]);
+                        lower[m] = self.start[m].add(l, top);
+                    }
+                    (even[m], odd[m]) = (done.even, done.odd);
+                }
+                let even = Words::<false>::result(l, even, self.finish);
+                let odd = Words::<false>::result(l, odd, self.finish);
+                O::store_apart(l, to.add(x), even, odd, stream);
+            }
+        }
+    }
+}
