@@ -688,9 +688,11 @@ impl<I: Source> Job<'_, I> {
                         stage.tile::<T, O, I32>(tile, constants, feed, sink);
                     }
                 }
-                Chosen::Running => {
-                    if const { T::INTEGER } {
-                        stage.running(tile, constants, feed, sink);
+                Chosen::Running | Chosen::RunningWords => {
+                    if const { T::INTEGER }
+                        && let Work::Running(share) = core.work
+                    {
+                        stage.running(share, tile, constants, feed, sink);
                     }
                 }
                 Chosen::Blocks => {
@@ -758,7 +760,7 @@ impl Stage<'_> {
                 self.separable::<T, O, R>(passes, tile, constants, feed, sink);
             }
             Work::Dense(taps) => self.dense::<T, O, R>(taps, tile, constants, feed, sink),
-            Work::Stencil(_) | Work::Running | Work::Blocks(_) | Work::Naive => {}
+            Work::Stencil(_) | Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
         }
     }
 

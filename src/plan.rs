@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{Finish, Nine, RowLevel};
+use crate::pass::{Finish, Nine, RowLevel, Share};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
@@ -60,8 +60,8 @@ pub(crate) enum Work {
     Separable(Vec<Passes>),
     /// 3×3 taps in one pass; for each kernel. All are products, or none.
     Stencil(Vec<Nine>),
-    /// Running sums down and along.
-    Running,
+    /// Running sums down and along; in 16 bits with that share of a window.
+    Running(Option<Share>),
     /// Sums of windows, of rows together and of columns in levels.
     Blocks(Vec<RowLevel>),
     /// A direct 2D pass; the taps of each kernel.
@@ -73,7 +73,7 @@ pub(crate) enum Work {
 impl Work {
     fn method(&self) -> Method {
         match self {
-            Self::Separable(_) | Self::Running | Self::Blocks(_) => Method::Separable,
+            Self::Separable(_) | Self::Running(_) | Self::Blocks(_) => Method::Separable,
             Self::Stencil(kernels) => match kernels[..] {
                 [Nine::Product { .. }, ..] => Method::Separable,
                 _ => Method::Dense,
@@ -90,6 +90,9 @@ impl Work {
 const WINDOW_BYTES: usize = 512 << 10;
 /// Samples that a tile has at least.
 const TILE_SAMPLES: usize = 2048;
+/// And where few rows of a window are read for each output row: long runs count for more than that
+/// the window stays in the cache.
+const LONG_TILE_SAMPLES: usize = 16384;
 /// Output rows that are computed together, at most: they share most of their windows.
 pub(crate) const BLOCK_ROWS: usize = 4;
 /// Multiplications below which a second thread costs more than it brings.
@@ -150,13 +153,17 @@ impl Core {
             _ => 4,
         };
         // The window, and about as much again for a scratch row and an output row.
-        let samples = (WINDOW_BYTES / (bytes * (kernel.height() + 2))).max(TILE_SAMPLES);
+        let least = match work {
+            Work::Running(_) | Work::Blocks(_) => LONG_TILE_SAMPLES,
+            _ => TILE_SAMPLES,
+        };
+        let samples = (WINDOW_BYTES / (bytes * (kernel.height() + 2))).max(least);
         let most = (samples / input.channels).max(4 * kernel.width()).max(16);
         let tile = output.width.div_ceil(output.width.div_ceil(most));
         // A strip's first rows are prepared again by its neighbour: many rows to a strip.
         let strip = match work {
             // An even number, since there are few of them.
-            Work::Running => {
+            Work::Running(_) => {
                 let strips = output.height.div_ceil((8 * kernel.height()).max(64));
                 output.height.div_ceil(if strips > 1 { strips.next_multiple_of(2) } else { 1 })
             }
@@ -260,7 +267,7 @@ impl Core {
                 stages.push(format!("column sums: {height} rows, four windows together"));
                 stages.push(format!("row sums: {width} columns, of sums of fewer"));
             }
-            Work::Running => {
+            Work::Running(_) => {
                 stages.push(format!("column sums: {height} rows, one added and one taken away"));
                 stages.push(format!("row sums: {width} columns, from prefix sums"));
             }
@@ -317,13 +324,8 @@ fn choose(
         });
         match apart {
             None => {
-                if let Some((arithmetic, finish)) = arithmetic::running(task) {
-                    let work = if arithmetic.rung == Rung::Blocks {
-                        Work::Blocks(RowLevel::levels(task.filter.kernels()[0].width()))
-                    } else {
-                        Work::Running
-                    };
-                    return Ok((work, arithmetic, finish));
+                if let Some(found) = arithmetic::running(task) {
+                    return Ok(found);
                 }
                 if let Some((arithmetic, passes, finish)) = arithmetic::separable(task, separations)
                 {

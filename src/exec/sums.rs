@@ -1,11 +1,14 @@
 //! Filters whose taps are all equal: sums of windows whose cost hardly depends on their size, running
 //! ones of integers, and of blocks of `f32`.
 
-use super::{Feed, Sink, Stage, Tile, load, piece, recycle};
-use crate::pass::{Accumulate, RowLevel, RowSums, SUMMED, Scan, WindowSums, Windows};
+use super::{Core, Feed, Sink, Stage, Tile, load, piece, recycle};
+use crate::pass::{
+    Accumulate, AccumulateWords, HALF_SLACK, Halves, LEAST_SUM, RowLevel, RowSums, SUMMED, Scan,
+    ScanWords, Share, WindowSums, Windows, WindowsWords,
+};
 use crate::plan::arithmetic::running_middle;
 use crate::sample::{Sample, Source};
-use crate::simd::MAX_LANES;
+use crate::simd::{Level, MAX_LANES};
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;
@@ -15,10 +18,85 @@ const GROUP: isize = 8;
 /// Rows of a window from which sums of groups are worth while.
 const GROUPS_FROM: isize = 24;
 
+/// The column sums of a window that moves down, and how windows of them become samples.
+trait Moving<T> {
+    /// The piece of a row that starts at sample `at` enters; another one may leave.
+    fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>);
+    /// Fills in the copied pixels.
+    fn pad(&mut self, tile: &Tile, channels: usize);
+    /// The windows of a row.
+    fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, stream: bool, out: &mut [O]);
+}
+
+/// In 32 bits, exact.
+struct Integers<'a> {
+    sums: &'a mut [i32],
+    prefix: &'a mut [i32],
+}
+
+impl<T: Source> Moving<T> for Integers<'_> {
+    fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>) {
+        level.run(Accumulate { add, take, sums: &mut self.sums[at..] });
+    }
+
+    fn pad(&mut self, tile: &Tile, channels: usize) {
+        tile.pad(self.sums, channels);
+    }
+
+    fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, _: bool, out: &mut [O]) {
+        let channels = core.input.channels;
+        let width = core.filter.kernels()[0].width() * channels;
+        let n = (tile.x.len() - 1) * channels + width;
+        let sums = &self.sums[tile.first * channels..];
+        core.level.run(Scan { sums, n, channels, prefix: self.prefix });
+        core.level.run(Windows { prefix: self.prefix, width, finish: &core.finish, out });
+    }
+}
+
+/// In 16 bits, even and odd samples apart.
+struct Words<'a> {
+    sums: [&'a mut [i16]; 2],
+    prefix: [&'a mut [i16]; 2],
+    /// 1 if all samples are moved on by one, so that the first window starts with an even one.
+    shift: usize,
+    share: Share,
+}
+
+impl<T: Source> Moving<T> for Words<'_> {
+    fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>) {
+        let (add, take) = (cast_slice(add), take.map(cast_slice));
+        let sums = self.sums.each_mut().map(|half| &mut **half);
+        level.run(AccumulateWords { add, take, at: at + self.shift, sums });
+    }
+
+    fn pad(&mut self, tile: &Tile, channels: usize) {
+        for &(to, from) in &tile.copies {
+            for c in 0..channels {
+                let [to, from] = [to, from].map(|x| x * channels + c + self.shift);
+                self.sums[to % 2][to / 2] = self.sums[from % 2][from / 2];
+            }
+        }
+    }
+
+    fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, stream: bool, out: &mut [O]) {
+        let channels = core.input.channels;
+        let taps = core.filter.kernels()[0].width();
+        let n = ((tile.x.len() - 1 + taps) * channels).div_ceil(2);
+        let first = (tile.first * channels + self.shift) / 2;
+        let sums = self.sums.each_ref().map(|half| &half[first..]);
+        let halves = Halves { sums, channels, share: self.share };
+        let prefix = self.prefix.each_mut().map(|prefix| &mut **prefix);
+        core.level.run(ScanWords { halves, n, prefix });
+        let prefix = self.prefix.each_ref().map(|prefix| &**prefix);
+        core.level.run(WindowsWords { halves, prefix, taps, stream, out });
+    }
+}
+
 impl Stage<'_> {
     /// Running sums: the column sums of the window, kept from row to row.
     pub(super) fn running<T: Source, O: Sample>(
         &mut self,
+        share: Option<Share>,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut impl Feed<T>,
@@ -26,13 +104,47 @@ impl Stage<'_> {
     ) {
         let core = self.core;
         let channels = core.input.channels;
-        let width = core.filter.kernels()[0].width() * channels;
-        let [sums, prefix, ..] = &mut *self.scratch;
-        let sums: &mut [i32] = sums.get(tile.len * channels + MAX_LANES);
-        let prefix: &mut [i32] = prefix.get((tile.len + 1) * channels + MAX_LANES);
+        let len = (tile.len + 1) * channels;
+        let mut scratch = take(self.scratch);
+        let [a, b, c, d] = &mut scratch;
+        if let Some(share) = share {
+            if const { T::NARROW && O::NARROW } {
+                // Each half, a pixel more and what vectors touch behind it.
+                let half = len / 2 + channels + HALF_SLACK + 1;
+                let mut sums: [&mut [i16]; 2] = [a.get(half), b.get(half)];
+                for half in &mut sums {
+                    half.fill(LEAST_SUM);
+                }
+                let prefix = [c.get(half), d.get(half)];
+                let shift = tile.first * channels % 2;
+                let moving = Words { sums, prefix, shift, share };
+                self.walk(moving, tile, constants, feed, sink);
+            }
+            *self.scratch = scratch;
+            return;
+        }
+        let sums: &mut [i32] = a.get(len + MAX_LANES);
+        let prefix = b.get(len + MAX_LANES);
         // Rows that enter and leave cancel, so mid-grey is subtracted once, for the first window.
-        let kernel = &core.filter.kernels()[0];
-        sums.fill(-(running_middle(core.types.0) as i32) * kernel.height() as i32);
+        let height = core.filter.kernels()[0].height();
+        sums.fill(-(running_middle(core.types.0) as i32) * height as i32);
+        let moving = Integers { sums, prefix };
+        self.walk(moving, tile, constants, feed, sink);
+        *self.scratch = scratch;
+    }
+
+    /// Moves a window down a tile.
+    fn walk<T: Source, O: Sample>(
+        &self,
+        mut moving: impl Moving<T>,
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        let channels = core.input.channels;
+        let below = self.below();
         let mut held = core.rows(self.rows.start..self.rows.start + 1);
         held.end = held.start;
         for y in self.rows.clone() {
@@ -46,21 +158,18 @@ impl Stage<'_> {
                 }
                 for run in &tile.runs {
                     let piece = |v| piece(core, tile, run, constants, feed, v);
-                    let sums = &mut sums[run.at * channels..];
-                    core.level.run(Accumulate {
-                        add: piece(enters),
-                        take: leaves.map(piece),
-                        sums,
-                    });
+                    let (add, take) = (piece(enters), leaves.map(piece));
+                    moving.accumulate(core.level, run.at * channels, add, take);
                 }
                 held = held.start + isize::from(leaves.is_some())..enters + 1;
             }
-            tile.pad(sums, channels);
-            let n = (tile.x.len() - 1) * channels + width;
-            let start = tile.first * channels;
-            core.level.run(Scan { sums: &sums[start..], n, channels, prefix });
+            // The next row to enter comes while this one's windows are summed.
+            if let Some(row) = core.image_row(held.end).filter(|_| held.end < below) {
+                feed.prefetch(core, tile, row);
+            }
+            moving.pad(tile, channels);
             let [out] = sink.rows(y, tile.x.clone());
-            core.level.run(Windows { prefix, width, finish: &core.finish, out });
+            moving.finish(core, tile, self.stream, out);
             sink.done(y, 1, tile.x.clone());
         }
     }

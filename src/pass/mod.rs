@@ -15,6 +15,7 @@
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
 //! | [`Scan`] | column sums | their prefix sums |
 //! | [`Windows`] | prefix sums | output samples |
+//! | [`AccumulateWords`], [`ScanWords`], [`WindowsWords`] | `u8`, in 16 bits | the same |
 //! | [`WindowSums`] | rows of `f32` | sums of the windows of some rows |
 //! | [`RowSums`] | column sums of `f32` | output samples |
 //!
@@ -46,7 +47,10 @@ pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
-pub use running::{Accumulate, Scan, Windows};
+pub use running::{
+    Accumulate, AccumulateWords, HALF_SLACK, Halves, LEAST_SUM, Scan, ScanWords, Share, Windows,
+    WindowsWords,
+};
 pub use stencil::{Nine, STENCIL_ROWS, Stencil};
 pub use words::Words;
 

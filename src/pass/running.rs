@@ -3,6 +3,10 @@
 //! a prefix sum along the row then gives every window as the difference of two elements. All of it
 //! in integers, which wrap: only the differences must fit.
 
+mod words;
+
+pub use words::{AccumulateWords, HALF_SLACK, Halves, LEAST_SUM, ScanWords, Share, WindowsWords};
+
 use super::Finish;
 use super::rung::{post, to_float};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};

@@ -15,6 +15,7 @@ mod words;
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{self, Finish, Fixed, Nine, RowLevel, Rung as _, Taps};
+use crate::plan::Work;
 use crate::sample::SampleType;
 use std::fmt;
 
@@ -35,6 +36,8 @@ pub(crate) enum Rung {
     I32,
     /// Running sums in `i32`, exact, times the common tap in `f32`.
     Running,
+    /// Running sums in 16 bits, times the common tap on their way.
+    RunningWords,
     /// Sums of blocks in `f32`, times the common tap.
     Blocks,
     /// `f64`.
@@ -88,6 +91,12 @@ impl fmt::Display for Arithmetic {
             Rung::Running => write!(
                 f,
                 "running sums in 32-bit integers (a window reaches 2^{:.1} of 2^31), times the tap in f32",
+                self.peak.max(1.0).log2()
+            )?,
+            Rung::RunningWords => write!(
+                f,
+                "running sums in 16-bit integers, times the tap from column to row ({} fraction bits; windows reach 2^{:.1} of 2^16)",
+                self.bits.1,
                 self.peak.max(1.0).log2()
             )?,
             Rung::Blocks => f.write_str("sums of blocks in f32, times the tap")?,
@@ -356,7 +365,7 @@ pub(crate) fn running_middle(source: SampleType) -> f64 {
 
 /// Running sums, if all taps of the one kernel are equal (but for the rounding that makes their sum
 /// exact) and a window's sum fits.
-pub(crate) fn running(task: &Task<'_>) -> Option<(Arithmetic, Finish)> {
+pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
     let [kernel] = task.filter.kernels() else { return None };
     if task.chained {
         return None;
@@ -365,6 +374,9 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Arithmetic, Finish)> {
         return blocks(task, kernel);
     }
     let (mean, spread) = level(kernel, RUNNING_FROM)?;
+    if let Some((share, arithmetic)) = words::running(task, kernel, mean, spread) {
+        return Some((Work::Running(Some(share)), arithmetic, task.finish()));
+    }
     let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     // Sums are kept less those of mid-grey, which halves their range.
     let middle = running_middle(task.source);
@@ -387,7 +399,7 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Arithmetic, Finish)> {
     };
     let mut arithmetic = task.arithmetic(Rung::Running, bound);
     arithmetic.peak = peak;
-    (task.accepts(bound)).then_some((arithmetic, finish))
+    task.accepts(bound).then_some((Work::Running(None), arithmetic, finish))
 }
 
 /// The mean of the taps, and Σ|tap − mean|, of a kernel of at least `from` taps a side whose taps
@@ -401,7 +413,7 @@ fn level(kernel: &Kernel, from: usize) -> Option<(f64, f64)> {
 }
 
 /// Sums of blocks, for rows of `f32`.
-fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Arithmetic, Finish)> {
+fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Work, Arithmetic, Finish)> {
     let (mean, spread) = level(kernel, BLOCKS_FROM)?;
     let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
@@ -418,7 +430,8 @@ fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Arithmetic, Finish)> {
     let along: usize = levels.iter().map(|level| level.terms + level.rest).sum();
     let additions = kernel.height() as f64 + along as f64 + 8.0;
     let bound = additions * U * value * (1.0 + 1e-4) + spread * scale.abs() * task.range();
-    task.accepts(bound).then_some((task.arithmetic(Rung::Blocks, bound), finish))
+    let arithmetic = task.arithmetic(Rung::Blocks, bound);
+    task.accepts(bound).then_some((Work::Blocks(levels), arithmetic, finish))
 }
 
 /// Chooses the arithmetic of two passes per kernel.

@@ -264,6 +264,24 @@ impl Lanes for Avx2 {
         isa!(_mm256_add_epi16(a, b))
     }
     #[inline(always)]
+    fn h_sub(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_sub_epi16(a, b))
+    }
+    const PERMUTES_H: bool = false;
+    #[inline(always)]
+    fn h_permute(self, v: __m256i, index: __m256i) -> __m256i {
+        let mut words = [[0i16; 16]; 2];
+        isa!({
+            _mm256_storeu_si256(words[0].as_mut_ptr().cast(), v);
+            _mm256_storeu_si256(words[1].as_mut_ptr().cast(), index);
+        });
+        let mut picked = [0; 16];
+        for (picked, index) in picked.iter_mut().zip(words[1]) {
+            *picked = usize::try_from(index).map_or(0, |i| words[0][i]);
+        }
+        isa!(_mm256_loadu_si256(picked.as_ptr().cast()))
+    }
+    #[inline(always)]
     fn h_mul(self, a: __m256i, b: __m256i) -> __m256i {
         isa!(_mm256_mullo_epi16(a, b))
     }

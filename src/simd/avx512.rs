@@ -261,6 +261,18 @@ impl Lanes for Avx512 {
         isa!(_mm512_add_epi16(a, b))
     }
     #[inline(always)]
+    fn h_sub(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_sub_epi16(a, b))
+    }
+    const PERMUTES_H: bool = true;
+    #[inline(always)]
+    fn h_permute(self, v: __m512i, index: __m512i) -> __m512i {
+        isa!({
+            let there = _mm512_cmpge_epi16_mask(index, _mm512_setzero_si512());
+            _mm512_maskz_permutexvar_epi16(there, index, v)
+        })
+    }
+    #[inline(always)]
     fn h_mul(self, a: __m512i, b: __m512i) -> __m512i {
         isa!(_mm512_mullo_epi16(a, b))
     }

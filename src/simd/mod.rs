@@ -125,6 +125,12 @@ pub trait Lanes: Copy {
     unsafe fn h_stream_u8(self, p: *mut u8, v: Self::H);
     /// The low 16 bits of the sum.
     fn h_add(self, a: Self::H, b: Self::H) -> Self::H;
+    /// The low 16 bits of the difference.
+    fn h_sub(self, a: Self::H, b: Self::H) -> Self::H;
+    /// Whether [`h_permute`](Self::h_permute) is an instruction, not a loop.
+    const PERMUTES_H: bool;
+    /// Lane `index[i]` of `v` in lane i; 0 where the index is negative. Indices are below 2·N.
+    fn h_permute(self, v: Self::H, index: Self::H) -> Self::H;
     /// The low 16 bits of the product.
     fn h_mul(self, a: Self::H, b: Self::H) -> Self::H;
     /// (a·b + 2¹⁴) / 2¹⁵, rounded down; not both may be −2¹⁵.

@@ -269,6 +269,16 @@ impl Lanes for Portable {
         a + b
     }
     #[inline(always)]
+    fn h_sub(self, a: i16x8, b: i16x8) -> i16x8 {
+        a - b
+    }
+    const PERMUTES_H: bool = false;
+    #[inline(always)]
+    fn h_permute(self, v: i16x8, index: i16x8) -> i16x8 {
+        let lanes = v.to_array();
+        i16x8::new(index.to_array().map(|i| usize::try_from(i).map_or(0, |i| lanes[i])))
+    }
+    #[inline(always)]
     fn h_mul(self, a: i16x8, b: i16x8) -> i16x8 {
         a * b
     }

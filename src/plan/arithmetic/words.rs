@@ -8,7 +8,8 @@ use super::{
     quantise, whole,
 };
 use crate::filter::Post;
-use crate::pass::{Finish, Fixed, Taps};
+use crate::kernel::Kernel;
+use crate::pass::{Finish, Fixed, Share, Taps};
 use crate::sample::SampleType;
 
 /// Σ of the positive values and −Σ of the negative ones.
@@ -234,4 +235,43 @@ pub(super) fn dense(
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
     Some((arithmetic, all, finish))
+}
+
+/// Running sums of `u8` samples, whose taps are all `mean` but for `spread` in sum.
+pub(super) fn running(
+    task: &Task<'_>,
+    kernel: &Kernel,
+    mean: f64,
+    spread: f64,
+) -> Option<(Share, Arithmetic)> {
+    let (width, height) = (kernel.width() as f64, kernel.height() as f64);
+    let tap = mean * task.filter.get_scale();
+    let plain = task.post() == Post::None && task.offset() == 0.0 && tap > 0.0;
+    if !suits(task) || task.must_be_exact() || !plain || 255.0 * height > 65535.0 {
+        return None;
+    }
+    // As many fraction bits as fit.
+    (0..=8).rev().find_map(|shift| {
+        let unit = f64::from(shift).exp2();
+        let exact = tap * unit;
+        let up = (exact * 32768.0).ceil();
+        // The tap was rounded up by that factor; multiplying by it rounds once more.
+        let factor = (exact * 32768.0 / up * 32768.0).round();
+        let (correction, once) = if factor < 32768.0 { (factor, 1.0) } else { (0.0, 0.0) };
+        let kept = if correction > 0.0 { correction / 32768.0 } else { 1.0 };
+        // Every column is rounded, and the window is.
+        let rounding = (width + once) / 2.0;
+        let brightest = 255.0 * width * height;
+        let largest = brightest * up / 32768.0 + width / 2.0;
+        if up > 32767.0 || largest.max(largest * kept + once) + unit / 2.0 > 65535.0 {
+            return None;
+        }
+        let tap_error = (up / 32768.0 * kept - exact).abs() * brightest;
+        let bound = (tap_error + rounding) / unit + spread * task.filter.get_scale() * 255.0;
+        let mut arithmetic = task.arithmetic(Rung::RunningWords, bound);
+        arithmetic.bits = (0, shift);
+        arithmetic.peak = largest;
+        let share = Share { tap: up as i16, correction: correction as i16, shift };
+        task.accepts(bound).then_some((share, arithmetic))
+    })
 }

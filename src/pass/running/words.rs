@@ -1,0 +1,368 @@
+//! Running sums of `u8` samples in 16 bits, for means of windows. Even and odd samples of a row, which are
+//! the even and odd bytes of a vector, are kept apart in rows of their own, called the two halves.
+//!
+//! Column sums are exact, less 2¹⁵ so that they have a sign. On their way to the prefix sums they are
+//! multiplied by the common tap, in units so small that a window just fits into 16 bits, and
+//! rounded: a window is off by at most half such a unit for each column. Prefix sums wrap; only
+//! their differences must fit.
+//!
+//! With an odd number of channels, a pixel's neighbour lies in the other half. The prefix sums are then
+//! those of pairs: an even sample and its neighbour to the right.
+
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+
+/// Elements behind a half's own that vectors may touch.
+pub const HALF_SLACK: usize = 2 * MAX_LANES;
+
+/// The common tap of a mean, in the forms that sums of words need.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// The tap in units of 2^−15 of a window's unit, rounded up.
+    pub tap: i16,
+    /// What a window is multiplied by to make up for that, in units of 2^−15; 0 is 1.
+    pub correction: i16,
+    /// Fraction bits of a window.
+    pub shift: u32,
+}
+
+/// What column sums start with: the least that 16 bits with a sign hold.
+pub const LEAST_SUM: i16 = i16::MIN;
+
+impl Share {
+    /// The sum of a column in a window's unit, rounded, less what [`LEAST_SUM`] takes from it: `tap`.
+    #[inline(always)]
+    fn of<L: Lanes>(l: L, sum: L::H, tap: L::H) -> L::H {
+        l.h_mul_high(sum, tap)
+    }
+
+    fn of_one(&self, sum: i16) -> i16 {
+        ((i32::from(sum) * i32::from(self.tap) + (1 << 14)) >> 15) as i16
+    }
+}
+
+/// `sums += add − take`; without `take`, `sums += add`.
+pub struct AccumulateWords<'a> {
+    /// The row that enters the window.
+    pub add: &'a [u8],
+    /// The row that leaves it, of the same length.
+    pub take: Option<&'a [u8]>,
+    /// Where the row starts in `sums`.
+    pub at: usize,
+    /// The two halves; each reaches [`HALF_SLACK`] elements beyond the row.
+    pub sums: [&'a mut [i16]; 2],
+}
+
+impl Job for AccumulateWords<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { mut add, mut take, mut at, sums } = self;
+        assert!(take.is_none_or(|take| take.len() == add.len()));
+        assert!(sums.iter().all(|half| half.len() >= (at + add.len()) / 2 + HALF_SLACK));
+        if at % 2 == 1
+            && let Some((&first, rest)) = add.split_first()
+        {
+            let leaves = take.map_or(0, |take| take[0]);
+            let sum = &mut sums[1][at / 2];
+            *sum = sum.wrapping_add(i16::from(first)).wrapping_sub(i16::from(leaves));
+            add = rest;
+            take = take.map(|take| &take[1..]);
+            at += 1;
+        }
+        let n = add.len();
+        let [even, odd] = sums.map(|half| half[at / 2..].as_mut_ptr());
+        let lanes = 4 * L::N;
+        let mut x = 0;
+        // SAFETY: x + 4·N ≤ n, which both rows have; both halves have as many words.
+        unsafe {
+            while x + lanes <= n {
+                let take = take.map_or(std::ptr::null(), |take| take.as_ptr().add(x));
+                accumulate(l, add.as_ptr().add(x), take, [even.add(x / 2), odd.add(x / 2)]);
+                x += lanes;
+            }
+        }
+        if x < n {
+            // Whole vectors with zeros behind the row: what lies there stays as it is.
+            let mut whole = [[0u8; 2 * MAX_LANES]; 2];
+            whole[0][..n - x].copy_from_slice(&add[x..]);
+            if let Some(take) = take {
+                whole[1][..n - x].copy_from_slice(&take[x..]);
+            }
+            // SAFETY: the arrays have 2·MAX_LANES ≥ 4·N samples, and the halves go on that far.
+            unsafe {
+                let [add, take] = [whole[0].as_ptr(), whole[1].as_ptr()];
+                accumulate(l, add, take, [even.add(x / 2), odd.add(x / 2)]);
+            }
+        }
+    }
+}
+
+/// 4·N sums. A null `take` takes nothing.
+///
+/// # Safety
+///
+/// `add` and `take`, unless it is null, must be good for 4·N samples, the halves for 2·N words.
+#[inline(always)]
+unsafe fn accumulate<L: Lanes>(l: L, add: *const u8, take: *const u8, [even, odd]: [*mut i16; 2]) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let bytes = l.h_load(add.cast());
+        let (mut e, mut o) = (l.h_even(bytes), l.h_odd(bytes));
+        if !take.is_null() {
+            let bytes = l.h_load(take.cast());
+            e = l.h_sub(e, l.h_even(bytes));
+            o = l.h_sub(o, l.h_odd(bytes));
+        }
+        l.h_store(even, l.h_add(l.h_load(even), e));
+        l.h_store(odd, l.h_add(l.h_load(odd), o));
+    }
+}
+
+/// What prefix sums are made of and windows are taken from: the column sums from the first window's
+/// first sample on, which is the first of the even half.
+#[derive(Clone, Copy)]
+pub struct Halves<'a> {
+    /// Even and odd sums.
+    pub sums: [&'a [i16]; 2],
+    /// Interleaved channels.
+    pub channels: usize,
+    /// The common tap.
+    pub share: Share,
+}
+
+impl Halves<'_> {
+    /// Words from a prefix sum to the next of the same channel, and whether they are of pairs.
+    fn stride(&self) -> (usize, bool) {
+        let pairs = self.channels % 2 == 1;
+        (if pairs { self.channels } else { self.channels / 2 }, pairs)
+    }
+
+    /// Words from an even sample to its neighbour in the odd half, if the number of channels is odd.
+    fn neighbour(&self) -> usize {
+        self.channels / 2
+    }
+}
+
+/// `prefix[x + stride] = prefix[x] + what lies at x`, and `prefix` starts with zeros; one row of
+/// pairs, or one for each half.
+pub struct ScanWords<'a> {
+    /// Each half has n words, and as many as a pixel has channels and [`HALF_SLACK`] more, whose
+    /// values do not matter.
+    pub halves: Halves<'a>,
+    /// Words of a half to sum.
+    pub n: usize,
+    /// n words, one for each channel and [`HALF_SLACK`] more.
+    pub prefix: [&'a mut [i16]; 2],
+}
+
+impl Job for ScanWords<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { halves, n, prefix } = self;
+        let (stride, pairs) = halves.stride();
+        let len = n + halves.channels + HALF_SLACK;
+        assert!(halves.channels > 0 && halves.sums.iter().all(|half| half.len() >= len));
+        assert!(prefix.iter().all(|prefix| prefix.len() >= len));
+        let [even, odd] = halves.sums.map(<[i16]>::as_ptr);
+        let [first, second] = prefix;
+        // SAFETY: x < n; all rows go on for a pixel's channels and a vector behind n.
+        unsafe {
+            if pairs {
+                let neighbours = odd.add(halves.neighbour());
+                scan::<L, true>(l, [even, neighbours], halves.share, n, stride, first);
+            } else {
+                scan::<L, false>(l, [even; 2], halves.share, n, stride, first);
+                scan::<L, false>(l, [odd; 2], halves.share, n, stride, second);
+            }
+        }
+    }
+}
+
+/// Prefix sums of one row of words, or (PAIRS) of the sums of two.
+///
+/// # Safety
+///
+/// The rows must be good for n + 2·N words.
+#[inline(always)]
+unsafe fn scan<L: Lanes, const PAIRS: bool>(
+    l: L,
+    rows: [*const i16; 2],
+    share: Share,
+    n: usize,
+    stride: usize,
+    prefix: &mut [i16],
+) {
+    let lanes = 2 * L::N;
+    let tap = l.h_splat(share.tap);
+    prefix[..stride].fill(0);
+    if stride < lanes && !L::PERMUTES_H {
+        for x in 0..n {
+            // SAFETY: x < n, as promised by the caller.
+            let sums = unsafe { [rows[0].add(x).read(), rows[1].add(x).read()] };
+            let mut v = prefix[x].wrapping_add(share.of_one(sums[0]));
+            if PAIRS {
+                v = v.wrapping_add(share.of_one(sums[1]));
+            }
+            prefix[x + stride] = v;
+        }
+        return;
+    }
+    let prefix = prefix.as_mut_ptr();
+    // SAFETY: as promised by the caller; `prefix` goes on as far, and `stride` further.
+    unsafe {
+        // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's last
+        // pixel, repeated. Lanes with a negative index give 0.
+        let mut steps = [l.h_splat(-1); 5];
+        let mut count = 0;
+        while stride << count < lanes {
+            steps[count] = index(l, -((stride << count) as i16), MAX_LANES);
+            count += 1;
+        }
+        let last = index(l, lanes.saturating_sub(stride) as i16, stride);
+        let mut carry = l.h_splat(0);
+        for x in (0..n).step_by(lanes) {
+            let mut v = Share::of(l, l.h_load(rows[0].add(x)), tap);
+            if PAIRS {
+                v = l.h_add(v, Share::of(l, l.h_load(rows[1].add(x)), tap));
+            }
+            if stride >= lanes {
+                // No element of a vector depends on another one of it.
+                v = l.h_add(v, l.h_load(prefix.add(x)));
+                l.h_store(prefix.add(x + stride), v);
+                continue;
+            }
+            for step in &steps[..count] {
+                v = l.h_add(v, l.h_permute(v, *step));
+            }
+            v = l.h_add(v, carry);
+            l.h_store(prefix.add(x + stride), v);
+            carry = l.h_permute(v, last);
+        }
+    }
+}
+
+/// A vector of lane numbers for `h_permute`: `from`, `from` + 1, …, again from the start after every
+/// `period`.
+#[inline(always)]
+fn index<L: Lanes>(l: L, from: i16, period: usize) -> L::H {
+    let mut lanes = [0; MAX_LANES];
+    for (lane, index) in lanes.iter_mut().enumerate() {
+        *index = from + (lane % period) as i16;
+    }
+    // SAFETY: MAX_LANES ≥ 2·N elements.
+    unsafe { l.h_load(lanes.as_ptr()) }
+}
+
+/// Windows of `taps` pixels, corrected, rounded and written.
+pub struct WindowsWords<'a, O> {
+    /// As [`ScanWords`] had them; a window of every output sample, and [`HALF_SLACK`] more.
+    pub halves: Halves<'a>,
+    /// Prefix sums.
+    pub prefix: [&'a [i16]; 2],
+    /// Pixels of a window.
+    pub taps: usize,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
+    /// Exactly the samples to write.
+    pub out: &'a mut [O],
+}
+
+impl<O: SampleLanes> Job for WindowsWords<'_, O> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let n = self.out.len();
+        // The last window's end, and what a vector reads behind it.
+        let reach = (n + (self.taps + 1) * self.halves.channels) / 2 + HALF_SLACK;
+        assert!(self.halves.sums.iter().chain(&self.prefix).all(|half| half.len() >= reach));
+        assert!(self.taps > 0);
+        if self.halves.channels.is_multiple_of(2) {
+            self.rows::<L, false, false>(l);
+        } else if self.taps % 2 == 1 {
+            self.rows::<L, true, true>(l);
+        } else {
+            self.rows::<L, true, false>(l);
+        }
+    }
+}
+
+impl<O: SampleLanes> WindowsWords<'_, O> {
+    #[inline(always)]
+    fn rows<L: Lanes, const PAIRS: bool, const ODD: bool>(self, l: L) {
+        let n = self.out.len();
+        let lanes = 4 * L::N;
+        let out = self.out.as_mut_ptr();
+        let stream = self.stream && out.addr().is_multiple_of(lanes);
+        let mut x = 0;
+        // SAFETY: x + 4·N ≤ n, and the last vector is written to `whole`; `run` has checked what
+        // windows read.
+        unsafe {
+            while x + lanes <= n {
+                self.windows::<L, PAIRS, ODD>(l, x / 2, out.add(x), stream);
+                x += lanes;
+            }
+            if x < n {
+                let mut whole = [O::zeroed(); 2 * MAX_LANES];
+                self.windows::<L, PAIRS, ODD>(l, x / 2, whole.as_mut_ptr(), false);
+                self.out[x..].copy_from_slice(&whole[..n - x]);
+            }
+        }
+    }
+
+    /// 4·N windows from word `k` of the halves on. ODD: of an odd number of pixels.
+    ///
+    /// # Safety
+    ///
+    /// The halves must reach a window and a vector beyond k, `out` must be good for 4·N samples.
+    #[inline(always)]
+    unsafe fn windows<L: Lanes, const PAIRS: bool, const ODD: bool>(
+        &self,
+        l: L,
+        k: usize,
+        out: *mut O,
+        stream: bool,
+    ) {
+        let Share { tap, correction, shift } = self.halves.share;
+        let channels = self.halves.channels;
+        let tap = l.h_splat(tap);
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let [even, odd] = self.halves.sums.map(|half| half.as_ptr().add(k));
+            let [first, second] = self.prefix.map(|prefix| prefix.as_ptr().add(k));
+            let (mut e, mut o);
+            if PAIRS {
+                // The pairs of a window that starts with an even sample, and those of one that starts
+                // with an odd sample, behind it; and the even sample that is left.
+                let pairs = self.taps / 2 * channels;
+                e = l.h_sub(l.h_load(first.add(pairs)), l.h_load(first));
+                let behind = channels.div_ceil(2);
+                let odd_pairs = behind + (self.taps - 1) / 2 * channels;
+                o = l.h_sub(l.h_load(first.add(odd_pairs)), l.h_load(first.add(behind)));
+                o = l.h_add(o, Share::of(l, l.h_load(odd), tap));
+                let left = if ODD { pairs } else { odd_pairs };
+                let left = Share::of(l, l.h_load(even.add(left)), tap);
+                if ODD {
+                    e = l.h_add(e, left);
+                } else {
+                    o = l.h_add(o, left);
+                }
+            } else {
+                let width = self.taps * (channels / 2);
+                e = l.h_sub(l.h_load(first.add(width)), l.h_load(first));
+                o = l.h_sub(l.h_load(second.add(width)), l.h_load(second));
+            }
+            // What was taken from the column sums comes back; then 2¹⁵ less, for a sign.
+            let back = (self.taps as i16).wrapping_mul(self.halves.share.tap);
+            let half = (1i16 << shift) >> 1;
+            if correction != 0 {
+                let (less, factor) =
+                    (l.h_splat(back.wrapping_add(LEAST_SUM)), l.h_splat(correction));
+                e = l.h_mul_high(l.h_add(e, less), factor);
+                o = l.h_mul_high(l.h_add(o, less), factor);
+            }
+            let back = if correction != 0 { correction } else { back };
+            let start = l.h_splat(back.wrapping_add(half));
+            let e = l.h_shr_unsigned(l.h_add(e, start), shift);
+            let o = l.h_shr_unsigned(l.h_add(o, start), shift);
+            O::store_apart(l, out, e, o, stream);
+        }
+    }
+}
