@@ -499,7 +499,10 @@ fn run_typed<I: Source, O: Sample>(
         workspace.slots.resize_with(workers, Slot::default);
     }
     let slots = &mut workspace.slots[..workers];
-    each_strip(out, rect.y, core.strip, slots, &|y, strip, slot| job.strip(y, strip, slot));
+    // A strip's first window is summed anew, for which one worker has no reason.
+    let alone = workers == 1 && matches!(core.work, Work::Running(_));
+    let rows = if alone { rect.height } else { core.strip };
+    each_strip(out, rect.y, rows, slots, &|y, strip, slot| job.strip(y, strip, slot));
     Ok(())
 }
 

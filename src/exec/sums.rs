@@ -55,7 +55,10 @@ impl<T: Source> Moving<T> for Integers<'_> {
 
 /// In 16 bits, even and odd samples apart.
 struct Words<'a> {
-    sums: [&'a mut [i16]; 2],
+    /// The two halves, one behind the other.
+    sums: &'a mut [i16],
+    /// Elements of `sums` that are copies of others: (to, from).
+    copies: &'a [[u32; 2]],
     prefix: [&'a mut [i16]; 2],
     /// 1 if all samples are moved on by one, so that the first window starts with an even one.
     shift: usize,
@@ -65,16 +68,14 @@ struct Words<'a> {
 impl<T: Source> Moving<T> for Words<'_> {
     fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>) {
         let (add, take) = (cast_slice(add), take.map(cast_slice));
-        let sums = self.sums.each_mut().map(|half| &mut **half);
+        let (even, odd) = self.sums.split_at_mut(self.sums.len() / 2);
+        let sums = [even, odd];
         level.run(AccumulateWords { add, take, at: at + self.shift, sums });
     }
 
-    fn pad(&mut self, tile: &Tile, channels: usize) {
-        for &(to, from) in &tile.copies {
-            for c in 0..channels {
-                let [to, from] = [to, from].map(|x| x * channels + c + self.shift);
-                self.sums[to % 2][to / 2] = self.sums[from % 2][from / 2];
-            }
+    fn pad(&mut self, _: &Tile, _: usize) {
+        for &[to, from] in self.copies {
+            self.sums[to as usize] = self.sums[from as usize];
         }
     }
 
@@ -83,7 +84,8 @@ impl<T: Source> Moving<T> for Words<'_> {
         let taps = core.filter.kernels()[0].width();
         let n = ((tile.x.len() - 1 + taps) * channels).div_ceil(2);
         let first = (tile.first * channels + self.shift) / 2;
-        let sums = self.sums.each_ref().map(|half| &half[first..]);
+        let (even, odd) = self.sums.split_at(self.sums.len() / 2);
+        let sums = [&even[first..], &odd[first..]];
         let halves = Halves { sums, channels, share: self.share };
         let prefix = self.prefix.each_mut().map(|prefix| &mut **prefix);
         core.level.run(ScanWords { halves, n, prefix });
@@ -111,13 +113,20 @@ impl Stage<'_> {
             if const { T::NARROW && O::NARROW } {
                 // Each half, a pixel more and what vectors touch behind it.
                 let half = len / 2 + channels + HALF_SLACK + 1;
-                let mut sums: [&mut [i16]; 2] = [a.get(half), b.get(half)];
-                for half in &mut sums {
-                    half.fill(LEAST_SUM);
-                }
+                let sums = a.get(2 * half);
+                sums.fill(LEAST_SUM);
                 let prefix = [c.get(half), d.get(half)];
                 let shift = tile.first * channels % 2;
-                let moving = Words { sums, prefix, shift, share };
+                let copies = b.get(tile.copies.len() * channels);
+                for (copies, &(to, from)) in copies.chunks_exact_mut(channels).zip(&tile.copies) {
+                    for (c, copy) in copies.iter_mut().enumerate() {
+                        *copy = [to, from].map(|x| {
+                            let at = x * channels + c + shift;
+                            (at % 2 * half + at / 2) as u32
+                        });
+                    }
+                }
+                let moving = Words { sums, copies, prefix, shift, share };
                 self.walk(moving, tile, constants, feed, sink);
             }
             *self.scratch = scratch;
