@@ -13,16 +13,14 @@
 
 mod chain;
 mod sums;
+mod words;
 
 pub(crate) use chain::{run_batch, run_chain};
 
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Post};
-use crate::pass::{
-    Column, Dense, Double, F32, Fused, I32, Input, Nine, Pairs, Prepare, Row, Rung, STENCIL_ROWS,
-    Stencil, Sum, Words,
-};
+use crate::pass::{Column, Dense, Double, F32, Fused, I32, Input, Pairs, Prepare, Row, Rung, Sum};
 use crate::plan::arithmetic::{Passes, Rows, Rung as Chosen};
 use crate::plan::{BLOCK_ROWS, Core, Work, reach};
 use crate::reference::{self, Opacity};
@@ -664,21 +662,14 @@ impl<I: Source> Job<'_, I> {
             feed.start(core, tile);
             // Only what a plan can choose for these types is compiled.
             match core.arithmetic.rung {
-                Chosen::Words if let Work::Stencil(kernels) = &core.work => {
-                    if const { T::NARROW && O::NARROW } {
-                        stage.stencil(kernels, tile, constants, feed, sink);
-                    }
-                }
                 Chosen::Words => {
                     if const { T::NARROW && O::NARROW } {
-                        stage.tile::<T, O, Words<false>>(tile, constants, feed, sink);
+                        stage.words::<T, O, false>(tile, constants, feed, sink);
                     }
                 }
                 Chosen::WordsHigh => {
-                    if const { T::NARROW && O::NARROW }
-                        && let Work::Separable(passes) = &core.work
-                    {
-                        stage.separable::<T, O, Words<true>>(passes, tile, constants, feed, sink);
+                    if const { T::NARROW && O::NARROW } {
+                        stage.words::<T, O, true>(tile, constants, feed, sink);
                     }
                 }
                 Chosen::Pairs => {
@@ -764,120 +755,6 @@ impl Stage<'_> {
             }
             Work::Dense(taps) => self.dense::<T, O, R>(taps, tile, constants, feed, sink),
             Work::Stencil(_) | Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
-        }
-    }
-
-    /// 3×3 taps in one pass: where the windows lie inside the image, from the source's own rows; at
-    /// its edges from copies that are padded.
-    fn stencil<T: Source, O: Sample>(
-        &mut self,
-        kernels: &[Nine],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
-    ) {
-        let core = self.core;
-        let channels = core.input.channels;
-        let vector = 2 * MAX_LANES;
-        // Output columns whose windows reach beyond the left edge, inside ones, and the right edge.
-        let first = core.columns(tile.x.start..tile.x.start + 1).start;
-        let len = tile.x.len();
-        let left = (-first).clamp(0, len as isize) as usize;
-        let right = first + (len + 2) as isize - core.input.width as isize;
-        let right = right.clamp(0, (len - left) as isize) as usize;
-        let inside = len - left - right;
-        let (left, inside, right) =
-            if inside * channels < vector { (len, 0, 0) } else { (left, inside, right) };
-        let [x0, x1] = [left, left + inside].map(|x| tile.x.start + x);
-        let from = (first + left as isize) as usize;
-        // The columns of the padded copies: one after the other, those of both edges.
-        let around = |start: usize, outputs: usize| {
-            let columns = if outputs > 0 { outputs + 2 } else { 0 };
-            (start..start + columns).map(|x| first + x as isize)
-        };
-        let border = core.filter.get_borders().0;
-        self.edges.clear();
-        self.edges.extend(
-            around(0, left)
-                .chain(around(left + inside, right))
-                .map(|x| border.map(x, core.input.width)),
-        );
-        let padded = self.edges.len();
-        let copied = padded.saturating_sub(2) * channels;
-        let reach = copied.max(vector) + 2 * channels;
-        for (y, rows) in self.blocks([STENCIL_ROWS, STENCIL_ROWS / 2, 1]) {
-            let virtual_rows = core.rows(y..y + rows);
-            for v in virtual_rows.clone() {
-                load(core, tile, feed, v);
-            }
-            if inside > 0 {
-                let mut window = recycle(take(self.window));
-                window.extend(virtual_rows.clone().map(|v| -> &[u8] {
-                    let len = (inside + 2) * channels;
-                    cast_slice(match core.image_row(v) {
-                        Some(row) => feed.row(core, tile, v, row, from..from + inside + 2),
-                        None => &constants[1][..len],
-                    })
-                }));
-                let stream = self.stream;
-                match rows {
-                    STENCIL_ROWS => stencil(
-                        core,
-                        kernels,
-                        &window,
-                        stream,
-                        &mut sink.rows::<STENCIL_ROWS>(y, x0..x1),
-                    ),
-                    1 => stencil(core, kernels, &window, stream, &mut sink.rows::<1>(y, x0..x1)),
-                    _ => stencil(
-                        core,
-                        kernels,
-                        &window,
-                        stream,
-                        &mut sink.rows::<{ STENCIL_ROWS / 2 }>(y, x0..x1),
-                    ),
-                }
-                *self.window = recycle(window);
-            }
-            if padded > 0 {
-                let [copies, results] = &mut *self.padded;
-                let copies: &mut [T] = copies.get(virtual_rows.len() * reach);
-                for (v, copy) in virtual_rows.clone().zip(copies.chunks_exact_mut(reach)) {
-                    let row = core
-                        .image_row(v)
-                        .map(|row| feed.row(core, tile, v, row, tile.columns.clone()));
-                    for (x, out) in self.edges.iter().zip(copy.chunks_exact_mut(channels)) {
-                        let pixel = match (x, row) {
-                            (None, _) => constants[0],
-                            (_, None) => constants[1],
-                            (Some(x), Some(row)) => &row[(x - tile.columns.start) * channels..],
-                        };
-                        for (out, sample) in out.iter_mut().zip(pixel) {
-                            *out = *sample;
-                        }
-                    }
-                }
-                let mut window = recycle(take(self.window));
-                window.extend(copies.chunks_exact(reach).map(cast_slice));
-                let results: &mut [O] = results.get(rows * copied);
-                let mut each = results.chunks_exact_mut(copied);
-                let mut outs: [&mut [O]; STENCIL_ROWS] =
-                    from_fn(|_| each.next().unwrap_or_default());
-                stencil(core, kernels, &window, false, &mut outs[..rows]);
-                *self.window = recycle(window);
-                for (y, result) in (y..).zip(results.chunks_exact(copied)) {
-                    if left > 0 {
-                        let [out] = sink.rows(y, tile.x.start..x0);
-                        out.copy_from_slice(&result[..left * channels]);
-                    }
-                    if right > 0 {
-                        let [out] = sink.rows(y, x1..tile.x.end);
-                        out.copy_from_slice(&result[copied - right * channels..]);
-                    }
-                }
-            }
-            sink.done(y, rows, tile.x.clone());
         }
     }
 
@@ -1058,22 +935,6 @@ fn dense<O: Sample, R: Rung, const M: usize, const ROWS: usize>(
         finish: &core.finish,
         outs,
     });
-}
-
-/// The pass over 3×3 taps.
-fn stencil<O: Sample>(
-    core: &Core,
-    kernels: &[Nine],
-    rows: &[&[u8]],
-    stream: bool,
-    outs: &mut [&mut [O]],
-) {
-    let (step, finish) = (core.input.channels, &core.finish);
-    match kernels {
-        [a, b] => core.level.run(Stencil { rows, kernels: [a, b], step, finish, stream, outs }),
-        [a, ..] => core.level.run(Stencil { rows, kernels: [a], step, finish, stream, outs }),
-        [] => {}
-    }
 }
 
 /// Makes virtual row `v` available, if it is not a border's constant.

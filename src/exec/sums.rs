@@ -1,6 +1,7 @@
 //! Filters whose taps are all equal: sums of windows whose cost hardly depends on their size, running
 //! ones of integers, and of blocks of `f32`.
 
+use super::words::{copies_of, pad};
 use super::{Core, Feed, Sink, Stage, Tile, load, piece, recycle};
 use crate::pass::{
     Accumulate, AccumulateWords, HALF_SLACK, Halves, LEAST_SUM, RowLevel, RowSums, SUMMED, Scan,
@@ -74,9 +75,7 @@ impl<T: Source> Moving<T> for Words<'_> {
     }
 
     fn pad(&mut self, _: &Tile, _: usize) {
-        for &[to, from] in self.copies {
-            self.sums[to as usize] = self.sums[from as usize];
-        }
+        pad(self.sums, self.copies);
     }
 
     fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, stream: bool, out: &mut [O]) {
@@ -117,15 +116,7 @@ impl Stage<'_> {
                 sums.fill(LEAST_SUM);
                 let prefix = [c.get(half), d.get(half)];
                 let shift = tile.first * channels % 2;
-                let copies = b.get(tile.copies.len() * channels);
-                for (copies, &(to, from)) in copies.chunks_exact_mut(channels).zip(&tile.copies) {
-                    for (c, copy) in copies.iter_mut().enumerate() {
-                        *copy = [to, from].map(|x| {
-                            let at = x * channels + c + shift;
-                            (at % 2 * half + at / 2) as u32
-                        });
-                    }
-                }
+                let copies = copies_of(b, tile, channels, half, shift);
                 let moving = Words { sums, copies, prefix, shift, share };
                 self.walk(moving, tile, constants, feed, sink);
             }

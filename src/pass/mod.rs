@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`Column`] | K rows of samples | a scratch row |
 //! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
+//! | [`ColumnHalves`], [`RowHalves`] | `u8`, in 16 bits | the same |
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
 //! | [`Stencil`] | three rows of `u8` for each that it writes | output samples |
@@ -29,6 +30,7 @@ mod colour;
 mod column;
 mod dense;
 mod depthwise;
+mod halves;
 mod lines;
 mod mix;
 mod narrow;
@@ -43,13 +45,13 @@ pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
+pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, RowHalves};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{
-    Accumulate, AccumulateWords, HALF_SLACK, Halves, LEAST_SUM, Scan, ScanWords, Share, Windows,
-    WindowsWords,
+    Accumulate, AccumulateWords, Halves, LEAST_SUM, Scan, ScanWords, Share, Windows, WindowsWords,
 };
 pub use stencil::{Nine, STENCIL_ROWS, Stencil};
 pub use words::Words;

@@ -101,7 +101,7 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
                     let tap = R::splat(l, *input.taps.get_unchecked(k));
                     for (u, acc) in acc.iter_mut().enumerate() {
                         let x = R::load_scratch(l, a.add(u * lanes), b.add(u * lanes));
-                        acc[m] = R::row_step(l, acc[m], x, tap);
+                        acc[m] = R::step(l, acc[m], x, tap);
                     }
                 }
             }

@@ -59,16 +59,6 @@ pub trait Rung: Copy + 'static {
     /// acc + x·tap; paired: acc + x₀·tap₀ + x₁·tap₁.
     fn step<L: Lanes>(l: L, acc: Self::Acc<L>, x: Self::Acc<L>, tap: Self::TapV<L>)
     -> Self::Acc<L>;
-    /// `step` of a row pass, which may round products.
-    #[inline(always)]
-    fn row_step<L: Lanes>(
-        l: L,
-        acc: Self::Acc<L>,
-        x: Self::Acc<L>,
-        tap: Self::TapV<L>,
-    ) -> Self::Acc<L> {
-        Self::step(l, acc, x, tap)
-    }
     /// Writes accumulators to a scratch row, in units that are 2^`shift` larger, rounded down.
     unsafe fn put<L: Lanes>(l: L, acc: Self::Acc<L>, shift: u32, p: *mut Self::Elem);
     /// Finishes the accumulators of one kernel, or of the two of a magnitude. `stream` asks

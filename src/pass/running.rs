@@ -5,7 +5,7 @@
 
 mod words;
 
-pub use words::{AccumulateWords, HALF_SLACK, Halves, LEAST_SUM, ScanWords, Share, WindowsWords};
+pub use words::{AccumulateWords, Halves, LEAST_SUM, ScanWords, Share, WindowsWords};
 
 use super::Finish;
 use super::rung::{post, to_float};

@@ -3,6 +3,7 @@
 //! vector apart, which are put together again when results are stored.
 
 use super::Finish;
+use super::halves::Apart;
 use super::words::Words;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
 
@@ -111,30 +112,15 @@ impl<L: Lanes> Taps<L> {
     }
 }
 
-/// The even and the odd samples of 4·N.
-#[derive(Clone, Copy)]
-struct Apart<L: Lanes> {
-    even: L::H,
-    odd: L::H,
-}
-
-impl<L: Lanes> Apart<L> {
-    #[inline(always)]
-    fn splat(l: L, value: i32) -> Self {
-        let all = l.h_splat(value as i16);
-        Self { even: all, odd: all }
-    }
-
-    #[inline(always)]
-    fn add(self, l: L, other: Self) -> Self {
-        Self { even: l.h_add(self.even, other.even), odd: l.h_add(self.odd, other.odd) }
-    }
-
-    #[inline(always)]
-    fn sum<const UNIT: bool>(l: L, taps: &Taps<L>, a: Self, b: Self, c: Self) -> Self {
-        let even = taps.sum::<UNIT>(l, a.even, b.even, c.even);
-        Self { even, odd: taps.sum::<UNIT>(l, a.odd, b.odd, c.odd) }
-    }
+/// a·t₀ + b·t₁ + c·t₂, as [`Taps::sum`].
+#[inline(always)]
+fn sum_apart<L: Lanes, const UNIT: bool>(
+    l: L,
+    taps: &Taps<L>,
+    [a, b, c]: [Apart<L>; 3],
+) -> Apart<L> {
+    let even = taps.sum::<UNIT>(l, a.even, b.even, c.even);
+    Apart { even, odd: taps.sum::<UNIT>(l, a.odd, b.odd, c.odd) }
 }
 
 /// The samples of a row under three taps.
@@ -322,7 +308,8 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                     let done;
                     if PRODUCT {
                         let sum = under.sum::<PRODUCT, NEXT>(l, &across[0]);
-                        let sums = Apart::sum::<UNIT>(l, &self.down[m], upper[m], lower[m], sum);
+                        let sums =
+                            sum_apart::<L, UNIT>(l, &self.down[m], [upper[m], lower[m], sum]);
                         done = self.start[m].add(l, sums);
                         (upper[m], lower[m]) = (lower[m], sum);
                     } else {
@@ -333,8 +320,8 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                     }
                     (even[m], odd[m]) = (done.even, done.odd);
                 }
-                let even = Words::<false>::result(l, even, self.finish);
-                let odd = Words::<false>::result(l, odd, self.finish);
+                let even = Words::result(l, even, self.finish);
+                let odd = Words::result(l, odd, self.finish);
                 O::store_apart(l, to.add(x), even, odd, stream);
             }
         }

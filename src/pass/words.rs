@@ -6,12 +6,12 @@ use crate::filter::Post;
 use crate::simd::{Lanes, SampleLanes};
 
 /// 16 bits throughout: `u8` samples and small integer taps. Sums may wrap on their way, as integers
-/// do; the plan has made sure that the last one is right. With `HIGH`, the row pass takes taps in
-/// units of 2⁻¹⁵ and keeps the high half of each product, rounded.
+/// do; the plan has made sure that the last one is right. As a rung it has the dense pass only: two
+/// passes keep even and odd samples apart ([`ColumnHalves`](super::ColumnHalves)).
 #[derive(Clone, Copy)]
-pub struct Words<const HIGH: bool>;
+pub struct Words;
 
-impl<const HIGH: bool> Words<HIGH> {
+impl Words {
     /// Whole sums of a result's two kernels, or of its one, as results.
     #[inline(always)]
     pub(super) fn result<L: Lanes, const M: usize>(l: L, acc: [L::H; M], finish: &Finish) -> L::H {
@@ -44,7 +44,7 @@ fn root<L: Lanes>(l: L, pairs: L::I) -> L::I {
 
 // SAFETY of all unsafe blocks below: each only passes on a pointer, for the number of elements
 // that the trait states and the caller allows.
-impl<const HIGH: bool> Rung for Words<HIGH> {
+impl Rung for Words {
     type Elem = i16;
     type Wide = u8;
     type Tap = i16;
@@ -90,10 +90,6 @@ impl<const HIGH: bool> Rung for Words<HIGH> {
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
         l.h_add(acc, l.h_mul(x, tap))
-    }
-    #[inline(always)]
-    fn row_step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
-        l.h_add(acc, if HIGH { l.h_mul_high(x, tap) } else { l.h_mul(x, tap) })
     }
     #[inline(always)]
     unsafe fn put<L: Lanes>(l: L, acc: L::H, _: u32, p: *mut i16) {

@@ -132,7 +132,7 @@ impl Rows {
 
     /// A kernel's 16-bit taps, if it is 3×3.
     pub fn nine(&self) -> Option<Nine> {
-        Nine::rows(pass::Words::<false>::taps(&self.taps[0]))
+        Nine::rows(pass::Words::taps(&self.taps[0]))
     }
 
     fn single(taps: Taps) -> Self {
@@ -162,8 +162,7 @@ pub(crate) struct Passes {
 impl Passes {
     /// The 16-bit taps of a 3×3 kernel.
     pub fn nine(&self) -> Option<Nine> {
-        type Words = pass::Words<false>;
-        Nine::product(Words::taps(&self.column.taps[0]), Words::taps(&self.row))
+        Nine::product(pass::Words::taps(&self.column.taps[0]), pass::Words::taps(&self.row))
     }
 }
 

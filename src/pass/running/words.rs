@@ -9,10 +9,8 @@
 //! With an odd number of channels, a pixel's neighbour lies in the other half. The prefix sums are then
 //! those of pairs: an even sample and its neighbour to the right.
 
+use crate::pass::halves::{HALF_SLACK, aligned_from, places};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
-
-/// Elements behind a half's own that vectors may touch.
-pub const HALF_SLACK: usize = 2 * MAX_LANES;
 
 /// The common tap of a mean, in the forms that sums of words need.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,21 +53,12 @@ pub struct AccumulateWords<'a> {
 impl Job for AccumulateWords<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { mut add, mut take, mut at, sums } = self;
-        assert!(take.is_none_or(|take| take.len() == add.len()));
-        assert!(sums.iter().all(|half| half.len() >= (at + add.len()) / 2 + HALF_SLACK));
-        if at % 2 == 1
-            && let Some((&first, rest)) = add.split_first()
-        {
-            let leaves = take.map_or(0, |take| take[0]);
-            let sum = &mut sums[1][at / 2];
-            *sum = sum.wrapping_add(i16::from(first)).wrapping_sub(i16::from(leaves));
-            add = rest;
-            take = take.map(|take| &take[1..]);
-            at += 1;
-        }
+        let Self { add, take, at, sums } = self;
         let n = add.len();
-        let [even, odd] = sums.map(|half| half[at / 2..].as_mut_ptr());
+        assert!(take.is_none_or(|take| take.len() == n));
+        assert!(sums.iter().all(|half| half.len() >= (at + n) / 2 + HALF_SLACK));
+        // SAFETY: both halves have `at` / 2 elements and more.
+        let [even, odd] = unsafe { places(sums.map(<[i16]>::as_mut_ptr), at) };
         let lanes = 4 * L::N;
         let mut x = 0;
         // SAFETY: x + 4·N ≤ n, which both rows have; both halves have as many words.
@@ -290,11 +279,17 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
         let n = self.out.len();
         let lanes = 4 * L::N;
         let out = self.out.as_mut_ptr();
-        let stream = self.stream && out.addr().is_multiple_of(lanes);
         let mut x = 0;
+        let mut stream = false;
         // SAFETY: x + 4·N ≤ n, and the last vector is written to `whole`; `run` has checked what
         // windows read.
         unsafe {
+            if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 2 * lanes) {
+                if from > 0 {
+                    self.windows::<L, PAIRS, ODD>(l, 0, out, false);
+                }
+                (x, stream) = (from, true);
+            }
             while x + lanes <= n {
                 self.windows::<L, PAIRS, ODD>(l, x / 2, out.add(x), stream);
                 x += lanes;

@@ -1,0 +1,289 @@
+//! 16-bit arithmetic on `u8` images: 3×3 kernels in one pass, and two passes that keep even and odd
+//! samples apart.
+
+use super::{Core, Feed, Sink, Stage, Tile, load, piece, recycle};
+use crate::pass::{
+    ColumnHalves, HALF_SLACK, HalfInput, HalfSum, Nine, RowHalves, Rung, STENCIL_ROWS, Stencil,
+    Words,
+};
+use crate::plan::arithmetic::Passes;
+use crate::plan::{BLOCK_ROWS, Work};
+use crate::sample::{Sample, Source};
+use crate::simd::MAX_LANES;
+use std::array::from_fn;
+use std::mem::take;
+use wide::bytemuck::cast_slice;
+
+/// The pixels of a tile that are copies of others, as elements of rows of two halves of `half` elements
+/// each, one behind the other, that start at sample `shift`: (to, from).
+pub(super) fn copies_of<'a>(
+    memory: &'a mut super::Memory,
+    tile: &Tile,
+    channels: usize,
+    half: usize,
+    shift: usize,
+) -> &'a [[u32; 2]] {
+    let copies = memory.get::<[u32; 2]>(tile.copies.len() * channels);
+    for (copies, &(to, from)) in copies.chunks_exact_mut(channels).zip(&tile.copies) {
+        for (c, copy) in copies.iter_mut().enumerate() {
+            *copy = [to, from].map(|x| {
+                let at = x * channels + c + shift;
+                (at % 2 * half + at / 2) as u32
+            });
+        }
+    }
+    copies
+}
+
+/// Fills in the copied pixels of a row of halves.
+pub(super) fn pad(row: &mut [i16], copies: &[[u32; 2]]) {
+    for &[to, from] in copies {
+        row[to as usize] = row[from as usize];
+    }
+}
+
+impl Stage<'_> {
+    /// HIGH: the row's products are rounded.
+    pub(super) fn words<T: Source, O: Sample, const HIGH: bool>(
+        &mut self,
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        match &core.work {
+            Work::Separable(passes) => {
+                self.halves::<T, O, HIGH>(passes, tile, constants, feed, sink);
+            }
+            Work::Stencil(kernels) => self.stencil(kernels, tile, constants, feed, sink),
+            Work::Dense(taps) => self.dense::<T, O, Words>(taps, tile, constants, feed, sink),
+            Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
+        }
+    }
+
+    fn halves<T: Source, O: Sample, const HIGH: bool>(
+        &mut self,
+        passes: &[Passes],
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        let channels = core.input.channels;
+        // All samples are moved on by one if the first window would start with an odd one.
+        let shift = tile.first * channels % 2;
+        let half = (tile.len + 2) * channels / 2 + HALF_SLACK + 1;
+        for (y, rows) in self.blocks([BLOCK_ROWS / passes.len(), 2, 1]) {
+            let virtual_rows = core.rows(y..y + rows);
+            for v in virtual_rows.clone() {
+                load(core, tile, feed, v);
+            }
+            let copies = copies_of(&mut self.padded[0], tile, channels, half, shift);
+            // Row r of kernel k is scratch row k·rows + r.
+            let used = rows * passes.len();
+            let mut row = 0;
+            let mut scratch: [&mut [i16]; BLOCK_ROWS] = self.scratch.each_mut().map(|memory| {
+                row += 1;
+                memory.get(if row <= used { 2 * half } else { 0 })
+            });
+            for run in &tile.runs {
+                let mut window = recycle(take(self.window));
+                window.extend(
+                    virtual_rows.clone().map(|v| -> &[u8] {
+                        cast_slice(piece(core, tile, run, constants, feed, v))
+                    }),
+                );
+                let (n, at) = (run.len * channels, run.at * channels + shift);
+                let window_rows = window.as_slice();
+                let [a, b, c, d] = scratch.each_mut().map(|row| &mut **row);
+                match (passes, rows) {
+                    ([p], 1) => column(core, window_rows, n, at, [sum(p, 0, a)]),
+                    ([p], 2) => column(core, window_rows, n, at, [sum(p, 0, a), sum(p, 1, b)]),
+                    ([p], _) => {
+                        let sums = [sum(p, 0, a), sum(p, 1, b), sum(p, 2, c), sum(p, 3, d)];
+                        column(core, window_rows, n, at, sums);
+                    }
+                    ([p, q, ..], 1) => {
+                        column(core, window_rows, n, at, [sum(p, 0, a), sum(q, 0, b)]);
+                    }
+                    ([p, q, ..], _) => {
+                        let sums = [sum(p, 0, a), sum(p, 1, b), sum(q, 0, c), sum(q, 1, d)];
+                        column(core, window_rows, n, at, sums);
+                    }
+                    ([], _) => {}
+                }
+                *self.window = recycle(window);
+            }
+            for row in &mut scratch[..used] {
+                pad(row, copies);
+            }
+            let first = (tile.first * channels + shift) / 2;
+            let input = |k: usize, r: usize| {
+                let (even, odd) = scratch[k * rows + r].split_at(half);
+                let taps = Words::taps(&passes[k].row);
+                HalfInput { halves: [&even[first..], &odd[first..]], taps }
+            };
+            let (step, finish, stream) = (channels, &core.finish, self.stream);
+            for r in 0..rows {
+                let [out] = sink.rows(y + r, tile.x.clone());
+                if passes.len() == 2 {
+                    let inputs = [input(0, r), input(1, r)];
+                    core.level.run(RowHalves::<O, HIGH, 2> { inputs, step, finish, stream, out });
+                } else {
+                    let inputs = [input(0, r)];
+                    core.level.run(RowHalves::<O, HIGH, 1> { inputs, step, finish, stream, out });
+                }
+                sink.done(y + r, 1, tile.x.clone());
+            }
+        }
+    }
+
+    /// 3×3 taps in one pass: where the windows lie inside the image, from the source's own rows; at
+    /// its edges from copies that are padded.
+    fn stencil<T: Source, O: Sample>(
+        &mut self,
+        kernels: &[Nine],
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        let channels = core.input.channels;
+        let vector = 2 * MAX_LANES;
+        // Output columns whose windows reach beyond the left edge, inside ones, and the right edge.
+        let first = core.columns(tile.x.start..tile.x.start + 1).start;
+        let len = tile.x.len();
+        let left = (-first).clamp(0, len as isize) as usize;
+        let right = first + (len + 2) as isize - core.input.width as isize;
+        let right = right.clamp(0, (len - left) as isize) as usize;
+        let inside = len - left - right;
+        let (left, inside, right) =
+            if inside * channels < vector { (len, 0, 0) } else { (left, inside, right) };
+        let [x0, x1] = [left, left + inside].map(|x| tile.x.start + x);
+        let from = (first + left as isize) as usize;
+        // The columns of the padded copies: one after the other, those of both edges.
+        let around = |start: usize, outputs: usize| {
+            let columns = if outputs > 0 { outputs + 2 } else { 0 };
+            (start..start + columns).map(|x| first + x as isize)
+        };
+        let border = core.filter.get_borders().0;
+        self.edges.clear();
+        self.edges.extend(
+            around(0, left)
+                .chain(around(left + inside, right))
+                .map(|x| border.map(x, core.input.width)),
+        );
+        let padded = self.edges.len();
+        let copied = padded.saturating_sub(2) * channels;
+        let reach = copied.max(vector) + 2 * channels;
+        for (y, rows) in self.blocks([STENCIL_ROWS, STENCIL_ROWS / 2, 1]) {
+            let virtual_rows = core.rows(y..y + rows);
+            for v in virtual_rows.clone() {
+                load(core, tile, feed, v);
+            }
+            if inside > 0 {
+                let mut window = recycle(take(self.window));
+                window.extend(virtual_rows.clone().map(|v| -> &[u8] {
+                    let len = (inside + 2) * channels;
+                    cast_slice(match core.image_row(v) {
+                        Some(row) => feed.row(core, tile, v, row, from..from + inside + 2),
+                        None => &constants[1][..len],
+                    })
+                }));
+                let stream = self.stream;
+                match rows {
+                    STENCIL_ROWS => stencil(
+                        core,
+                        kernels,
+                        &window,
+                        stream,
+                        &mut sink.rows::<STENCIL_ROWS>(y, x0..x1),
+                    ),
+                    1 => stencil(core, kernels, &window, stream, &mut sink.rows::<1>(y, x0..x1)),
+                    _ => stencil(
+                        core,
+                        kernels,
+                        &window,
+                        stream,
+                        &mut sink.rows::<{ STENCIL_ROWS / 2 }>(y, x0..x1),
+                    ),
+                }
+                *self.window = recycle(window);
+            }
+            if padded > 0 {
+                let [copies, results] = &mut *self.padded;
+                let copies: &mut [T] = copies.get(virtual_rows.len() * reach);
+                for (v, copy) in virtual_rows.clone().zip(copies.chunks_exact_mut(reach)) {
+                    let row = core
+                        .image_row(v)
+                        .map(|row| feed.row(core, tile, v, row, tile.columns.clone()));
+                    for (x, out) in self.edges.iter().zip(copy.chunks_exact_mut(channels)) {
+                        let pixel = match (x, row) {
+                            (None, _) => constants[0],
+                            (_, None) => constants[1],
+                            (Some(x), Some(row)) => &row[(x - tile.columns.start) * channels..],
+                        };
+                        for (out, sample) in out.iter_mut().zip(pixel) {
+                            *out = *sample;
+                        }
+                    }
+                }
+                let mut window = recycle(take(self.window));
+                window.extend(copies.chunks_exact(reach).map(cast_slice));
+                let results: &mut [O] = results.get(rows * copied);
+                let mut each = results.chunks_exact_mut(copied);
+                let mut outs: [&mut [O]; STENCIL_ROWS] =
+                    from_fn(|_| each.next().unwrap_or_default());
+                stencil(core, kernels, &window, false, &mut outs[..rows]);
+                *self.window = recycle(window);
+                for (y, result) in (y..).zip(results.chunks_exact(copied)) {
+                    if left > 0 {
+                        let [out] = sink.rows(y, tile.x.start..x0);
+                        out.copy_from_slice(&result[..left * channels]);
+                    }
+                    if right > 0 {
+                        let [out] = sink.rows(y, x1..tile.x.end);
+                        out.copy_from_slice(&result[copied - right * channels..]);
+                    }
+                }
+            }
+            sink.done(y, rows, tile.x.clone());
+        }
+    }
+}
+
+fn column<const N: usize>(
+    core: &Core,
+    rows: &[&[u8]],
+    n: usize,
+    at: usize,
+    sums: [HalfSum<'_>; N],
+) {
+    core.level.run(ColumnHalves { rows, sums, n, at });
+}
+
+/// The scratch row of one kernel for one output row of a block.
+fn sum<'a>(pass: &'a Passes, row: usize, out: &'a mut [i16]) -> HalfSum<'a> {
+    let (first, taps) = pass.column.meets::<Words>(row);
+    let (even, odd) = out.split_at_mut(out.len() / 2);
+    HalfSum { first, taps, start: pass.start, out: [even, odd] }
+}
+
+/// The pass over 3×3 taps.
+fn stencil<O: Sample>(
+    core: &Core,
+    kernels: &[Nine],
+    rows: &[&[u8]],
+    stream: bool,
+    outs: &mut [&mut [O]],
+) {
+    let (step, finish) = (core.input.channels, &core.finish);
+    match kernels {
+        [a, b] => core.level.run(Stencil { rows, kernels: [a, b], step, finish, stream, outs }),
+        [a, ..] => core.level.run(Stencil { rows, kernels: [a], step, finish, stream, outs }),
+        [] => {}
+    }
+}

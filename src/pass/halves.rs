@@ -1,0 +1,363 @@
+//! The two passes of 16-bit arithmetic on `u8` images. Even and odd samples, which are the even and
+//! odd bytes of a vector, are kept apart from the column pass to the end of the row pass, in scratch
+//! rows of two halves: bytes become words, and words bytes, without changing their lanes, and
+//! for one channel half as many vectors are read under the taps of a row.
+
+use super::Finish;
+use super::words::Words;
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+
+/// Elements behind a half's own that vectors may touch.
+pub const HALF_SLACK: usize = 2 * MAX_LANES;
+
+/// The even and the odd samples of 4·N.
+#[derive(Clone, Copy)]
+pub(super) struct Apart<L: Lanes> {
+    pub even: L::H,
+    pub odd: L::H,
+}
+
+impl<L: Lanes> Apart<L> {
+    #[inline(always)]
+    pub fn splat(l: L, value: i32) -> Self {
+        let all = l.h_splat(value as i16);
+        Self { even: all, odd: all }
+    }
+
+    #[inline(always)]
+    pub fn add(self, l: L, other: Self) -> Self {
+        Self { even: l.h_add(self.even, other.even), odd: l.h_add(self.odd, other.odd) }
+    }
+
+    /// + samples · tap; HIGH: in units of 2⁻¹⁵, rounded.
+    #[inline(always)]
+    fn step<const HIGH: bool>(self, l: L, samples: Self, tap: L::H) -> Self {
+        let even = if HIGH { l.h_mul_high(samples.even, tap) } else { l.h_mul(samples.even, tap) };
+        let odd = if HIGH { l.h_mul_high(samples.odd, tap) } else { l.h_mul(samples.odd, tap) };
+        self.add(l, Self { even, odd })
+    }
+
+    /// Reads 4·N samples.
+    ///
+    /// # Safety
+    ///
+    /// `p` must be good for them.
+    #[inline(always)]
+    pub unsafe fn load(l: L, p: *const u8) -> Self {
+        // SAFETY: as promised by the caller.
+        let bytes = unsafe { l.h_load(p.cast()) };
+        Self { even: l.h_even(bytes), odd: l.h_odd(bytes) }
+    }
+}
+
+/// The places of the samples from `at` on, those of the even ones of them first: if `at` is odd, they
+/// are in the odd half.
+///
+/// # Safety
+///
+/// Both halves must be good for `at` / 2 + 1 elements.
+#[inline(always)]
+pub(super) unsafe fn places([even, odd]: [*mut i16; 2], at: usize) -> [*mut i16; 2] {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if at.is_multiple_of(2) {
+            [even.add(at / 2), odd.add(at / 2)]
+        } else {
+            [odd.add(at / 2), even.add(at / 2 + 1)]
+        }
+    }
+}
+
+/// Where vectors start that are aligned to what they write, `lanes` bytes at a time, if a row that
+/// starts at `out` has such places at an even sample: after how many.
+#[inline(always)]
+pub(super) fn aligned_from<O>(out: *const O, lanes: usize) -> Option<usize> {
+    let misfit = out.addr().wrapping_neg() % lanes;
+    let samples = misfit / size_of::<O>();
+    (misfit.is_multiple_of(size_of::<O>()) && samples.is_multiple_of(2)).then_some(samples)
+}
+
+/// One scratch row to compute, as [`Sum`](super::Sum).
+pub struct HalfSum<'a> {
+    /// The row that the first tap meets.
+    pub first: usize,
+    /// One for each row.
+    pub taps: &'a [i16],
+    /// What sums start with.
+    pub start: i32,
+    /// The halves, with [`HALF_SLACK`] elements more, which may be overwritten.
+    pub out: [&'a mut [i16]; 2],
+}
+
+/// N scratch rows from one window, as [`Column`](super::Column).
+pub struct ColumnHalves<'a, const N: usize> {
+    /// At least `n` samples each.
+    pub rows: &'a [&'a [u8]],
+    /// What to compute.
+    pub sums: [HalfSum<'a>; N],
+    /// Samples to compute.
+    pub n: usize,
+    /// Where they start in the scratch rows.
+    pub at: usize,
+}
+
+impl<const N: usize> Job for ColumnHalves<'_, N> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, l: L) {
+        let n = self.n;
+        for sum in &self.sums {
+            assert!(sum.first + sum.taps.len() <= self.rows.len());
+            assert!(sum.out.iter().all(|half| half.len() >= (self.at + n) / 2 + HALF_SLACK));
+        }
+        assert!(self.rows.iter().all(|row| row.len() >= n));
+        let lanes = 4 * L::N;
+        // SAFETY: `block` reads 4·N samples from x on in every row, and writes as many. In the loop
+        // x + 4·N ≤ n, which all rows and outputs have; the last call starts at n − 4·N ≥ 0.
+        // `partial` reads n samples and writes up to 4·N, which the outputs have.
+        unsafe {
+            if n < lanes {
+                return self.partial(l);
+            }
+            let mut x = 0;
+            while x + lanes <= n {
+                self.block(l, x);
+                x += lanes;
+            }
+            if x < n {
+                self.block(l, n - lanes);
+            }
+        }
+    }
+}
+
+impl<const N: usize> ColumnHalves<'_, N> {
+    /// 4·N samples of every output from sample x on.
+    ///
+    /// # Safety
+    ///
+    /// x + 4·N must not exceed the length of any row, and the outputs must go on for as many from
+    /// `at` + x on.
+    #[inline(always)]
+    unsafe fn block<L: Lanes>(&mut self, l: L, x: usize) {
+        let mut acc = self.start(l);
+        // SAFETY: as promised by the caller.
+        unsafe {
+            for (j, row) in self.rows.iter().enumerate() {
+                let samples = Apart::load(l, row.as_ptr().add(x));
+                self.step(l, &mut acc, j, samples);
+            }
+            self.put(l, acc, x);
+        }
+    }
+
+    /// Rows shorter than a vector: each is copied into a whole one first.
+    ///
+    /// # Safety
+    ///
+    /// Every row must have n ≤ 4·N samples, and the outputs must go on for 4·N from `at` on.
+    #[inline(always)]
+    unsafe fn partial<L: Lanes>(&mut self, l: L) {
+        let mut acc = self.start(l);
+        for (j, row) in self.rows.iter().enumerate() {
+            let mut whole = [0u8; 2 * MAX_LANES];
+            whole[..self.n].copy_from_slice(&row[..self.n]);
+            // SAFETY: the array has 2·MAX_LANES ≥ 4·N samples.
+            let samples = unsafe { Apart::load(l, whole.as_ptr()) };
+            self.step(l, &mut acc, j, samples);
+        }
+        // SAFETY: as promised by the caller.
+        unsafe { self.put(l, acc, 0) }
+    }
+
+    #[inline(always)]
+    fn start<L: Lanes>(&self, l: L) -> [Apart<L>; N] {
+        let mut acc = [Apart::splat(l, 0); N];
+        for (acc, sum) in acc.iter_mut().zip(&self.sums) {
+            *acc = Apart::splat(l, sum.start);
+        }
+        acc
+    }
+
+    /// Adds the samples of row j to the sums that they lie under.
+    #[inline(always)]
+    fn step<L: Lanes>(&self, l: L, acc: &mut [Apart<L>; N], j: usize, samples: Apart<L>) {
+        for (acc, sum) in acc.iter_mut().zip(&self.sums) {
+            if let Some(tap) = sum.taps.get(j.wrapping_sub(sum.first)) {
+                *acc = acc.step::<false>(l, samples, l.h_splat(*tap));
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The outputs must go on for 4·N samples from `at` + x on.
+    #[inline(always)]
+    unsafe fn put<L: Lanes>(&mut self, l: L, acc: [Apart<L>; N], x: usize) {
+        for (acc, sum) in acc.iter().zip(&mut self.sums) {
+            let halves = sum.out.each_mut().map(|half| half.as_mut_ptr());
+            // SAFETY: as promised by the caller.
+            unsafe {
+                let [first, second] = places(halves, self.at + x);
+                l.h_store(first, acc.even);
+                l.h_store(second, acc.odd);
+            }
+        }
+    }
+}
+
+/// The scratch row of one kernel and its horizontal taps.
+#[derive(Clone, Copy)]
+pub struct HalfInput<'a> {
+    /// The halves; their first elements lie under tap 0 of the first two output samples.
+    pub halves: [&'a [i16]; 2],
+    /// One per tap.
+    pub taps: &'a [i16],
+}
+
+/// `out[x] = finish(Σ_i taps[i] · scratch[x + i·step])`, as [`Row`](super::Row). HIGH: taps are in
+/// units of 2⁻¹⁵, and products are rounded.
+pub struct RowHalves<'a, O, const HIGH: bool, const M: usize> {
+    /// What to read; each half has (n + taps·step) / 2 elements and [`HALF_SLACK`] more, whose values
+    /// do not matter.
+    pub inputs: [HalfInput<'a>; M],
+    /// Elements from one tap to the next: channels.
+    pub step: usize,
+    /// From sum to sample.
+    pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
+    /// Exactly the samples to write.
+    pub out: &'a mut [O],
+}
+
+impl<O: SampleLanes, const HIGH: bool, const M: usize> Job for RowHalves<'_, O, HIGH, M> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let n = self.out.len();
+        for HalfInput { halves, taps } in &self.inputs {
+            let len = (n + taps.len() * self.step) / 2 + HALF_SLACK;
+            assert!(halves.iter().all(|half| half.len() >= len));
+        }
+        match self.step {
+            1 => self.row::<L, true>(l),
+            _ => self.row::<L, false>(l),
+        }
+    }
+}
+
+impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M> {
+    #[inline(always)]
+    fn row<L: Lanes, const NEXT: bool>(self, l: L) {
+        let n = self.out.len();
+        let lanes = 4 * L::N;
+        let out = self.out.as_mut_ptr();
+        let mut x = 0;
+        let mut stream = false;
+        // SAFETY: `block` reads (U·4·N + taps·step) / 2 elements from x / 2 on in each half and writes
+        // U·4·N samples at x. In the loops x + U·4·N ≤ n; the last vector, which reads into the
+        // slack, is written to `whole`.
+        unsafe {
+            if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 2 * lanes) {
+                if from > 0 {
+                    self.block::<L, 1, NEXT>(l, 0, out, false);
+                }
+                (x, stream) = (from, true);
+            }
+            while x + 2 * lanes <= n {
+                self.block::<L, 2, NEXT>(l, x, out.add(x), stream);
+                x += 2 * lanes;
+            }
+            while x + lanes <= n {
+                self.block::<L, 1, NEXT>(l, x, out.add(x), stream);
+                x += lanes;
+            }
+            if x < n {
+                let mut whole = [O::zeroed(); 2 * MAX_LANES];
+                self.block::<L, 1, NEXT>(l, x, whole.as_mut_ptr(), false);
+                self.out[x..].copy_from_slice(&whole[..n - x]);
+            }
+        }
+    }
+
+    /// U times 4·N samples of the output from x on, which must be even. NEXT: the step is 1.
+    ///
+    /// # Safety
+    ///
+    /// Every half must have (x + U·4·N + taps·step) / 2 + 1 elements, `out` U·4·N samples; to `stream`,
+    /// `out` must be a multiple of the vector's size.
+    #[inline(always)]
+    unsafe fn block<L: Lanes, const U: usize, const NEXT: bool>(
+        &self,
+        l: L,
+        x: usize,
+        out: *mut O,
+        stream: bool,
+    ) {
+        let mut acc = [[Apart::splat(l, 0); M]; U];
+        for acc in &mut acc {
+            for (acc, fixed) in acc.iter_mut().zip(&self.finish.fixed) {
+                *acc = Apart::splat(l, fixed.start);
+            }
+        }
+        let lanes = 2 * L::N;
+        // SAFETY: as promised by the caller.
+        unsafe {
+            for (m, HalfInput { halves, taps }) in self.inputs.iter().enumerate() {
+                let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
+                if NEXT {
+                    // Under two taps lie an even, an odd and another even sample of each pair.
+                    let mut first = [l.h_splat(0); U];
+                    for (u, first) in first.iter_mut().enumerate() {
+                        *first = l.h_load(even.add(u * lanes));
+                    }
+                    let (pairs, last) = taps.as_chunks::<2>();
+                    for (k, pair) in pairs.iter().enumerate() {
+                        let (one, two) = (l.h_splat(pair[0]), l.h_splat(pair[1]));
+                        for (u, acc) in acc.iter_mut().enumerate() {
+                            let second = l.h_load(odd.add(k + u * lanes));
+                            let third = l.h_load(even.add(k + 1 + u * lanes));
+                            let under = Apart { even: first[u], odd: second };
+                            acc[m] = acc[m].step::<HIGH>(l, under, one);
+                            let under = Apart { even: second, odd: third };
+                            acc[m] = acc[m].step::<HIGH>(l, under, two);
+                            first[u] = third;
+                        }
+                    }
+                    if let [tap] = last {
+                        let tap = l.h_splat(*tap);
+                        for (u, acc) in acc.iter_mut().enumerate() {
+                            let second = l.h_load(odd.add(pairs.len() + u * lanes));
+                            let under = Apart { even: first[u], odd: second };
+                            acc[m] = acc[m].step::<HIGH>(l, under, tap);
+                        }
+                    }
+                } else {
+                    for (i, tap) in taps.iter().enumerate() {
+                        let at = i * self.step;
+                        let (e, o) = if at.is_multiple_of(2) {
+                            (even.add(at / 2), odd.add(at / 2))
+                        } else {
+                            (odd.add(at / 2), even.add(at / 2 + 1))
+                        };
+                        let tap = l.h_splat(*tap);
+                        for (u, acc) in acc.iter_mut().enumerate() {
+                            let even = l.h_load(e.add(u * lanes));
+                            let odd = l.h_load(o.add(u * lanes));
+                            acc[m] = acc[m].step::<HIGH>(l, Apart { even, odd }, tap);
+                        }
+                    }
+                }
+            }
+            for (u, acc) in acc.iter().enumerate() {
+                let mut even = [acc[0].even; M];
+                let mut odd = even;
+                for (m, acc) in acc.iter().enumerate() {
+                    (even[m], odd[m]) = (acc.even, acc.odd);
+                }
+                let even = Words::result(l, even, self.finish);
+                let odd = Words::result(l, odd, self.finish);
+                O::store_apart(l, out.add(2 * u * lanes), even, odd, stream);
+            }
+        }
+    }
+}
