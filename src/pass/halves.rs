@@ -111,39 +111,146 @@ impl<const N: usize> Job for ColumnHalves<'_, N> {
         }
         assert!(self.rows.iter().all(|row| row.len() >= n));
         let lanes = 4 * L::N;
-        // SAFETY: `block` reads 4·N samples from x on in every row, and writes as many. In the loop
-        // x + 4·N ≤ n, which all rows and outputs have; the last call starts at n − 4·N ≥ 0.
+        // SAFETY: `block` reads U·4·N samples from x on in every row, and writes as many. In the loops
+        // x + U·4·N ≤ n, which all rows and outputs have; the last call starts at n − 4·N ≥ 0.
         // `partial` reads n samples and writes up to 4·N, which the outputs have.
         unsafe {
             if n < lanes {
                 return self.partial(l);
             }
-            let mut x = 0;
-            while x + lanes <= n {
-                self.block(l, x);
-                x += lanes;
-            }
-            if x < n {
-                self.block(l, n - lanes);
+            match self.symmetric() {
+                Some(5) if self.sums[0].taps[0] == 1 => self.folded::<L, 5, 8, true>(l),
+                Some(5) => self.folded::<L, 5, 8, false>(l),
+                Some(7) => self.folded::<L, 7, 10, false>(l),
+                _ => self.plain(l),
             }
         }
     }
 }
 
 impl<const N: usize> ColumnHalves<'_, N> {
-    /// 4·N samples of every output from sample x on.
+    /// The length of the taps, if they are symmetric and the same for consecutive rows, of which there
+    /// are as many as [`fold`](Self::fold) computes.
+    fn symmetric(&self) -> Option<usize> {
+        let [first, rest @ ..] = &self.sums[..] else { return None };
+        let taps = first.taps;
+        let same = rest
+            .iter()
+            .zip(first.first + 1..)
+            .all(|(sum, row)| sum.first == row && sum.start == first.start && sum.taps == taps);
+        let count = taps.len();
+        let mirrored = (0..count / 2).all(|i| taps[i] == taps[count - 1 - i]);
+        (N == 4 && first.first == 0 && same && mirrored).then_some(count)
+    }
+
+    /// # Safety
+    ///
+    /// All rows and outputs must have n ≥ 4·N samples.
+    #[inline(always)]
+    unsafe fn plain<L: Lanes>(&mut self, l: L) {
+        let (n, lanes) = (self.n, 4 * L::N);
+        let mut x = 0;
+        // SAFETY: x + U·4·N ≤ n, or x = n − 4·N ≥ 0.
+        unsafe {
+            if L::N == 16 {
+                while x + 2 * lanes <= n {
+                    self.block::<L, 2>(l, x);
+                    x += 2 * lanes;
+                }
+            }
+            while x + lanes <= n {
+                self.block::<L, 1>(l, x);
+                x += lanes;
+            }
+            if x < n {
+                self.block::<L, 1>(l, n - lanes);
+            }
+        }
+    }
+
+    /// `plain` for K symmetric taps and ROWS rows, of N sums: rows that meet the same tap are added
+    /// first. UNIT: the outer taps are 1.
     ///
     /// # Safety
     ///
-    /// x + 4·N must not exceed the length of any row, and the outputs must go on for as many from
+    /// As for `plain`; there must be ROWS = K + N − 1 rows, and [`symmetric`](Self::symmetric) taps.
+    #[inline(always)]
+    unsafe fn folded<L: Lanes, const K: usize, const ROWS: usize, const UNIT: bool>(
+        &mut self,
+        l: L,
+    ) {
+        let (n, lanes) = (self.n, 4 * L::N);
+        assert!(self.rows.len() == ROWS && self.sums[0].taps.len() == K && ROWS == K + N - 1);
+        let mut taps = [l.h_splat(0); K];
+        for (splat, tap) in taps.iter_mut().zip(self.sums[0].taps) {
+            *splat = l.h_splat(*tap);
+        }
+        let start = l.h_splat(self.sums[0].start as i16);
+        let mut x = 0;
+        while x < n {
+            // The last vector overlaps the one before.
+            let at = x.min(n - lanes);
+            let mut bytes = [start; ROWS];
+            let mut words = bytes;
+            let mut acc = [[Apart::splat(l, 0); 1]; N];
+            // SAFETY: at + 4·N ≤ n.
+            unsafe {
+                for (bytes, row) in bytes.iter_mut().zip(self.rows) {
+                    *bytes = l.h_load(row.as_ptr().add(at).cast());
+                }
+                for (words, bytes) in words.iter_mut().zip(&bytes) {
+                    *words = l.h_even(*bytes);
+                }
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    acc[0].even = fold::<L, K, ROWS, UNIT>(l, start, &words, r, &taps);
+                }
+                for (words, bytes) in words.iter_mut().zip(&bytes) {
+                    *words = l.h_odd(*bytes);
+                }
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    acc[0].odd = fold::<L, K, ROWS, UNIT>(l, start, &words, r, &taps);
+                }
+                self.put(l, acc, at);
+            }
+            x += lanes;
+        }
+    }
+}
+
+/// start + Σ taps[i]·words[r + i] over K symmetric taps.
+#[inline(always)]
+fn fold<L: Lanes, const K: usize, const ROWS: usize, const UNIT: bool>(
+    l: L,
+    start: L::H,
+    words: &[L::H; ROWS],
+    r: usize,
+    taps: &[L::H; K],
+) -> L::H {
+    let mut sum = l.h_add(start, l.h_mul(words[r + K / 2], taps[K / 2]));
+    for i in 0..K / 2 {
+        let both = l.h_add(words[r + i], words[r + K - 1 - i]);
+        sum = l.h_add(sum, if UNIT && i == 0 { both } else { l.h_mul(both, taps[i]) });
+    }
+    sum
+}
+
+impl<const N: usize> ColumnHalves<'_, N> {
+    /// U times 4·N samples of every output from sample x on.
+    ///
+    /// # Safety
+    ///
+    /// x + U·4·N must not exceed the length of any row, and the outputs must go on for as many from
     /// `at` + x on.
     #[inline(always)]
-    unsafe fn block<L: Lanes>(&mut self, l: L, x: usize) {
-        let mut acc = self.start(l);
+    unsafe fn block<L: Lanes, const U: usize>(&mut self, l: L, x: usize) {
+        let mut acc = self.start::<L, U>(l);
         // SAFETY: as promised by the caller.
         unsafe {
             for (j, row) in self.rows.iter().enumerate() {
-                let samples = Apart::load(l, row.as_ptr().add(x));
+                let mut samples = [Apart::splat(l, 0); U];
+                for (u, samples) in samples.iter_mut().enumerate() {
+                    *samples = Apart::load(l, row.as_ptr().add(x + u * 4 * L::N));
+                }
                 self.step(l, &mut acc, j, samples);
             }
             self.put(l, acc, x);
@@ -157,49 +264,60 @@ impl<const N: usize> ColumnHalves<'_, N> {
     /// Every row must have n ≤ 4·N samples, and the outputs must go on for 4·N from `at` on.
     #[inline(always)]
     unsafe fn partial<L: Lanes>(&mut self, l: L) {
-        let mut acc = self.start(l);
+        let mut acc = self.start::<L, 1>(l);
         for (j, row) in self.rows.iter().enumerate() {
             let mut whole = [0u8; 2 * MAX_LANES];
             whole[..self.n].copy_from_slice(&row[..self.n]);
             // SAFETY: the array has 2·MAX_LANES ≥ 4·N samples.
             let samples = unsafe { Apart::load(l, whole.as_ptr()) };
-            self.step(l, &mut acc, j, samples);
+            self.step(l, &mut acc, j, [samples]);
         }
         // SAFETY: as promised by the caller.
         unsafe { self.put(l, acc, 0) }
     }
 
     #[inline(always)]
-    fn start<L: Lanes>(&self, l: L) -> [Apart<L>; N] {
-        let mut acc = [Apart::splat(l, 0); N];
+    fn start<L: Lanes, const U: usize>(&self, l: L) -> [[Apart<L>; U]; N] {
+        let mut acc = [[Apart::splat(l, 0); U]; N];
         for (acc, sum) in acc.iter_mut().zip(&self.sums) {
-            *acc = Apart::splat(l, sum.start);
+            *acc = [Apart::splat(l, sum.start); U];
         }
         acc
     }
 
     /// Adds the samples of row j to the sums that they lie under.
     #[inline(always)]
-    fn step<L: Lanes>(&self, l: L, acc: &mut [Apart<L>; N], j: usize, samples: Apart<L>) {
+    fn step<L: Lanes, const U: usize>(
+        &self,
+        l: L,
+        acc: &mut [[Apart<L>; U]; N],
+        j: usize,
+        samples: [Apart<L>; U],
+    ) {
         for (acc, sum) in acc.iter_mut().zip(&self.sums) {
             if let Some(tap) = sum.taps.get(j.wrapping_sub(sum.first)) {
-                *acc = acc.step::<false>(l, samples, l.h_splat(*tap));
+                let tap = l.h_splat(*tap);
+                for (acc, samples) in acc.iter_mut().zip(samples) {
+                    *acc = acc.step::<false>(l, samples, tap);
+                }
             }
         }
     }
 
     /// # Safety
     ///
-    /// The outputs must go on for 4·N samples from `at` + x on.
+    /// The outputs must go on for U·4·N samples from `at` + x on.
     #[inline(always)]
-    unsafe fn put<L: Lanes>(&mut self, l: L, acc: [Apart<L>; N], x: usize) {
+    unsafe fn put<L: Lanes, const U: usize>(&mut self, l: L, acc: [[Apart<L>; U]; N], x: usize) {
         for (acc, sum) in acc.iter().zip(&mut self.sums) {
             let halves = sum.out.each_mut().map(|half| half.as_mut_ptr());
             // SAFETY: as promised by the caller.
             unsafe {
                 let [first, second] = places(halves, self.at + x);
-                l.h_store(first, acc.even);
-                l.h_store(second, acc.odd);
+                for (u, acc) in acc.iter().enumerate() {
+                    l.h_store(first.add(u * 2 * L::N), acc.even);
+                    l.h_store(second.add(u * 2 * L::N), acc.odd);
+                }
             }
         }
     }
@@ -238,16 +356,22 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> Job for RowHalves<'_, O, 
             let len = (n + taps.len() * self.step) / 2 + HALF_SLACK;
             assert!(halves.iter().all(|half| half.len() >= len));
         }
-        match self.step {
-            1 => self.row::<L, true>(l),
-            _ => self.row::<L, false>(l),
+        let fold = match self.inputs[0].taps {
+            [a, b, _, c, d] => !HIGH && M == 1 && (a, b) == (d, c),
+            _ => false,
+        };
+        match (self.step, fold) {
+            (1, false) => self.row::<L, true, false>(l),
+            (_, false) => self.row::<L, false, false>(l),
+            (1, true) => self.row::<L, true, true>(l),
+            (_, true) => self.row::<L, false, true>(l),
         }
     }
 }
 
 impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M> {
     #[inline(always)]
-    fn row<L: Lanes, const NEXT: bool>(self, l: L) {
+    fn row<L: Lanes, const NEXT: bool, const FOLD: bool>(self, l: L) {
         let n = self.out.len();
         let lanes = 4 * L::N;
         let out = self.out.as_mut_ptr();
@@ -259,34 +383,73 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         unsafe {
             if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 2 * lanes) {
                 if from > 0 {
-                    self.block::<L, 1, NEXT>(l, 0, out, false);
+                    self.block::<L, 1, NEXT, FOLD>(l, 0, out, false);
                 }
                 (x, stream) = (from, true);
             }
             while x + 2 * lanes <= n {
-                self.block::<L, 2, NEXT>(l, x, out.add(x), stream);
+                self.block::<L, 2, NEXT, FOLD>(l, x, out.add(x), stream);
                 x += 2 * lanes;
             }
             while x + lanes <= n {
-                self.block::<L, 1, NEXT>(l, x, out.add(x), stream);
+                self.block::<L, 1, NEXT, FOLD>(l, x, out.add(x), stream);
                 x += lanes;
             }
             if x < n {
                 let mut whole = [O::zeroed(); 2 * MAX_LANES];
-                self.block::<L, 1, NEXT>(l, x, whole.as_mut_ptr(), false);
+                self.block::<L, 1, NEXT, FOLD>(l, x, whole.as_mut_ptr(), false);
                 self.out[x..].copy_from_slice(&whole[..n - x]);
             }
         }
     }
 
-    /// U times 4·N samples of the output from x on, which must be even. NEXT: the step is 1.
+    /// The 4·N samples under each of five taps.
+    ///
+    /// # Safety
+    ///
+    /// The halves must be good for 2·N + 2·step + 1 elements.
+    #[inline(always)]
+    unsafe fn five<L: Lanes, const NEXT: bool>(
+        &self,
+        l: L,
+        [even, odd]: [*const i16; 2],
+    ) -> [Apart<L>; 5] {
+        let mut under = [Apart::splat(l, 0); 5];
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if NEXT {
+                for (i, under) in under.iter_mut().enumerate() {
+                    if i % 2 == 0 {
+                        under.even = l.h_load(even.add(i / 2));
+                        under.odd = l.h_load(odd.add(i / 2));
+                    }
+                }
+                under[1] = Apart { even: under[0].odd, odd: under[2].even };
+                under[3] = Apart { even: under[2].odd, odd: under[4].even };
+            } else {
+                for (i, under) in under.iter_mut().enumerate() {
+                    let at = i * self.step;
+                    let (e, o) = if at.is_multiple_of(2) {
+                        (even.add(at / 2), odd.add(at / 2))
+                    } else {
+                        (odd.add(at / 2), even.add(at / 2 + 1))
+                    };
+                    *under = Apart { even: l.h_load(e), odd: l.h_load(o) };
+                }
+            }
+        }
+        under
+    }
+
+    /// U times 4·N samples of the output from x on, which must be even. NEXT: the step is 1. FOLD: five
+    /// symmetric taps of one kernel.
     ///
     /// # Safety
     ///
     /// Every half must have (x + U·4·N + taps·step) / 2 + 1 elements, `out` U·4·N samples; to `stream`,
     /// `out` must be a multiple of the vector's size.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const U: usize, const NEXT: bool>(
+    unsafe fn block<L: Lanes, const U: usize, const NEXT: bool, const FOLD: bool>(
         &self,
         l: L,
         x: usize,
@@ -304,7 +467,15 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         unsafe {
             for (m, HalfInput { halves, taps }) in self.inputs.iter().enumerate() {
                 let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
-                if NEXT {
+                if FOLD {
+                    for (u, acc) in acc.iter_mut().enumerate() {
+                        let halves = [even.add(u * lanes), odd.add(u * lanes)];
+                        let [a, b, c, d, e] = self.five::<L, NEXT>(l, halves);
+                        let sum = acc[m].step::<false>(l, c, l.h_splat(taps[2]));
+                        let sum = sum.step::<false>(l, b.add(l, d), l.h_splat(taps[1]));
+                        acc[m] = sum.step::<false>(l, a.add(l, e), l.h_splat(taps[0]));
+                    }
+                } else if NEXT {
                     // Under two taps lie an even, an odd and another even sample of each pair.
                     let mut first = [l.h_splat(0); U];
                     for (u, first) in first.iter_mut().enumerate() {

@@ -15,23 +15,24 @@ impl Words {
     /// Whole sums of a result's two kernels, or of its one, as results.
     #[inline(always)]
     pub(super) fn result<L: Lanes, const M: usize>(l: L, acc: [L::H; M], finish: &Finish) -> L::H {
-        let fixed = &finish.fixed[0];
-        match finish.post {
-            Post::None if fixed.factor != 0 => l.h_mul_high(acc[0], l.h_splat(fixed.factor)),
-            Post::None if fixed.shift == 0 => acc[0],
-            Post::None if fixed.unsigned => l.h_shr_unsigned(acc[0], fixed.shift),
-            Post::None => l.h_shr(acc[0], fixed.shift),
-            Post::Abs => {
-                let half = l.h_splat(fixed.half() as i16);
-                l.h_shr(l.h_add(l.h_abs(acc[0]), half), fixed.shift)
-            }
-            Post::Magnitude => {
-                // x² + y² is exact.
-                let (first, second) = l.split(acc[0], acc[M - 1]);
-                let (first, second) = (root(l, first), root(l, second));
-                l.join(first, second)
-            }
+        if M == 2 {
+            // The results of a magnitude's kernels are whole; x² + y² is exact.
+            let (first, second) = l.split(acc[0], acc[M - 1]);
+            let (first, second) = (root(l, first), root(l, second));
+            return l.join(first, second);
         }
+        let fixed = &finish.fixed[0];
+        if finish.post == Post::Abs {
+            let half = l.h_splat(fixed.half() as i16);
+            return l.h_shr(l.h_add(l.h_abs(acc[0]), half), fixed.shift);
+        }
+        if fixed.factor != 0 {
+            return l.h_mul_high(acc[0], l.h_splat(fixed.factor));
+        }
+        if fixed.unsigned {
+            return l.h_shr_unsigned(acc[0], fixed.shift);
+        }
+        if fixed.shift == 0 { acc[0] } else { l.h_shr(acc[0], fixed.shift) }
     }
 }
 
