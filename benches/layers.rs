@@ -1,17 +1,19 @@
 //! The passes of the layers, on one thread: depthwise, pointwise, both fused, the ordinary
-//! convolution with the same window and output, and colour matrices.
+//! convolution with the same window and output.
 //!
 //! Ids read `op/size/sample/channels/level`, with channels as `in-out` where they differ;
 //! throughput is in multiplications. Every bench compares its result with the reference before
 //! it is timed. In test mode (`cargo bench -- --test`) images are small.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+mod support;
+
+use criterion::{Criterion, criterion_group, criterion_main};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::time::Duration;
+use support::{measured, quick};
 use twopass::{
-    Chain, Conv2d, Depthwise, Error, Image, Layer, Level, Padding, Pointwise, SampleType, Shape,
-    Source, Window, Workspace, reference,
+    Chain, Conv2d, Depthwise, Error, Image, Layer, Level, Padding, Pointwise, Shape, ViewMut,
+    Window, Workspace, reference,
 };
 
 /// Width and height, channels in and out, side of the kernel, stride.
@@ -23,13 +25,6 @@ const SHAPES: [(usize, usize, usize, usize, usize); 6] = [
     (7, 1024, 1024, 3, 1),
     (224, 3, 32, 3, 2),
 ];
-
-/// Whether this is a measurement: `cargo bench` passes `--bench`; without it, or with `--test`,
-/// criterion only tries.
-fn measured() -> bool {
-    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
-    has("--bench") && !has("--test")
-}
 
 fn draw(n: usize, rng: &mut StdRng) -> Vec<f32> {
     (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
@@ -59,53 +54,33 @@ fn layers(
     ])
 }
 
-fn image<S: Source>(shape: Shape) -> Image<S> {
+fn image(shape: Shape) -> Image<f32> {
     let mut rng = StdRng::seed_from_u64(2);
     let mut image = Image::new(shape).expect("a shape that fits");
     for y in 0..shape.height {
         for sample in image.view_mut().row_mut(y) {
-            *sample = S::from_f64(rng.random_range(0.0..1.0) * S::FULL);
+            *sample = rng.random_range(0.0..1.0);
         }
     }
     image
 }
 
-/// Checks a chain once, if it is chosen at all, then times it.
-fn bench<S: Source>(c: &mut Criterion, op: &str, size: usize, chain: Chain, source: &Image<S>) {
+/// Times a chain.
+fn bench(c: &mut Criterion, op: &str, size: usize, chain: Chain, source: &Image<f32>) {
     let shape = source.shape();
-    let plan = chain.threads(1).plan::<S, S>(shape).expect("a chain that can be planned");
+    let plan = chain.threads(1).plan::<f32, f32>(shape).expect("a chain that can be planned");
     let output = plan.output_shape();
     let channels = if shape.channels == output.channels {
         shape.channels.to_string()
     } else {
         format!("{}-{}", shape.channels, output.channels)
     };
-    let id = format!("{size}x{size}/{}/{channels}/{}", S::TYPE, plan.level());
-    let name = format!("{op}/{id}");
-    let mut out = Image::<S>::new(output).expect("a shape that fits");
+    let id = format!("{op}/{size}x{size}/f32/{channels}/{}", plan.level());
     let mut workspace = Workspace::new();
-    let mut checked = false;
-    let mut group = c.benchmark_group(op);
-    group.throughput(Throughput::Elements(plan.multiplications()));
-    group.bench_function(BenchmarkId::from_parameter(id), |b| {
-        let mut run = || plan.run(source.view(), out.view_mut(), &mut workspace);
-        if !checked {
-            run().expect("shapes that agree");
-            let exact = reference::layer::chain(plan.chain(), source.view()).expect("a chain");
-            let scale = exact.iter().fold(1.0f64, |most, v| most.max(v.abs()));
-            let most = if S::TYPE == SampleType::F32 { 1e-5 * scale } else { 1.0 };
-            for (&found, &exact) in out.data().iter().zip(&exact) {
-                let exact =
-                    if S::TYPE == SampleType::F32 { exact } else { S::from_f64(exact).to_f64() };
-                let error = (found.to_f64() - exact).abs();
-                assert!(error <= most, "{name}: {found:?} instead of {exact}");
-            }
-            checked = true;
-        }
-        let mut run = || plan.run(source.view(), out.view_mut(), &mut workspace);
-        b.iter(&mut run);
+    let run = |out: ViewMut<'_, f32>| plan.run(source.view(), out, &mut workspace);
+    support::bench(c, &id, plan.multiplications(), output, run, |rect| {
+        reference::layer::region(plan.chain(), shape, source.view(), (0, 0), rect)
     });
-    group.finish();
 }
 
 fn networks(c: &mut Criterion) {
@@ -118,7 +93,7 @@ fn networks(c: &mut Criterion) {
                 "pointwise" => (size.div_ceil(stride), 1),
                 _ => (size, side),
             };
-            let source = image::<f32>(Shape::new(size, size, inputs));
+            let source = image(Shape::new(size, size, inputs));
             for level in Level::available() {
                 let mut own = layers.iter().cloned();
                 let first = Chain::new(own.next().expect("at least one")).level(level);
@@ -129,34 +104,9 @@ fn networks(c: &mut Criterion) {
     }
 }
 
-fn colours(c: &mut Criterion) {
-    let shape = |channels| {
-        if measured() { Shape::new(1920, 1080, channels) } else { Shape::new(61, 37, channels) }
-    };
-    let mut rng = StdRng::seed_from_u64(3);
-    for (inputs, outputs) in [(3, 1), (3, 3), (4, 4)] {
-        let matrix = draw(inputs * outputs, &mut rng);
-        for level in Level::available() {
-            let layer = Pointwise::from_keras(&matrix, [1, 1, inputs, outputs]);
-            let chain = Chain::new(layer.expect("weights that fit")).level(level);
-            bench(c, "colour", 1, chain.clone(), &image::<u8>(shape(inputs)));
-            bench(c, "colour", 1, chain.clone(), &image::<u16>(shape(inputs)));
-            bench(c, "colour", 1, chain, &image::<f32>(shape(inputs)));
-        }
-    }
-}
-
-fn quick() -> Criterion {
-    Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(400))
-        .without_plots()
-}
-
 criterion_group! {
     name = benches;
     config = quick();
-    targets = networks, colours
+    targets = networks
 }
 criterion_main!(benches);

@@ -35,6 +35,12 @@ BUILDS = {
 }
 LIBBLUR = ("libblur exact", "libblur fixed", "libblur avx512")
 PEERS = ("OpenCV", *LIBBLUR, "libvips", "image", "imageproc", "Pillow", "SciPy")
+OURS = ("twopass", "apply", "copy")
+FAMILIES = tuple(dict.fromkeys(name.partition(" ")[0] for name in PEERS))
+# Pure Rust without instruction sets of its own: what our portable level is held against.
+PLAIN = ("image", "imageproc")
+# Time of `apply` ÷ time of `run`, at most.
+FRESH_LIMIT = 1.5
 
 
 def note(text):
@@ -71,13 +77,21 @@ def libraries(target, builds=tuple(BUILDS)):
         built = subprocess.run(command, cwd=HERE / "rust", env=os.environ | more)
         paths[name] = str(target / "lib" / f"{name}.so")
         if built.returncode == 0:
-            shutil.copy(place / profile / "libboard.so", paths[name])
+            # Another board that runs from this folder keeps the file that it has opened.
+            shutil.copy(place / profile / "libboard.so", paths[name] + ".new")
+            os.replace(paths[name] + ".new", paths[name])
         elif name == "twopass":
             sys.exit("this crate cannot be built")
         else:
             note(f"{name} cannot be built and does not take part")
             pathlib.Path(paths[name]).unlink(missing_ok=True)
     return paths
+
+
+def builds_for(peers):
+    """The libraries that hold ours and these peers."""
+    wanted = {"twopass"} | {"imageproc" if peer == "image" else peer for peer in peers}
+    return [name for name in BUILDS if name.partition("-")[0] in wanted]
 
 
 def run(interpreter, order, script="contest.py", summary=None):
@@ -117,7 +131,7 @@ def run(interpreter, order, script="contest.py", summary=None):
             if code == 0:
                 return rows, versions
             row, _, name = open(marker.name, "rb").read().rstrip(b"\0").decode().partition("\n")
-            if code > 0 or not name or name in ("twopass", "copy") or name in skip.get(row, ()):
+            if code > 0 or not name or name in OURS or name in skip.get(row, ()):
                 sys.exit(f"the contest failed at {row or 'its start'} ({name}, status {code})")
             note(f"{row}: {name} crashed (signal {-code})")
             skip.setdefault(row, []).append(name)
@@ -192,6 +206,10 @@ def behind(rows):
         libblur = fastest_libblur(row)
         if row["op"] == "gaussian" and libblur is not None and libblur < 1.0:
             found.append((libblur, "libblur", row))
+        for peer in PLAIN:
+            plain = ratio(row, peer)
+            if plain is not None and plain < 1.0:
+                found.append((plain, peer, row))
     found.sort(key=lambda f: f[0])
     for value, peer, row in found:
         ours = row["contestants"]["twopass"]["ms"]
@@ -216,6 +234,9 @@ def markdown(board):
         " input and output have."
     )
     yield ""
+    if about.get("clock") == "cpu":
+        yield "Times are those that the process had a core, since the machine was busy."
+        yield ""
     loads = [row["load"] for row in board["rows"]]
     yield f"Load average during the run: {min(loads):.1f} to {max(loads):.1f}."
     yield ""
@@ -229,6 +250,21 @@ def markdown(board):
     else:
         yield "No row."
         yield ""
+    fresh = [(row, r) for row in rows if (r := ratio(row, "apply")) is not None]
+    if fresh:
+        yield "## A fresh output"
+        yield ""
+        yield (
+            "`run` with plan, workspace and output kept, and `apply`, which makes all of them in"
+            f" every call; at most {FRESH_LIMIT:g} is wanted."
+        )
+        yield ""
+        lines = []
+        for row, r in fresh:
+            times = (row["contestants"][name]["ms"] for name in ("twopass", "apply"))
+            cells = [row["id"], size_of(row), *(f"{ms:.3g}" for ms in times)]
+            lines.append([*cells, f"{r:.2f}" if r <= FRESH_LIMIT else f"**{r:.2f}**"])
+        yield from table(["row", "size", "run, ms", "apply, ms", "apply ÷ run"], lines)
     for size in dict.fromkeys(map(size_of, rows)):
         here = [row for row in rows if size_of(row) == size]
         yield f"## {size}"
@@ -300,6 +336,14 @@ def output(*command):
         return ""
 
 
+def families(text):
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in FAMILIES:
+            raise argparse.ArgumentTypeError(f"no peer {name!r}; there are {', '.join(FAMILIES)}")
+    return names
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="1080p, one thread, few rounds")
@@ -308,8 +352,19 @@ def arguments():
     parser.add_argument("--threads", action="append", type=int, help="may be repeated")
     parser.add_argument("--rounds", type=int, help="rounds of the fast contestants (15)")
     parser.add_argument("--budget", type=float, help="seconds a row, after three rounds (4)")
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall",
+        help="cpu: time of the process, for one thread on a busy machine",
+    )  # fmt: skip
     parser.add_argument("--level", default="default", help="our instruction set")
-    parser.add_argument("--no-slow", action="store_true", help="OpenCV and libblur only")
+    parser.add_argument(
+        "--peers", type=families, default=FAMILIES, metavar="LIST",
+        help=f"such as imageproc,image; of {', '.join(FAMILIES)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-slow", action="store_const", dest="peers", const=("OpenCV", "libblur"),
+        help="--peers OpenCV,libblur",
+    )  # fmt: skip
     parser.add_argument("--out", type=pathlib.Path, help="folder of the results")
     return parser.parse_args()
 
@@ -319,19 +374,22 @@ def main():
     quick = options.quick
     sizes = options.size or (["1080p"] if quick else list(SIZES))
     threads = options.threads or ([1] if quick else [1, 2])
+    if options.clock == "cpu" and threads != [1]:
+        sys.exit("--clock cpu adds up the time of all threads: it is for --threads 1")
     target = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "peers"
     out = options.out or target
     out.mkdir(parents=True, exist_ok=True)
-    paths = libraries(target)
+    paths = libraries(target, builds_for(options.peers))
     interpreter = python(target / "venv", HERE / "requirements.txt")
     name, flags = cpu()
     settings = {
         "rounds": options.rounds or (4 if quick else 15),
         "slow_rounds": 1 if quick else 2,
         "budget": options.budget or (0.5 if quick else 4.0),
+        "clock": options.clock,
         "level": options.level,
-        "slow": not options.no_slow,
-        "avx512": "avx512bw" in flags and os.path.exists(paths["libblur-avx512"]),
+        "peers": options.peers,
+        "avx512": "avx512bw" in flags and os.path.exists(paths.get("libblur-avx512", "")),
     }
     rust = output("rustc", "--version")
     board = {
@@ -340,6 +398,7 @@ def main():
             "cpu": name,
             "command": "python3 benches/peers/board.py " + " ".join(sys.argv[1:]),
             "commit": output("git", "describe", "--always", "--dirty") or "unknown",
+            "clock": options.clock,
             "level": options.level,
             "versions": {"rustc": rust.split()[1] if rust else "?"},
         },
@@ -348,8 +407,9 @@ def main():
     board["about"]["versions"] |= {n: locked(n) for n in ("libblur", "imageproc", "image")}
     for size in sizes:
         for count in threads:
-            # The curves are drawn for one size and one thread.
+            # The curves are drawn for one size and one thread, and show OpenCV's beside ours.
             place = size == "4k" and count == min(threads) or "curve" in options.rows
+            place = place and "OpenCV" in options.peers
             chosen = [
                 row.id
                 for row in all_rows()

@@ -11,7 +11,6 @@ import json
 import mmap
 import os
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -21,14 +20,14 @@ import scipy
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from calls import Contestant, Library, aligned, copying, say, take_turns
-from rows import SIZES, all_rows
+from calls import Contestant, Library, aligned, clock_of, copying, say, take_turns
+from rows import FRESH, SIZES, all_rows
 
 TYPES = {"u8": np.uint8, "u16": np.uint16, "i16": np.int16, "f32": np.float32}
 DEPTHS = {"u8": cv2.CV_8U, "u16": cv2.CV_16U, "i16": cv2.CV_16S, "f32": cv2.CV_32F}
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 BORDER = cv2.BORDER_REFLECT_101
-# Multiplications that a slow peer may spend on a row.
+# Multiplications that SciPy may spend on a row.
 PATIENCE = 1.5e9
 # Multiplications that the definition may spend on a row.
 CHECKED = 6e7
@@ -154,6 +153,18 @@ def with_vips(row, source):
     return call, lambda: np.frombuffer(kept[0], source.dtype).reshape(source.shape), note
 
 
+def of_image(row):
+    """The operation of the crate `image`, its numbers and a note, where it has one."""
+    if row.op == "gaussian" and row.sigma:
+        return "blur", [[row.sigma]], ""
+    if row.op == "gaussian":
+        return "smoothing", [[row.taps]], "the size's σ instead of fixed taps"
+    if row.op in ("separable", "box") and row.taps == 3:
+        column, line = row.numbers if row.op == "separable" else [[1 / 3] * 3] * 2
+        return "3x3", [[c * r for c in column for r in line]], "in 2D"
+    return None
+
+
 class Contest:
     """A row at one size, with everybody who takes part."""
 
@@ -165,6 +176,9 @@ class Contest:
 
     def enter(self, name, make, **more):
         """`make` gives a call, or a call and how to fetch its result; `None` is no such row."""
+        family = name.partition(" ")[0]
+        if family not in ("twopass", "apply", *self.options["peers"]):
+            return
         if name in self.skip:
             crashed = Contestant(name, None)
             crashed.status = "crashed"
@@ -198,6 +212,8 @@ class Contest:
     def invite(self):
         row, source, out = self.row, self.source, self.out
         self.enter("twopass", self.rust("twopass", "twopass", self.options["level"]))
+        if row.id in FRESH:
+            self.enter("apply", self.rust("twopass", "apply", self.options["level"]))
         self.enter("OpenCV", lambda: opencv(row, source, out))
         if row.curve:
             return
@@ -211,23 +227,17 @@ class Contest:
             self.enter("libblur exact", self.rust("libblur", "libblur", "exact"))
         elif row.operation == "box":
             self.enter("libblur exact", self.rust("libblur", "libblur", "exact"), interior=True)
-        if not self.options["slow"]:
-            return
         slow = {"slow": True}
         edges = {"slow": True, "interior": True}
-        known = row.op in ("gaussian", "separable", "dense", "scharr-x")
-        known |= row.op in ("box", "sobel-x") and (row.sample, row.channels) == ("u8", 1)
-        taps = row.taps**2 if row.op == "dense" else row.taps
-        affordable = taps * source.size <= PATIENCE
-        if known and row.id != "sobel-x/5/u8/1" and affordable:
-            self.enter("imageproc", self.rust("imageproc", "imageproc", "default"), **edges)
-        if row.op == "gaussian" and row.sample == "u8":
-            operation = ("blur", [[row.sigma]]) if row.sigma else ("smoothing", [[row.taps]])
+        self.enter("imageproc", self.rust("imageproc", "imageproc", "default"), **edges)
+        if found := of_image(row):
+            *operation, note = found
             make = self.rust("imageproc", "image", "default", *operation)
-            self.enter("image", make, **edges)
+            self.enter("image", lambda: (make(), None, note), **edges)
         self.enter("libvips", lambda: with_vips(row, source), **edges)
         self.enter("Pillow", lambda: with_pillow(row, source), **edges)
-        if row.channels == 1 and affordable:
+        taps = row.taps**2 if row.op == "dense" else row.taps
+        if row.channels == 1 and taps * source.size <= PATIENCE:
             self.enter("SciPy", lambda: with_scipy(row, source, out), **slow)
 
     def rectangles(self):
@@ -248,19 +258,20 @@ class Contest:
         """Everybody's first call. Ours comes first and is what the others are held against."""
         integer = self.row.output != "f32"
         expected, first = [], None
+        clock = clock_of(self.options)
         for contestant in self.list:
             if contestant.status != "ok":
                 continue
             self.out.fill(77)
             self.options["running"](self.row.id, contestant.name)
-            start = time.perf_counter()
+            start = clock()
             try:
                 contestant.call()
             except Exception as error:  # noqa: BLE001 — a peer's failure is a result
                 contestant.status = f"failed: {error}"
                 continue
             if contestant.slow:
-                contestant.times.append((time.perf_counter() - start) * 1e3)
+                contestant.times.append((clock() - start) / 1e6)
             if not expected:
                 # The definition belongs to the first contestant's library.
                 for rect, inside in self.rectangles():

@@ -9,6 +9,9 @@ SIZES = {"1080p": (1920, 1080), "4k": (3840, 2160), "8k": (7680, 4320)}
 # The rows that are also run on images that fit no cache.
 LARGE = ("gaussian/3/u8/3", "sobel-x/3/u8/1", "separable/9/f32/3")
 
+# The rows where ours also makes its output anew.
+FRESH = ("gaussian/5/u8/3", "separable/9/f32/1")
+
 # OpenCV's fixed taps for σ = 0 and small sizes.
 FIXED = {
     3: [1 / 4, 1 / 2, 1 / 4],

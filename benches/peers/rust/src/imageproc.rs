@@ -3,11 +3,11 @@
 
 use crate::abi::Job;
 use crate::spec::Spec;
-use image::imageops::{GaussianBlurParameters, blur, blur_advanced};
+use image::imageops::{GaussianBlurParameters, blur, blur_advanced, filter3x3};
 use image::{GenericImageView, ImageBuffer, Luma, Pixel, Primitive, Rgb, Rgba};
 use imageproc::definitions::{Clamp, Image};
 use imageproc::filter::{box_filter, filter, filter_parallel, separable_filter};
-use imageproc::gradients::{horizontal_scharr, horizontal_sobel};
+use imageproc::gradients::{horizontal_scharr, horizontal_sobel, sobel_gradient_map};
 use imageproc::kernel::Kernel;
 use std::hint::black_box;
 
@@ -57,25 +57,66 @@ where
                 }
             })
         }
+        // A running sum is there for one channel of bytes only.
+        ("imageproc", "box") => {
+            let side = spec.number()? as usize;
+            let taps = vec![1.0 / side as f32; side];
+            job::<P, P>(spec, move |image| separable_filter(image, &taps, &taps))
+        }
         ("image", "blur") => {
             let sigma = spec.number()? as f32;
             job::<P, P>(spec, move |image| blur(image, sigma))
         }
         ("image", "smoothing") => {
-            let parameters = match spec.number()? as u32 {
-                3 => GaussianBlurParameters::SMOOTHING_3,
-                5 => GaussianBlurParameters::SMOOTHING_5,
-                _ => GaussianBlurParameters::SMOOTHING_7,
-            };
+            // The σ of a size is OpenCV's.
+            let parameters = GaussianBlurParameters::new_from_kernel_size(spec.number()? as f32);
             job::<P, P>(spec, move |image| blur_advanced(image, parameters))
+        }
+        // What it computes is divided by the taps' sum, which must be 1.
+        ("image", "3x3") => {
+            let (taps, _) = spec.square()?;
+            job::<P, P>(spec, move |image| filter3x3(image, &taps))
         }
         (who, operation) => return Err(format!("{who} has no {operation} of these samples")),
     })
 }
 
+/// Sobel's horizontal derivative of five taps, which imageproc has no function for.
+const SOBEL_X_5: &[i32] = &[
+    -1, -2, 0, 2, 1, //
+    -4, -8, 0, 8, 4, //
+    -6, -12, 0, 12, 6, //
+    -4, -8, 0, 8, 4, //
+    -1, -2, 0, 2, 1,
+];
+
+/// OpenCV's Laplacian of three taps; imageproc's own has four neighbours only.
+const LAPLACIAN_3: &[i32] = &[2, 0, 2, 0, -8, 0, 2, 0, 2];
+
+/// A derivative by its taps.
+fn derivative(spec: &Spec, taps: &'static [i32]) -> Job {
+    let side = taps.len().isqrt() as u32;
+    let (kernel, parallel) = (Kernel::new(taps, side, side), spec.threads > 1);
+    job::<Luma<u8>, Luma<i16>>(spec, move |image| {
+        if parallel {
+            filter_parallel(image, kernel, <i16 as Clamp<i32>>::clamp)
+        } else {
+            filter(image, kernel, <i16 as Clamp<i32>>::clamp)
+        }
+    })
+}
+
+/// The magnitude, saturated as ours.
+fn sobel(image: &Image<Luma<u8>>) -> Image<Luma<u8>> {
+    sobel_gradient_map(image, |p| Luma([p.0[0].min(255) as u8]))
+}
+
 pub fn make(spec: &Spec) -> Result<Job, String> {
     match (spec.operation.as_str(), spec.input.as_str(), spec.channels) {
+        ("sobel-x", "u8", 1) if spec.number()? == 5.0 => Ok(derivative(spec, SOBEL_X_5)),
         ("sobel-x", "u8", 1) => Ok(job(spec, horizontal_sobel)),
+        ("sobel", "u8", 1) => Ok(job(spec, sobel)),
+        ("laplacian", "u8", 1) => Ok(derivative(spec, LAPLACIAN_3)),
         ("scharr-x", "u8", 1) => Ok(job(spec, horizontal_scharr)),
         ("box", "u8", 1) => {
             let radius = spec.number()? as u32 / 2;

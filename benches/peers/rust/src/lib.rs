@@ -27,7 +27,7 @@ use spec::Spec;
 fn make(spec: &Spec) -> Result<Job, String> {
     match spec.contestant.as_str() {
         #[cfg(feature = "twopass")]
-        "twopass" => twopass::make(spec),
+        "twopass" | "apply" => twopass::make(spec),
         #[cfg(feature = "libblur")]
         "libblur" => libblur::make(spec),
         #[cfg(feature = "imageproc")]

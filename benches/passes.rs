@@ -1,0 +1,280 @@
+//! The passes of images, each in every arithmetic that it knows and at every level of the machine,
+//! on 1080p pictures and one thread; and what `apply` costs beside `run`, at 4K.
+//!
+//! Ids read `op/size/sample/channels/level`, with samples as `in-out` where they differ;
+//! throughput is in pixels. Every bench compares its result with the reference before it is timed,
+//! and every plan with the method and the arithmetic that the bench is there for: a plan that
+//! chooses otherwise stops it. In test mode (`cargo bench -- --test`) images are small.
+
+mod support;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use image::{ImageBuffer, Luma, Pixel, Rgb};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::hint::black_box;
+use support::{check, measured, picture, picture_shape, pixels, quick};
+use twopass::{
+    Alpha, Chain, Filter, Image, Kernel, KernelParams, Level, Method, NamedKernel, Pointwise,
+    Sample, Shape, Source, ViewMut, Workspace, reference,
+};
+
+/// How `Plan::arithmetic` begins, for each arithmetic of the passes.
+mod arithmetic {
+    pub const WORDS: &str = "16-bit integers (";
+    pub const WORDS_HIGH: &str = "16-bit integers, products of the row rounded";
+    pub const PAIRS: &str = "16-bit pairs into i32";
+    pub const I32: &str = "32-bit integers";
+    pub const F32: &str = "f32, unfused";
+    pub const FUSED: &str = "f32, fused";
+    pub const DOUBLE: &str = "f64, rounded to f32 at the end";
+    pub const RUNNING: &str = "running sums in 32-bit integers";
+    pub const BLOCKS: &str = "sums of blocks in f32";
+    /// Of chains.
+    pub const COLOUR: &str = "16-bit weights into i32";
+    pub const UNFUSED_CHAIN: &str = "unfused f32";
+    pub const FUSED_CHAIN: &str = "fused f32";
+}
+use arithmetic::*;
+
+/// A filter of a kernel from the table, or the magnitude of two; size 0 is its own.
+fn named(name: &str, size: usize) -> Filter {
+    let size = Some(size).filter(|&size| size > 0);
+    let kernel = NamedKernel::find(name).expect("a name of the table");
+    let kernels = kernel.kernels(&KernelParams { size, ..Default::default() });
+    match kernels.expect("a size that it has").as_slice() {
+        [x, y] => Filter::magnitude(x, y).expect("small kernels"),
+        kernels => Filter::new(kernels[0].clone()),
+    }
+}
+
+/// Taps without any pattern, whose squares sum to about 1.
+fn random(size: usize, seed: u64) -> Kernel {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let taps = (0..size * size).map(|_| rng.random_range(-1.7..1.7) / size as f64);
+    Kernel::new(size, size, taps.collect()).expect("a small finite kernel")
+}
+
+/// Lopsided factors of sum 1.
+fn lopsided(size: usize) -> Kernel {
+    let mut rng = StdRng::seed_from_u64(size as u64);
+    let mut factor = || {
+        let taps: Vec<f64> = (0..size).map(|_| rng.random_range(0.2..1.0)).collect();
+        let sum: f64 = taps.iter().sum();
+        taps.iter().map(|t| t / sum).collect::<Vec<f64>>()
+    };
+    Kernel::separable(&factor(), &factor()).expect("a small finite kernel")
+}
+
+/// Checks that a plan is what the bench `id` is there for.
+fn expect(id: &str, plan: &impl std::fmt::Display, (meant, chosen): (&str, &str)) {
+    assert!(chosen.starts_with(meant), "{id} is meant for {meant:?}, not for\n{plan}");
+}
+
+/// A bench of a filter at every level.
+fn bench<I: Source, O: Sample>(
+    c: &mut Criterion,
+    op: &str,
+    source: &Image<I>,
+    filter: &Filter,
+    method: Method,
+    arithmetic: &str,
+) {
+    let (shape, size) = (source.shape(), filter.kernels()[0].width());
+    let (input, output) = (I::TYPE, O::TYPE);
+    let types = if input == output { format!("{input}") } else { format!("{input}-{output}") };
+    for level in Level::available() {
+        let id = format!("{op}/{size}/{types}/{}/{level}", shape.channels);
+        let filter = filter.clone().level(level).threads(1);
+        let plan = filter.plan::<I, O>(shape).expect("a filter that can be planned");
+        assert_eq!((plan.level(), plan.method()), (level, method), "{id}:\n{plan}");
+        expect(&id, &plan, (arithmetic, &plan.arithmetic()));
+        let mut workspace = Workspace::new();
+        let run = |out: ViewMut<'_, O>| plan.run(source.view(), out, &mut workspace);
+        support::bench(c, &id, pixels(shape), plan.output_shape(), run, |rect| {
+            reference::region(&filter, shape, source.view(), (0, 0), rect)
+        });
+    }
+}
+
+/// Two passes, column and row.
+fn separable<I: Source, O: Sample>(
+    c: &mut Criterion,
+    op: &str,
+    source: &Image<I>,
+    filter: &Filter,
+    arithmetic: &str,
+) {
+    bench::<I, O>(c, op, source, filter, Method::Separable, arithmetic);
+}
+
+/// One dense pass.
+fn dense<I: Source, O: Sample>(
+    c: &mut Criterion,
+    op: &str,
+    source: &Image<I>,
+    filter: &Filter,
+    arithmetic: &str,
+) {
+    bench::<I, O>(c, op, source, filter, Method::Dense, arithmetic);
+}
+
+/// Two random kernels under one root.
+fn edges(size: usize) -> Filter {
+    Filter::magnitude(&random(size, 1), &random(size, 2)).expect("small kernels")
+}
+
+/// Two kernels of whole taps that are no products, under one root.
+fn whole_edges() -> Filter {
+    let emboss = NamedKernel::find("emboss").and_then(|k| k.kernels(&KernelParams::default()));
+    let emboss = &emboss.expect("a name of the table")[0];
+    Filter::magnitude(emboss, &emboss.flipped()).expect("small kernels")
+}
+
+/// Whole taps that are no product, too large for `f32` sums of 16-bit samples to be exact.
+fn large_whole(size: usize) -> Kernel {
+    let mut rng = StdRng::seed_from_u64(5);
+    let taps = (0..size * size).map(|_| f64::from(rng.random_range(-40..=40)));
+    Kernel::new(size, size, taps.collect()).expect("a small finite kernel")
+}
+
+fn of_u8(c: &mut Criterion) {
+    let [one, three, four] = [1, 3, 4].map(|channels| picture::<u8>(picture_shape(channels)));
+    separable::<u8, u8>(c, "gaussian", &one, &named("gaussian", 5), WORDS);
+    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 5), WORDS);
+    separable::<u8, u8>(c, "gaussian", &four, &named("gaussian", 5), WORDS);
+    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 7), WORDS_HIGH);
+    separable::<u8, u8>(c, "separable", &one, &Filter::new(lopsided(5)), WORDS_HIGH);
+    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 13), PAIRS);
+    separable::<u8, u8>(c, "separable", &three, &Filter::new(lopsided(9)), PAIRS);
+    separable::<u8, f32>(c, "gaussian", &three, &named("gaussian", 5), PAIRS);
+    separable::<u8, f32>(c, "gaussian", &three, &named("gaussian", 9), F32);
+    separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 3), WORDS);
+    separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 11), I32);
+    separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 3), WORDS);
+    separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 7).scale(1.0 / 64.0), PAIRS);
+    dense::<u8, u8>(c, "laplacian", &one, &named("laplacian", 0), WORDS);
+    dense::<u8, i16>(c, "laplacian", &one, &named("laplacian", 0), WORDS);
+    dense::<u8, u8>(c, "dense", &one, &Filter::new(random(7, 7)), PAIRS);
+    dense::<u8, u8>(c, "dense", &three, &Filter::new(random(7, 7)), PAIRS);
+    dense::<u8, f32>(c, "dense", &one, &Filter::new(random(7, 7)), F32);
+    dense::<u8, u8>(c, "dense-magnitude", &one, &whole_edges(), WORDS);
+    dense::<u8, u8>(c, "dense-magnitude", &one, &edges(5), PAIRS);
+    separable::<u8, u8>(c, "box", &one, &named("box", 3), WORDS_HIGH);
+    separable::<u8, u8>(c, "box", &one, &named("box", 15), RUNNING);
+    separable::<u8, u8>(c, "box", &four, &named("box", 15), RUNNING);
+    let premultiplied = |name, size| named(name, size).alpha(Alpha::Premultiply);
+    separable::<u8, u8>(c, "premultiplied-gaussian", &four, &premultiplied("gaussian", 5), F32);
+    separable::<u8, u8>(c, "premultiplied-box", &four, &premultiplied("box", 15), BLOCKS);
+    let kept = named("sharpen", 0).alpha(Alpha::Keep);
+    dense::<u8, u8>(c, "kept-alpha-sharpen", &four, &kept, WORDS);
+}
+
+fn of_u16(c: &mut Criterion) {
+    let [one, three] = [1, 3].map(|channels| picture::<u16>(picture_shape(channels)));
+    separable::<u16, u16>(c, "gaussian", &one, &named("gaussian", 5), F32);
+    separable::<u16, u16>(c, "gaussian", &three, &named("gaussian", 5), F32);
+    separable::<u16, u16>(c, "gaussian", &one, &named("gaussian", 301), DOUBLE);
+    separable::<u16, i16>(c, "sobel-x", &one, &named("sobel-x", 7), I32);
+    separable::<u16, u16>(c, "magnitude", &one, &named("sobel", 3), F32);
+    dense::<u16, u16>(c, "dense", &one, &Filter::new(random(7, 7)), F32);
+    let whole = Filter::new(large_whole(5)).offset(32768.0);
+    dense::<u16, u16>(c, "dense", &one, &whole, I32);
+    dense::<u16, u16>(c, "dense", &one, &Filter::new(random(25, 25)), DOUBLE);
+    separable::<u16, u16>(c, "box", &one, &named("box", 15), RUNNING);
+}
+
+fn of_f32(c: &mut Criterion) {
+    let [one, three] = [1, 3].map(|channels| picture::<f32>(picture_shape(channels)));
+    separable::<f32, f32>(c, "separable", &one, &Filter::new(lopsided(9)), FUSED);
+    separable::<f32, f32>(c, "separable", &three, &Filter::new(lopsided(9)), FUSED);
+    separable::<f32, f32>(c, "separable", &one, &Filter::new(lopsided(31)), FUSED);
+    separable::<f32, u8>(c, "gaussian", &three, &named("gaussian", 5).scale(255.0), F32);
+    separable::<f32, f32>(c, "magnitude", &one, &named("sobel", 3), FUSED);
+    dense::<f32, f32>(c, "dense", &one, &Filter::new(random(7, 7)), FUSED);
+    dense::<f32, f32>(c, "dense", &three, &Filter::new(random(7, 7)), FUSED);
+    dense::<f32, f32>(c, "dense-magnitude", &one, &edges(5), FUSED);
+    separable::<f32, f32>(c, "box", &one, &named("box", 15), BLOCKS);
+}
+
+/// A colour matrix at every level.
+fn mix<S: Source>(c: &mut Criterion, inputs: usize, outputs: usize, arithmetic: &str) {
+    let mut rng = StdRng::seed_from_u64(3);
+    let matrix: Vec<f32> = (0..inputs * outputs).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let layer = Pointwise::from_keras(&matrix, [1, 1, inputs, outputs]).expect("few weights");
+    let source = picture::<S>(picture_shape(inputs));
+    let shape = source.shape();
+    let channels =
+        if inputs == outputs { format!("{inputs}") } else { format!("{inputs}-{outputs}") };
+    for level in Level::available() {
+        let id = format!("mix/1/{}/{channels}/{level}", S::TYPE);
+        let chain = Chain::new(layer.clone()).level(level).threads(1);
+        let plan = chain.plan::<S, S>(shape).expect("a chain that can be planned");
+        assert_eq!(plan.level(), level, "{id}:\n{plan}");
+        expect(&id, &plan, (arithmetic, &plan.arithmetic()));
+        let mut workspace = Workspace::new();
+        let run = |out: ViewMut<'_, S>| plan.run(source.view(), out, &mut workspace);
+        support::bench(c, &id, pixels(shape), plan.output_shape(), run, |rect| {
+            reference::layer::region(&chain, shape, source.view(), (0, 0), rect)
+        });
+    }
+}
+
+fn mixes(c: &mut Criterion) {
+    mix::<u8>(c, 3, 3, COLOUR);
+    mix::<u8>(c, 3, 1, COLOUR);
+    mix::<u8>(c, 4, 4, COLOUR);
+    mix::<u16>(c, 3, 3, UNFUSED_CHAIN);
+    mix::<f32>(c, 3, 3, FUSED_CHAIN);
+    mix::<f32>(c, 3, 1, FUSED_CHAIN);
+    mix::<f32>(c, 4, 4, FUSED_CHAIN);
+}
+
+/// `run` with plan, output and workspace kept, and `apply`, which makes all of them, on outputs so
+/// large that they are written past the cache.
+fn whole_call<P>(c: &mut Criterion, filter: Filter, arithmetic: &str)
+where
+    P: Pixel,
+    P::Subpixel: Source,
+{
+    let channels = usize::from(P::CHANNEL_COUNT);
+    let shape = if measured() { Shape::new(3840, 2160, channels) } else { picture_shape(channels) };
+    let source = picture::<P::Subpixel>(shape);
+    let (width, height) = (shape.width as u32, shape.height as u32);
+    let photo = ImageBuffer::<P, _>::from_raw(width, height, source.data());
+    let photo = photo.expect("as many samples as the pixels have");
+    let filter = filter.threads(1);
+    let plan = filter.plan::<P::Subpixel, P::Subpixel>(shape).expect("it can be planned");
+    let size = filter.kernels()[0].width();
+    let rest = format!("{size}/{}/{channels}/{}", P::Subpixel::TYPE, plan.level());
+    expect(&format!("run/{rest}"), &plan, (arithmetic, &plan.arithmetic()));
+    let mut workspace = Workspace::new();
+    let run = |out: ViewMut<'_, P::Subpixel>| plan.run(source.view(), out, &mut workspace);
+    let exact = |rect| reference::region(&filter, shape, source.view(), (0, 0), rect);
+    support::bench(c, &format!("run/{rest}"), pixels(shape), shape, run, exact);
+    let mut checked = false;
+    let mut group = c.benchmark_group("apply");
+    group.throughput(Throughput::Elements(pixels(shape)));
+    group.bench_function(BenchmarkId::from_parameter(&rest), |b| {
+        if !checked {
+            let out = filter.apply_buffer(&photo).expect("a filter that can run");
+            let out = Image::from_vec(out.into_raw(), shape).expect("the same shape");
+            check(&format!("apply/{rest}"), &out, exact);
+            checked = true;
+        }
+        b.iter_with_large_drop(|| filter.apply_buffer(black_box(&photo)));
+    });
+    group.finish();
+}
+
+fn whole_calls(c: &mut Criterion) {
+    whole_call::<Rgb<u8>>(c, named("gaussian", 5), WORDS);
+    whole_call::<Luma<f32>>(c, Filter::new(lopsided(9)), FUSED);
+}
+
+criterion_group! {
+    name = benches;
+    config = quick();
+    targets = of_u8, of_u16, of_f32, mixes, whole_calls
+}
+criterion_main!(benches);
