@@ -29,6 +29,7 @@ mod arithmetic {
     pub const FUSED: &str = "f32, fused";
     pub const DOUBLE: &str = "f64, rounded to f32 at the end";
     pub const RUNNING: &str = "running sums in 32-bit integers";
+    pub const RUNNING_WORDS: &str = "running sums in 16-bit integers";
     pub const BLOCKS: &str = "sums of blocks in f32";
     /// Of chains.
     pub const COLOUR: &str = "16-bit weights into i32";
@@ -131,15 +132,18 @@ fn whole_edges() -> Filter {
     Filter::magnitude(emboss, &emboss.flipped()).expect("small kernels")
 }
 
-/// Whole taps that are no product, too large for `f32` sums of 16-bit samples to be exact.
-fn large_whole(size: usize) -> Kernel {
+/// Whole taps that are no product. Of 25 above 2 their sums need more than 16 bits, from 40 on those of 16-bit
+/// samples more than `f32` has.
+fn whole(size: usize, most: i32) -> Kernel {
     let mut rng = StdRng::seed_from_u64(5);
-    let taps = (0..size * size).map(|_| f64::from(rng.random_range(-40..=40)));
+    let taps = (0..size * size).map(|_| f64::from(rng.random_range(-most..=most)));
     Kernel::new(size, size, taps.collect()).expect("a small finite kernel")
 }
 
 fn of_u8(c: &mut Criterion) {
     let [one, three, four] = [1, 3, 4].map(|channels| picture::<u8>(picture_shape(channels)));
+    separable::<u8, u8>(c, "gaussian", &one, &named("gaussian", 3), WORDS);
+    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 3), WORDS);
     separable::<u8, u8>(c, "gaussian", &one, &named("gaussian", 5), WORDS);
     separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 5), WORDS);
     separable::<u8, u8>(c, "gaussian", &four, &named("gaussian", 5), WORDS);
@@ -152,17 +156,22 @@ fn of_u8(c: &mut Criterion) {
     separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 3), WORDS);
     separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 11), I32);
     separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 3), WORDS);
+    separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 5), WORDS);
     separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 7).scale(1.0 / 64.0), PAIRS);
     dense::<u8, u8>(c, "laplacian", &one, &named("laplacian", 0), WORDS);
     dense::<u8, i16>(c, "laplacian", &one, &named("laplacian", 0), WORDS);
+    dense::<u8, u8>(c, "whole", &one, &Filter::new(whole(5, 2)).scale(1.0 / 64.0), WORDS);
     dense::<u8, u8>(c, "dense", &one, &Filter::new(random(7, 7)), PAIRS);
     dense::<u8, u8>(c, "dense", &three, &Filter::new(random(7, 7)), PAIRS);
     dense::<u8, f32>(c, "dense", &one, &Filter::new(random(7, 7)), F32);
     dense::<u8, u8>(c, "dense-magnitude", &one, &whole_edges(), WORDS);
     dense::<u8, u8>(c, "dense-magnitude", &one, &edges(5), PAIRS);
-    separable::<u8, u8>(c, "box", &one, &named("box", 3), WORDS_HIGH);
-    separable::<u8, u8>(c, "box", &one, &named("box", 15), RUNNING);
-    separable::<u8, u8>(c, "box", &four, &named("box", 15), RUNNING);
+    separable::<u8, u8>(c, "box", &one, &named("box", 3), WORDS);
+    separable::<u8, u8>(c, "box", &three, &named("box", 7), WORDS);
+    separable::<u8, u8>(c, "box", &one, &named("box", 15), RUNNING_WORDS);
+    separable::<u8, u8>(c, "box", &three, &named("box", 15), RUNNING_WORDS);
+    separable::<u8, u8>(c, "box", &four, &named("box", 15), RUNNING_WORDS);
+    separable::<u8, u8>(c, "box", &one, &named("box", 301), RUNNING);
     let premultiplied = |name, size| named(name, size).alpha(Alpha::Premultiply);
     separable::<u8, u8>(c, "premultiplied-gaussian", &four, &premultiplied("gaussian", 5), F32);
     separable::<u8, u8>(c, "premultiplied-box", &four, &premultiplied("box", 15), BLOCKS);
@@ -178,7 +187,7 @@ fn of_u16(c: &mut Criterion) {
     separable::<u16, i16>(c, "sobel-x", &one, &named("sobel-x", 7), I32);
     separable::<u16, u16>(c, "magnitude", &one, &named("sobel", 3), F32);
     dense::<u16, u16>(c, "dense", &one, &Filter::new(random(7, 7)), F32);
-    let whole = Filter::new(large_whole(5)).offset(32768.0);
+    let whole = Filter::new(whole(5, 40)).offset(32768.0);
     dense::<u16, u16>(c, "dense", &one, &whole, I32);
     dense::<u16, u16>(c, "dense", &one, &Filter::new(random(25, 25)), DOUBLE);
     separable::<u16, u16>(c, "box", &one, &named("box", 15), RUNNING);
