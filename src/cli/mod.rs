@@ -3,7 +3,7 @@
 //! `args` reads the flags, `inputs` and `names` say which files are read and written, `batch` works
 //! on many of them and `job` on one: `input` opens and decodes it, `kernel` makes the stages, `run`
 //! does the work and `verify` checks it, `encode` (for PNG with `png` and `deflate`) and `output`
-//! bring the result into a file, `report` says what was done. Every failure is one
+//! bring the result into a file, `report` says what was done, `preview` shows it. Every failure is one
 //! line on stderr and an exit code: `failure`.
 
 mod animation;
@@ -29,6 +29,7 @@ mod names;
 mod output;
 mod pixels;
 mod png;
+mod preview;
 mod report;
 mod run;
 mod verify;
@@ -101,6 +102,9 @@ fn filter(args: &Args) -> Result<(), Failure> {
     }
     if several && args.compare.is_some() {
         return Err(Failure::usage("--compare is for one input"));
+    }
+    if args.preview {
+        preview::check(several)?;
     }
     naming.settle(&mut items);
     // What is timed has the machine for itself.
