@@ -362,7 +362,7 @@ mod tests {
                 // Mostly small, like what filters leave; and with zeros between.
                 let small: Vec<u8> = noise.iter().map(|b| b.leading_zeros() as u8).collect();
                 check(&small, block, "small numbers");
-                let run = |i: usize| if i / 300 % 2 == 0 { 0 } else { noise[i] };
+                let run = |i: usize| if (i / 300).is_multiple_of(2) { 0 } else { noise[i] };
                 check(&(0..length).map(run).collect::<Vec<_>>(), block, "runs");
             }
         }

@@ -186,7 +186,8 @@ fn others(
         let (width, height) = (image.width(), image.height());
         encoder.write_image(image.as_bytes(), width, height, image.color().into())
     }
-    let mut bytes = Vec::new();
+    // What is not used of it is not there. Growing, it would leave its smaller selves behind.
+    let mut bytes = Vec::with_capacity(image.as_bytes().len() + (1 << 16));
     let to = &mut Cursor::new(&mut bytes);
     match format {
         ImageFormat::Png => {

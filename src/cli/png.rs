@@ -32,7 +32,8 @@ pub fn png(image: &DynamicImage, meta: Meta) -> Result<Vec<u8>, EncodingError> {
     let wide = info.bit_depth == BitDepth::Sixteen;
     let length = image.width() as usize * pixel;
     let height = image.height() as usize;
-    let mut out = Vec::new();
+    // What is not used of it is not there. Growing, it would leave its smaller selves behind.
+    let mut out = Vec::with_capacity(image.as_bytes().len() + (1 << 16));
     let mut writer = Encoder::with_info(&mut out, info)?.write_header()?;
     let mut deflate = Deflate::new();
     let mut block = Vec::with_capacity(BLOCK + length + 1);
