@@ -29,7 +29,7 @@ SIMILAR = 1.15
 WANTED = {"png": 3.0, "jpg": 1.1}
 # libvips' PNG files are twice as large as ours by default. These are its settings that come
 # closest to our size in the least time, of those with levels 1 to 6 and any filter.
-VIPS_TUNED = "[compression=2,filter=up]"
+VIPS_TUNED = "[compression=3,filter=up]"
 JPEG = "[Q=90]"
 
 

@@ -110,7 +110,7 @@ pub struct Args {
     /// Without it the result goes beside the input, in the input's format:
     /// `--kernel sobel-x input.png` writes `input.sobel-x.png`. A matrix is called `kernel`, a
     /// kernel file by its stem, a chain by its kernels: `input.gaussian+sobel-x.png`. With
-    /// --explain, --verify, --bench or --compare and no place named, nothing is written.
+    /// --explain, --verify, --bench, --compare or --preview and no place named, nothing is written.
     #[arg(short, long, value_name = "FILE", help_heading = OUTPUT,
           conflicts_with_all = ["out_dir", "in_place", "name"])]
     pub output: Option<PathBuf>,
@@ -226,6 +226,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub compare: Option<PathBuf>,
 
+    /// Show the result of the one input in the terminal that standard output is: in pixels where the
+    /// terminal is known to do that (kitty, iTerm2, WezTerm, Ghostty), else in half blocks.
+    #[arg(long, help_heading = REPORTS, conflicts_with = "json")]
+    pub preview: bool,
+
     /// Print one JSON object for each input on standard output, one a line, instead of text.
     #[arg(long, help_heading = REPORTS)]
     pub json: bool,
@@ -254,7 +259,11 @@ impl Args {
 
     /// Whether the user wants to know something, so that nothing need be written.
     pub fn reports(&self) -> bool {
-        self.explain || self.verify || self.bench.is_some() || self.compare.is_some()
+        self.explain
+            || self.verify
+            || self.preview
+            || self.bench.is_some()
+            || self.compare.is_some()
     }
 }
 

@@ -15,6 +15,9 @@ use std::path::Path;
 use std::sync::Once;
 use twopass::SampleType;
 
+/// Bytes from which on it is found out whether there are as many.
+const PROBED: usize = 64 << 20;
+
 /// What a file says beside its pixels.
 #[derive(Debug, Clone, Default)]
 pub struct Meta {
@@ -240,8 +243,11 @@ fn check_size(decoder: &impl ImageDecoder, max_pixels: u64) -> Result<(), Failur
     let bytes = decoder.total_bytes();
     let fits = usize::try_from(bytes).ok().filter(|&n| n <= isize::MAX as usize / 8);
     // Asks the allocator for the memory and gives it back, so that too little of it is an error
-    // here and not an abort in the decoder.
-    let available = fits.is_some_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok());
+    // here and not an abort in the decoder. Not for little: that is there, and from the size of
+    // what it got back, up to 32 MiB, glibc learns to keep such blocks, so that the input's memory
+    // would still be in use when the output is encoded.
+    let there = |n| n < PROBED || Vec::<u8>::new().try_reserve_exact(n).is_ok();
+    let available = fits.is_some_and(there);
     if !available {
         return Err(Failure::limit(format!(
             "the image of {width}×{height} pixels needs {bytes} bytes, more than there are"

@@ -15,6 +15,7 @@ use super::mix::Form;
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
 use super::pixels::{self, Pixels};
+use super::preview;
 use super::report::{Report, Times, describe, number};
 use super::run::{self, Task};
 use image::DynamicImage;
@@ -160,7 +161,7 @@ fn filter(
         Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink })
     });
     let compare = compare.transpose()?;
-    let texts = args.json || args.explain || args.verify || args.bench.is_some();
+    let texts = args.json || args.explain || args.verify || args.preview || args.bench.is_some();
     let to_stdout = |p: &&Place| matches!(p.sink, Sink::Stdout);
     let streams = place.iter().chain(&compare).filter(to_stdout).count();
     if streams + usize::from(texts) > 1 && streams > 0 {
@@ -175,6 +176,9 @@ fn filter(
     let mut report = done.report;
     times.filter_ms = done.milliseconds;
     let mut said = Vec::new();
+    if args.preview {
+        preview::show(&done.buffer)?;
+    }
     if let Some(place) = compare {
         let both = match pixels {
             Pixels::U8(view) => side_by_side(view, &done.buffer, both_channels(form, result)),

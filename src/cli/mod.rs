@@ -2,8 +2,9 @@
 //!
 //! `args` reads the flags, `inputs` and `names` say which files are read and written, `batch` works
 //! on many of them and `job` on one: `input` opens and decodes it, `kernel` makes the stages, `run`
-//! does the work and `verify` checks it, `encode` and `output` bring the result into a file,
-//! `report` says what was done. Every failure is one line on stderr and an exit code: `failure`.
+//! does the work and `verify` checks it, `encode` (for PNG with `png` and `deflate`) and `output`
+//! bring the result into a file, `report` says what was done, `preview` shows it. Every failure is one
+//! line on stderr and an exit code: `failure`.
 
 mod animation;
 mod args;
@@ -13,6 +14,7 @@ mod budget;
 mod channels;
 mod clip;
 mod compare;
+mod deflate;
 mod encode;
 mod failure;
 mod format;
@@ -26,6 +28,8 @@ mod mix;
 mod names;
 mod output;
 mod pixels;
+mod png;
+mod preview;
 mod report;
 mod run;
 mod verify;
@@ -98,6 +102,9 @@ fn filter(args: &Args) -> Result<(), Failure> {
     }
     if several && args.compare.is_some() {
         return Err(Failure::usage("--compare is for one input"));
+    }
+    if args.preview {
+        preview::check(several)?;
     }
     naming.settle(&mut items);
     // What is timed has the machine for itself.

@@ -253,6 +253,33 @@ fn json_has_the_parts_that_were_asked_for() {
 }
 
 #[test]
+fn json_says_where_the_time_went() {
+    let place = Place::new();
+    place.save("input.png", scene(600, 400));
+    let times = |args: &[&str]| {
+        let start = std::time::Instant::now();
+        let json = place.ok(&[&["input.png", "-k", "gaussian", "--json"], args].concat()).json();
+        let all = start.elapsed().as_secs_f64() * 1e3;
+        let times = json["times"].as_object().unwrap();
+        assert_eq!(times.len(), 4, "{times:?}");
+        let times = ["decode_ms", "filter_ms", "encode_ms", "write_ms"].map(|key| {
+            let time = times[key].as_f64().unwrap();
+            assert!(time >= 0.0, "{key}: {time}");
+            time
+        });
+        let sum: f64 = times.iter().sum();
+        assert!(sum <= all, "{times:?} of {all}");
+        times
+    };
+    assert!(times(&[]).iter().all(|t| *t > 0.0));
+    // What was not done took no time; both outputs count.
+    let [decode, filter, encode, write] = times(&["--verify"]);
+    assert!(decode > 0.0 && filter > 0.0 && (encode, write) == (0.0, 0.0));
+    let [decode, .., encode, write] = times(&["--compare", "both.png"]);
+    assert!(decode > 0.0 && encode > 0.0 && write > 0.0);
+}
+
+#[test]
 fn an_output_is_written_beside_reports() {
     let place = Place::with_input();
     place.ok(&["input.png", "-k", "box", "--explain", "--verify", "--bench", "1", "-o", "out.png"]);

@@ -1,6 +1,6 @@
 //! Looking at results: before beside after, what was clipped; and what comes from the table of flags.
 
-use super::{Place, exists, soft};
+use super::{Place, exists, scene, soft};
 use image::GenericImageView;
 
 #[test]
@@ -65,4 +65,48 @@ fn completions_and_manual() {
     assert!(!place.ok(&["--help"]).text().contains("--man"));
     assert!(!exists(place.path("filter.1")));
     place.fails(2, "--completions", &["--completions", "dos"]);
+}
+
+#[test]
+fn a_preview_needs_a_terminal() {
+    let place = Place::with_input();
+    place.save("b.png", scene(9, 7));
+    let args = ["input.png", "-k", "sobel", "--preview"];
+    place.fails(2, "needs a terminal", &args);
+    place.fails(2, "one input", &["input.png", "b.png", "-k", "sobel", "--preview"]);
+    place.fails(2, "--json", &["input.png", "-k", "sobel", "--preview", "--json"]);
+}
+
+/// `script` makes a terminal, which does not know a protocol for pictures.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_preview_is_shown_in_half_blocks() {
+    let place = Place::with_input();
+    let shown = |flags: &str| {
+        let line = format!(
+            "stty cols 80 rows 24; '{}' input.png -k sobel --preview {flags}",
+            env!("CARGO_BIN_EXE_filter")
+        );
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).current_dir(place.path("."));
+        script.env("TERM", "xterm").env("COLORTERM", "truecolor");
+        for name in ["TERM_PROGRAM", "LC_TERMINAL"] {
+            script.env_remove(name);
+        }
+        let output = script.stdin(std::process::Stdio::null()).output().ok()?;
+        Some((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    };
+    let Some((success, text)) = shown("") else {
+        eprintln!("skipped: there is no script");
+        return;
+    };
+    assert!(success, "{text}");
+    // Colours of 24 bits, in lower halves of cells.
+    assert!(text.contains("\x1b[48;2;") && text.contains('▄'), "{text:?}");
+    assert_eq!(place.names(), ["input.png"]);
+    let Some((success, text)) = shown("-o out.png --explain") else { unreachable!() };
+    assert!(success && text.contains('▄') && text.contains("wrote out.png"), "{text:?}");
+    assert_eq!(place.names(), ["input.png", "out.png"]);
+    let Some((success, text)) = shown("-o -") else { unreachable!() };
+    assert!(!success && text.contains("cannot both go to standard output"), "{text:?}");
 }

@@ -15,6 +15,8 @@ mod interrupt;
 mod light;
 mod looking;
 mod many;
+#[cfg(target_os = "linux")]
+mod memory;
 mod metadata;
 mod mixes;
 mod names;

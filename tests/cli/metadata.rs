@@ -87,6 +87,63 @@ fn strip_leaves_nothing_but_pixels() {
     }
 }
 
+/// A picture with so many bytes of Exif data and of profile.
+fn long(place: &Place, name: &str, exif: usize, profile: usize) {
+    let mut file = Vec::new();
+    let mut encoder = png::PngEncoder::new(&mut file);
+    if exif > 0 {
+        let mut data = EXIF.to_vec();
+        data.resize(exif, 0);
+        encoder.set_exif_metadata(data).unwrap();
+    }
+    if profile > 0 {
+        let mut data = vec![7u8; profile];
+        data[16..20].copy_from_slice(b"RGB ");
+        encoder.set_icc_profile(data).unwrap();
+    }
+    encoder.write_image(&scene(8, 5), 8, 5, image::ExtendedColorType::Rgb8).unwrap();
+    place.write(name, file);
+}
+
+#[test]
+fn what_is_too_long_for_a_format_is_an_error() {
+    let place = Place::new();
+    // A JPEG segment has 65,535 bytes with its length and a signature of six; 255 of them hold a
+    // profile, each behind 14 bytes of its own.
+    let (exif, profile) = (65_527, 255 * 65_519);
+    long(&place, "exif.png", exif, 0);
+    long(&place, "exif+.png", exif + 1, 0);
+    long(&place, "profile.png", 0, profile);
+    long(&place, "profile+.png", 0, profile + 1);
+    place.fails(5, "the Exif data is too long", &["exif+.png", "-k", "box", "-o", "o.jpg"]);
+    place.fails(5, "--strip", &["exif+.png", "-k", "box", "-o", "o.jpg"]);
+    place.fails(5, "the colour profile is too long", &["profile+.png", "-k", "box", "-o", "o.jpg"]);
+    place.ok(&["exif.png", "-k", "box", "-o", "o.jpg"]);
+    assert_eq!(meta(&place, "o.jpg"), meta(&place, "exif.png"));
+    place.ok(&["profile.png", "-k", "box", "-o", "o.jpg"]);
+    // Put together here, since the decoder does not take so many parts.
+    let (file, mut at, mut whole) = (place.bytes("o.jpg"), 2, Vec::new());
+    while file[at + 1] != 0xda {
+        let length = usize::from(u16::from_be_bytes([file[at + 2], file[at + 3]]));
+        let segment = &file[at + 4..at + 2 + length];
+        if let Some(part) = segment.strip_prefix(b"ICC_PROFILE\0") {
+            whole.extend_from_slice(&part[2..]);
+        }
+        at += 2 + length;
+    }
+    assert!(meta(&place, "profile.png").0.as_deref() == Some(whole.as_slice()));
+    for name in ["exif+.png", "profile+.png"] {
+        // It is there, and in the formats that have no such limit it stays.
+        for to in ["o.png", "o.webp"] {
+            place.ok(&[name, "-k", "box", "-o", to, "--force"]);
+            assert!(meta(&place, to) == meta(&place, name), "{name} to {to}");
+        }
+        place.ok(&[name, "-k", "box", "-o", "o.jpg", "--strip", "--force"]);
+        assert_eq!(meta(&place, "o.jpg"), (None, None, 1));
+        assert_eq!(place.open("o.jpg").width(), 8 - 3 * u32::from(name == "exif+.png"));
+    }
+}
+
 #[test]
 fn quality_and_compression() {
     let place = Place::new();
