@@ -9,8 +9,6 @@ use crate::pass::{
 use crate::plan::arithmetic::Passes;
 use crate::plan::{BLOCK_ROWS, Work};
 use crate::sample::{Sample, Source};
-use crate::simd::MAX_LANES;
-use std::array::from_fn;
 use std::mem::take;
 use wide::bytemuck::cast_slice;
 
@@ -140,8 +138,7 @@ impl Stage<'_> {
         }
     }
 
-    /// 3×3 taps in one pass: where the windows lie inside the image, from the source's own rows; at
-    /// its edges from copies that are padded.
+    /// 3×3 taps in one pass.
     fn stencil<T: Source, O: Sample>(
         &mut self,
         kernels: &[Nine],
@@ -150,108 +147,11 @@ impl Stage<'_> {
         feed: &mut impl Feed<T>,
         sink: &mut impl Sink<O>,
     ) {
-        let core = self.core;
-        let channels = core.input.channels;
-        let vector = 2 * MAX_LANES;
-        // Output columns whose windows reach beyond the left edge, inside ones, and the right edge.
-        let first = core.columns(tile.x.start..tile.x.start + 1).start;
-        let len = tile.x.len();
-        let left = (-first).clamp(0, len as isize) as usize;
-        let right = first + (len + 2) as isize - core.input.width as isize;
-        let right = right.clamp(0, (len - left) as isize) as usize;
-        let inside = len - left - right;
-        let (left, inside, right) =
-            if inside * channels < vector { (len, 0, 0) } else { (left, inside, right) };
-        let [x0, x1] = [left, left + inside].map(|x| tile.x.start + x);
-        let from = (first + left as isize) as usize;
-        // The columns of the padded copies: one after the other, those of both edges.
-        let around = |start: usize, outputs: usize| {
-            let columns = if outputs > 0 { outputs + 2 } else { 0 };
-            (start..start + columns).map(|x| first + x as isize)
-        };
-        let border = core.filter.get_borders().0;
-        self.edges.clear();
-        self.edges.extend(
-            around(0, left)
-                .chain(around(left + inside, right))
-                .map(|x| border.map(x, core.input.width)),
-        );
-        let padded = self.edges.len();
-        let copied = padded.saturating_sub(2) * channels;
-        let reach = copied.max(vector) + 2 * channels;
-        for (y, rows) in self.blocks([STENCIL_ROWS, STENCIL_ROWS / 2, 1]) {
-            let virtual_rows = core.rows(y..y + rows);
-            for v in virtual_rows.clone() {
-                load(core, tile, feed, v);
-            }
-            if inside > 0 {
-                let mut window = recycle(take(self.window));
-                window.extend(virtual_rows.clone().map(|v| -> &[u8] {
-                    let len = (inside + 2) * channels;
-                    cast_slice(match core.image_row(v) {
-                        Some(row) => feed.row(core, tile, v, row, from..from + inside + 2),
-                        None => &constants[1][..len],
-                    })
-                }));
-                let stream = self.stream;
-                match rows {
-                    STENCIL_ROWS => stencil(
-                        core,
-                        kernels,
-                        &window,
-                        stream,
-                        &mut sink.rows::<STENCIL_ROWS>(y, x0..x1),
-                    ),
-                    1 => stencil(core, kernels, &window, stream, &mut sink.rows::<1>(y, x0..x1)),
-                    _ => stencil(
-                        core,
-                        kernels,
-                        &window,
-                        stream,
-                        &mut sink.rows::<{ STENCIL_ROWS / 2 }>(y, x0..x1),
-                    ),
-                }
-                *self.window = recycle(window);
-            }
-            if padded > 0 {
-                let [copies, results] = &mut *self.padded;
-                let copies: &mut [T] = copies.get(virtual_rows.len() * reach);
-                for (v, copy) in virtual_rows.clone().zip(copies.chunks_exact_mut(reach)) {
-                    let row = core
-                        .image_row(v)
-                        .map(|row| feed.row(core, tile, v, row, tile.columns.clone()));
-                    for (x, out) in self.edges.iter().zip(copy.chunks_exact_mut(channels)) {
-                        let pixel = match (x, row) {
-                            (None, _) => constants[0],
-                            (_, None) => constants[1],
-                            (Some(x), Some(row)) => &row[(x - tile.columns.start) * channels..],
-                        };
-                        for (out, sample) in out.iter_mut().zip(pixel) {
-                            *out = *sample;
-                        }
-                    }
-                }
-                let mut window = recycle(take(self.window));
-                window.extend(copies.chunks_exact(reach).map(cast_slice));
-                let results: &mut [O] = results.get(rows * copied);
-                let mut each = results.chunks_exact_mut(copied);
-                let mut outs: [&mut [O]; STENCIL_ROWS] =
-                    from_fn(|_| each.next().unwrap_or_default());
-                stencil(core, kernels, &window, false, &mut outs[..rows]);
-                *self.window = recycle(window);
-                for (y, result) in (y..).zip(results.chunks_exact(copied)) {
-                    if left > 0 {
-                        let [out] = sink.rows(y, tile.x.start..x0);
-                        out.copy_from_slice(&result[..left * channels]);
-                    }
-                    if right > 0 {
-                        let [out] = sink.rows(y, x1..tile.x.end);
-                        out.copy_from_slice(&result[copied - right * channels..]);
-                    }
-                }
-            }
-            sink.done(y, rows, tile.x.clone());
-        }
+        let (core, stream) = (self.core, self.stream);
+        let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
+        self.direct(sizes, tile, constants, feed, sink, |rows, outs| {
+            stencil(core, kernels, rows, stream, outs);
+        });
     }
 }
 

@@ -52,7 +52,7 @@ impl<R: Rung, T: SampleLanes> Job for Prepare<'_, R, T> {
 /// it joins the total, which keeps the rounding of large kernels small.
 pub struct Dense<'a, R: Rung, O, const M: usize, const ROWS: usize> {
     /// Widened rows; element i·step lies under tap i of the first output sample. Each has
-    /// n + (width − 1)·step elements and `MAX_LANES` more, whose values do not matter.
+    /// n + (width − 1)·step elements, or if n is less than `MAX_LANES`, as many as if it were that.
     pub rows: &'a [&'a [R::Wide]],
     /// The row that the first taps of each output row meet.
     pub first: [usize; ROWS],
@@ -73,17 +73,18 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
     fn run<L: Lanes>(mut self, l: L) {
         let n = self.outs[0].len();
         assert!(self.width > 0);
-        for r in 0..ROWS {
-            assert!(self.outs[r].len() == n);
-            for taps in self.taps[r] {
-                assert!(taps.len() == self.taps[r][0].len() && taps.len() % self.width == 0);
-                assert!(self.first[r] + taps.len() / self.width <= self.rows.len());
+        let mut ends = self.first;
+        for ((end, taps), out) in ends.iter_mut().zip(&self.taps).zip(&self.outs) {
+            *end += taps[0].len() / self.width;
+            assert!(out.len() == n && *end <= self.rows.len());
+            for each in taps {
+                assert!(each.len() == taps[0].len() && each.len() % self.width == 0);
             }
         }
-        for row in self.rows {
-            assert!(row.len() >= n + (self.width - 1) * self.step + MAX_LANES);
-        }
         let lanes = R::wide_lanes::<L>();
+        for row in self.rows {
+            assert!(row.len() >= n.max(lanes) + (self.width - 1) * self.step);
+        }
         // SAFETY: `block` reads U·lanes elements from x + i·step on in each row, i < width, and writes
         // U·lanes samples at x. In the loops x + U·lanes ≤ n, the last call starts at n − lanes ≥ 0, and a
         // row shorter than a vector reads into the slack and writes to `whole`.
@@ -94,7 +95,7 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
                 for (out, whole) in outs.iter_mut().zip(&mut whole) {
                     *out = whole.as_mut_ptr();
                 }
-                self.block::<L, 1>(l, 0, outs);
+                self.block::<L, 1>(l, 0, ends, outs);
                 for (out, whole) in self.outs.iter_mut().zip(&whole) {
                     out.copy_from_slice(&whole[..n]);
                 }
@@ -110,35 +111,41 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
             let most = if L::N == 16 { 16 } else { 8 };
             if 4 * each <= most {
                 while x + 4 * lanes <= n {
-                    self.block::<L, 4>(l, x, outs);
+                    self.block::<L, 4>(l, x, ends, outs);
                     x += 4 * lanes;
                 }
             }
             if 2 * each <= most {
                 while x + 2 * lanes <= n {
-                    self.block::<L, 2>(l, x, outs);
+                    self.block::<L, 2>(l, x, ends, outs);
                     x += 2 * lanes;
                 }
             }
             while x + lanes <= n {
-                self.block::<L, 1>(l, x, outs);
+                self.block::<L, 1>(l, x, ends, outs);
                 x += lanes;
             }
             if x < n {
-                self.block::<L, 1>(l, n - lanes, outs);
+                self.block::<L, 1>(l, n - lanes, ends, outs);
             }
         }
     }
 }
 
 impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O, M, ROWS> {
-    /// U vectors of every output row from sample x on.
+    /// U vectors of every output row from sample x on. Output row r meets the rows up to `ends[r]`.
     ///
     /// # Safety
     ///
     /// Every row must have x + (width − 1)·step + U·lanes elements, every output x + U·lanes samples.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, outs: [*mut O; ROWS]) {
+    unsafe fn block<L: Lanes, const U: usize>(
+        &self,
+        l: L,
+        x: usize,
+        ends: [usize; ROWS],
+        outs: [*mut O; ROWS],
+    ) {
         let lanes = R::wide_lanes::<L>();
         let mut start = [R::wide_start(l, 0); M];
         for (start, fixed) in start.iter_mut().zip(&self.finish.fixed) {
@@ -151,10 +158,8 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
                 let mut sums =
                     if R::ROW_SUMS { [[[R::wide_start(l, 0); M]; U]; ROWS] } else { total };
                 let mut meets = [false; ROWS];
-                for (meets, (first, taps)) in
-                    meets.iter_mut().zip(self.first.iter().zip(&self.taps))
-                {
-                    *meets = j.wrapping_sub(*first) < taps[0].len() / self.width;
+                for r in 0..ROWS {
+                    meets[r] = (self.first[r]..ends[r]).contains(&j);
                 }
                 for i in 0..self.width {
                     let p = row.as_ptr().add(x + i * self.step);
