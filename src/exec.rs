@@ -115,6 +115,10 @@ impl Ring {
         v.rem_euclid(self.tags.len() as isize) as usize
     }
 
+    fn has(&self, v: isize) -> bool {
+        self.tags[self.place(v)] == v
+    }
+
     /// The place of row `v`, to be filled, if the row is not there.
     fn missing<E: Pod>(&mut self, v: isize, len: usize) -> Option<&mut [E]> {
         let (place, rows) = (self.place(v), self.tags.len());
@@ -712,7 +716,7 @@ impl<I: Source> Job<'_, I> {
 }
 
 /// Fills a row with a border's constant; multiplied by alpha if the rows are.
-fn fill<'a, T: Source>(row: &'a mut [T], border: &Border, alpha: bool, channels: usize) -> &'a [T] {
+fn fill<'a, T: Sample>(row: &'a mut [T], border: &Border, alpha: bool, channels: usize) -> &'a [T] {
     if let Border::Constant(_) = border {
         let full = border.constant(channels - 1);
         for pixel in row.chunks_exact_mut(channels) {
@@ -793,7 +797,7 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn tile<T: Source, O: Sample, R: Rung>(
+    fn tile<T: Sample, O: Sample, R: Rung>(
         &mut self,
         tile: &Tile,
         constants: [&[T]; 2],
@@ -821,7 +825,7 @@ impl Stage<'_> {
         })
     }
 
-    fn separable<T: Source, O: Sample, R: Rung>(
+    fn separable<T: Sample, O: Sample, R: Rung>(
         &mut self,
         passes: &[Passes],
         tile: &Tile,
@@ -1011,7 +1015,7 @@ impl Stage<'_> {
         self.core.rows(self.last - 1..self.last).end
     }
 
-    fn dense<T: Source, O: Sample, R: Rung>(
+    fn dense<T: Sample, O: Sample, R: Rung>(
         &mut self,
         kernels: &[Rows],
         tile: &Tile,
@@ -1147,7 +1151,7 @@ struct Columns<'a, T> {
     level: Level,
 }
 
-impl<T: Source> Columns<'_, T> {
+impl<T: Sample> Columns<'_, T> {
     fn run<R: Rung, const N: usize>(&self, sums: [Sum<'_, R>; N]) {
         self.level.run(Column { rows: self.rows, sums, n: self.n });
     }

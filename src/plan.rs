@@ -7,7 +7,7 @@ mod chain;
 
 pub use chain::ChainPlan;
 pub(crate) use chain::{
-    ChainCore, FilterStage, MixStage, Segment, StageAlpha, WindowKind, WindowStage,
+    ChainCore, FilterStage, Images, MixStage, Segment, StageAlpha, WindowKind, WindowStage,
 };
 
 use crate::border::Border;

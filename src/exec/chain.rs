@@ -15,9 +15,11 @@
 //!
 //! Image filters are windows too: a column pass into a scratch row and a row pass, or a dense pass
 //! over prepared rows. Rows of integer images are widened by a link of their own, and results
-//! rounded by a last pass over the row of a tile.
+//! rounded by a last pass over the row of a tile. Chains of nothing else have an executor of their
+//! own (`images`).
 
 mod colours;
+mod images;
 mod windows;
 
 use super::{Direct, Memory, Workspace, each_strip, recycle, sum, take};
@@ -35,6 +37,7 @@ use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES, fence};
 use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut};
 use colours::{colours, copy, each_row, mix_row};
+use images::{StageSlot, images};
 use std::ops::Range;
 use wide::bytemuck::{cast_slice, cast_slice_mut};
 use windows::{FilterScratch, Piece, Ring, Rows, Windows, prepare};
@@ -61,6 +64,8 @@ struct Slot {
     windows: Windows,
     /// One for each link of a segment.
     links: Vec<LinkSlot>,
+    /// One for each filter of a chain of nothing else.
+    stages: Vec<StageSlot>,
     /// Results of a tile that are yet to be rounded.
     result: Memory,
 }
@@ -263,6 +268,19 @@ fn run_segment<O: Sample>(
             each_row(core, segment, Direct { part: view, origin }, rect, out, crew, &work);
         }
         return;
+    }
+    if let Some(plan) = &core.images {
+        return match part.view {
+            AnyView::U8(part) => {
+                images(core, segment, plan, Direct { part, origin }, rect, target, crew);
+            }
+            AnyView::U16(part) => {
+                images(core, segment, plan, Direct { part, origin }, rect, target, crew);
+            }
+            AnyView::F32(part) => {
+                images(core, segment, plan, Direct { part, origin }, rect, target, crew);
+            }
+        };
     }
     if segment.window.is_none() && !core.fused {
         return match part.view {
@@ -571,8 +589,7 @@ impl Walk<'_> {
         self.mix(last, source, pixels, end && self.stream, out);
     }
 
-    /// One pointwise layer. Narrow vectors overlap, which those past the cache must not: these
-    /// layers always write into it.
+    /// One pointwise layer.
     fn mix(&self, mix: &MixStage, source: &[f32], pixels: usize, stream: bool, out: &mut [f32]) {
         if self.fused {
             mix_row::<true>(self.level, mix, source, pixels, stream, out);

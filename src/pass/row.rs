@@ -51,15 +51,28 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
                 return;
             }
             let mut x = 0;
-            // Vectors must be aligned to be streamed: the first one is written as it lies, and
-            // the loop starts at the first multiple of a vector's size.
-            let stream = self.stream && out.addr().is_multiple_of(size_of::<O>());
+            // Whole lines are streamed, and no other store may touch those: what comes before the
+            // first is written as it lies, a vector at least.
+            let mut first = out.addr().wrapping_neg() % 64 / size_of::<O>();
+            if first > 0 && first < lanes {
+                first += lanes.max(64 / size_of::<O>());
+            }
+            let aligned = out.addr().is_multiple_of(size_of::<O>());
+            let stream = self.stream && aligned && first + lanes <= n;
             if stream {
-                self.block::<L, 1>(l, 0, out, false);
-                x = out.addr().wrapping_neg() % (lanes * size_of::<O>()) / size_of::<O>();
+                while x + lanes < first {
+                    self.block::<L, 1>(l, x, out.add(x), false);
+                    x += lanes;
+                }
+                if first > 0 {
+                    self.block::<L, 1>(l, first - lanes, out.add(first - lanes), false);
+                }
+                x = first;
             }
             while x + 4 * lanes <= n {
-                self.block::<L, 4>(l, x, out.add(x), stream);
+                // The last vector of all must not overlap these.
+                let whole = x + 5 * lanes <= n || x + 4 * lanes == n;
+                self.block::<L, 4>(l, x, out.add(x), stream && whole);
                 x += 4 * lanes;
             }
             while x + lanes <= n {

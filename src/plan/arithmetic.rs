@@ -10,7 +10,10 @@
 //! |Σ ε·x| ≤ R/2·(Σ|ε| + |Σ ε|): half as much where the errors cancel, and taps are quantised so
 //! that they do.
 
+mod between;
 mod words;
+
+pub(crate) use between::{between, sums};
 
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
@@ -492,9 +495,10 @@ fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let scale = task.filter.get_scale();
     for (kernel, f) in factors.iter().enumerate() {
         let row: Vec<f64> = f.written.1.iter().map(|t| t * scale).collect();
-        let found = pairs_exact(task, f.written.0, &row)
+        let samples = (0.0, 255.0);
+        let found = pairs_exact(task, samples, f.written.0, &row)
             .filter(|_| f.residual == 0.0)
-            .or_else(|| pairs_rounded(task, &f.column, &f.row))?;
+            .or_else(|| pairs_rounded(task, samples, &f.column, &f.row))?;
         let (pass, fixed, bits, peak, bound) = found;
         finish.fixed[kernel] = fixed;
         passes.push(pass);
@@ -517,9 +521,14 @@ type Found = (Passes, Fixed, (u32, u32), f64, f64);
 
 /// Taps that are integers once multiplied by a small power of two, and a scratch row that holds
 /// the column sums exactly.
-fn pairs_exact(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> {
+fn pairs_exact(
+    task: &Task<'_>,
+    (low, high): (f64, f64),
+    column: &[f64],
+    row: &[f64],
+) -> Option<Found> {
     let ((column_bits, c), (row_bits, r)) = (whole(column)?, whole(row)?);
-    let scratch = 255.0 * abs_sum(&c);
+    let scratch = high.max(-low) * abs_sum(&c);
     if scratch > 32767.0 || !fits_i16(&r) {
         return None;
     }
@@ -530,14 +539,28 @@ fn pairs_exact(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> {
     Some((pass, fixed, (column_bits, shift), peak, error))
 }
 
-/// Any taps: as many fraction bits as fit everywhere.
-fn pairs_rounded(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> {
+/// How far Σ ε·x may be from 0 for samples x of a range, from Σ|ε| and |Σ ε|.
+fn spread((low, high): (f64, f64), (each, sum): (f64, f64)) -> f64 {
+    (high - low) / 2.0 * each + (high + low).abs() / 2.0 * sum
+}
+
+/// Any taps: as many fraction bits as fit everywhere. Samples lie between `least` ≤ 0 and `most` ≥ 0.
+fn pairs_rounded(
+    task: &Task<'_>,
+    (least, most): (f64, f64),
+    column: &[f64],
+    row: &[f64],
+) -> Option<Found> {
     // The column's taps sum to less than 2 in magnitude.
     let (column_bits, c) =
         (0..=15).rev().map(|b| (b, quantise(column, b))).find(|(_, q)| fits_i16(q))?;
-    let positive = 255.0 * c.iter().filter(|t| **t > 0.0).sum::<f64>();
-    let negative = -255.0 * c.iter().filter(|t| **t < 0.0).sum::<f64>();
+    let plus = c.iter().filter(|t| **t > 0.0).sum::<f64>();
+    let minus = -c.iter().filter(|t| **t < 0.0).sum::<f64>();
+    let (positive, negative) = (most * plus - least * minus, most * minus - least * plus);
     let peak = positive.max(negative);
+    if peak >= 2f64.powi(30) {
+        return None;
+    }
     let shift =
         (0..=16).find(|&s| ((peak + 2f64.powi(s - 1)) / 2f64.powi(s)).floor() <= 32767.0)?;
     let scratch_bits = column_bits - shift;
@@ -554,12 +577,10 @@ fn pairs_rounded(task: &Task<'_>, column: &[f64], row: &[f64]) -> Option<Found> 
         let (fixed, offset_error, peak) = fixed(task, total, scratch * abs_sum(&r))?;
         let unit = 2f64.powi(-column_bits);
         let (high, low) = (positive * unit, -negative * unit);
-        let (each, sum) = errors(column, &c, column_bits);
-        let column_error = 127.5 * (each + sum) * abs_sum(row);
+        let column_error = spread((least, most), errors(column, &c, column_bits)) * abs_sum(row);
         let rounding = if shift > 0 { 2f64.powi(-scratch_bits - 1) } else { 0.0 };
         let rounding = rounding * abs_sum(&r) * 2f64.powi(-row_bits);
-        let (each, sum) = errors(row, &r, row_bits);
-        let row_error = (high - low) / 2.0 * each + (high + low).abs() / 2.0 * sum;
+        let row_error = spread((low, high), errors(row, &r, row_bits));
         let bound = column_error + rounding + row_error + offset_error;
         let pass = Passes {
             column: Rows::paired(&c, 1),

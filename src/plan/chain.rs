@@ -8,11 +8,17 @@
 //! do: what they read is made row by row, and again where tiles and strips meet. Between segments
 //! the whole map lies in the workspace.
 //!
-//! All rows are `f32`. For integer images nothing is fused, so that all levels give the same bytes,
+//! Chains of nothing but image filters are planned filter by filter (`images`); where it can be, the
+//! rows between those of `u8` images are 16-bit integers.
+//!
+//! All other rows are `f32`. For integer images nothing is fused, so that all levels give the same bytes,
 //! and the error is bounded layer after layer; where it might show, filters sum in `f64`, and if
 //! that is not enough either the reference does the work.
 
+mod images;
 mod proof;
+
+pub(crate) use images::Images;
 
 use super::arithmetic::{Rung, Task};
 use super::{Work, choose, negligible, reach};
@@ -55,6 +61,8 @@ pub(crate) struct ChainCore {
     /// For `u8` to `u8` through one pointwise layer of few channels, where 16-bit weights keep the
     /// contract.
     pub colour: Option<ColourWeights>,
+    /// For one segment of nothing but image filters.
+    pub images: Option<Images>,
     /// Whether single precision cannot keep the contract: the reference does the work.
     pub exact: bool,
     /// Whether multiply-adds may be fused: from `f32` to `f32`.
@@ -305,12 +313,14 @@ impl ChainCore {
         };
         let mut exact = !builder.build(input)?;
         let mut bound = None;
+        let mut words = None;
         if !float(types.0) {
             let keeps = chain.layers().iter().all(keeps_constants);
-            let allowed = if keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED };
+            let allowed = |p: &Proof| {
+                if p.whole || keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED }
+            };
             let shows = |p: &Proof| {
-                let allowed = if p.whole { ALLOWED_OF_CONSTANTS } else { allowed };
-                !float(types.1) && p.bounded && (p.error.is_nan() || p.error >= allowed)
+                !float(types.1) && p.bounded && (p.error.is_nan() || p.error >= allowed(p))
             };
             let mut proof = Proof::of(chain, opacity.full, &builder.filters);
             if !exact && shows(&proof) && !builder.filters.is_empty() {
@@ -320,11 +330,25 @@ impl ChainCore {
             }
             exact |= shows(&proof);
             bound = proof.bounded.then_some(proof.error);
+            words = Some((allowed(&proof), proof.whole));
+        }
+        let mut images = match builder.segments.as_slice() {
+            [only] if !exact => Images::floats(&builder, only, types),
+            _ => None,
+        };
+        if types.0 == SampleType::U8
+            && !float(types.1)
+            && let (Some(floats), Some((allowed, whole))) = (&images, words)
+            && let Some(words) = floats.words(allowed, whole)
+        {
+            bound = words.bound;
+            images = Some(words);
         }
         let Builder { mut segments, filters, .. } = builder;
         // Rows of integers are widened once, for all windows that they lie under.
         if let Some(first) = segments.first_mut()
             && !float(types.0)
+            && images.is_none()
             && first.window.is_some()
             && first.links.first().is_none_or(|link| link.window.is_some())
         {
@@ -332,7 +356,10 @@ impl ChainCore {
             first.links.insert(0, Link { window: None, mixes: Vec::new(), channels });
         }
         for segment in &mut segments {
-            segment.choose_tiles();
+            match &images {
+                Some(images) => images.choose_tiles(segment),
+                None => segment.choose_tiles(),
+            }
         }
         let mut colour = None;
         if types == (SampleType::U8, SampleType::U8)
@@ -347,7 +374,19 @@ impl ChainCore {
             (bound, exact) = (Some(colour.error()), false);
         }
         let chain = chain.clone();
-        Ok(Self { chain, input, output, level, segments, colour, exact, fused, filters, bound })
+        Ok(Self {
+            chain,
+            input,
+            output,
+            level,
+            segments,
+            colour,
+            images,
+            exact,
+            fused,
+            filters,
+            bound,
+        })
     }
 
     /// How many workers are worth their start for a segment.
@@ -621,12 +660,15 @@ impl Segment {
         let windows = || self.links.iter().map(|link| &link.window).chain([&self.window]).flatten();
         let between = self.window.as_ref().map(|w| w.channels);
         let inner = self.mixes.iter().map(|m| m.weights.inputs()).max();
+        let narrow = self.mixes.len() == 1 && self.mixes[0].narrow.is_some();
         let most = match (between, inner) {
             (Some(_), None) => {
                 // All windows, and as much again for the rows that they make.
                 let rows: usize = windows().map(|w| w.axes[1].taps + 1).sum();
                 WINDOW_BYTES / (4 * (rows + 1) * self.input.channels.max(self.output.channels))
             }
+            // Nothing is kept between rows: the fewer begin and end, the better.
+            (None, Some(inputs)) if narrow => WINDOW_BYTES / (4 * inputs),
             (_, inner) => {
                 let sizes = self.mixes.iter().map(|m| m.weights.inputs() * m.weights.outputs());
                 let many = 4 * sizes.max().unwrap_or(0) > MANY_WEIGHTS;
@@ -717,6 +759,9 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         if self.core.exact {
             return Some(0.0);
         }
+        if let Some(bound) = self.core.images.as_ref().and_then(|images| images.bound) {
+            return Some(bound);
+        }
         let proof = Proof::of(&self.core.chain, range, &self.core.filters);
         proof.bounded.then_some(proof.error)
     }
@@ -756,6 +801,13 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
             };
             let bits = colour.shift();
             return format!("16-bit weights into i32 ({bits} fraction bits), {error}");
+        }
+        if let Some(bound) = core.images.as_ref().and_then(|images| images.bound) {
+            let error = match bound {
+                0.0 => "exact".to_owned(),
+                bound => format!("error at most {bound:.3e} before rounding"),
+            };
+            return format!("16-bit pairs into i32, 16-bit rows between filters, {error}");
         }
         let double = core.filters.iter().filter(|f| f.arithmetic.rung == Rung::Double).count();
         let sums = if core.fused { "fused f32" } else { "unfused f32" };

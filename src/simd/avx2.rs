@@ -87,6 +87,15 @@ impl Lanes for Avx2 {
         isa!(_mm256_permutevar8x32_ps(v, index))
     }
     #[inline(always)]
+    fn f_permute_two(self, a: __m256, b: __m256, index: __m256i) -> __m256 {
+        // The permutations take the low three bits of an index; the fourth says which vector.
+        isa!({
+            let a = _mm256_permutevar8x32_ps(a, index);
+            let b = _mm256_permutevar8x32_ps(b, index);
+            _mm256_blendv_ps(a, b, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index)))
+        })
+    }
+    #[inline(always)]
     fn f_min(self, a: __m256, b: __m256) -> __m256 {
         isa!(_mm256_min_ps(a, b))
     }

@@ -87,6 +87,10 @@ impl Lanes for Avx512 {
         isa!(_mm512_permutexvar_ps(index, v))
     }
     #[inline(always)]
+    fn f_permute_two(self, a: __m512, b: __m512, index: __m512i) -> __m512 {
+        isa!(_mm512_permutex2var_ps(a, index, b))
+    }
+    #[inline(always)]
     fn f_min(self, a: __m512, b: __m512) -> __m512 {
         isa!(_mm512_min_ps(a, b))
     }

@@ -57,6 +57,8 @@ pub trait Lanes: Copy {
     fn f_mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// Lane i of the result is lane `index[i]` of `v`; indices are 0..N.
     fn f_permute(self, v: Self::F, index: Self::I) -> Self::F;
+    /// Lane i of the result is lane `index[i]` of `a` and, behind it, `b`; indices are 0..2·N.
+    fn f_permute_two(self, a: Self::F, b: Self::F, index: Self::I) -> Self::F;
     /// The smaller; `b` where `a` is NaN.
     fn f_min(self, a: Self::F, b: Self::F) -> Self::F;
     /// The larger; `b` where `a` is NaN.
@@ -198,6 +200,7 @@ pub fn fence() {
 }
 
 /// Asks for a row that will be read soon.
+#[inline(always)]
 pub fn prefetch<T>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {

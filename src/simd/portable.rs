@@ -86,6 +86,18 @@ impl Lanes for Portable {
         ])
     }
     #[inline(always)]
+    fn f_permute_two(self, a: f32x4, b: f32x4, index: i32x4) -> f32x4 {
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a.to_array(), b.to_array());
+        let (v, i) = ([a0, a1, a2, a3, b0, b1, b2, b3], index.to_array());
+        // Indices are 0..8; the mask spares the bounds check.
+        f32x4::new([
+            v[i[0] as usize & 7],
+            v[i[1] as usize & 7],
+            v[i[2] as usize & 7],
+            v[i[3] as usize & 7],
+        ])
+    }
+    #[inline(always)]
     fn f_min(self, a: f32x4, b: f32x4) -> f32x4 {
         a.min(b)
     }

@@ -120,6 +120,118 @@ fn every_border() {
     }
 }
 
+/// Rows of 16 bits between the filters of `u8` images, where they keep the contract; through every
+/// border, cut into every tile and region.
+#[test]
+fn rows_of_16_bits() {
+    let gaussian = |sigma| Filter::new(Kernel::gaussian(sigma).unwrap());
+    let edges = || Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap();
+    let shifted = Kernel::box_(4, 3).unwrap().with_anchor(3, 0).unwrap();
+    let chains = [
+        vec![gaussian(1.0), gaussian(1.7).offset(-3.25)],
+        vec![gaussian(0.8), Filter::new(Kernel::sobel_x())],
+        vec![gaussian(2.0), Filter::new(Kernel::sharpen())],
+        vec![Filter::new(shifted), gaussian(0.6), edges().scale(0.25)],
+        vec![edges().scale(0.5), gaussian(1.0), Filter::new(Kernel::emboss()).abs()],
+        vec![Filter::new(Kernel::sobel_y()).abs().offset(7.0), gaussian(1.2).scale(0.3)],
+    ];
+    for (i, filters) in chains.into_iter().enumerate() {
+        for (j, border) in borders(9.0).into_iter().enumerate() {
+            let other = borders(3.3)[(j + i) % 6].clone();
+            let mut chain: Option<Chain> = None;
+            for (k, filter) in filters.iter().enumerate() {
+                // Constants of later filters need not be samples.
+                let own = if k == 0 { border.clone() } else { other.clone() };
+                let filter = filter.clone().borders(own, border.clone());
+                chain = Some(match chain {
+                    Some(chain) => chain.then(filter).unwrap(),
+                    None => Chain::new(filter),
+                });
+            }
+            let chain = chain.unwrap();
+            let shape = Shape::new(61, 23, [1, 3, 4][j % 3]);
+            let plan = chain.plan::<u8, u8>(shape).unwrap();
+            assert!(plan.arithmetic().contains("16-bit rows"), "{plan}");
+            let seed = (10 * i + j) as u64;
+            agree::<u8, u8>(&chain, shape, seed);
+            agree::<u8, i16>(&chain, shape, seed);
+            agree::<u8, u16>(&chain, shape, seed);
+            regions::<u8, u8>(&chain, shape, seed);
+            regions::<f32, f32>(&chain, shape, seed);
+            for (width, height) in [(1, 1), (3, 2), (2, 9), (40, 3)] {
+                let shape = Shape::new(width, height, 3);
+                if chain.output_shape(shape).is_ok() {
+                    agree::<u8, u8>(&chain, shape, seed);
+                }
+            }
+        }
+    }
+    // Results beyond 16 bits, results that show every error, and samples of other types.
+    let wide =
+        chain_of([Filter::new(Kernel::sobel_x()), Filter::new(Kernel::sobel_x()).scale(9.5)])
+            .then(Kernel::sobel_x())
+            .unwrap();
+    let two = chain_of([gaussian(1.0), gaussian(1.0)]);
+    let shape = Shape::new(20, 20, 1);
+    for plan in [
+        wide.plan::<u8, u8>(shape).unwrap().arithmetic(),
+        two.plan::<u8, f32>(shape).unwrap().arithmetic(),
+        two.plan::<u16, u8>(shape).unwrap().arithmetic(),
+    ] {
+        assert!(!plan.contains("16-bit rows"), "{plan}");
+    }
+    // Constant images stay constant, whole numbers exact.
+    let three = chain_of([gaussian(3.0), Filter::new(Kernel::sharpen()), gaussian(1.0)]);
+    for value in [0u8, 1, 100, 254, 255] {
+        let flat = Image::from_vec(vec![value; 29 * 23], Shape::new(29, 23, 1)).unwrap();
+        let plan = three.plan::<u8, u8>(flat.shape()).unwrap();
+        assert!(run(&plan, flat.view()).iter().all(|v| *v == value), "{value}");
+    }
+    let whole = chain_of([Filter::new(Kernel::sobel_x()), Filter::new(Kernel::laplacian())]);
+    let plan = whole.plan::<u8, i16>(shape).unwrap();
+    assert_eq!(plan.error_bound(), Some(0.0));
+    assert!(plan.arithmetic().contains("16-bit rows"), "{plan}");
+    agree::<u8, i16>(&whole, shape, 1);
+}
+
+/// Outputs large enough to go past the cache, with rows that begin anywhere: the same bytes as the
+/// parts of it, which do not.
+#[test]
+fn streams() {
+    fn whole_and_parts<S: Source>(chain: &Chain, shape: Shape) {
+        let source = image::<S>(shape, Look::Noise, 5);
+        let mut workspace = Workspace::new();
+        for level in levels() {
+            let plan = chain.clone().level(level).threads(1).plan::<S, S>(shape).unwrap();
+            let whole = run(&plan, source.view());
+            let output = plan.output_shape();
+            for part in [(0, 0, 70, 3), (13, 37, 91, 10), (output.width - 300, 90, 300, 5)] {
+                let rect = twopass::Rect::new(part.0, part.1, part.2, part.3);
+                let small = Shape::new(rect.width, rect.height, output.channels);
+                let mut out = Image::new(small).unwrap();
+                plan.run_region(source.view(), (0, 0), rect, out.view_mut(), &mut workspace)
+                    .unwrap();
+                let n = output.channels;
+                let rows = (rect.y..rect.y + rect.height).map(|y| (y * output.width + rect.x) * n);
+                let want: Vec<S> =
+                    rows.flat_map(|row| whole[row..row + rect.width * n].to_vec()).collect();
+                assert_eq!(same(&want, out.data()), Ok(()), "{plan}\n{rect}");
+            }
+        }
+    }
+    let blur = || Filter::new(Kernel::gaussian(0.6).unwrap());
+    let chain = chain_of([blur(), Filter::new(Kernel::sharpen())]);
+    let turned = chain_of([Filter::new(Kernel::sharpen()), blur().abs()]);
+    whole_and_parts::<u8>(&turned, Shape::new(5003, 1201, 3));
+    for chain in [&chain, &turned] {
+        whole_and_parts::<f32>(chain, Shape::new(4003, 401, 3));
+    }
+    for (inputs, outputs) in [(3, 3), (4, 3), (3, 4), (2, 2), (1, 4), (3, 1)] {
+        let shape = Shape::new(5001, 5_000_000 / 5001 / outputs, inputs);
+        whole_and_parts::<f32>(&Chain::new(pointwise(inputs, outputs, 2)), shape);
+    }
+}
+
 /// Filters and layers of all kinds, from and to every type of sample.
 #[test]
 fn mixed_chains() {

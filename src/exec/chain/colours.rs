@@ -20,7 +20,7 @@ pub(super) fn mix_row<const FUSED: bool>(
 ) {
     let activation = mix.activation;
     if let Some(weights) = &mix.narrow {
-        return level.run(Narrow::<f32, f32, FUSED> { source, weights, activation, out });
+        return level.run(Narrow::<f32, f32, FUSED> { source, weights, activation, stream, out });
     }
     let (rows, weights, run) = (&[source], &mix.weights, mix.weights.inputs());
     level.run(Mix::<FUSED> { rows, run, step: run, pixels, weights, activation, stream, out });
@@ -74,7 +74,8 @@ pub(super) fn colour_tile<I: Source, O: Sample>(
     let pixels = source.len() / first.weights.inputs();
     if let (Some(weights), []) = (&first.narrow, rest) {
         let activation = first.activation;
-        return level.run(Narrow::<I, O, false> { source, weights, activation, out });
+        let stream = false;
+        return level.run(Narrow::<I, O, false> { source, weights, activation, stream, out });
     }
     let [a, b] = rows;
     let (mut from, mut to) = (a, b);
