@@ -908,7 +908,7 @@ impl Stage<'_> {
     /// edges from copies that are padded. Rows are handed over as elements `E`, which the samples
     /// must be; blocks have 8, 4, 2 or 1 rows. Rows of copies reach 2·`MAX_LANES` elements under each
     /// tap, those of the source are at least as long.
-    fn direct<T: Source, O: Sample, E: Pod>(
+    fn direct<T: Sample, O: Sample, E: Pod>(
         &mut self,
         sizes: [usize; 3],
         tile: &Tile,
@@ -944,7 +944,7 @@ impl Stage<'_> {
 
     /// `direct` for the block of output rows `outs`, from row `y` on.
     #[allow(clippy::too_many_arguments)]
-    fn around<T: Source, O: Sample, E: Pod>(
+    fn around<T: Sample, O: Sample, E: Pod>(
         &mut self,
         y: usize,
         edges: &Edges,

@@ -228,12 +228,12 @@ impl<I: Source> Walk<'_, I> {
         slot: &mut Slot,
         stream: bool,
     ) {
-        let Slot { scratch, wide, constants, padded, window, tile, .. } = slot;
+        let Slot { scratch, wide, constants, padded, window, edges, tile, .. } = slot;
         let last = rows.end;
         let len = tile.len * core.input.channels;
         let [constant_x, constant_y] = constants;
         let constants: [&[T]; 2] = [constant_x.get(len), constant_y.get(len)];
-        let mut stage = Stage { core, rows, last, scratch, wide, padded, window, stream };
+        let mut stage = Stage { core, rows, last, scratch, wide, padded, window, edges, stream };
         // Only what a plan can choose for these types is compiled.
         match core.arithmetic.rung {
             Chosen::Pairs if const { T::NARROW && !U::FLOAT } => {
