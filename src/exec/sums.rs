@@ -1,11 +1,11 @@
 //! Filters whose taps are all equal: sums of windows whose cost hardly depends on their size, running
 //! ones of integers, and of blocks of `f32`.
 
-use super::words::{copies_of, pad};
+use super::words::{copies_of, layout, pad};
 use super::{Core, Feed, Sink, Stage, Tile, load, piece, recycle};
 use crate::pass::{
-    Accumulate, AccumulateWords, HALF_SLACK, Halves, LEAST_SUM, RowLevel, RowSums, SUMMED, Scan,
-    ScanWords, Share, WindowSums, Windows, WindowsWords,
+    Accumulate, AccumulateWords, Halves, LEAST_SUM, RowLevel, RowSums, SUMMED, Scan, ScanWords,
+    Share, WindowSums, Windows, WindowsWords,
 };
 use crate::plan::arithmetic::running_middle;
 use crate::sample::{Sample, Source};
@@ -61,7 +61,7 @@ struct Words<'a> {
     /// Elements of `sums` that are copies of others: (to, from).
     copies: &'a [[u32; 2]],
     prefix: [&'a mut [i16]; 2],
-    /// 1 if all samples are moved on by one, so that the first window starts with an even one.
+    /// Where rows start, in samples.
     shift: usize,
     share: Share,
 }
@@ -110,12 +110,10 @@ impl Stage<'_> {
         let [a, b, c, d] = &mut scratch;
         if let Some(share) = share {
             if const { T::NARROW && O::NARROW } {
-                // Each half, a pixel more and what vectors touch behind it.
-                let half = len / 2 + channels + HALF_SLACK + 1;
-                let sums = a.get(2 * half);
+                let (shift, half) = layout(tile, channels);
+                let sums = a.aligned(2 * half);
                 sums.fill(LEAST_SUM);
-                let prefix = [c.get(half), d.get(half)];
-                let shift = tile.first * channels % 2;
+                let prefix = [c.aligned(half), d.aligned(half)];
                 let copies = copies_of(b, tile, channels, half, shift);
                 let moving = Words { sums, copies, prefix, shift, share };
                 self.walk(moving, tile, constants, feed, sink);

@@ -12,6 +12,19 @@ use crate::sample::{Sample, Source};
 use std::mem::take;
 use wide::bytemuck::cast_slice;
 
+/// Where a row of two halves starts, in samples, and elements of a half: the first window starts with an
+/// even sample, and most of what a column pass writes is aligned to cache lines.
+pub(super) fn layout(tile: &Tile, channels: usize) -> (usize, usize) {
+    let longest = tile.runs.iter().max_by_key(|run| run.len).map_or(0, |run| run.at);
+    let shift = (longest * channels).wrapping_neg() % LINE;
+    let shift = shift + (tile.first * channels + shift) % 2;
+    let half = ((tile.len + 2) * channels + shift) / 2 + channels + HALF_SLACK + 1;
+    (shift, half.next_multiple_of(LINE / 2))
+}
+
+/// Samples whose words are two cache lines, one of each half.
+const LINE: usize = 64;
+
 /// The pixels of a tile that are copies of others, as elements of rows of two halves of `half` elements
 /// each, one behind the other, that start at sample `shift`: (to, from).
 pub(super) fn copies_of<'a>(
@@ -70,9 +83,7 @@ impl Stage<'_> {
     ) {
         let core = self.core;
         let channels = core.input.channels;
-        // All samples are moved on by one if the first window would start with an odd one.
-        let shift = tile.first * channels % 2;
-        let half = (tile.len + 2) * channels / 2 + HALF_SLACK + 1;
+        let (shift, half) = layout(tile, channels);
         for (y, rows) in self.blocks([BLOCK_ROWS / passes.len(), 2, 1]) {
             let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone() {
@@ -84,7 +95,7 @@ impl Stage<'_> {
             let mut row = 0;
             let mut scratch: [&mut [i16]; BLOCK_ROWS] = self.scratch.each_mut().map(|memory| {
                 row += 1;
-                memory.get(if row <= used { 2 * half } else { 0 })
+                memory.aligned(if row <= used { 2 * half } else { 0 })
             });
             for run in &tile.runs {
                 let mut window = recycle(take(self.window));

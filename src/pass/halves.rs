@@ -381,11 +381,14 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         // U·4·N samples at x. In the loops x + U·4·N ≤ n; the last vector, which reads into the
         // slack, is written to `whole`.
         unsafe {
-            if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 2 * lanes) {
+            if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 3 * lanes) {
+                // Whole lines are streamed, and no other store may touch those.
                 if from > 0 {
                     self.block::<L, 1, NEXT, FOLD>(l, 0, out, false);
+                    self.block::<L, 1, NEXT, FOLD>(l, from, out.add(from), false);
+                    x = from + lanes;
                 }
-                (x, stream) = (from, true);
+                stream = true;
             }
             while x + 2 * lanes <= n {
                 self.block::<L, 2, NEXT, FOLD>(l, x, out.add(x), stream);

@@ -240,8 +240,12 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
                 x = (lanes - misfit) / size_of::<O>();
             }
             let stream = stream && to.iter().all(|to| to.add(x).addr() % lanes == 0);
+            // No other store may touch a line that is streamed: not the first vector, which reaches
+            // into the next one, and not the last, which overlaps the one before.
+            let (first, end) = (x, n - n % lanes);
             while x + lanes <= n {
-                block.run::<O, PRODUCT, NEXT, UNIT>(l, x, to, stream);
+                let apart = first == 0 && end == n || x >= first + lanes && x + 2 * lanes <= n;
+                block.run::<O, PRODUCT, NEXT, UNIT>(l, x, to, stream && apart);
                 x += lanes;
             }
             if x < n {

@@ -284,11 +284,14 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
         // SAFETY: x + 4·N ≤ n, and the last vector is written to `whole`; `run` has checked what
         // windows read.
         unsafe {
-            if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 2 * lanes) {
+            if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 3 * lanes) {
+                // Whole lines are streamed, and no other store may touch those.
                 if from > 0 {
                     self.windows::<L, PAIRS, ODD>(l, 0, out, false);
+                    self.windows::<L, PAIRS, ODD>(l, from / 2, out.add(from), false);
+                    x = from + lanes;
                 }
-                (x, stream) = (from, true);
+                stream = true;
             }
             while x + lanes <= n {
                 self.windows::<L, PAIRS, ODD>(l, x / 2, out.add(x), stream);
