@@ -324,3 +324,25 @@ fn whole_taps_of_other_factors() {
     let source = image::<u8>(Shape::new(30, 20, 1), Look::Extremes, 5);
     check_levels::<u8, i16>(&Filter::new(kernel), source.view()).unwrap();
 }
+
+/// Where 16-bit sums of boxes are fullest: all white, on a picture of few windows, up to the sizes at
+/// which 16 bits do not hold them.
+#[test]
+fn white_boxes() {
+    for (width, height) in
+        [(15, 15), (16, 16), (101, 101), (128, 127), (201, 201), (255, 257), (11, 300)]
+    {
+        let filter = Filter::new(Kernel::box_(width, height).unwrap()).border(Border::Replicate);
+        for channels in [1, 2, 3] {
+            let shape = Shape::new(9, 5, channels);
+            let white = Image::from_vec(vec![255u8; shape.samples().unwrap()], shape).unwrap();
+            let out = check_levels::<u8, u8>(&filter, white.view()).unwrap();
+            assert!(out.iter().all(|v| *v == 255), "{width}×{height}: {out:?}");
+            let noise = image::<u8>(shape, Look::Extremes, width as u64);
+            check_levels::<u8, u8>(&filter, noise.view()).unwrap();
+        }
+    }
+    let shape = Shape::new(300, 300, 1);
+    let plan = Filter::new(Kernel::box_(201, 201).unwrap()).plan::<u8, u8>(shape).unwrap();
+    assert!(plan.arithmetic().starts_with("running sums in 16-bit"), "{plan}");
+}

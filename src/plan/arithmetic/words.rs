@@ -263,7 +263,8 @@ pub(super) fn running(
         let rounding = (width + once) / 2.0;
         let brightest = 255.0 * width * height;
         let largest = brightest * up / 32768.0 + width / 2.0;
-        if up > 32767.0 || largest.max(largest * kept + once) + unit / 2.0 > 65535.0 {
+        let corrected = largest * kept + once + unit / 2.0;
+        if up > 32767.0 || largest > 65535.0 || corrected > 65535.0 {
             return None;
         }
         let tap_error = (up / 32768.0 * kept - exact).abs() * brightest;
