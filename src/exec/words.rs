@@ -84,12 +84,13 @@ impl Stage<'_> {
         let core = self.core;
         let channels = core.input.channels;
         let (shift, half) = layout(tile, channels);
-        for (y, rows) in self.blocks([BLOCK_ROWS / passes.len(), 2, 1]) {
+        let blocks = self.blocks([BLOCK_ROWS / passes.len(), 2, 1]);
+        let copies = copies_of(&mut self.padded[0], tile, channels, half, shift);
+        for (y, rows) in blocks {
             let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone() {
                 load(core, tile, feed, v);
             }
-            let copies = copies_of(&mut self.padded[0], tile, channels, half, shift);
             // Row r of kernel k is scratch row k·rows + r.
             let used = rows * passes.len();
             let mut row = 0;
