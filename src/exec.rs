@@ -26,7 +26,7 @@ use crate::plan::arithmetic::{Passes, Rung as Chosen};
 use crate::plan::{BLOCK_ROWS, Core, Work, reach};
 use crate::reference::{self, Opacity};
 use crate::sample::{Sample, Source};
-use crate::simd::{Level, MAX_LANES, fence, prefetch};
+use crate::simd::{Level, MAX_LANES, fence};
 use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
 use std::array::from_fn;
 use std::mem::take;
@@ -229,7 +229,9 @@ impl Tile {
     /// Fills in the copied pixels of a row.
     fn pad<E: Copy>(&self, row: &mut [E], channels: usize) {
         for &(to, from) in &self.copies {
-            row.copy_within(from * channels..(from + 1) * channels, to * channels);
+            for c in 0..channels {
+                row[to * channels + c] = row[from * channels + c];
+            }
         }
     }
 }
@@ -240,8 +242,9 @@ trait Feed<T> {
     fn start(&mut self, core: &Core, tile: &Tile);
     /// Makes virtual row `v`, which is row `y` of the image, available.
     fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize);
-    /// Row `y` of the image will be needed soon.
-    fn prefetch(&self, core: &Core, tile: &Tile, y: usize);
+    /// The memory that columns `x` of row `y` of the image are made of, so that it can be asked for before
+    /// it is needed.
+    fn memory(&self, core: &Core, y: usize, x: Range<usize>) -> &[u8];
     /// Pixels `x` of a loaded row.
     fn row(&self, core: &Core, tile: &Tile, v: isize, y: usize, x: Range<usize>) -> &[T];
 }
@@ -261,11 +264,11 @@ impl<I> Direct<'_, I> {
     }
 }
 
-impl<I> Feed<I> for Direct<'_, I> {
+impl<I: Source> Feed<I> for Direct<'_, I> {
     fn start(&mut self, _: &Core, _: &Tile) {}
     fn load(&mut self, _: &Core, _: &Tile, _: isize, _: usize) {}
-    fn prefetch(&self, _: &Core, tile: &Tile, y: usize) {
-        prefetch(self.pixels(y, tile.columns.clone()));
+    fn memory(&self, _: &Core, y: usize, x: Range<usize>) -> &[u8] {
+        cast_slice(self.pixels(y, x))
     }
     fn row(&self, _: &Core, _: &Tile, _: isize, y: usize, x: Range<usize>) -> &[I] {
         self.pixels(y, x)
@@ -292,8 +295,8 @@ impl<I: Source> Feed<f32> for Premultiplied<'_, I> {
         }
     }
 
-    fn prefetch(&self, _: &Core, tile: &Tile, y: usize) {
-        prefetch(self.source.pixels(y, tile.columns.clone()));
+    fn memory(&self, _: &Core, y: usize, x: Range<usize>) -> &[u8] {
+        cast_slice(self.source.pixels(y, x))
     }
 
     fn row(&self, core: &Core, tile: &Tile, v: isize, _: usize, x: Range<usize>) -> &[f32] {
@@ -502,8 +505,8 @@ fn run_typed<I: Source, O: Sample>(
         workspace.slots.resize_with(workers, Slot::default);
     }
     let slots = &mut workspace.slots[..workers];
-    // A strip's first window is summed anew, for which one worker has no reason.
-    let alone = workers == 1 && matches!(core.work, Work::Running(_));
+    // A strip's first window is summed or made anew, for which one worker has no reason.
+    let alone = workers == 1 && matches!(core.work, Work::Running(_) | Work::RowFirst(_));
     let rows = if alone { rect.height } else { core.strip };
     each_strip(out, rect.y, rows, slots, &|y, strip, slot| job.strip(y, strip, slot));
     Ok(())
@@ -679,7 +682,12 @@ impl<I: Source> Job<'_, I> {
                 }
                 Chosen::Pairs => {
                     if const { T::NARROW } {
-                        stage.tile::<T, O, Pairs>(tile, constants, feed, sink);
+                        match &core.work {
+                            Work::RowFirst(passes) => {
+                                stage.row_first(passes, tile, constants, feed, sink);
+                            }
+                            _ => stage.tile::<T, O, Pairs>(tile, constants, feed, sink),
+                        }
                     }
                 }
                 Chosen::I32 => {
@@ -759,7 +767,11 @@ impl Stage<'_> {
                 self.separable::<T, O, R>(passes, tile, constants, feed, sink);
             }
             Work::Dense(taps) => self.dense::<T, O, R>(taps, tile, constants, feed, sink),
-            Work::Stencil(_) | Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
+            Work::RowFirst(_)
+            | Work::Stencil(_)
+            | Work::Running(_)
+            | Work::Blocks(_)
+            | Work::Naive => {}
         }
     }
 
@@ -786,20 +798,12 @@ impl Stage<'_> {
         let channels = core.input.channels;
         let count = core.filter.kernels()[0].width();
         let len = tile.len * channels + MAX_LANES;
+        let below = self.below();
         // Those of a magnitude's second kernel take the place of two rows.
         for (y, rows) in self.blocks([BLOCK_ROWS / passes.len(), 2, 1]) {
             let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone() {
                 load(core, tile, feed, v);
-            }
-            // The rows that the next window adds, while this one is worked on. Narrower samples
-            // come fast enough by themselves.
-            if self.stream && size_of::<T>() == 4 && y + 2 * rows <= self.rows.end {
-                for v in virtual_rows.end..virtual_rows.end + rows as isize {
-                    if let Some(row) = core.image_row(v).filter(|_| v < self.below()) {
-                        feed.prefetch(core, tile, row);
-                    }
-                }
             }
             // Row r of kernel k is scratch row k·rows + r.
             let used = rows * passes.len();
@@ -841,12 +845,19 @@ impl Stage<'_> {
             let (step, finish, stream) = (channels, &core.finish, self.stream);
             for r in 0..rows {
                 let [out] = sink.rows(y + r, tile.x.clone());
+                // A row that the next window adds, while this one is worked on. Narrower samples
+                // come fast enough by themselves.
+                let v = virtual_rows.end + r as isize;
+                let next = core.image_row(v).filter(|_| v < below);
+                let next = next.filter(|_| stream && size_of::<T>() == 4);
+                let next = next.map(|row| feed.memory(core, row, tile.columns.clone()));
+                let next = next.unwrap_or_default();
                 if passes.len() == 2 {
                     let inputs = [input(0, r), input(1, r)];
-                    core.level.run(Row { inputs, count, step, finish, stream, out });
+                    core.level.run(Row { inputs, count, step, finish, stream, next, out });
                 } else {
                     let inputs = [input(0, r)];
-                    core.level.run(Row { inputs, count, step, finish, stream, out });
+                    core.level.run(Row { inputs, count, step, finish, stream, next, out });
                 }
                 sink.done(y + r, 1, tile.x.clone());
             }

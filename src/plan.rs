@@ -58,6 +58,8 @@ pub(crate) struct Core {
 pub(crate) enum Work {
     /// A column pass and a row pass, for each kernel.
     Separable(Vec<Passes>),
+    /// A row pass, two rows at a time, then a column pass.
+    RowFirst(Passes),
     /// 3×3 taps in one pass; for each kernel. All are products, or none.
     Stencil(Vec<Nine>),
     /// Running sums down and along; in 16 bits with that share of a window.
@@ -73,7 +75,9 @@ pub(crate) enum Work {
 impl Work {
     fn method(&self) -> Method {
         match self {
-            Self::Separable(_) | Self::Running(_) | Self::Blocks(_) => Method::Separable,
+            Self::Separable(_) | Self::RowFirst(_) | Self::Running(_) | Self::Blocks(_) => {
+                Method::Separable
+            }
             Self::Stencil(kernels) => match kernels[..] {
                 [Nine::Product { .. }, ..] => Method::Separable,
                 _ => Method::Dense,
@@ -148,6 +152,8 @@ impl Core {
             (Work::Dense(_), _) if arithmetic.rung == Rung::Double => 8,
             (Work::Dense(_), _) if arithmetic.rung == Rung::Words => 1,
             (Work::Dense(_), _) => 4,
+            // Four for two rows.
+            (Work::RowFirst(_), _) => 2,
             (_, SampleType::U8) if !premultiplied => 1,
             (_, SampleType::U16) if !premultiplied => 2,
             _ => 4,
@@ -163,8 +169,9 @@ impl Core {
         // A strip's first rows are prepared again by its neighbour: many rows to a strip.
         let strip = match work {
             // An even number, since there are few of them.
-            Work::Running(_) => {
-                let strips = output.height.div_ceil((8 * kernel.height()).max(64));
+            Work::Running(_) | Work::RowFirst(_) => {
+                let times = if matches!(work, Work::RowFirst(_)) { 16 } else { 8 };
+                let strips = output.height.div_ceil((times * kernel.height()).max(64));
                 output.height.div_ceil(if strips > 1 { strips.next_multiple_of(2) } else { 1 })
             }
             _ => (4 * kernel.height()).clamp(64, 256),
@@ -255,6 +262,10 @@ impl Core {
                 stages.push(format!("column pass: {count}{height} taps, rows into a scratch row"));
                 stages.push(format!("row pass: {count}{width} taps, scratch row into output"));
             }
+            Work::RowFirst(_) => {
+                stages.push(format!("row pass: {width} taps, two rows into one of pairs"));
+                stages.push(format!("column pass: {height} taps, rows of pairs into output"));
+            }
             Work::Stencil(ref kernels) => stages.push(match &kernels[0] {
                 Nine::Product { .. } => {
                     format!(
@@ -327,10 +338,14 @@ fn choose(
                 if let Some(found) = arithmetic::running(task) {
                     return Ok(found);
                 }
-                if let Some((arithmetic, passes, finish)) = arithmetic::separable(task, separations)
-                {
-                    let work = stencil(&arithmetic, passes.iter().map(Passes::nine));
-                    return Ok((work.unwrap_or(Work::Separable(passes)), arithmetic, finish));
+                if let Some((work, arithmetic, finish)) = arithmetic::separable(task, separations) {
+                    let one = match &work {
+                        Work::Separable(passes) => {
+                            stencil(&arithmetic, passes.iter().map(Passes::nine))
+                        }
+                        _ => None,
+                    };
+                    return Ok((one.unwrap_or(work), arithmetic, finish));
                 }
                 if method == Method::Separable {
                     return Err(Error::Unsupported(

@@ -908,14 +908,14 @@ impl FilterPass<'_> {
             match passes {
                 [p] => {
                     let inputs = [Input::<R> { scratch: first, taps: R::taps(&p.row) }];
-                    level.run(Row { inputs, count, step, finish, stream, out });
+                    level.run(Row { inputs, count, step, finish, stream, next: &[], out });
                 }
                 [p, q, ..] => {
                     let inputs = [
                         Input::<R> { scratch: first, taps: R::taps(&p.row) },
                         Input { scratch: second, taps: R::taps(&q.row) },
                     ];
-                    level.run(Row { inputs, count, step, finish, stream, out });
+                    level.run(Row { inputs, count, step, finish, stream, next: &[], out });
                 }
                 [] => {}
             }

@@ -1,13 +1,14 @@
 //! Passes over windows of whole rows: direct 2D ones, and what else reads rows where they lie.
 
-use super::{Core, Feed, Sink, Stage, Tile, load, piece, recycle};
-use crate::pass::{Dense, Prepare, Rung};
+use super::{Core, Feed, Run, Sink, Stage, Tile, load, piece, recycle};
+use crate::pass::{ACROSS_SLACK, Across, Dense, Pairs, Prepare, Rung};
 use crate::plan::BLOCK_ROWS;
-use crate::plan::arithmetic::Rows;
+use crate::plan::arithmetic::{Passes, Rows};
 use crate::sample::Sample;
-use crate::simd::MAX_LANES;
+use crate::simd::{MAX_LANES, prefetch};
 use std::array::from_fn;
 use std::mem::take;
+use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice};
 
 /// How the output columns of a tile lie to the image's edges.
@@ -187,53 +188,196 @@ impl Stage<'_> {
                 dense_rows::<O, R>(core, kernels, rows, outs);
             });
         }
-        let below = self.below();
-        self.wide.clear(core.window_rows());
         // Pairs of rows that are prepared once serve two rows best.
         let most = if R::PAIRED == 2 { 2 } else { BLOCK_ROWS / kernels.len() };
-        for (y, rows) in self.blocks([most, 1, 1]) {
+        let made = Made {
+            samples: tile.len * channels,
+            len,
+            first: tile.first * channels,
+            paired: R::PAIRED == 2,
+            sizes: [most, 1, 1],
+            direct: 0..0,
+            skip: 0..0,
+        };
+        let level = core.level;
+        let prepare = |[a, b]: [&[T]; 2], _: [&[T]; 2], out: &mut [R::Wide]| {
+            level.run(Prepare::<R, T> { a, b, out });
+        };
+        self.made(&made, tile, constants, feed, sink, prepare, |rows, outs| {
+            dense_rows::<O, R>(core, kernels, rows, outs);
+        });
+    }
+
+    /// A row pass over two rows at a time, then a column pass, which is a direct one of one column.
+    pub(super) fn row_first<T: Sample, O: Sample>(
+        &mut self,
+        passes: &Passes,
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let core = self.core;
+        let step = core.input.channels;
+        let Passes { row, column, start, shift } = passes;
+        let (taps, start, shift) = (Pairs::taps(row), *start, *shift);
+        let outputs = tile.x.len();
+        let reach = Across::reach(0, 2 * taps.len(), step);
+        let (inside, skip) = tile.inside(outputs, reach.div_ceil(step));
+        let made = Made {
+            samples: (tile.first + outputs).max(tile.len) * step + reach,
+            len: (outputs * step + ACROSS_SLACK).next_multiple_of(ACROSS_SLACK),
+            first: 0,
+            paired: true,
+            sizes: [BLOCK_ROWS, 2, 1],
+            direct: tile.first + inside.start..tile.first + inside.end,
+            skip,
+        };
+        let across = |padded: [&[T]; 2], direct: [&[T]; 2], out: &mut [i32]| {
+            let mut part = |rows: [&[T]; 2], from: usize, outputs: Range<usize>| {
+                let rows = rows.map(|row| cast_slice(&row[from * step..]));
+                let (n, out) = (outputs.len() * step, &mut out[outputs.start * step..]);
+                core.level.run(Across { rows, taps, step, start, shift, n, out });
+            };
+            // Each may write beyond its own, where the next one begins.
+            part(padded, tile.first, 0..inside.start);
+            if !inside.is_empty() {
+                part(direct, 0, inside.clone());
+            }
+            part(padded, tile.first + inside.end, inside.end..outputs);
+        };
+        let column = std::slice::from_ref(column);
+        self.made(&made, tile, constants, feed, sink, across, |rows, outs| match outs {
+            [a] => dense::<O, Pairs, 1, 1>(core, column, 1, rows, [a]),
+            [a, b] => dense::<O, Pairs, 1, 2>(core, column, 1, rows, [a, b]),
+            [a, b, c, d] => dense::<O, Pairs, 1, 4>(core, column, 1, rows, [a, b, c, d]),
+            _ => unreachable!("blocks are not of that size"),
+        });
+    }
+
+    /// A pass over windows of rows that are made once of padded rows of samples, or of two of them.
+    /// `make` gets the padded rows, what of them is not filled in from where it lies, and the row to make.
+    #[allow(clippy::too_many_arguments)]
+    fn made<T: Sample, O: Sample, E: Pod>(
+        &mut self,
+        made: &Made,
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+        make: impl Fn([&[T]; 2], [&[T]; 2], &mut [E]),
+        pass: impl Fn(&[&[E]], &mut [&mut [O]]),
+    ) {
+        let core = self.core;
+        let channels = core.input.channels;
+        let Made { samples, len, first, paired, sizes, ref direct, ref skip } = *made;
+        let each = if paired { 2 } else { 1 };
+        let below = self.below();
+        self.wide.clear(core.window_rows());
+        for (y, rows) in self.blocks(sizes) {
             let virtual_rows = core.rows(y..y + rows);
-            for v in virtual_rows.clone().step_by(R::PAIRED) {
+            for v in virtual_rows.clone().step_by(each) {
+                let Some(out) = self.wide.missing::<E>(v, len) else { continue };
+                // The ends of the next rows, which are copied before what lies before them is read.
+                for next in v + each as isize..(v + 2 * each as isize).min(below) {
+                    if let Some(row) = core.image_row(next).filter(|_| !skip.is_empty()) {
+                        let columns = tile.columns.clone();
+                        let start = columns.start.max(columns.end.saturating_sub(SHORT));
+                        prefetch(feed.memory(core, row, start..columns.end));
+                    }
+                }
                 // The lower row of a pair below the last window would meet only zero taps.
-                let lower = (v + R::PAIRED as isize - 1).min(below - 1);
-                let fill = |padded: &mut [T], v: isize, feed: &mut _| {
+                let pair = [v, (v + 1).min(below - 1)];
+                let mut padded = self.padded.each_mut().map(|memory| memory.get::<T>(samples));
+                for (padded, v) in padded.iter_mut().zip(pair).take(each) {
                     load(core, tile, feed, v);
                     for run in &tile.runs {
                         let piece = piece(core, tile, run, constants, feed, v);
-                        padded[run.at * channels..][..piece.len()].copy_from_slice(piece);
+                        let end = run.at + run.len;
+                        let before = run.at..skip.start.clamp(run.at, end);
+                        let after = skip.end.clamp(before.end, end)..end;
+                        for part in [before, after] {
+                            let from = part.start - run.at..part.end - run.at;
+                            padded[part.start * channels..part.end * channels]
+                                .copy_from_slice(&piece[from.start * channels..from.end * channels]);
+                        }
                     }
                     tile.pad(padded, channels);
-                };
-                let Some(out) = self.wide.missing::<R::Wide>(v, len) else { continue };
-                let rows = self.padded.each_mut();
-                let [upper, second] = rows.map(|memory| memory.get::<T>(tile.len * channels));
-                fill(upper, v, feed);
-                if R::PAIRED == 2 {
-                    fill(second, lower, feed);
                 }
-                let (a, second): (&[T], &[T]) = (upper, second);
-                let b = if R::PAIRED == 2 { second } else { a };
-                core.level.run(Prepare::<R, T> { a, b, out });
+                let mut inside: [&[T]; 2] = [&[]; 2];
+                if let Some(run) = tile.runs.iter().find(|run| run.holds(direct)) {
+                    inside = pair.map(|v| {
+                        let piece = piece(core, tile, run, constants, feed, v);
+                        &piece[(direct.start - run.at) * channels..]
+                    });
+                }
+                let [upper, lower]: [&[T]; 2] = padded.map(|row| &*row);
+                make([upper, if paired { lower } else { upper }], inside, out);
             }
-            let all: &[R::Wide] = cast_slice(&self.wide.memory.0);
+            let all: &[E] = cast_slice(&self.wide.memory.0);
             let mut window = recycle(take(self.window));
-            window.extend(virtual_rows.step_by(R::PAIRED).map(|v| {
-                let row: &[R::Wide] = self.wide.row(all, v, len);
-                &row[tile.first * channels..]
+            window.extend(virtual_rows.step_by(each).map(|v| -> &[E] {
+                let row: &[E] = self.wide.row(all, v, len);
+                &row[first..]
             }));
-            let window_rows = window.as_slice();
             let x = tile.x.clone();
             match rows {
-                1 => dense_rows::<O, R>(core, kernels, window_rows, &mut sink.rows::<1>(y, x)),
-                2 => dense_rows::<O, R>(core, kernels, window_rows, &mut sink.rows::<2>(y, x)),
-                _ => {
-                    let outs = &mut sink.rows::<BLOCK_ROWS>(y, x);
-                    dense_rows::<O, R>(core, kernels, window_rows, outs);
-                }
+                1 => pass(&window, &mut sink.rows::<1>(y, x)),
+                2 => pass(&window, &mut sink.rows::<2>(y, x)),
+                _ => pass(&window, &mut sink.rows::<BLOCK_ROWS>(y, x)),
             }
             *self.window = recycle(window);
             sink.done(y, rows, tile.x.clone());
         }
+    }
+}
+
+/// Pixels at the end of a row, or a few more, that are copied for its edge.
+const SHORT: usize = 128;
+
+/// How rows are made of padded ones.
+struct Made {
+    /// Samples in a padded row, with what may be read beyond.
+    samples: usize,
+    /// Elements in a row that is made.
+    len: usize,
+    /// Where windows begin in it.
+    first: usize,
+    /// Whether it is made of two rows.
+    paired: bool,
+    /// Output rows of a block, as in `blocks`.
+    sizes: [usize; 3],
+    /// Pixels of a tile's row that `make` gets where they lie, from the first on.
+    direct: Range<usize>,
+    /// Those that need not be filled in.
+    skip: Range<usize>,
+}
+
+impl Run {
+    /// Whether all of `pixels`, which are some, are samples of the source in this piece.
+    fn holds(&self, pixels: &Range<usize>) -> bool {
+        let inside = self.at <= pixels.start && pixels.end <= self.at + self.len;
+        self.from.is_some() && inside && !pixels.is_empty()
+    }
+}
+
+impl Tile {
+    /// Which of the tile's first `outputs` outputs a pass may compute from the source's row where it lies,
+    /// if it reads `reach` pixels from each output's first one on; and the pixels that then nothing needs
+    /// in a padded row.
+    fn inside(&self, outputs: usize, reach: usize) -> (Range<usize>, Range<usize>) {
+        let Some(run) = self.runs.iter().filter(|run| run.from.is_some()).max_by_key(|run| run.len)
+        else {
+            return (0..0, 0..0);
+        };
+        let start = run.at.saturating_sub(self.first);
+        let end = (run.at + run.len).saturating_sub(self.first + reach).min(outputs);
+        // The outputs before those read on into their pixels.
+        let skip = self.first + start + if start > 0 { reach } else { 0 }..self.first + end;
+        if skip.is_empty() || self.copies.iter().any(|(_, from)| skip.contains(from)) {
+            return (0..0, 0..0);
+        }
+        (start..end, skip)
     }
 }
 
@@ -244,22 +388,24 @@ fn dense_rows<O: Sample, R: Rung>(
     rows: &[&[R::Wide]],
     outs: &mut [&mut [O]],
 ) {
+    let width = core.filter.kernels()[0].width();
     match (kernels.len(), outs) {
-        (1, [a]) => dense::<O, R, 1, 1>(core, kernels, rows, [a]),
-        (1, [a, b]) => dense::<O, R, 1, 2>(core, kernels, rows, [a, b]),
+        (1, [a]) => dense::<O, R, 1, 1>(core, kernels, width, rows, [a]),
+        (1, [a, b]) => dense::<O, R, 1, 2>(core, kernels, width, rows, [a, b]),
         (1, [a, b, c, d]) if const { R::PAIRED == 1 } => {
-            dense::<O, R, 1, BLOCK_ROWS>(core, kernels, rows, [a, b, c, d]);
+            dense::<O, R, 1, BLOCK_ROWS>(core, kernels, width, rows, [a, b, c, d]);
         }
-        (_, [a]) => dense::<O, R, 2, 1>(core, kernels, rows, [a]),
-        (_, [a, b]) => dense::<O, R, 2, 2>(core, kernels, rows, [a, b]),
+        (_, [a]) => dense::<O, R, 2, 1>(core, kernels, width, rows, [a]),
+        (_, [a, b]) => dense::<O, R, 2, 2>(core, kernels, width, rows, [a, b]),
         _ => unreachable!("blocks are not of that size"),
     }
 }
 
-/// The dense pass for the output rows of a block.
+/// The dense pass for the output rows of a block, with `width` columns of taps.
 fn dense<O: Sample, R: Rung, const M: usize, const ROWS: usize>(
     core: &Core,
     kernels: &[Rows],
+    width: usize,
     rows: &[&[R::Wide]],
     outs: [&mut [O]; ROWS],
 ) {
@@ -267,7 +413,7 @@ fn dense<O: Sample, R: Rung, const M: usize, const ROWS: usize>(
         rows,
         first: from_fn(|row| kernels[0].meets::<R>(row).0),
         taps: from_fn(|row| from_fn(|k| kernels[k].meets::<R>(row).1)),
-        width: core.filter.kernels()[0].width(),
+        width,
         step: core.input.channels,
         finish: &core.finish,
         outs,

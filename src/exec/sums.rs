@@ -9,7 +9,7 @@ use crate::pass::{
 };
 use crate::plan::arithmetic::running_middle;
 use crate::sample::{Sample, Source};
-use crate::simd::{Level, MAX_LANES};
+use crate::simd::{Level, MAX_LANES, prefetch};
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;
@@ -163,7 +163,7 @@ impl Stage<'_> {
             }
             // The next row to enter comes while this one's windows are summed.
             if let Some(row) = core.image_row(held.end).filter(|_| held.end < below) {
-                feed.prefetch(core, tile, row);
+                prefetch(feed.memory(core, row, tile.columns.clone()));
             }
             moving.pad(tile, channels);
             let [out] = sink.rows(y, tile.x.clone());
@@ -207,7 +207,7 @@ impl Stage<'_> {
             }
             for v in rows.end..rows.end + block {
                 if let Some(row) = core.image_row(v).filter(|_| v < below) {
-                    feed.prefetch(core, tile, row);
+                    prefetch(feed.memory(core, row, tile.columns.clone()));
                 }
             }
             let common = top + block - 1..top + height;

@@ -69,7 +69,7 @@ impl Stage<'_> {
             }
             Work::Stencil(kernels) => self.stencil(kernels, tile, constants, feed, sink),
             Work::Dense(taps) => self.dense::<T, O, Words>(taps, tile, constants, feed, sink),
-            Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
+            Work::RowFirst(_) | Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
         }
     }
 

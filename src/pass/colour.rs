@@ -227,7 +227,7 @@ impl<L: Lanes> Ready<L> {
     unsafe fn sums(&self, l: L, from: *const u8) -> L::I {
         // SAFETY: as the caller promises.
         let bytes = unsafe { l.i_pick_u8(from, self.starts, self.index) };
-        l.i_shr(l.dot_u8(self.bias, bytes, self.taps), self.shift)
+        l.i_shr(l.sum_u8(l.dot_u8([l.i_splat(0), self.bias], bytes, self.taps)), self.shift)
     }
 }
 

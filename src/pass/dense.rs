@@ -132,6 +132,24 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
     }
 }
 
+/// Does the same for each of up to four rows. A loop that the compiler does not unroll would keep the sums
+/// in memory.
+macro_rules! each_row {
+    ($rows:expr, $r:ident => $do:expr) => {
+        const { assert!($rows <= 4) }
+        each_row!($rows, $r, 0, $do);
+        each_row!($rows, $r, 1, $do);
+        each_row!($rows, $r, 2, $do);
+        each_row!($rows, $r, 3, $do);
+    };
+    ($rows:expr, $r:ident, $row:literal, $do:expr) => {
+        if $row < $rows {
+            let $r = $row;
+            $do
+        }
+    };
+}
+
 impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O, M, ROWS> {
     /// U vectors of every output row from sample x on. Output row r meets the rows up to `ends[r]`.
     ///
@@ -146,59 +164,85 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
         ends: [usize; ROWS],
         outs: [*mut O; ROWS],
     ) {
-        let lanes = R::wide_lanes::<L>();
         let mut start = [R::wide_start(l, 0); M];
         for (start, fixed) in start.iter_mut().zip(&self.finish.fixed) {
             *start = R::wide_start(l, fixed.start);
         }
         let mut total = [[start; U]; ROWS];
-        // SAFETY: as promised by the caller; the taps of a row that a sum meets exist.
+        // Rows that every output row meets.
+        let (mut common, mut end) = (0, usize::MAX);
+        for r in 0..ROWS {
+            common = common.max(self.first[r]);
+            end = end.min(ends[r]);
+        }
+        // SAFETY: as promised by the caller.
         unsafe {
-            for (j, row) in self.rows.iter().enumerate() {
-                let mut sums =
-                    if R::ROW_SUMS { [[[R::wide_start(l, 0); M]; U]; ROWS] } else { total };
-                let mut meets = [false; ROWS];
-                for r in 0..ROWS {
-                    meets[r] = (self.first[r]..ends[r]).contains(&j);
-                }
-                for i in 0..self.width {
-                    let p = row.as_ptr().add(x + i * self.step);
-                    let mut samples = [R::wide_start(l, 0); U];
-                    for (u, samples) in samples.iter_mut().enumerate() {
-                        *samples = R::wide_load(l, p.add(u * lanes));
-                    }
-                    for r in 0..ROWS {
-                        // Rows outside a window are not even multiplied by 0: they may hold NaN.
-                        if meets[r] {
-                            for m in 0..M {
-                                let k = (j - self.first[r]) * self.width + i;
-                                let tap = R::splat(l, *self.taps[r][m].get_unchecked(k));
-                                for (sum, samples) in sums[r].iter_mut().zip(&samples) {
-                                    sum[m] = R::wide_step(l, sum[m], *samples, tap);
-                                }
-                            }
-                        }
-                    }
-                }
-                if R::ROW_SUMS {
-                    for r in 0..ROWS {
-                        if meets[r] {
-                            for (total, sum) in total[r].iter_mut().zip(&sums[r]) {
-                                for m in 0..M {
-                                    total[m] = R::wide_add(l, total[m], sum[m]);
-                                }
-                            }
-                        }
-                    }
+            for j in 0..self.rows.len() {
+                let mut meets = [true; ROWS];
+                if (common..end).contains(&j) {
+                    self.row(l, x, j, meets, &mut total);
                 } else {
-                    total = sums;
+                    for r in 0..ROWS {
+                        meets[r] = (self.first[r]..ends[r]).contains(&j);
+                    }
+                    self.row(l, x, j, meets, &mut total);
                 }
             }
-            for (total, out) in total.iter().zip(outs) {
-                for (u, total) in total.iter().enumerate() {
-                    R::wide_finish(l, *total, self.finish, out.add(x + u * lanes));
+            each_row!(ROWS, r => R::wide_finish(l, total[r], self.finish, outs[r].add(x)));
+        }
+    }
+
+    /// Adds row j of the window to the sums that meet it.
+    ///
+    /// # Safety
+    ///
+    /// As for `block`; the taps of a row that a sum meets must exist.
+    #[inline(always)]
+    unsafe fn row<L: Lanes, const U: usize>(
+        &self,
+        l: L,
+        x: usize,
+        j: usize,
+        meets: [bool; ROWS],
+        total: &mut [[[R::WideAcc<L>; M]; U]; ROWS],
+    ) {
+        let lanes = R::wide_lanes::<L>();
+        let mut sums = if R::ROW_SUMS { [[[R::wide_start(l, 0); M]; U]; ROWS] } else { *total };
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let row = self.rows.get_unchecked(j).as_ptr();
+            for i in 0..self.width {
+                let p = row.add(x + i * self.step);
+                let mut samples = [R::wide_start(l, 0); U];
+                for (u, samples) in samples.iter_mut().enumerate() {
+                    *samples = R::wide_load(l, p.add(u * lanes));
+                }
+                for r in 0..ROWS {
+                    // Rows outside a window are not even multiplied by 0: they may hold NaN.
+                    if meets[r] {
+                        for m in 0..M {
+                            let k = (j - self.first[r]) * self.width + i;
+                            let tap = R::splat(l, *self.taps[r][m].get_unchecked(k));
+                            for (sum, samples) in sums[r].iter_mut().zip(&samples) {
+                                sum[m] = R::wide_step(l, sum[m], *samples, tap);
+                            }
+                        }
+                    }
                 }
             }
+        }
+        if R::ROW_SUMS {
+            for r in 0..ROWS {
+                if meets[r] {
+                    for (total, sum) in total[r].iter_mut().zip(&sums[r]) {
+                        for m in 0..M {
+                            total[m] = R::wide_add(l, total[m], sum[m]);
+                        }
+                    }
+                }
+            }
+        } else {
+            *total = sums;
         }
     }
 }

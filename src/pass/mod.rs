@@ -6,6 +6,7 @@
 //! | [`Column`] | K rows of samples | a scratch row |
 //! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
 //! | [`ColumnHalves`], [`RowHalves`] | `u8`, in 16 bits | the same |
+//! | [`Across`] | two rows of `u8` | a row of pairs, for a [`Dense`] pass of one column |
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
 //! | [`Stencil`] | three rows of `u8` for each that it writes | output samples |
@@ -25,6 +26,7 @@
 //! operations in the same order wherever it lies in a row: the last vector overlaps the one
 //! before, so there is no remainder loop that could round differently.
 
+mod across;
 mod blocks;
 mod colour;
 mod column;
@@ -40,6 +42,7 @@ mod running;
 mod stencil;
 mod words;
 
+pub use across::{ACROSS_SLACK, Across};
 pub use blocks::{RowLevel, RowSums, SUMMED, WindowSums};
 pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};

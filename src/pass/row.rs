@@ -2,7 +2,7 @@
 
 use super::Finish;
 use super::rung::Rung;
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// The scratch row of one kernel and its horizontal taps.
 pub struct Input<'a, R: Rung> {
@@ -26,6 +26,8 @@ pub struct Row<'a, R: Rung, O, const M: usize> {
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
+    /// Memory to ask for on the way; as much for each sample that is written.
+    pub next: &'a [u8],
     /// Exactly the samples to write.
     pub out: &'a mut [O],
 }
@@ -69,7 +71,11 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
                 }
                 x = first;
             }
+            let each = self.next.len() / n;
             while x + 4 * lanes <= n {
+                if let Some(next) = self.next.get(each * x..each * (x + 4 * lanes)) {
+                    prefetch(next);
+                }
                 // The last vector of all must not overlap these.
                 let whole = x + 5 * lanes <= n || x + 4 * lanes == n;
                 self.block::<L, 4>(l, x, out.add(x), stream && whole);

@@ -90,10 +90,10 @@ pub trait Rung: Copy + 'static {
         x: Self::WideAcc<L>,
         tap: Self::TapV<L>,
     ) -> Self::WideAcc<L>;
-    /// `finish` for a dense pass.
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+    /// `finish` for a dense pass, of U vectors.
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
-        acc: [Self::WideAcc<L>; M],
+        acc: [[Self::WideAcc<L>; M]; U],
         finish: &Finish,
         p: *mut O,
     );
@@ -210,14 +210,16 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         Self::step(l, acc, x, tap)
     }
     #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
-        acc: [L::F; M],
+        acc: [[L::F; M]; U],
         finish: &Finish,
         p: *mut O,
     ) {
-        // SAFETY: see above the impl.
-        unsafe { Self::finish(l, acc, finish, false, p) }
+        for (u, acc) in acc.into_iter().enumerate() {
+            // SAFETY: see above the impl.
+            unsafe { Self::finish(l, acc, finish, false, p.add(u * L::N)) }
+        }
     }
 }
 
@@ -260,6 +262,31 @@ unsafe fn finish_integer<L: Lanes, O: SampleLanes, const M: usize>(
         } else {
             O::store_i(l, p, to_integer(l, acc[0], finish));
         }
+    }
+}
+
+/// `finish_integer` of U vectors. What the finish is, is asked once for all: accumulators on both sides
+/// of a branch would not stay in registers.
+#[inline(always)]
+unsafe fn finish_integers<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
+    l: L,
+    acc: [[L::I; M]; U],
+    finish: &Finish,
+    p: *mut O,
+) {
+    // SAFETY: the caller lets U·N samples be written.
+    unsafe {
+        if O::FLOAT || finish.post != Post::None {
+            for (u, acc) in acc.into_iter().enumerate() {
+                finish_integer(l, acc, finish, p.add(u * L::N));
+            }
+            return;
+        }
+        let mut v = [l.i_splat(0); U];
+        for (v, acc) in v.iter_mut().zip(acc) {
+            *v = l.i_shr(acc[0], finish.fixed[0].shift);
+        }
+        O::store_all(l, p, v);
     }
 }
 
@@ -342,14 +369,14 @@ impl Rung for I32 {
         Self::step(l, acc, x, tap)
     }
     #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
-        acc: [L::I; M],
+        acc: [[L::I; M]; U],
         finish: &Finish,
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
-        unsafe { finish_integer(l, acc, finish, p) }
+        unsafe { finish_integers(l, acc, finish, p) }
     }
 }
 
@@ -459,14 +486,14 @@ impl Rung for Pairs {
         l.dot(acc, x, tap)
     }
     #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
-        acc: [L::I; M],
+        acc: [[L::I; M]; U],
         finish: &Finish,
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
-        unsafe { finish_integer(l, acc, finish, p) }
+        unsafe { finish_integers(l, acc, finish, p) }
     }
 }
 
@@ -562,13 +589,15 @@ impl Rung for Double {
         Self::step(l, acc, x, tap)
     }
     #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
-        acc: [(L::D, L::D); M],
+        acc: [[(L::D, L::D); M]; U],
         finish: &Finish,
         p: *mut O,
     ) {
-        // SAFETY: see above the impl.
-        unsafe { Self::finish(l, acc, finish, false, p) }
+        for (u, acc) in acc.into_iter().enumerate() {
+            // SAFETY: see above the impl.
+            unsafe { Self::finish(l, acc, finish, false, p.add(u * L::N)) }
+        }
     }
 }

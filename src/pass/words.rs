@@ -136,13 +136,15 @@ impl Rung for Words {
         Self::step(l, acc, x, tap)
     }
     #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
-        acc: [L::H; M],
+        acc: [[L::H; M]; U],
         finish: &Finish,
         p: *mut O,
     ) {
-        // SAFETY: see above the impl.
-        unsafe { Self::finish(l, acc, finish, false, p) }
+        for (u, acc) in acc.into_iter().enumerate() {
+            // SAFETY: see above the impl.
+            unsafe { Self::finish(l, acc, finish, false, p.add(u * 2 * L::N)) }
+        }
     }
 }

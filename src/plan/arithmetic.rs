@@ -156,9 +156,9 @@ impl Rows {
 pub(crate) struct Passes {
     pub column: Rows,
     pub row: Taps,
-    /// What the column's integer sums start with.
+    /// What the integer sums of the first pass start with: the column's, but for a row that comes first.
     pub start: i32,
-    /// The column pass divides by 2^shift.
+    /// The first pass divides by 2^shift.
     pub shift: u32,
 }
 
@@ -323,6 +323,11 @@ fn fits_i16(q: &[f64]) -> bool {
     q.iter().all(|t| t.abs() <= 32767.0)
 }
 
+/// Whether two digits of eight bits hold each tap, as [`Across`](pass::Across) has them.
+fn fits_digits(q: &[f64]) -> bool {
+    q.iter().all(|t| t.abs() <= 32639.0)
+}
+
 /// Two taps in one `i32`, the first in the low half; an odd last one is paired with 0.
 fn pack(q: &[f64]) -> Vec<i32> {
     let half = |t: f64| i32::from(t as i16) & 0xffff;
@@ -440,9 +445,10 @@ fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Work, Arithmetic, Finish)
 pub(crate) fn separable(
     task: &Task<'_>,
     separations: &[Separation],
-) -> Option<(Arithmetic, Vec<Passes>, Finish)> {
+) -> Option<(Work, Arithmetic, Finish)> {
     let scale = task.filter.get_scale();
     let range = task.range();
+    let work = |(arithmetic, passes, finish)| (Work::Separable(passes), arithmetic, finish);
     let factors: Vec<_> = separations
         .iter()
         .map(|s| {
@@ -461,18 +467,20 @@ pub(crate) fn separable(
         let found = words::exact(task, &factors)
             .or_else(|| words::multiples(task, &factors))
             .or_else(|| words::rounded(task, &factors))
-            .or_else(|| pairs(task, &factors));
+            .map(work)
+            .or_else(|| row_first(task, &factors))
+            .or_else(|| pairs(task, &factors).map(work));
         if found.is_some() {
             return found;
         }
     }
     let float = if task.precise { None } else { float(task, &factors) };
     if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
-        return float;
+        return float.map(work);
     }
     let exact =
         if task.float_source() || task.premultiplied { None } else { exact_i32(task, &factors) };
-    exact.or_else(|| double(task, &factors))
+    exact.or_else(|| double(task, &factors)).map(work)
 }
 
 /// Column and row of one kernel, with the filter's scale in the row.
@@ -499,25 +507,69 @@ fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         let found = pairs_exact(task, samples, f.written.0, &row)
             .filter(|_| f.residual == 0.0)
             .or_else(|| pairs_rounded(task, samples, &f.column, &f.row))?;
-        let (pass, fixed, bits, peak, bound) = found;
+        let Found { taps: [column, row], start, shift, fixed, bits, peak, bound } = found;
         finish.fixed[kernel] = fixed;
-        passes.push(pass);
+        let column = Rows::paired(&column, 1);
+        passes.push(Passes { column, row: Taps::Integer(pack(&row)), start, shift });
         arithmetic.bits = bits;
         arithmetic.peak = arithmetic.peak.max(peak);
         let value = 255.0 * abs_sum(&f.column) * abs_sum(&f.row);
         bounds.push((bound + f.residual, value));
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
+    pairs_will_do(task, &arithmetic).then_some((arithmetic, passes, finish))
+}
+
+/// `pairs` of one kernel with the row first. Its sums are no larger than a column's would be, and as
+/// many bits of them are kept.
+fn row_first(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<(Work, Arithmetic, Finish)> {
+    let [f] = factors else { return None };
+    if task.chained {
+        return None;
+    }
+    let scaled = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
+    let written = scaled(f.written.1, task.filter.get_scale());
+    // Powers of two move from row to column.
+    let sum = abs_sum(&f.row);
+    let power = if sum > 0.0 { sum.log2().floor().exp2() } else { 1.0 };
+    let (row, column) = (scaled(&f.row, 1.0 / power), scaled(&f.column, power));
+    let samples = (0.0, 255.0);
+    let found = pairs_exact(task, samples, &written, f.written.0)
+        .filter(|found| f.residual == 0.0 && fits_digits(&found.taps[0]))
+        .or_else(|| pairs_rounded(task, samples, &row, &column))?;
+    let Found { taps: [row, column], start, shift, fixed, bits, peak, bound } = found;
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+    let mut arithmetic = task.arithmetic(Rung::Pairs, bound + f.residual);
+    arithmetic.bits = bits;
+    arithmetic.peak = peak;
+    let column = Rows::paired(&column, 1);
+    let passes = Passes { column, row: Taps::Integer(pack(&row)), start, shift };
+    pairs_will_do(task, &arithmetic).then_some((Work::RowFirst(passes), arithmetic, finish))
+}
+
+/// Whether the bound of paired arithmetic keeps the contract.
+fn pairs_will_do(task: &Task<'_>, arithmetic: &Arithmetic) -> bool {
     // A float result shows every error: only exact integers will do.
-    let good = if task.float_output() {
+    if task.float_output() {
         arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
     } else {
         task.accepts(arithmetic.bound)
-    };
-    good.then_some((arithmetic, passes, finish))
+    }
 }
 
-type Found = (Passes, Fixed, (u32, u32), f64, f64);
+/// What paired arithmetic makes of two passes.
+struct Found {
+    /// Of the pass that comes first, and of the second.
+    taps: [Vec<f64>; 2],
+    /// What the sums of the first start with, and are divided by.
+    start: i32,
+    shift: u32,
+    fixed: Fixed,
+    /// Fraction bits of the scratch row and of the sums.
+    bits: (u32, u32),
+    peak: f64,
+    bound: f64,
+}
 
 /// Taps that are integers once multiplied by a small power of two, and a scratch row that holds
 /// the column sums exactly.
@@ -533,10 +585,9 @@ fn pairs_exact(
         return None;
     }
     let shift = column_bits + row_bits;
-    let (fixed, error, peak) = fixed(task, shift, scratch * abs_sum(&r))?;
-    let column = Rows::paired(&c, 1);
-    let pass = Passes { column, row: Taps::Integer(pack(&r)), start: 0, shift: 0 };
-    Some((pass, fixed, (column_bits, shift), peak, error))
+    let (fixed, bound, peak) = fixed(task, shift, scratch * abs_sum(&r))?;
+    let bits = (column_bits, shift);
+    Some(Found { taps: [c, r], start: 0, shift: 0, fixed, bits, peak, bound })
 }
 
 /// How far Σ ε·x may be from 0 for samples x of a range, from Σ|ε| and |Σ ε|.
@@ -553,7 +604,7 @@ fn pairs_rounded(
 ) -> Option<Found> {
     // The column's taps sum to less than 2 in magnitude.
     let (column_bits, c) =
-        (0..=15).rev().map(|b| (b, quantise(column, b))).find(|(_, q)| fits_i16(q))?;
+        (0..=15).rev().map(|b| (b, quantise(column, b))).find(|(_, q)| fits_digits(q))?;
     let plus = c.iter().filter(|t| **t > 0.0).sum::<f64>();
     let minus = -c.iter().filter(|t| **t < 0.0).sum::<f64>();
     let (positive, negative) = (most * plus - least * minus, most * minus - least * plus);
@@ -582,14 +633,11 @@ fn pairs_rounded(
         let rounding = rounding * abs_sum(&r) * 2f64.powi(-row_bits);
         let row_error = spread((low, high), errors(row, &r, row_bits));
         let bound = column_error + rounding + row_error + offset_error;
-        let pass = Passes {
-            column: Rows::paired(&c, 1),
-            row: Taps::Integer(pack(&r)),
-            // Rounds half up.
-            start: (1 << shift) >> 1,
-            shift: shift as u32,
-        };
-        Some((pass, fixed, (scratch_bits as u32, total), peak, bound))
+        let bits = (scratch_bits as u32, total);
+        // Rounds half up.
+        let start = (1 << shift) >> 1;
+        let (taps, shift) = ([c.clone(), r], shift as u32);
+        Some(Found { taps, start, shift, fixed, bits, peak, bound })
     })
 }
 

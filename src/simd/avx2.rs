@@ -383,12 +383,21 @@ impl Lanes for Avx2 {
         [even, odd]
     }
     #[inline(always)]
-    fn dot_u8(self, acc: __m256i, bytes: __m256i, taps: [__m256i; 2]) -> __m256i {
+    fn dot_u8(self, acc: [__m256i; 2], bytes: __m256i, taps: [__m256i; 2]) -> [__m256i; 2] {
         isa!({
             let even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
             let odd = _mm256_srli_epi16::<8>(bytes);
-            self.dot(self.dot(acc, even, taps[0]), odd, taps[1])
+            [self.dot(acc[0], even, taps[0]), self.dot(acc[1], odd, taps[1])]
         })
+    }
+    #[inline(always)]
+    fn sum_u8(self, acc: [__m256i; 2]) -> __m256i {
+        isa!(_mm256_add_epi32(acc[0], acc[1]))
+    }
+    const PICKS: bool = false;
+    #[inline(always)]
+    fn pair(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_blend_epi16::<0xaa>(a, _mm256_slli_epi32::<16>(b)))
     }
     #[inline(always)]
     unsafe fn i_store_u8x4(self, p: *mut u8, v: [__m256i; 4]) {

@@ -381,12 +381,20 @@ impl Lanes for Avx512 {
         })
     }
     #[inline(always)]
-    fn dot_u8(self, acc: __m512i, bytes: __m512i, [high, low]: [__m512i; 2]) -> __m512i {
+    fn dot_u8(self, acc: [__m512i; 2], bytes: __m512i, taps: [__m512i; 2]) -> [__m512i; 2] {
         isa!({
-            let high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), bytes, high);
-            let low = _mm512_dpbusd_epi32(acc, bytes, low);
-            _mm512_add_epi32(_mm512_slli_epi32::<8>(high), low)
+            let high = _mm512_dpbusd_epi32(acc[0], bytes, taps[0]);
+            [high, _mm512_dpbusd_epi32(acc[1], bytes, taps[1])]
         })
+    }
+    #[inline(always)]
+    fn sum_u8(self, [high, low]: [__m512i; 2]) -> __m512i {
+        isa!(_mm512_add_epi32(_mm512_slli_epi32::<8>(high), low))
+    }
+    const PICKS: bool = true;
+    #[inline(always)]
+    fn pair(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_mask_blend_epi16(0xaaaa_aaaa, a, _mm512_slli_epi32::<16>(b)))
     }
     #[inline(always)]
     unsafe fn i_store_u8x4(self, p: *mut u8, v: [__m512i; 4]) {

@@ -180,8 +180,15 @@ pub trait Lanes: Copy {
     /// Taps for [`dot_u8`](Self::dot_u8) in the level's own form, from pairs of `i16`, each between
     /// −32640 and 32639: those of bytes 0 and 2 of each lane, and those of bytes 1 and 3.
     fn taps_u8(self, even: Self::I, odd: Self::I) -> [Self::I; 2];
-    /// acc + Σ bᵢ·tᵢ for each lane's four bytes and taps.
-    fn dot_u8(self, acc: Self::I, bytes: Self::I, taps: [Self::I; 2]) -> Self::I;
+    /// Adds Σ bᵢ·tᵢ, for each lane's four bytes and taps, to a sum that is kept in two parts: a 0,
+    /// and what it starts with.
+    fn dot_u8(self, acc: [Self::I; 2], bytes: Self::I, taps: [Self::I; 2]) -> [Self::I; 2];
+    /// The sum of such parts.
+    fn sum_u8(self, acc: [Self::I; 2]) -> Self::I;
+    /// Whether [`i_pick_u8`](Self::i_pick_u8) and [`dot_u8`](Self::dot_u8) are an instruction or two.
+    const PICKS: bool;
+    /// The low halves of both in each lane, as a pair of `i16`: `a` in the low half.
+    fn pair(self, a: Self::I, b: Self::I) -> Self::I;
     /// Writes 4·N, each limited to 0..=255.
     unsafe fn i_store_u8x4(self, p: *mut u8, v: [Self::I; 4]);
 }

@@ -386,10 +386,19 @@ impl Lanes for Portable {
         [even, odd]
     }
     #[inline(always)]
-    fn dot_u8(self, acc: i32x4, bytes: i32x4, taps: [i32x4; 2]) -> i32x4 {
+    fn dot_u8(self, acc: [i32x4; 2], bytes: i32x4, taps: [i32x4; 2]) -> [i32x4; 2] {
         let even = bytes & i32x4::splat(0x00ff_00ff);
         let odd = cast::<_, i32x4>(cast::<_, wide::u32x4>(bytes) >> 8) & i32x4::splat(0x00ff_00ff);
-        self.dot(self.dot(acc, even, taps[0]), odd, taps[1])
+        [self.dot(acc[0], even, taps[0]), self.dot(acc[1], odd, taps[1])]
+    }
+    #[inline(always)]
+    fn sum_u8(self, acc: [i32x4; 2]) -> i32x4 {
+        acc[0] + acc[1]
+    }
+    const PICKS: bool = false;
+    #[inline(always)]
+    fn pair(self, a: i32x4, b: i32x4) -> i32x4 {
+        (a & i32x4::splat(0xffff)) | (b << 16)
     }
     #[inline(always)]
     unsafe fn i_store_u8x4(self, p: *mut u8, v: [i32x4; 4]) {

@@ -36,6 +36,14 @@ pub trait SampleLanes: Pod {
     }
     /// Writes N.
     unsafe fn store_i<L: Lanes>(l: L, p: *mut Self, v: L::I);
+    /// Writes U·N, as `store_i`.
+    #[inline(always)]
+    unsafe fn store_all<L: Lanes, const U: usize>(l: L, p: *mut Self, v: [L::I; U]) {
+        for (u, v) in v.into_iter().enumerate() {
+            // SAFETY: the caller allows U·N.
+            unsafe { Self::store_i(l, p.add(u * L::N), v) }
+        }
+    }
     /// Writes 2·N. Only where [`NARROW`](Self::NARROW).
     unsafe fn store_h<L: Lanes>(l: L, p: *mut Self, v: L::H);
     /// `store_h` past the cache; `p` must be a multiple of the size of what is written.
@@ -92,6 +100,19 @@ impl SampleLanes for u8 {
     unsafe fn store_i<L: Lanes>(l: L, p: *mut u8, v: L::I) {
         // SAFETY: the caller's promise is the callee's.
         unsafe { l.i_store_u8(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn store_all<L: Lanes, const U: usize>(l: L, p: *mut u8, v: [L::I; U]) {
+        // SAFETY: the caller allows U·N.
+        unsafe {
+            if let [a, b, c, d] = v[..] {
+                l.i_store_u8x4(p, [a, b, c, d]);
+            } else {
+                for (u, v) in v.into_iter().enumerate() {
+                    l.i_store_u8(p.add(u * L::N), v);
+                }
+            }
+        }
     }
     #[inline(always)]
     unsafe fn store_split<L: Lanes>(l: L, p: *mut u8, first: L::I, second: L::I) {

@@ -98,9 +98,9 @@ pub(super) fn copy<O: Sample>(level: Level, row: &[f32], stream: bool, out: &mut
     let (count, step, taps) = (1, 1, &[1.0f32][..]);
     if const { O::FLOAT } {
         let inputs = [Input::<Fused> { scratch: row, taps }];
-        level.run(Row::<Fused, O, 1> { inputs, count, step, finish, stream, out });
+        level.run(Row::<Fused, O, 1> { inputs, count, step, finish, stream, next: &[], out });
     } else {
         let inputs = [Input::<F32> { scratch: row, taps }];
-        level.run(Row::<F32, O, 1> { inputs, count, step, finish, stream, out });
+        level.run(Row::<F32, O, 1> { inputs, count, step, finish, stream, next: &[], out });
     }
 }

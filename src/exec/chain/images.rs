@@ -272,7 +272,9 @@ impl<'a, E: Pod> Made<'a, E> {
 impl<E> Feed<E> for Made<'_, E> {
     fn start(&mut self, _: &Core, _: &Tile) {}
     fn load(&mut self, _: &Core, _: &Tile, _: isize, _: usize) {}
-    fn prefetch(&self, _: &Core, _: &Tile, _: usize) {}
+    fn memory(&self, _: &Core, _: usize, _: Range<usize>) -> &[u8] {
+        &[]
+    }
     fn row(&self, _: &Core, _: &Tile, v: isize, _: usize, x: Range<usize>) -> &[E] {
         let row = self.ring.row(self.rows, v, self.pitch);
         &row[(x.start - self.first) * self.channels..][..x.len() * self.channels]

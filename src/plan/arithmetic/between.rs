@@ -3,11 +3,11 @@
 //! constants are those of an ordinary filter from 16-bit samples to 16-bit samples.
 
 use super::{
-    Arithmetic, Rows, Rung, Task, abs_sum, errors, fits_i16, fixed, pairs_exact, pairs_rounded,
-    quantise, spread,
+    Arithmetic, Found, Passes, Rows, Rung, Task, abs_sum, errors, fits_i16, fixed, pack,
+    pairs_exact, pairs_rounded, quantise, spread,
 };
 use crate::kernel::{Kernel, Separation};
-use crate::pass::Finish;
+use crate::pass::{Finish, Taps};
 use crate::plan::Work;
 
 /// Two passes, or a direct one, on samples from `samples.0` ≤ 0 to `samples.1` ≥ 0; `None` if sums
@@ -49,9 +49,10 @@ fn separable(
         let found = pairs_exact(task, samples, &term.column, &times(&term.row, scale))
             .filter(|_| residual == 0.0)
             .or_else(|| pairs_rounded(task, samples, &column, &row))?;
-        let (pass, fixed, bits, peak, bound) = found;
+        let Found { taps: [column_taps, row_taps], start, shift, fixed, bits, peak, bound } = found;
         finish.fixed[kernel] = fixed;
-        passes.push(pass);
+        let row_taps = Taps::Integer(pack(&row_taps));
+        passes.push(Passes { column: Rows::paired(&column_taps, 1), row: row_taps, start, shift });
         arithmetic.bits = bits;
         arithmetic.peak = arithmetic.peak.max(peak);
         bounds.push((bound + residual, largest(samples) * abs_sum(&column) * abs_sum(&row)));

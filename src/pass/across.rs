@@ -1,0 +1,165 @@
+//! The row pass that comes first: two rows of `u8`, weighted along, into one row of pairs of `i16`, as the
+//! paired arithmetic reads them in a column pass.
+//!
+//! Bytes are read here where a row pass that comes second would read words: half as many loads,
+//! which are what a row pass spends its time on, since they lie across cache lines.
+
+use super::rung::{Pairs, Rung};
+use crate::simd::{Job, Lanes, MAX_LANES};
+
+/// `out[x] = (s(rows[0])[x], s(rows[1])[x])`, the first in the low half, with
+/// `s(row)[x] = (start + Σ_i taps[i] · row[x + i·step]) / 2^shift`, rounded down.
+pub struct Across<'a> {
+    /// Element i·step lies under tap i of the first sum. Each has as many as [`Across::reach`] says;
+    /// what lies beyond the last sum's window does not matter.
+    pub rows: [&'a [u8]; 2],
+    /// Pairs of `i16` taps.
+    pub taps: &'a [i32],
+    /// Elements from one tap to the next: channels.
+    pub step: usize,
+    /// What sums start with.
+    pub start: i32,
+    /// Sums are divided by 2^shift, rounding down.
+    pub shift: u32,
+    /// Sums to compute.
+    pub n: usize,
+    /// At least n elements and [`ACROSS_SLACK`] more, which may be overwritten.
+    pub out: &'a mut [i32],
+}
+
+/// Elements behind the last that vectors may touch: a block of four vectors.
+pub const ACROSS_SLACK: usize = 2 * MAX_LANES;
+
+/// Taps, in fours, up to which their digits are kept on the stack.
+const FOURS: usize = 64;
+
+impl Across<'_> {
+    /// Samples that a row must have for `n` sums.
+    pub fn reach(n: usize, taps: usize, step: usize) -> usize {
+        n + taps.next_multiple_of(4) * step + 2 * ACROSS_SLACK
+    }
+}
+
+impl Job for Across<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, l: L) {
+        let (n, step) = (self.n, self.step);
+        let reach = Self::reach(n, 2 * self.taps.len(), step);
+        assert!(self.rows.iter().all(|row| row.len() >= reach));
+        assert!(self.out.len() >= n + ACROSS_SLACK);
+        let fours = self.taps.len().div_ceil(2);
+        // A window must hold a vector of sums' four taps.
+        let fits = L::N + 3 * step <= L::WINDOW;
+        // SAFETY: blocks start at x < n and read, from tap i's place on, no more than `ACROSS_SLACK`
+        // samples, or a window of WINDOW ≤ ACROSS_SLACK from there; they write that many elements at
+        // most.
+        unsafe {
+            if L::PICKS && fits && fours <= FOURS {
+                let mut digits = [[0; 2]; FOURS];
+                self.digits(l, &mut digits);
+                let mut index = [0u8; 4 * MAX_LANES];
+                for (i, index) in index.iter_mut().enumerate() {
+                    *index = (i / 4 + i % 4 * step) as u8;
+                }
+                let index = l.i_load(index.as_ptr().cast());
+                for x in (0..n).step_by(4 * L::N) {
+                    self.fours(l, x, &digits[..fours], index);
+                }
+            } else {
+                for x in (0..n).step_by(4 * L::N) {
+                    self.pairs(l, x);
+                }
+            }
+        }
+    }
+}
+
+impl Across<'_> {
+    /// Each four taps, in the level's form.
+    #[inline(always)]
+    fn digits<L: Lanes>(&self, l: L, digits: &mut [[i32; 2]; FOURS]) {
+        for (digits, taps) in digits.iter_mut().zip(self.taps.chunks(2)) {
+            let (a, b) = (taps[0], taps.get(1).copied().unwrap_or(0));
+            let even = a & 0xffff | b << 16;
+            let odd = (a >> 16) & 0xffff | b & !0xffff;
+            let forms = l.taps_u8(l.i_splat(even), l.i_splat(odd));
+            for (digit, form) in digits.iter_mut().zip(forms) {
+                let mut all = [0; MAX_LANES];
+                // SAFETY: the array has MAX_LANES ≥ N elements.
+                unsafe { l.i_store(all.as_mut_ptr(), form) };
+                *digit = all[0];
+            }
+        }
+    }
+
+    /// 4·N sums from x on, four taps at a time.
+    ///
+    /// # Safety
+    ///
+    /// Each row must have WINDOW samples from x + 3·N + i·step on for every fourth tap i, and `out` 4·N
+    /// elements from x on.
+    #[inline(always)]
+    unsafe fn fours<L: Lanes>(&mut self, l: L, x: usize, taps: &[[i32; 2]], index: L::I) {
+        let zero = l.i_splat(0);
+        let start = l.i_splat(self.start);
+        let mut sums = [[zero; 4]; 2];
+        // SAFETY: as promised by the caller.
+        unsafe {
+            for (row, sums) in self.rows.iter().zip(&mut sums) {
+                let mut acc = [[zero, start]; 4];
+                let mut p = row.as_ptr().add(x);
+                for &[a, b] in taps {
+                    let taps = [l.i_splat(a), l.i_splat(b)];
+                    for (u, acc) in acc.iter_mut().enumerate() {
+                        let bytes = l.i_pick_u8(p.add(u * L::N), [0; 2], index);
+                        *acc = l.dot_u8(*acc, bytes, taps);
+                    }
+                    p = p.add(4 * self.step);
+                }
+                for (sum, acc) in sums.iter_mut().zip(acc) {
+                    *sum = l.i_shr(l.sum_u8(acc), self.shift);
+                }
+            }
+            for u in 0..4 {
+                let out = self.out.as_mut_ptr().add(x + u * L::N);
+                l.i_store(out, l.pair(sums[0][u], sums[1][u]));
+            }
+        }
+    }
+
+    /// The same, two taps at a time.
+    ///
+    /// # Safety
+    ///
+    /// Each row must have 4·N samples from x + i·step on for every tap i, and `out` 4·N elements from x on.
+    #[inline(always)]
+    unsafe fn pairs<L: Lanes>(&mut self, l: L, x: usize) {
+        let start = Pairs::start(l, self.start);
+        let mut sums = [[start; 2]; 2];
+        let lanes = Pairs::lanes::<L>();
+        // SAFETY: as promised by the caller.
+        unsafe {
+            for (row, sums) in self.rows.iter().zip(&mut sums) {
+                let mut p = row.as_ptr().add(x);
+                for &tap in self.taps {
+                    let tap = Pairs::splat(l, tap);
+                    for (u, sum) in sums.iter_mut().enumerate() {
+                        let p = p.add(u * lanes);
+                        let samples = Pairs::load(l, p, p.add(self.step));
+                        *sum = Pairs::step(l, *sum, samples, tap);
+                    }
+                    p = p.add(2 * self.step);
+                }
+            }
+            for u in 0..2 {
+                let out = self.out.as_mut_ptr().add(x + u * lanes);
+                let (a, b) = (sums[0][u], sums[1][u]);
+                let first = l.pair(l.i_shr(a.0, self.shift), l.i_shr(b.0, self.shift));
+                let second = l.pair(l.i_shr(a.1, self.shift), l.i_shr(b.1, self.shift));
+                let (first, second) = l.in_order(first, second);
+                l.i_store(out, first);
+                l.i_store(out.add(L::N), second);
+            }
+        }
+    }
+}
