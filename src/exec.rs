@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! source rows ──(multiply by alpha)──► window of K rows ──► column pass ► pad ► row pass ──► output
+//!                                                      ├──► pad ► row pass ► column pass ─┤
 //!                                                      └──► pad ► widen ► dense pass ─────┘
 //! ```
 //!
@@ -499,15 +500,12 @@ fn run_typed<I: Source, O: Sample>(
     }
     let bytes = rect.width * rect.height * core.input.channels * size_of::<O>();
     let job = Job { core, source: Direct { part, origin }, rect, stream: bytes > STREAM_BYTES };
-    let strips = rect.height.div_ceil(core.strip);
-    let workers = core.workers(rect.width * rect.height).clamp(1, strips);
+    let workers = core.workers(rect.width, rect.height);
     if workspace.slots.len() < workers {
         workspace.slots.resize_with(workers, Slot::default);
     }
     let slots = &mut workspace.slots[..workers];
-    // A strip's first window is summed or made anew, for which one worker has no reason.
-    let alone = workers == 1 && matches!(core.work, Work::Running(_) | Work::RowFirst(_));
-    let rows = if alone { rect.height } else { core.strip };
+    let rows = core.strip_rows(rect.height, workers);
     each_strip(out, rect.y, rows, slots, &|y, strip, slot| job.strip(y, strip, slot));
     Ok(())
 }
@@ -849,7 +847,7 @@ impl Stage<'_> {
                 // come fast enough by themselves.
                 let v = virtual_rows.end + r as isize;
                 let next = core.image_row(v).filter(|_| v < below);
-                let next = next.filter(|_| stream && size_of::<T>() == 4);
+                let next = next.filter(|_| size_of::<T>() == 4);
                 let next = next.map(|row| feed.memory(core, row, tile.columns.clone()));
                 let next = next.unwrap_or_default();
                 if passes.len() == 2 {

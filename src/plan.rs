@@ -168,12 +168,7 @@ impl Core {
         let tile = output.width.div_ceil(output.width.div_ceil(most));
         // A strip's first rows are prepared again by its neighbour: many rows to a strip.
         let strip = match work {
-            // An even number, since there are few of them.
-            Work::Running(_) | Work::RowFirst(_) => {
-                let times = if matches!(work, Work::RowFirst(_)) { 16 } else { 8 };
-                let strips = output.height.div_ceil((times * kernel.height()).max(64));
-                output.height.div_ceil(if strips > 1 { strips.next_multiple_of(2) } else { 1 })
-            }
+            Work::Running(_) | Work::RowFirst(_) => (16 * kernel.height()).max(64),
             _ => (4 * kernel.height()).clamp(64, 256),
         };
         Ok(Self {
@@ -230,9 +225,9 @@ impl Core {
         }
     }
 
-    /// How many workers are worth their start for `pixels` pixels.
-    pub fn workers(&self, pixels: usize) -> usize {
-        let samples = pixels.saturating_mul(self.input.channels);
+    /// How many workers are worth their start for so many output pixels.
+    pub fn workers(&self, width: usize, height: usize) -> usize {
+        let samples = width.saturating_mul(height).saturating_mul(self.input.channels);
         let wanted = self.filter.get_threads();
         if wanted == 1 || samples.saturating_mul(self.multiplications()) < INLINE_WORK {
             return 1;
@@ -241,7 +236,25 @@ impl Core {
         let pool = rayon::current_num_threads();
         #[cfg(not(feature = "rayon"))]
         let pool = 1;
-        if wanted == 0 { pool } else { wanted.min(pool) }
+        // Where strips have much in common, more workers get smaller ones, within limits.
+        let least = if self.keeps() { self.strip.div_ceil(4) } else { self.strip };
+        let workers = if wanted == 0 { pool } else { wanted.min(pool) };
+        workers.clamp(1, height.div_ceil(least).max(1))
+    }
+
+    /// Whether a strip's first window is summed or made anew, and then kept up to date.
+    fn keeps(&self) -> bool {
+        matches!(self.work, Work::Running(_) | Work::RowFirst(_))
+    }
+
+    /// Rows of a strip of an output of `height` rows.
+    pub fn strip_rows(&self, height: usize, workers: usize) -> usize {
+        match self.keeps() {
+            true if workers == 1 => height,
+            // There are few, so that each worker should have as many as the others.
+            true => height.div_ceil(height.div_ceil(self.strip).next_multiple_of(workers)),
+            false => self.strip,
+        }
     }
 
     fn stages(&self) -> Vec<String> {
@@ -472,10 +485,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
     pub fn threads(&self) -> usize {
         match self.core.work {
             Work::Naive => 1,
-            _ => {
-                let strips = self.core.output.height.div_ceil(self.core.strip);
-                self.core.workers(self.core.output.width * self.core.output.height).min(strips)
-            }
+            _ => self.core.workers(self.core.output.width, self.core.output.height),
         }
     }
 

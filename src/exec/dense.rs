@@ -298,8 +298,9 @@ impl Stage<'_> {
                         let after = skip.end.clamp(before.end, end)..end;
                         for part in [before, after] {
                             let from = part.start - run.at..part.end - run.at;
-                            padded[part.start * channels..part.end * channels]
-                                .copy_from_slice(&piece[from.start * channels..from.end * channels]);
+                            padded[part.start * channels..part.end * channels].copy_from_slice(
+                                &piece[from.start * channels..from.end * channels],
+                            );
                         }
                     }
                     tile.pad(padded, channels);

@@ -205,11 +205,6 @@ impl Stage<'_> {
             for v in rows.clone() {
                 load(core, tile, feed, v);
             }
-            for v in rows.end..rows.end + block {
-                if let Some(row) = core.image_row(v).filter(|_| v < below) {
-                    prefetch(feed.memory(core, row, tile.columns.clone()));
-                }
-            }
             let common = top + block - 1..top + height;
             let groups = common.start.div_euclid(GROUP) + 1..common.end.div_euclid(GROUP);
             let groups = if height >= GROUPS_FROM { groups } else { 0..0 };
@@ -267,7 +262,13 @@ impl Stage<'_> {
                 let columns = &sums[tile.first * channels..];
                 let parts = parts.each_mut().map(|part| &mut **part);
                 let step = channels;
-                core.level.run(RowSums { columns, parts, levels, step, finish, stream, out });
+                // A row that the next block adds, while this one is worked on.
+                let v = rows.end + r as isize;
+                let next = core.image_row(v).filter(|_| v < below);
+                let next = next.map(|row| feed.memory(core, row, tile.columns.clone()));
+                let next = next.unwrap_or_default();
+                let sums = RowSums { columns, parts, levels, step, finish, stream, next, out };
+                core.level.run(sums);
                 sink.done(y + r, 1, tile.x.clone());
             }
             y += wanted;

@@ -84,6 +84,7 @@ impl Stage<'_> {
         let core = self.core;
         let channels = core.input.channels;
         let (shift, half) = layout(tile, channels);
+        let below = self.below();
         let blocks = self.blocks([BLOCK_ROWS / passes.len(), 2, 1]);
         let copies = copies_of(&mut self.padded[0], tile, channels, half, shift);
         for (y, rows) in blocks {
@@ -138,12 +139,18 @@ impl Stage<'_> {
             let (step, finish, stream) = (channels, &core.finish, self.stream);
             for r in 0..rows {
                 let [out] = sink.rows(y + r, tile.x.clone());
+                let next = core.image_row(virtual_rows.end + r as isize);
+                let next = next.filter(|_| virtual_rows.end + (r as isize) < below);
+                let next = next.map(|row| feed.memory(core, row, tile.columns.clone()));
+                let next = next.unwrap_or_default();
                 if passes.len() == 2 {
                     let inputs = [input(0, r), input(1, r)];
-                    core.level.run(RowHalves::<O, HIGH, 2> { inputs, step, finish, stream, out });
+                    let row = RowHalves::<O, HIGH, 2> { inputs, step, finish, stream, next, out };
+                    core.level.run(row);
                 } else {
                     let inputs = [input(0, r)];
-                    core.level.run(RowHalves::<O, HIGH, 1> { inputs, step, finish, stream, out });
+                    let row = RowHalves::<O, HIGH, 1> { inputs, step, finish, stream, next, out };
+                    core.level.run(row);
                 }
                 sink.done(y + r, 1, tile.x.clone());
             }

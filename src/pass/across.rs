@@ -120,9 +120,9 @@ impl Across<'_> {
                     *sum = l.i_shr(l.sum_u8(acc), self.shift);
                 }
             }
-            for u in 0..4 {
-                let out = self.out.as_mut_ptr().add(x + u * L::N);
-                l.i_store(out, l.pair(sums[0][u], sums[1][u]));
+            let [upper, lower] = sums;
+            for (u, (a, b)) in upper.into_iter().zip(lower).enumerate() {
+                l.i_store(self.out.as_mut_ptr().add(x + u * L::N), l.pair(a, b));
             }
         }
     }
@@ -151,9 +151,9 @@ impl Across<'_> {
                     p = p.add(2 * self.step);
                 }
             }
-            for u in 0..2 {
+            let [upper, lower] = sums;
+            for (u, (a, b)) in upper.into_iter().zip(lower).enumerate() {
                 let out = self.out.as_mut_ptr().add(x + u * lanes);
-                let (a, b) = (sums[0][u], sums[1][u]);
                 let first = l.pair(l.i_shr(a.0, self.shift), l.i_shr(b.0, self.shift));
                 let second = l.pair(l.i_shr(a.1, self.shift), l.i_shr(b.1, self.shift));
                 let (first, second) = l.in_order(first, second);

@@ -7,7 +7,7 @@
 
 use super::Finish;
 use super::rung::post;
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Output rows whose windows are summed together.
 pub const SUMMED: usize = 4;
@@ -200,6 +200,8 @@ pub struct RowSums<'a, O> {
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
+    /// Memory to ask for on the way; as much for each sample that is written.
+    pub next: &'a [u8],
     /// Exactly the samples to write.
     pub out: &'a mut [O],
 }
@@ -207,7 +209,7 @@ pub struct RowSums<'a, O> {
 impl<O: SampleLanes> Job for RowSums<'_, O> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { columns, parts, levels, step, finish, stream, out } = self;
+        let Self { columns, parts, levels, step, finish, stream, next, out } = self;
         let n = out.len();
         let count = levels.iter().fold(1, |size, level| size * level.terms + level.rest);
         let Some((last, before)) = levels.split_last() else { return };
@@ -252,7 +254,11 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
                 write(l, v, finish, out, false);
                 x = out.addr().wrapping_neg() % (L::N * size_of::<O>()) / size_of::<O>();
             }
+            let each = next.len() / n;
             while x + 4 * L::N <= n {
+                if let Some(next) = next.get(each * x..each * (x + 4 * L::N)) {
+                    prefetch(next);
+                }
                 for (u, v) in sum.at::<L, 4>(l, x).into_iter().enumerate() {
                     write(l, v, finish, out.add(x + u * L::N), stream);
                 }

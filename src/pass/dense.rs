@@ -170,11 +170,8 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
         }
         let mut total = [[start; U]; ROWS];
         // Rows that every output row meets.
-        let (mut common, mut end) = (0, usize::MAX);
-        for r in 0..ROWS {
-            common = common.max(self.first[r]);
-            end = end.min(ends[r]);
-        }
+        let common = self.first.into_iter().max().unwrap_or(0);
+        let end = ends.into_iter().min().unwrap_or(0);
         // SAFETY: as promised by the caller.
         unsafe {
             for j in 0..self.rows.len() {

@@ -5,7 +5,7 @@
 
 use super::Finish;
 use super::words::Words;
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Elements behind a half's own that vectors may touch.
 pub const HALF_SLACK: usize = 2 * MAX_LANES;
@@ -344,6 +344,8 @@ pub struct RowHalves<'a, O, const HIGH: bool, const M: usize> {
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
+    /// Memory to ask for on the way; as much for each sample that is written.
+    pub next: &'a [u8],
     /// Exactly the samples to write.
     pub out: &'a mut [O],
 }
@@ -390,7 +392,11 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
                 }
                 stream = true;
             }
+            let each = self.next.len() / n.max(1);
             while x + 2 * lanes <= n {
+                if let Some(next) = self.next.get(each * x..each * (x + 2 * lanes)) {
+                    prefetch(next);
+                }
                 self.block::<L, 2, NEXT, FOLD>(l, x, out.add(x), stream);
                 x += 2 * lanes;
             }

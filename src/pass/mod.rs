@@ -51,7 +51,7 @@ pub use depthwise::{Depthwise, TapRows};
 pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, RowHalves};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
-pub use row::{Input, Row};
+pub use row::{Input, Row, folds};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{
     Accumulate, AccumulateWords, Halves, LEAST_SUM, Scan, ScanWords, Share, Windows, WindowsWords,

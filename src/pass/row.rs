@@ -40,15 +40,36 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
             assert!(input.taps.len() == self.count.div_ceil(R::PAIRED) && self.count > 0);
             assert!(input.scratch.len() >= n + (self.count - 1) * self.step + MAX_LANES);
         }
+        if R::FOLDS && M == 1 && folds(self.inputs[0].taps) {
+            self.row::<L, true>(l);
+        } else {
+            self.row::<L, false>(l);
+        }
+    }
+}
+
+/// Whether taps are so many, and read the same from both ends, that arithmetics which fold add the samples
+/// that meet the same tap before they multiply.
+pub fn folds<T: PartialEq>(taps: &[T]) -> bool {
+    taps.len() >= FOLDED_FROM && taps.iter().eq(taps.iter().rev())
+}
+
+/// Taps from which that is faster.
+const FOLDED_FROM: usize = 9;
+
+impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
+    #[inline(always)]
+    fn row<L: Lanes, const FOLD: bool>(self, l: L) {
+        let n = self.out.len();
         let lanes = R::lanes::<L>();
         let out = self.out.as_mut_ptr();
-        // SAFETY: `block` reads U·lanes elements from x + i·step on, i < count, and writes U·lanes
-        // samples at x. In the loops x + U·lanes ≤ n, the last call starts at n − lanes ≥ 0, and a
+        // SAFETY: `block` reads U·lanes elements from x + i·step on, i < count, or a vector more, and writes
+        // U·lanes samples at x. In the loops x + U·lanes ≤ n, the last call starts at n − lanes ≥ 0, and a
         // row shorter than a vector reads into the slack and writes to `whole`.
         unsafe {
             if n < lanes {
                 let mut whole = [O::zeroed(); MAX_LANES];
-                self.block::<L, 1>(l, 0, whole.as_mut_ptr(), false);
+                self.block::<L, 1, FOLD>(l, 0, whole.as_mut_ptr(), false);
                 self.out.copy_from_slice(&whole[..n]);
                 return;
             }
@@ -63,11 +84,11 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
             let stream = self.stream && aligned && first + lanes <= n;
             if stream {
                 while x + lanes < first {
-                    self.block::<L, 1>(l, x, out.add(x), false);
+                    self.block::<L, 1, FOLD>(l, x, out.add(x), false);
                     x += lanes;
                 }
                 if first > 0 {
-                    self.block::<L, 1>(l, first - lanes, out.add(first - lanes), false);
+                    self.block::<L, 1, FOLD>(l, first - lanes, out.add(first - lanes), false);
                 }
                 x = first;
             }
@@ -78,29 +99,33 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
                 }
                 // The last vector of all must not overlap these.
                 let whole = x + 5 * lanes <= n || x + 4 * lanes == n;
-                self.block::<L, 4>(l, x, out.add(x), stream && whole);
+                self.block::<L, 4, FOLD>(l, x, out.add(x), stream && whole);
                 x += 4 * lanes;
             }
             while x + lanes <= n {
-                self.block::<L, 1>(l, x, out.add(x), false);
+                self.block::<L, 1, FOLD>(l, x, out.add(x), false);
                 x += lanes;
             }
             if x < n {
-                self.block::<L, 1>(l, n - lanes, out.add(n - lanes), false);
+                self.block::<L, 1, FOLD>(l, n - lanes, out.add(n - lanes), false);
             }
         }
     }
-}
 
-impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
     /// U vectors of the output from sample x on.
     ///
     /// # Safety
     ///
-    /// Every scratch row must have x + (count − 1)·step + U·lanes elements, `out` U·lanes samples;
+    /// Every scratch row must have x + (count − 1)·step + (U + 1)·lanes elements, `out` U·lanes samples;
     /// to `stream`, `out` must be a multiple of the vector's size.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut O, stream: bool) {
+    unsafe fn block<L: Lanes, const U: usize, const FOLD: bool>(
+        &self,
+        l: L,
+        x: usize,
+        out: *mut O,
+        stream: bool,
+    ) {
         let lanes = R::lanes::<L>();
         let mut acc = [[R::start(l, 0); M]; U];
         for acc in &mut acc {
@@ -112,6 +137,10 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
         // limited to the last tap; the caller promises U·lanes elements from there.
         unsafe {
             for (m, input) in self.inputs.iter().enumerate() {
+                if FOLD {
+                    self.folded(l, x, input, &mut acc);
+                    continue;
+                }
                 let p = input.scratch.as_ptr().add(x);
                 for k in 0..input.taps.len() {
                     let first = k * R::PAIRED;
@@ -129,4 +158,82 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
             }
         }
     }
+
+    /// Adds the sums of U vectors under symmetric taps, from the outermost two to the one in the middle.
+    ///
+    /// # Safety
+    ///
+    /// As for `block`.
+    #[inline(always)]
+    unsafe fn folded<L: Lanes, const U: usize>(
+        &self,
+        l: L,
+        x: usize,
+        input: &Input<'_, R>,
+        acc: &mut [[R::Acc<L>; M]; U],
+    ) {
+        let (count, step, lanes) = (self.count, self.step, R::lanes::<L>());
+        let half = count / 2;
+        // SAFETY: as in `block`; the vectors from `last` / lanes · lanes on reach one further than those
+        // from `last` on.
+        unsafe {
+            let p = input.scratch.as_ptr().add(x);
+            let mut i = 0;
+            if U == 4 && L::PERMUTES_TWO {
+                // Vectors that lie across cache lines take the load ports twice as long. Those under the
+                // upper taps are put together from whole ones, which serve several taps.
+                let first = l.i_load(UPWARDS.as_ptr());
+                while i < half {
+                    let whole = (count - 1 - i) * step / lanes * lanes;
+                    let end = (count - whole.div_ceil(step)).min(half);
+                    let mut parts = [R::start(l, 0); 5];
+                    for (u, part) in parts.iter_mut().enumerate() {
+                        let q = p.add(whole + u * lanes);
+                        *part = R::load_scratch(l, q, q);
+                    }
+                    while i < end {
+                        let tap = R::splat(l, *input.taps.get_unchecked(i));
+                        let shift = (count - 1 - i) * step - whole;
+                        let index = l.i_add(first, l.i_splat(shift as i32));
+                        for (u, acc) in acc.iter_mut().enumerate() {
+                            let q = p.add(i * step + u * lanes);
+                            let (a, b) = (parts[u % 5], parts[(u + 1) % 5]);
+                            let upper = R::shifted(l, a, b, index);
+                            let both = R::fold(l, R::load_scratch(l, q, q), upper);
+                            acc[0] = R::step(l, acc[0], both, tap);
+                        }
+                        i += 1;
+                    }
+                }
+            }
+            while i < half {
+                let tap = R::splat(l, *input.taps.get_unchecked(i));
+                for (u, acc) in acc.iter_mut().enumerate() {
+                    let a = p.add(i * step + u * lanes);
+                    let b = p.add((count - 1 - i) * step + u * lanes);
+                    let both = R::fold(l, R::load_scratch(l, a, a), R::load_scratch(l, b, b));
+                    acc[0] = R::step(l, acc[0], both, tap);
+                }
+                i += 1;
+            }
+            if count % 2 == 1 {
+                let tap = R::splat(l, *input.taps.get_unchecked(half));
+                for (u, acc) in acc.iter_mut().enumerate() {
+                    let q = p.add(half * step + u * lanes);
+                    acc[0] = R::step(l, acc[0], R::load_scratch(l, q, q), tap);
+                }
+            }
+        }
+    }
 }
+
+/// The lanes' numbers.
+static UPWARDS: [i32; MAX_LANES] = {
+    let mut all = [0; MAX_LANES];
+    let mut i = 0;
+    while i < MAX_LANES {
+        all[i] = i as i32;
+        i += 1;
+    }
+    all
+};

@@ -19,7 +19,7 @@ pub trait Rung: Copy + 'static {
     /// What a widened row holds.
     type Wide: Pod;
     /// A tap, or two taps for paired arithmetic.
-    type Tap: Copy;
+    type Tap: Copy + PartialEq;
     /// A tap in all lanes.
     type TapV<L: Lanes>: Copy;
     /// `lanes` samples, read or summed.
@@ -59,6 +59,16 @@ pub trait Rung: Copy + 'static {
     /// acc + x·tap; paired: acc + x₀·tap₀ + x₁·tap₁.
     fn step<L: Lanes>(l: L, acc: Self::Acc<L>, x: Self::Acc<L>, tap: Self::TapV<L>)
     -> Self::Acc<L>;
+    /// Whether a row pass adds the samples that meet the same of its symmetric taps before it multiplies.
+    const FOLDS: bool = false;
+    /// The sum of such samples.
+    fn fold<L: Lanes>(_: L, _: Self::Acc<L>, _: Self::Acc<L>) -> Self::Acc<L> {
+        unreachable!("only where FOLDS")
+    }
+    /// The `lanes` samples with these numbers of those of `a` and, behind them, `b`; where FOLDS.
+    fn shifted<L: Lanes>(_: L, _: Self::Acc<L>, _: Self::Acc<L>, _: L::I) -> Self::Acc<L> {
+        unreachable!("only where FOLDS")
+    }
     /// Writes accumulators to a scratch row, in units that are 2^`shift` larger, rounded down.
     unsafe fn put<L: Lanes>(l: L, acc: Self::Acc<L>, shift: u32, p: *mut Self::Elem);
     /// Finishes the accumulators of one kernel, or of the two of a magnitude. `stream` asks
@@ -161,6 +171,15 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
         if FUSED { l.f_mul_add(x, tap, acc) } else { l.f_add(acc, l.f_mul(x, tap)) }
+    }
+    const FOLDS: bool = true;
+    #[inline(always)]
+    fn fold<L: Lanes>(l: L, a: L::F, b: L::F) -> L::F {
+        l.f_add(a, b)
+    }
+    #[inline(always)]
+    fn shifted<L: Lanes>(l: L, a: L::F, b: L::F, index: L::I) -> L::F {
+        l.f_permute_two(a, b, index)
     }
     #[inline(always)]
     unsafe fn put<L: Lanes>(l: L, acc: L::F, _: u32, p: *mut f32) {

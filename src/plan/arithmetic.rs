@@ -657,6 +657,24 @@ fn float_sum_error(taps: &[f64]) -> f64 {
     error * (1.0 + 1e-4)
 }
 
+/// The same where samples that meet the same of symmetric taps are added before they are multiplied,
+/// from the outermost two taps to the one in the middle.
+fn folded_sum_error(taps: &[f64]) -> f64 {
+    let (lower, upper) = taps.split_at(taps.len().div_ceil(2));
+    let mut error = 0.0;
+    let mut sum = 0.0;
+    for (k, &t) in lower.iter().enumerate() {
+        let rounded = f64::from(t as f32);
+        // The one in the middle has no other.
+        let other = upper.len().checked_sub(k + 1).map(|other| upper[other]);
+        let both = t.abs() + other.map_or(0.0, f64::abs);
+        sum += both;
+        error += (rounded - t).abs() + other.map_or(0.0, |t| (rounded - t).abs() + U * both);
+        error += U * both + if k > 0 { U * sum } else { 0.0 };
+    }
+    error * (1.0 + 1e-4)
+}
+
 /// Whether all sums of products of these taps and samples are `f32` values, so that nothing is
 /// rounded.
 fn float_exact(task: &Task<'_>, taps: &[f64], sum: f64) -> bool {
@@ -687,12 +705,17 @@ fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         } else {
             vec![f64::NAN]
         };
-        let exact = float_exact(task, &products, column.max(1.0) * row.max(1.0));
+        let row_taps: Vec<f32> = f.row.iter().map(|&t| t as f32).collect();
+        let folded = factors.len() == 1 && pass::folds(&row_taps);
+        // Two column sums are added before anything is multiplied.
+        let least = if folded { 2.0 } else { 1.0 };
+        let exact = float_exact(task, &products, column.max(1.0) * row.max(least));
         let bound = if exact {
             0.0
         } else {
             let vertical = range * float_sum_error(&f.column);
-            let horizontal = range * column * float_sum_error(&f.row);
+            let error = if folded { folded_sum_error(&f.row) } else { float_sum_error(&f.row) };
+            let horizontal = range * column * error;
             // Offset and the ½ of rounding.
             vertical * row * (1.0 + 1e-4) + horizontal + 2.0 * U * value
         };

@@ -86,6 +86,7 @@ impl Lanes for Avx2 {
     fn f_permute(self, v: __m256, index: __m256i) -> __m256 {
         isa!(_mm256_permutevar8x32_ps(v, index))
     }
+    const PERMUTES_TWO: bool = false;
     #[inline(always)]
     fn f_permute_two(self, a: __m256, b: __m256, index: __m256i) -> __m256 {
         // The permutations take the low three bits of an index; the fourth says which vector.

@@ -86,6 +86,7 @@ impl Lanes for Avx512 {
     fn f_permute(self, v: __m512, index: __m512i) -> __m512 {
         isa!(_mm512_permutexvar_ps(index, v))
     }
+    const PERMUTES_TWO: bool = true;
     #[inline(always)]
     fn f_permute_two(self, a: __m512, b: __m512, index: __m512i) -> __m512 {
         isa!(_mm512_permutex2var_ps(a, index, b))

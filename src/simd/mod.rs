@@ -59,6 +59,8 @@ pub trait Lanes: Copy {
     fn f_permute(self, v: Self::F, index: Self::I) -> Self::F;
     /// Lane i of the result is lane `index[i]` of `a` and, behind it, `b`; indices are 0..2·N.
     fn f_permute_two(self, a: Self::F, b: Self::F, index: Self::I) -> Self::F;
+    /// Whether [`f_permute_two`](Self::f_permute_two) is an instruction.
+    const PERMUTES_TWO: bool;
     /// The smaller; `b` where `a` is NaN.
     fn f_min(self, a: Self::F, b: Self::F) -> Self::F;
     /// The larger; `b` where `a` is NaN.

@@ -85,6 +85,7 @@ impl Lanes for Portable {
             v[i[3] as usize & 3],
         ])
     }
+    const PERMUTES_TWO: bool = false;
     #[inline(always)]
     fn f_permute_two(self, a: f32x4, b: f32x4, index: i32x4) -> f32x4 {
         let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a.to_array(), b.to_array());
