@@ -1,7 +1,7 @@
 //! Passes over windows of whole rows: direct 2D ones, and what else reads rows where they lie.
 
 use super::{Core, Feed, Run, Sink, Stage, Tile, load, piece, recycle};
-use crate::pass::{ACROSS_SLACK, Across, Dense, Pairs, Prepare, Rung};
+use crate::pass::{ACROSS_SLACK, Across, Dense, Pairs, Part, Prepare, Rung};
 use crate::plan::BLOCK_ROWS;
 use crate::plan::arithmetic::{Passes, Rows};
 use crate::sample::Sample;
@@ -234,17 +234,12 @@ impl Stage<'_> {
             skip,
         };
         let across = |padded: [&[T]; 2], direct: [&[T]; 2], out: &mut [i32]| {
-            let mut part = |rows: [&[T]; 2], from: usize, outputs: Range<usize>| {
-                let rows = rows.map(|row| cast_slice(&row[from * step..]));
-                let (n, out) = (outputs.len() * step, &mut out[outputs.start * step..]);
-                core.level.run(Across { rows, taps, step, start, shift, n, out });
-            };
-            // Each may write beyond its own, where the next one begins.
-            part(padded, tile.first, 0..inside.start);
-            if !inside.is_empty() {
-                part(direct, 0, inside.clone());
-            }
-            part(padded, tile.first + inside.end, inside.end..outputs);
+            let parts = [
+                part(padded, tile.first, 0..inside.start, step),
+                part(direct, 0, inside.clone(), step),
+                part(padded, tile.first + inside.end, inside.end..outputs, step),
+            ];
+            core.level.run(Across { parts, taps, step, start, shift, out });
         };
         let column = std::slice::from_ref(column);
         self.made(&made, tile, constants, feed, sink, across, |rows, outs| match outs {
@@ -331,6 +326,13 @@ impl Stage<'_> {
             sink.done(y, rows, tile.x.clone());
         }
     }
+}
+
+/// Outputs of a row pass that comes first, whose windows begin with pixel `from` of the rows.
+fn part<T: Pod>(rows: [&[T]; 2], from: usize, outputs: Range<usize>, channels: usize) -> Part<'_> {
+    let (at, n) = (outputs.start * channels, outputs.len() * channels);
+    let from = if n > 0 { from * channels } else { 0 };
+    Part { rows: rows.map(|row| cast_slice(&row[from..])), at, n }
 }
 
 /// Pixels at the end of a row, or a few more, that are copied for its edge.

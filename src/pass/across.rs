@@ -7,12 +7,11 @@
 use super::rung::{Pairs, Rung};
 use crate::simd::{Job, Lanes, MAX_LANES};
 
-/// `out[x] = (s(rows[0])[x], s(rows[1])[x])`, the first in the low half, with
+/// For each part `out[at + x] = (s(rows[0])[x], s(rows[1])[x])`, the first in the low half, with
 /// `s(row)[x] = (start + Σ_i taps[i] · row[x + i·step]) / 2^shift`, rounded down.
 pub struct Across<'a> {
-    /// Element i·step lies under tap i of the first sum. Each has as many as [`Across::reach`] says;
-    /// what lies beyond the last sum's window does not matter.
-    pub rows: [&'a [u8]; 2],
+    /// Parts of the two rows, from left to right.
+    pub parts: [Part<'a>; 3],
     /// Pairs of `i16` taps.
     pub taps: &'a [i32],
     /// Elements from one tap to the next: channels.
@@ -21,10 +20,20 @@ pub struct Across<'a> {
     pub start: i32,
     /// Sums are divided by 2^shift, rounding down.
     pub shift: u32,
-    /// Sums to compute.
-    pub n: usize,
-    /// At least n elements and [`ACROSS_SLACK`] more, which may be overwritten.
+    /// [`ACROSS_SLACK`] elements more than all parts have; what lies behind a part may be overwritten.
     pub out: &'a mut [i32],
+}
+
+/// Samples of two rows that lie together.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// Element i·step lies under tap i of the first sum. Each has as many as [`Across::reach`] says;
+    /// what lies beyond the last sum's window does not matter.
+    pub rows: [&'a [u8]; 2],
+    /// Where its sums begin.
+    pub at: usize,
+    /// How many there are, which may be none; then the rows do not matter.
+    pub n: usize,
 }
 
 /// Elements behind the last that vectors may touch: a block of four vectors.
@@ -43,10 +52,12 @@ impl Across<'_> {
 impl Job for Across<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
-        let (n, step) = (self.n, self.step);
-        let reach = Self::reach(n, 2 * self.taps.len(), step);
-        assert!(self.rows.iter().all(|row| row.len() >= reach));
-        assert!(self.out.len() >= n + ACROSS_SLACK);
+        let step = self.step;
+        for Part { rows, at, n } in self.parts {
+            let reach = Self::reach(n, 2 * self.taps.len(), step);
+            assert!(n == 0 || rows.iter().all(|row| row.len() >= reach));
+            assert!(self.out.len() >= at + n + ACROSS_SLACK);
+        }
         let fours = self.taps.len().div_ceil(2);
         // A window must hold a vector of sums' four taps.
         let fits = L::N + 3 * step <= L::WINDOW;
@@ -62,12 +73,16 @@ impl Job for Across<'_> {
                     *index = (i / 4 + i % 4 * step) as u8;
                 }
                 let index = l.i_load(index.as_ptr().cast());
-                for x in (0..n).step_by(4 * L::N) {
-                    self.fours(l, x, &digits[..fours], index);
+                for part in self.parts {
+                    for x in (0..part.n).step_by(4 * L::N) {
+                        self.fours(l, part, x, &digits[..fours], index);
+                    }
                 }
             } else {
-                for x in (0..n).step_by(4 * L::N) {
-                    self.pairs(l, x);
+                for part in self.parts {
+                    for x in (0..part.n).step_by(4 * L::N) {
+                        self.pairs(l, part, x);
+                    }
                 }
             }
         }
@@ -92,20 +107,27 @@ impl Across<'_> {
         }
     }
 
-    /// 4·N sums from x on, four taps at a time.
+    /// 4·N sums of a part from x on, four taps at a time.
     ///
     /// # Safety
     ///
     /// Each row must have WINDOW samples from x + 3·N + i·step on for every fourth tap i, and `out` 4·N
-    /// elements from x on.
+    /// elements from the part's x on.
     #[inline(always)]
-    unsafe fn fours<L: Lanes>(&mut self, l: L, x: usize, taps: &[[i32; 2]], index: L::I) {
+    unsafe fn fours<L: Lanes>(
+        &mut self,
+        l: L,
+        part: Part<'_>,
+        x: usize,
+        taps: &[[i32; 2]],
+        index: L::I,
+    ) {
         let zero = l.i_splat(0);
         let start = l.i_splat(self.start);
         let mut sums = [[zero; 4]; 2];
         // SAFETY: as promised by the caller.
         unsafe {
-            for (row, sums) in self.rows.iter().zip(&mut sums) {
+            for (row, sums) in part.rows.iter().zip(&mut sums) {
                 let mut acc = [[zero, start]; 4];
                 let mut p = row.as_ptr().add(x);
                 for &[a, b] in taps {
@@ -122,7 +144,7 @@ impl Across<'_> {
             }
             let [upper, lower] = sums;
             for (u, (a, b)) in upper.into_iter().zip(lower).enumerate() {
-                l.i_store(self.out.as_mut_ptr().add(x + u * L::N), l.pair(a, b));
+                l.i_store(self.out.as_mut_ptr().add(part.at + x + u * L::N), l.pair(a, b));
             }
         }
     }
@@ -131,15 +153,16 @@ impl Across<'_> {
     ///
     /// # Safety
     ///
-    /// Each row must have 4·N samples from x + i·step on for every tap i, and `out` 4·N elements from x on.
+    /// Each row must have 4·N samples from x + i·step on for every tap i, and `out` 4·N elements from the
+    /// part's x on.
     #[inline(always)]
-    unsafe fn pairs<L: Lanes>(&mut self, l: L, x: usize) {
+    unsafe fn pairs<L: Lanes>(&mut self, l: L, part: Part<'_>, x: usize) {
         let start = Pairs::start(l, self.start);
         let mut sums = [[start; 2]; 2];
         let lanes = Pairs::lanes::<L>();
         // SAFETY: as promised by the caller.
         unsafe {
-            for (row, sums) in self.rows.iter().zip(&mut sums) {
+            for (row, sums) in part.rows.iter().zip(&mut sums) {
                 let mut p = row.as_ptr().add(x);
                 for &tap in self.taps {
                     let tap = Pairs::splat(l, tap);
@@ -153,7 +176,7 @@ impl Across<'_> {
             }
             let [upper, lower] = sums;
             for (u, (a, b)) in upper.into_iter().zip(lower).enumerate() {
-                let out = self.out.as_mut_ptr().add(x + u * lanes);
+                let out = self.out.as_mut_ptr().add(part.at + x + u * lanes);
                 let first = l.pair(l.i_shr(a.0, self.shift), l.i_shr(b.0, self.shift));
                 let second = l.pair(l.i_shr(a.1, self.shift), l.i_shr(b.1, self.shift));
                 let (first, second) = l.in_order(first, second);

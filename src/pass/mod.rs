@@ -42,7 +42,7 @@ mod running;
 mod stencil;
 mod words;
 
-pub use across::{ACROSS_SLACK, Across};
+pub use across::{ACROSS_SLACK, Across, Part};
 pub use blocks::{RowLevel, RowSums, SUMMED, WindowSums};
 pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};

@@ -65,6 +65,47 @@ fn large_u8() {
     large::<u8, u8>(&blur());
 }
 
+/// Lopsided taps of both signs, too many for 16 bits.
+fn long(width: usize, height: usize) -> Filter {
+    let taps = |n: usize, sign: f64| -> Vec<f64> {
+        let taps = (0..n).map(|i| 1.0 + (i * 7 % 5) as f64 * 0.37 + sign * (i % 2) as f64 * 2.5);
+        let taps: Vec<f64> = taps.collect();
+        let sum: f64 = taps.iter().sum();
+        taps.into_iter().map(|t| t / sum).collect()
+    };
+    Filter::new(Kernel::separable(&taps(height, 0.0), &taps(width, -1.0)).unwrap())
+}
+
+/// The row pass first: more taps than channels, and fewer, at the edges as every border wants them.
+#[test]
+fn large_row_first() {
+    let black = Border::Constant(vec![3.0]);
+    for border in [Border::Reflect101, Border::Wrap, black] {
+        large::<u8, u8>(&long(19, 11).border(border));
+    }
+    large::<u8, i16>(&long(10, 13).border(Border::Reflect).scale(-3.0));
+}
+
+/// As many channels as a vector's window does not hold, and more taps than are kept at hand.
+#[test]
+fn wide_row_first() {
+    for (filter, shape) in [
+        (long(9, 8), Shape::new(150, 20, 15)),
+        (long(9, 8), Shape::new(150, 20, 17)),
+        (long(8, 9), Shape::new(40, 10, 70)),
+        (long(256, 9).scale(0.4), Shape::new(700, 14, 1)),
+        (long(257, 9).scale(0.4), Shape::new(700, 14, 3)),
+        (long(12, 9), Shape::new(5, 30, 1)),
+    ] {
+        let plan = filter.plan::<u8, u8>(shape).unwrap();
+        assert!(plan.stages()[0].starts_with("row pass"), "{plan}");
+        let source = image::<u8>(shape, Look::Noise, 3);
+        if let Err(e) = check_levels::<u8, u8>(&filter, source.view()) {
+            panic!("{shape}: {e}");
+        }
+    }
+}
+
 #[test]
 fn large_u16() {
     large::<u16, u16>(&blur());
@@ -119,6 +160,7 @@ fn threads() {
     pool.install(|| {
         check::<u8, i16>(&sobel_x(), Shape::new(640, 411, 1));
         check::<u8, u8>(&blur(), Shape::new(333, 250, 3));
+        check::<u8, u8>(&long(13, 9), Shape::new(333, 650, 3));
         check::<u16, u16>(&blur(), Shape::new(400, 333, 1));
         check::<f32, f32>(&blur(), Shape::new(640, 201, 1));
         check::<f32, f32>(&dense(), Shape::new(211, 199, 4));
