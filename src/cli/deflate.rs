@@ -7,8 +7,6 @@
 //! The form is that of RFC 1950 and 1951.
 
 use simd_adler32::Adler32;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// Longest code of a literal or a length. Deflate has up to 15 bits; four of 14 and what is left of
 /// the byte before them fit in one word.
@@ -26,6 +24,7 @@ pub struct Deflate {
     /// Whether nothing has been written.
     start: bool,
     checksum: Adler32,
+    pairs: Box<Pairs>,
     bytes: Vec<u8>,
     end: End,
 }
@@ -84,7 +83,13 @@ impl End {
 
 impl Deflate {
     pub fn new() -> Self {
-        Self { start: true, checksum: Adler32::new(), bytes: Vec::new(), end: End::default() }
+        Self {
+            start: true,
+            checksum: Adler32::new(),
+            pairs: Box::new(Pairs { bits: [0; PAIRS], lengths: [0; PAIRS] }),
+            bytes: Vec::new(),
+            end: End::default(),
+        }
     }
 
     /// Compresses a block of any length. These are the bytes that are whole by then, after those of
@@ -106,7 +111,8 @@ impl Deflate {
         let lengths = code_lengths(&counts, LONGEST);
         let codes = codes(&lengths);
         self.header(&lengths, last);
-        self.end = body(data, &codes, self.end, &mut self.bytes);
+        let small = Pairs::pay(&counts).then(|| self.pairs.fill(&codes));
+        self.end = body(data, &codes, small, self.end, &mut self.bytes);
         self.put(codes[END]);
         if last {
             self.number(0, (8 - self.end.rest.length) % 8);
@@ -156,8 +162,62 @@ impl Deflate {
     }
 }
 
-/// Writes the symbols of a block.
-fn body(data: &[u8], codes: &[Code; SYMBOLS], mut end: End, to: &mut [u8]) -> End {
+/// The codes of two small bytes, one after the other. Small are those from -32 to 31.
+struct Pairs {
+    bits: [u32; PAIRS],
+    lengths: [u8; PAIRS],
+}
+
+const PAIRS: usize = 1 << 12;
+
+impl Pairs {
+    /// Whether most words of a block are of small bytes, so that it pays to look.
+    fn pay(counts: &[u32; SYMBOLS]) -> bool {
+        let sum = |counts: &[u32]| counts.iter().map(|n| u64::from(*n)).sum::<u64>();
+        32 * sum(&counts[32..224]) <= sum(&counts[..END])
+    }
+
+    fn fill(&mut self, codes: &[Code; SYMBOLS]) -> &Self {
+        let small = |i: usize| codes[if i < 32 { i } else { i + 192 }];
+        let seconds: [_; 64] = std::array::from_fn(small);
+        let places = self.bits.as_chunks_mut::<64>().0.iter_mut();
+        let places = places.zip(self.lengths.as_chunks_mut::<64>().0);
+        for (first, (bits, lengths)) in places.enumerate() {
+            let first = small(first);
+            for ((bits, length), second) in bits.iter_mut().zip(lengths).zip(seconds) {
+                let both = first.then(second);
+                (*bits, *length) = (both.bits as u32, both.length as u8);
+            }
+        }
+        self
+    }
+
+    /// The codes of the eight bytes of a word in two halves, if they are all small.
+    #[inline]
+    fn word(&self, word: [u8; 8]) -> Option<[Code; 2]> {
+        const ONES: u64 = 0x0001_0001_0001_0001;
+        let word = u64::from_le_bytes(word);
+        // The upper three bits of a small byte are equal.
+        if (word ^ word << 1) & (ONES * 0xc0c0) != 0 {
+            return None;
+        }
+        let places = (word & (ONES * 63)) << 6 | word >> 8 & (ONES * 63);
+        let pair = |i: u32| {
+            let pair = (places >> (16 * i)) as usize % PAIRS;
+            Code { bits: self.bits[pair].into(), length: self.lengths[pair].into() }
+        };
+        Some([pair(0).then(pair(1)), pair(2).then(pair(3))])
+    }
+}
+
+/// Writes the symbols of a block; `pairs` are its own, if they pay.
+fn body(
+    data: &[u8],
+    codes: &[Code; SYMBOLS],
+    pairs: Option<&Pairs>,
+    mut end: End,
+    to: &mut [u8],
+) -> End {
     // Two tables, so that nothing has to be taken apart.
     let literals: [u16; 256] = std::array::from_fn(|byte| codes[byte].bits as u16);
     let lengths: [u8; 256] = std::array::from_fn(|byte| codes[byte].length as u8);
@@ -172,6 +232,15 @@ fn body(data: &[u8], codes: &[Code; SYMBOLS], mut end: End, to: &mut [u8]) -> En
             let zeros = words.as_slice().iter().take_while(|word| **word == [0; 8]).count();
             words = words.as_slice()[zeros..].iter();
             end = end.run(8 * (zeros + 1), codes, to);
+            continue;
+        }
+        if let Some([first, second]) = pairs.and_then(|pairs| pairs.word(*word)) {
+            // Mostly all eight are short enough to be written together.
+            end = if first.length + second.length <= 56 {
+                end.put(first.then(second), to)
+            } else {
+                end.put(first, to).put(second, to)
+            };
             continue;
         }
         let [a, b, c, d, e, f, g, h] = word.map(code);
@@ -255,18 +324,23 @@ fn code_lengths<const N: usize>(counts: &[u32; N], longest: usize) -> [u8; N] {
         symbols.push((0, other));
     }
     symbols.sort_unstable();
-    // The two rarest become one, until there is one; each node knows the one that it became.
-    let mut heap: BinaryHeap<_> =
-        symbols.iter().enumerate().map(|(node, (n, _))| Reverse((u64::from(*n), node))).collect();
+    // The two rarest become one, until there is one; each node knows the one that it became. Those that
+    // become are never rarer than the ones before them, so the rarest is the first of two rows.
+    let (mut singles, mut joined) = (0, symbols.len());
+    let mut nodes: Vec<u64> = symbols.iter().map(|(n, _)| (*n).into()).collect();
     let mut parents = vec![0; 2 * symbols.len() - 1];
     for node in symbols.len()..parents.len() {
-        let mut pop = || {
-            let Reverse((n, child)) = heap.pop().expect("two nodes are left");
+        let mut rarest = || {
+            let single =
+                singles < symbols.len() && nodes.get(joined).is_none_or(|n| nodes[singles] <= *n);
+            let next = if single { &mut singles } else { &mut joined };
+            let child = *next;
+            *next += 1;
             parents[child] = node;
-            n
+            nodes[child]
         };
-        let both = pop() + pop();
-        heap.push(Reverse((both, node)));
+        let both = rarest() + rarest();
+        nodes.push(both);
     }
     let mut depths = vec![0; parents.len()];
     for node in (0..parents.len() - 1).rev() {
@@ -362,6 +436,12 @@ mod tests {
                 // Mostly small, like what filters leave; and with zeros between.
                 let small: Vec<u8> = noise.iter().map(|b| b.leading_zeros() as u8).collect();
                 check(&small, block, "small numbers");
+                // All pairs that have a place of their own, and now and then a byte that has none.
+                let near = |(i, b): (usize, &u8)| match i % 301 {
+                    300 => *b,
+                    _ => (b % 64).wrapping_sub(32),
+                };
+                check(&noise.iter().enumerate().map(near).collect::<Vec<_>>(), block, "near 0");
                 let run = |i: usize| if (i / 300).is_multiple_of(2) { 0 } else { noise[i] };
                 check(&(0..length).map(run).collect::<Vec<_>>(), block, "runs");
             }

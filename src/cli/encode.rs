@@ -3,7 +3,7 @@
 
 use super::args::Compression;
 use super::failure::Failure;
-use super::format::{Pnm, Target};
+use super::format::{Pnm, Target, bytes};
 use super::input::{Meta, guarded};
 use image::codecs::{
     bmp::BmpEncoder,
@@ -19,7 +19,7 @@ use image::codecs::{
 use image::error::ImageFormatHint;
 use image::{DynamicImage, ImageBuffer, ImageEncoder, ImageError, ImageFormat, ImageResult};
 use std::io::Cursor;
-use twopass::{Image, Shape};
+use twopass::{Image, SampleType, Shape};
 
 /// How the encoders work.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,41 @@ impl Buffer {
             Self::F32(image) => image.shape(),
         }
     }
+}
+
+/// Bytes that it takes at most to encode pixels, beside those of `channels` that are given, for a picture
+/// that cannot be compressed: those that the format needs instead, copies of them, and the file. They
+/// were measured with noise.
+pub fn memory(
+    target: Target,
+    compression: Compression,
+    pixels: u64,
+    channels: usize,
+    sample: SampleType,
+) -> u64 {
+    // What cannot be written will be found out.
+    let written = target.fit(channels, sample).unwrap_or(channels);
+    let samples = bytes(pixels, written, sample);
+    let instead = if written == channels { 0 } else { samples };
+    let (copies, more) = match target.format {
+        // What is compressed, whole, and big-endian samples.
+        ImageFormat::Png if compression != Compression::Fast => match sample {
+            SampleType::U8 => (2, 0),
+            _ => (3, 0),
+        },
+        // Coefficients of blocks.
+        ImageFormat::Jpeg => (0, 6),
+        // Indices of RGBA.
+        ImageFormat::Gif => (0, 6),
+        ImageFormat::WebP => (2, 4),
+        // Swapped colours, and up to a byte for each pixel.
+        ImageFormat::Tga => (2, 1),
+        // The same in the encoder and copied from it.
+        ImageFormat::Qoi => (2, 2),
+        _ => (1, 0),
+    };
+    let more = pixels.saturating_mul(more);
+    instead.saturating_add(samples.saturating_mul(copies)).saturating_add(more)
 }
 
 /// Encodes the pixels for a file, with the channels that [`Target::fit`] named.
@@ -187,7 +222,12 @@ fn others(
         encoder.write_image(image.as_bytes(), width, height, image.color().into())
     }
     // What is not used of it is not there. Growing, it would leave its smaller selves behind.
-    let mut bytes = Vec::with_capacity(image.as_bytes().len() + (1 << 16));
+    let mut room = image.as_bytes().len() + (1 << 16);
+    if matches!(format, ImageFormat::Tga | ImageFormat::Qoi) {
+        // What does not compress is longer there.
+        room += image.width() as usize * image.height() as usize;
+    }
+    let mut bytes = Vec::with_capacity(room);
     let to = &mut Cursor::new(&mut bytes);
     match format {
         ImageFormat::Png => {

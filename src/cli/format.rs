@@ -33,6 +33,16 @@ pub fn has_alpha(channels: usize) -> bool {
     matches!(channels, 2 | 4)
 }
 
+/// Bytes of so many pixels.
+pub fn bytes(pixels: u64, channels: usize, sample: SampleType) -> u64 {
+    let size = match sample {
+        SampleType::U8 => 1,
+        SampleType::U16 => 2,
+        _ => 4,
+    };
+    pixels.saturating_mul(channels as u64 * size)
+}
+
 /// The format's name for messages.
 pub fn name(format: ImageFormat) -> &'static str {
     match format {

@@ -34,6 +34,8 @@ pub struct Opened {
     pub meta: Meta,
     /// How the picture is to be turned to be upright.
     pub orientation: Orientation,
+    pub pixels: u64,
+    pub channels: usize,
     /// Bytes of the decoded samples.
     pub bytes: u64,
     pub sample: SampleType,
@@ -156,15 +158,19 @@ fn header(
     if format == ImageFormat::Tiff {
         decoder.set_limits(limits).map_err(|e| failure(&e, format))?;
     }
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
     let bytes = decoder.total_bytes();
     let colour = decoder.color_type();
+    let channels = colour.channel_count().into();
     let sample = match colour.bytes_per_pixel() / colour.channel_count() {
         1 => SampleType::U8,
         2 => SampleType::U16,
         _ => SampleType::F32,
     };
     let meta = Meta { profile, exif };
-    Ok(Opened { decoder, format, meta, orientation, bytes, sample, name: String::new() })
+    let name = String::new();
+    Ok(Opened { decoder, format, meta, orientation, pixels, channels, bytes, sample, name })
 }
 
 /// Fails for a JPEG file that was cut off. Its decoder would fill what is missing with grey and

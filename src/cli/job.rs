@@ -5,9 +5,9 @@ use super::args::{AlphaArg, Args, Depth, Range};
 use super::budget::Budget;
 use super::channels::Selection;
 use super::compare::side_by_side;
-use super::encode::{Buffer, Effort, encode};
+use super::encode::{self, Buffer, Effort};
 use super::failure::Failure;
-use super::format::Target;
+use super::format::{self, Target};
 use super::input::{self, Meta, Opened};
 use super::inputs::Item;
 use super::kernel::{self, Stage, Step};
@@ -92,7 +92,7 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
     }
     let _share = setup
         .budget
-        .take(estimate(setup, &opened))
+        .take(estimate(setup, &opened, target))
         .map_err(|f| Failure { message: format!("{}: {}", item.path.display(), f.message), ..f })?;
     filter(setup, &item, opened, path.zip(target), times)
 }
@@ -111,21 +111,32 @@ fn depth(args: &Args, input: SampleType) -> SampleType {
     }
 }
 
-/// Bytes that a file needs at most at a time: decoded, in linear light, filtered, and encoded, which
-/// is not more than the samples.
-fn estimate(setup: &Setup<'_>, opened: &Opened) -> u64 {
-    let size = |sample| match sample {
-        SampleType::U8 => 1,
-        SampleType::U16 => 2,
-        _ => 4,
+/// Bytes that a file needs at most at a time: decoded, in linear light, filtered, and in its encoder;
+/// and as much for a picture of before and after.
+fn estimate(setup: &Setup<'_>, opened: &Opened, target: Option<Target>) -> u64 {
+    let args = setup.args;
+    let form = Form { channels: opened.channels, alpha: format::has_alpha(opened.channels) };
+    let result = setup.chain.iter().try_fold(form, |form, stage| stage.form(form));
+    // What does not fit will be found out.
+    let result = result.map_or(4, |form| form.channels);
+    let sample = depth(args, opened.sample);
+    let filtered = format::bytes(opened.pixels, result, sample);
+    let floats = if args.linear || args.range == Some(Range::Stretch) {
+        format::bytes(opened.pixels, opened.channels + result, SampleType::F32)
+    } else {
+        0
     };
-    let samples = opened.bytes / size(opened.sample);
-    let out = size(depth(setup.args, opened.sample));
-    let floats = if setup.args.linear || setup.args.range == Some(Range::Stretch) { 8 } else { 0 };
-    // A mix may make four channels of one.
-    let mixes = setup.chain.iter().any(|stage| matches!(stage.step, Step::Mix(_)));
-    let more = if mixes { 4 } else { 1 };
-    opened.bytes.saturating_add(samples.saturating_mul(more * (2 * out + floats)))
+    let encoded = |target: Target, pixels, channels| {
+        encode::memory(target, args.compression, pixels, channels, sample)
+    };
+    let compared = args.compare.as_ref().map_or(0, |path| {
+        let (pixels, channels) = (2 * opened.pixels, opened.channels.max(result));
+        let target = Target::of(path, opened.format, None);
+        let encoded = target.map_or(0, |target| encoded(target, pixels, channels));
+        format::bytes(pixels, channels, sample).saturating_add(encoded)
+    });
+    let encoded = target.map_or(0, |target| encoded(target, opened.pixels, result));
+    [filtered, floats, compared, encoded].into_iter().fold(opened.bytes, u64::saturating_add)
 }
 
 fn filter(
@@ -273,7 +284,7 @@ fn write(
 ) -> Result<PathBuf, Failure> {
     let effort = Effort { quality: args.quality, compression: args.compression };
     let bytes = Times::of(&mut times.encode_ms, || {
-        encode(buffer, place.channels, place.target, effort, meta)
+        encode::encode(buffer, place.channels, place.target, effort, meta)
     })?;
     Times::of(&mut times.write_ms, || place.sink.write(&bytes, &place.path))?;
     Ok(place.path)

@@ -198,7 +198,7 @@ fn border(args: &Args) -> (Border, Border) {
     match (args.border.clone(), args.compat) {
         (Some(border), _) => border,
         (None, Some(Compat::Scipy)) => (Border::Reflect, Border::Reflect),
-        (None, Some(Compat::Vips)) => (Border::Replicate, Border::Replicate),
+        (None, Some(Compat::Vips | Compat::Imageproc)) => (Border::Replicate, Border::Replicate),
         (None, Some(Compat::Opencv) | None) => (Border::default(), Border::default()),
     }
 }
@@ -285,6 +285,8 @@ fn give_sizes(params: &mut KernelParams, compat: Compat, sample: SampleType) {
                 let last = (sigma * (2.0 * 5.0_f64.ln()).sqrt()).floor();
                 2 * last as usize + 1
             }
+            // It computes in f32.
+            Compat::Imageproc => 2 * (2.0 * sigma as f32).ceil() as usize + 1,
         })
     };
     let sigma = params.sigma.unwrap_or(1.0);
@@ -364,5 +366,7 @@ mod tests {
         assert_eq!(sizes(Compat::Scipy, SampleType::U8, 1.0), (9, 9));
         assert_eq!(sizes(Compat::Vips, SampleType::U8, 0.5), (1, 1));
         assert_eq!(sizes(Compat::Vips, SampleType::U8, 3.3), (11, 11));
+        assert_eq!(sizes(Compat::Imageproc, SampleType::U8, 1.5), (7, 7));
+        assert_eq!(sizes(Compat::Imageproc, SampleType::U8, 0.8), (5, 5));
     }
 }

@@ -1,13 +1,15 @@
 //! `--compat`: the results of other tools with their own defaults. The data are theirs; see
-//! `tests/golden/tools.py`.
+//! `tests/golden/tools.py` and `tests/golden/imageproc`.
 
 use super::Place;
 use image::DynamicImage;
 use serde_json::Value;
 
 #[test]
-fn opencv_scipy_and_vips_are_reproduced() {
-    let golden: Value = serde_json::from_str(include_str!("../golden/tools.json")).unwrap();
+fn other_tools_are_reproduced() {
+    let mut golden: Value = serde_json::from_str(include_str!("../golden/tools.json")).unwrap();
+    let more: Value = serde_json::from_str(include_str!("../golden/imageproc.json")).unwrap();
+    golden["imageproc"] = more["imageproc"].clone();
     let number = |v: &Value| v.as_u64().unwrap() as u32;
     let (width, height) = (number(&golden["width"]), number(&golden["height"]));
     let samples: Vec<u8> =
@@ -16,7 +18,7 @@ fn opencv_scipy_and_vips_are_reproduced() {
     let grey = image::GrayImage::from_raw(width, height, samples).unwrap();
     place.save("float.tiff", DynamicImage::from(grey.clone()).to_rgb32f());
     place.save("grey.png", grey);
-    for tool in ["opencv", "scipy", "vips"] {
+    for tool in ["opencv", "scipy", "vips", "imageproc"] {
         for case in golden[tool].as_array().unwrap() {
             let flags = case["flags"].as_array().unwrap();
             let flags: Vec<_> = flags.iter().map(|f| f.as_str().unwrap()).collect();
@@ -43,6 +45,7 @@ fn opencv_scipy_and_vips_are_reproduced() {
     assert_eq!(size("opencv", "float.tiff"), 13);
     assert_eq!(size("scipy", "grey.png"), 13);
     assert_eq!(size("vips", "grey.png"), 5);
+    assert_eq!(size("imageproc", "grey.png"), 7);
     // Flags go before presets.
     let args = ["grey.png", "-k", "gaussian", "--size", "5", "--border", "wrap"];
     place.ok(&[&args[..], &["-o", "a.png"]].concat());

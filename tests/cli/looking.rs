@@ -77,25 +77,11 @@ fn a_preview_needs_a_terminal() {
     place.fails(2, "--json", &["input.png", "-k", "sobel", "--preview", "--json"]);
 }
 
-/// `script` makes a terminal, which does not know a protocol for pictures.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_preview_is_shown_in_half_blocks() {
     let place = Place::with_input();
-    let shown = |flags: &str| {
-        let line = format!(
-            "stty cols 80 rows 24; '{}' input.png -k sobel --preview {flags}",
-            env!("CARGO_BIN_EXE_filter")
-        );
-        let mut script = std::process::Command::new("script");
-        script.args(["-qec", &line, "/dev/null"]).current_dir(place.path("."));
-        script.env("TERM", "xterm").env("COLORTERM", "truecolor");
-        for name in ["TERM_PROGRAM", "LC_TERMINAL"] {
-            script.env_remove(name);
-        }
-        let output = script.stdin(std::process::Stdio::null()).output().ok()?;
-        Some((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
-    };
+    let shown = |flags: &str| place.on_terminal(&format!("input.png -k sobel --preview {flags}"));
     let Some((success, text)) = shown("") else {
         eprintln!("skipped: there is no script");
         return;

@@ -121,6 +121,24 @@ impl Place {
     }
 }
 
+#[cfg(target_os = "linux")]
+impl Place {
+    /// Whether the program succeeds with these words of a shell, and what it shows on a terminal, which
+    /// knows no protocol for pictures; nothing if there is no `script` to make one.
+    fn on_terminal(&self, words: &str) -> Option<(bool, String)> {
+        let program = env!("CARGO_BIN_EXE_filter");
+        let line = format!("stty cols 80 rows 24; '{program}' {words}");
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).current_dir(self.path("."));
+        script.env("TERM", "xterm").env("COLORTERM", "truecolor");
+        for name in ["TERM_PROGRAM", "LC_TERMINAL", "NO_COLOR"] {
+            script.env_remove(name);
+        }
+        let output = script.stdin(std::process::Stdio::null()).output().ok()?;
+        Some((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+}
+
 impl Run {
     fn of(command: &mut assert_cmd::Command) -> Self {
         let output = command.output().unwrap();

@@ -126,6 +126,26 @@ fn quiet_says_failures_only() {
     assert_eq!((run.code, run.stderr.contains("gone.png")), (3, true), "{}", run.stderr);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn progress_is_shown_on_a_terminal_only() {
+    let place = tree();
+    let args = "-r photos -k box --force --out-dir out";
+    let Some((success, text)) = place.on_terminal(args) else {
+        eprintln!("skipped: there is no script");
+        return;
+    };
+    assert!(success && text.contains(" files, 0s elapsed"), "{text:?}");
+    for hidden in ["--quiet", "2> errors"] {
+        let Some((success, text)) = place.on_terminal(&format!("{args} {hidden}")) else {
+            unreachable!()
+        };
+        assert!(success && text.is_empty(), "{hidden}: {text:?}");
+    }
+    let errors = std::fs::read_to_string(place.path("errors")).unwrap();
+    assert!(errors.starts_with("filter: filtered") && errors.lines().count() == 1, "{errors:?}");
+}
+
 #[test]
 fn json_is_one_line_for_each_file_in_order() {
     let place = tree();

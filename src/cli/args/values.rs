@@ -79,6 +79,9 @@ pub enum Compat {
     /// Sizes of Gaussians as `vips gaussblur --precision float` chooses them (taps from a fifth of
     /// the largest on), border replicate, kernels not flipped (`conv`)
     Vips,
+    /// Sizes of Gaussians as `imageproc::filter::gaussian_blur_f32` chooses them (2σ to each side),
+    /// border replicate, kernels not flipped (`filter_clamped`)
+    Imageproc,
 }
 
 pub fn finite(text: &str) -> Result<f64, String> {
