@@ -824,12 +824,17 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
             let bits = colour.shift();
             return format!("16-bit weights into i32 ({bits} fraction bits), {error}");
         }
-        if let Some(bound) = core.images.as_ref().and_then(|images| images.bound) {
+        if let Some((images, bound)) = core.images.as_ref().and_then(|i| Some((i, i.bound?))) {
             let error = match bound {
                 0.0 => "exact".to_owned(),
                 bound => format!("error at most {bound:.3e} before rounding"),
             };
-            return format!("16-bit pairs into i32, 16-bit rows between filters, {error}");
+            let sums = match images.short_sums() {
+                (true, _) => "16-bit integers",
+                (_, true) => "16-bit integers and 16-bit pairs into i32",
+                _ => "16-bit pairs into i32",
+            };
+            return format!("{sums}, 16-bit rows between filters, {error}");
         }
         let double = core.filters.iter().filter(|f| f.arithmetic.rung == Rung::Double).count();
         let sums = if core.fused { "fused f32" } else { "unfused f32" };
