@@ -354,7 +354,7 @@ fn choose(
                 if let Some((work, arithmetic, finish)) = arithmetic::separable(task, separations) {
                     let one = match &work {
                         Work::Separable(passes) => {
-                            stencil(&arithmetic, passes.iter().map(Passes::nine))
+                            stencil(task, &arithmetic, passes.iter().map(Passes::nine))
                         }
                         _ => None,
                     };
@@ -374,7 +374,7 @@ fn choose(
     }
     Ok(match arithmetic::dense(task) {
         Some((arithmetic, taps, finish)) => {
-            let work = stencil(&arithmetic, taps.iter().map(Rows::nine));
+            let work = stencil(task, &arithmetic, taps.iter().map(Rows::nine));
             (work.unwrap_or(Work::Dense(taps)), arithmetic, finish)
         }
         None => naive(),
@@ -382,9 +382,16 @@ fn choose(
 }
 
 /// One pass for kernels that are 3×3, if the arithmetic is the one that it has.
-fn stencil(arithmetic: &Arithmetic, kernels: impl Iterator<Item = Option<Nine>>) -> Option<Work> {
+fn stencil(
+    task: &Task<'_>,
+    arithmetic: &Arithmetic,
+    kernels: impl Iterator<Item = Option<Nine>>,
+) -> Option<Work> {
+    let kernel = &task.filter.kernels()[0];
+    // Nine taps may also lie in a line.
+    let small = (kernel.width(), kernel.height()) == (3, 3);
     let kernels = kernels.collect::<Option<Vec<_>>>();
-    kernels.filter(|_| arithmetic.rung == Rung::Words).map(Work::Stencil)
+    kernels.filter(|_| small && arithmetic.rung == Rung::Words).map(Work::Stencil)
 }
 
 /// Whether a part of an image of shape `whole`, given with the place of its first pixel, holds what

@@ -476,7 +476,7 @@ impl Walk<'_> {
             } else {
                 let row = from.aligned(columns.len() * window.channels);
                 self.window(window, y, source, row, None, false, windows);
-                self.mixes(&link.mixes, from, to, columns.len(), out, false);
+                self.mixes(&link.mixes, from, to, columns.len(), out, false, None);
             }
         }
     }
@@ -514,11 +514,11 @@ impl Walk<'_> {
                 let source = &source.row(y)[samples];
                 match mixes {
                     [] => out.copy_from_slice(source),
-                    [only] => self.mix(only, source, pixels, false, out),
+                    [only] => self.mix(only, source, pixels, false, None, out),
                     [first, rest @ ..] => {
                         let target = from.aligned(pixels * first.weights.outputs());
-                        self.mix(first, source, pixels, false, target);
-                        self.mixes(rest, from, to, pixels, out, false);
+                        self.mix(first, source, pixels, false, None, target);
+                        self.mixes(rest, from, to, pixels, out, false, None);
                     }
                 }
                 return;
@@ -527,7 +527,7 @@ impl Walk<'_> {
         if mixes.is_empty() {
             out.copy_from_slice(&row[..out.len()]);
         } else {
-            self.mixes(mixes, from, to, pixels, out, false);
+            self.mixes(mixes, from, to, pixels, out, false, None);
         }
     }
 
@@ -547,11 +547,11 @@ impl Walk<'_> {
             let source = &rows[(x.start - left) * channels..][..pixels * channels];
             match segment.mixes.as_slice() {
                 [] => {}
-                [only] => self.mix(only, source, pixels, self.stream, out),
+                [only] => self.mix(only, source, pixels, self.stream, None, out),
                 [first, rest @ ..] => {
                     let target = from.aligned(pixels * first.weights.outputs());
-                    self.mix(first, source, pixels, false, target);
-                    self.mixes(rest, from, to, pixels, out, true);
+                    self.mix(first, source, pixels, false, None, target);
+                    self.mixes(rest, from, to, pixels, out, true, None);
                 }
             }
             return;
@@ -563,12 +563,14 @@ impl Walk<'_> {
             return;
         }
         let rows = from.aligned(pixels * window.channels);
+        let next = self.next(window, y.clone(), x);
         self.window_rows(window, y, row_len, rows, false, links, windows);
-        self.mixes(&segment.mixes, from, to, pixels, out, true);
+        self.mixes(&segment.mixes, from, to, pixels, out, true, next);
     }
 
     /// Pointwise layers on what `from` holds, through `to` and back; the last writes `out`, which
-    /// is the segment's if this is its `end`.
+    /// is the segment's if this is its `end`, while `next` is fetched.
+    #[expect(clippy::too_many_arguments, reason = "all that layers read and write")]
     fn mixes<'m>(
         &self,
         mixes: &[MixStage],
@@ -577,25 +579,59 @@ impl Walk<'_> {
         pixels: usize,
         out: &mut [f32],
         end: bool,
+        next: Option<View<'_, f32>>,
     ) {
         let Some((last, before)) = mixes.split_last() else { return };
         for mix in before {
             let source = from.aligned(pixels * mix.weights.inputs());
             let target = to.aligned(pixels * mix.weights.outputs());
-            self.mix(mix, source, pixels, false, target);
+            self.mix(mix, source, pixels, false, None, target);
             std::mem::swap(&mut from, &mut to);
         }
         let source = from.aligned(pixels * last.weights.inputs());
-        self.mix(last, source, pixels, end && self.stream, out);
+        self.mix(last, source, pixels, end && self.stream, next, out);
     }
 
-    /// One pointwise layer.
-    fn mix(&self, mix: &MixStage, source: &[f32], pixels: usize, stream: bool, out: &mut [f32]) {
+    /// One pointwise layer, while `next` is fetched.
+    fn mix(
+        &self,
+        mix: &MixStage,
+        source: &[f32],
+        pixels: usize,
+        stream: bool,
+        next: Option<View<'_, f32>>,
+        out: &mut [f32],
+    ) {
         if self.fused {
-            mix_row::<true>(self.level, mix, source, pixels, stream, out);
+            mix_row::<true>(self.level, mix, source, pixels, stream, next, out);
         } else {
-            mix_row::<false>(self.level, mix, source, pixels, stream, out);
+            mix_row::<false>(self.level, mix, source, pixels, stream, next, out);
         }
+    }
+
+    /// What the rows below a tile of output rows `y` and columns `x` read that is new, if the source
+    /// comes from far.
+    fn next(
+        &self,
+        window: &WindowStage,
+        y: Range<usize>,
+        x: Range<usize>,
+    ) -> Option<View<'_, f32>> {
+        let AnyView::F32(view) = self.part.view else { return None };
+        if !self.segment.is_far() || !self.segment.links.is_empty() {
+            return None;
+        }
+        let [axis_x, axis_y] = &window.axes;
+        let (left, top) = self.part.origin;
+        let inside = |v: Range<isize>, first: usize, len: usize| {
+            let at = |v: isize| (v - first as isize).clamp(0, len as isize) as usize;
+            at(v.start)..at(v.end)
+        };
+        let shape = view.shape();
+        let below = |y: usize| axis_y.first(y) + axis_y.span() as isize;
+        let y = inside(below(y.end - 1)..below(y.end - 1 + y.len()), top, shape.height);
+        let x = inside(axis_x.under(x), left, shape.width);
+        view.crop(Rect::new(x.start, y.start, x.len(), y.len())).ok()
     }
 
     /// Rows `y` of a window layer's output, which lie one after the other in `out`; two at a time
@@ -816,6 +852,7 @@ impl Walk<'_> {
                         weights,
                         activation,
                         stream,
+                        next: None,
                         out,
                     });
                 } else {
@@ -827,6 +864,7 @@ impl Walk<'_> {
                         weights,
                         activation,
                         stream,
+                        next: None,
                         out,
                     });
                 }

@@ -4,7 +4,7 @@
 use super::{Core, Feed, Sink, Stage, Tile, load, piece, recycle};
 use crate::pass::{
     ColumnHalves, HALF_SLACK, HalfInput, HalfSum, Nine, RowHalves, Rung, STENCIL_ROWS, Stencil,
-    Words,
+    StencilHigh, Words,
 };
 use crate::plan::arithmetic::Passes;
 use crate::plan::{BLOCK_ROWS, Work};
@@ -170,6 +170,38 @@ impl Stage<'_> {
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
         self.direct(sizes, tile, constants, feed, sink, |rows, outs| {
             stencil(core, kernels, rows, stream, outs);
+        });
+    }
+}
+
+impl Stage<'_> {
+    /// 3×3 taps in one pass, on the rows of 16 bits that another filter has made.
+    pub(super) fn stencil_high<T: Sample, O: Sample>(
+        &mut self,
+        kernels: &[Nine],
+        tile: &Tile,
+        constants: [&[T]; 2],
+        feed: &mut impl Feed<T>,
+        sink: &mut impl Sink<O>,
+    ) {
+        let (core, stream) = (self.core, self.stream);
+        let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
+        self.direct(sizes, tile, constants, feed, sink, |rows, outs| {
+            let (step, finish) = (core.input.channels, &core.finish);
+            match kernels {
+                [a, b] => core.level.run(StencilHigh {
+                    rows,
+                    kernels: [a, b],
+                    step,
+                    finish,
+                    stream,
+                    outs,
+                }),
+                [a, ..] => {
+                    core.level.run(StencilHigh { rows, kernels: [a], step, finish, stream, outs });
+                }
+                [] => {}
+            }
         });
     }
 }

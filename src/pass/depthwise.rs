@@ -142,21 +142,24 @@ impl<const FUSED: bool> Sums<'_, FUSED> {
                 period += 1;
             }
             let (vectors, apart) = (n / L::N, period * L::N);
-            let mut phase = 0;
-            while phase < period && phase < vectors {
-                let channel = (phase * L::N) % channels;
-                let mut v = phase;
-                while v + (UNROLL - 1) * period < vectors {
-                    let at = v * L::N;
-                    self.block::<L, UNROLL>(l, at, apart, at, apart, channel);
-                    v += UNROLL * period;
+            let mut first = 0;
+            // All phases of some vectors before the next ones, so that these rows are read once.
+            while first < vectors {
+                let mut v = first;
+                while v < vectors.min(first + period) {
+                    let (at, channel) = (v * L::N, (v * L::N) % channels);
+                    if v + (UNROLL - 1) * period < vectors {
+                        self.block::<L, UNROLL>(l, at, apart, at, apart, channel);
+                    } else {
+                        let mut at = at;
+                        while at < vectors * L::N {
+                            self.block::<L, 1>(l, at, apart, at, apart, channel);
+                            at += apart;
+                        }
+                    }
+                    v += 1;
                 }
-                while v < vectors {
-                    let at = v * L::N;
-                    self.block::<L, 1>(l, at, apart, at, apart, channel);
-                    v += period;
-                }
-                phase += 1;
+                first += UNROLL * period;
             }
             if vectors * L::N < n {
                 let at = n - L::N;

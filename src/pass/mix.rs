@@ -14,7 +14,8 @@
 
 use super::lines::Lines;
 use crate::layer::Activation;
-use crate::simd::{Job, Lanes};
+use crate::simd::{Job, Lanes, prefetch};
+use crate::view::View;
 
 /// The weights of a mix, in the order in which the lanes of one level read them.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +115,8 @@ pub struct Mix<'a, const FUSED: bool> {
     pub activation: Activation,
     /// Whether the output had better go past the cache.
     pub stream: bool,
+    /// What will be read next: it is asked for bit by bit, so that it comes while sums are computed.
+    pub next: Option<View<'a, f32>>,
     /// pixels × outputs samples.
     pub out: &'a mut [f32],
 }
@@ -146,6 +149,7 @@ impl<const FUSED: bool> Job for Mix<'_, FUSED> {
             first: 0,
             out: self.out.as_mut_ptr(),
         };
+        let mut ahead = Ahead::new(self.next, weights, self.pixels);
         // Few weights stay in the first-level cache anyway: then all panels of some pixels come
         // first, so that the output is written in order.
         let size = (weights.inputs + 1) * weights.outputs;
@@ -158,7 +162,7 @@ impl<const FUSED: bool> Job for Mix<'_, FUSED> {
                 sweep.end = self.pixels;
             }
             // SAFETY: the assertions above are what `panels` asks for.
-            unsafe { sweep.panels::<L, FUSED>(l, weights) }
+            unsafe { sweep.panels::<L, FUSED>(l, weights, &mut ahead) }
         }
     }
 }
@@ -175,24 +179,68 @@ impl Sweep<'_> {
     ///
     /// `weights` are packed for N lanes, `panel` points to their first; the rest as for `panel`.
     #[inline(always)]
-    unsafe fn panels<L: Lanes, const FUSED: bool>(self, l: L, weights: &Weights) {
+    unsafe fn panels<L: Lanes, const FUSED: bool>(
+        self,
+        l: L,
+        weights: &Weights,
+        ahead: &mut Ahead<'_>,
+    ) {
         let mut sweep = self;
         for &vectors in &weights.panels {
             // SAFETY: as the caller promises; the panels' vectors are all that `pack` wrote, one
             // panel after the other.
             unsafe {
                 match (L::N, vectors) {
-                    (16.., 4) => sweep.panel::<L, FUSED, 6, 4>(l),
-                    (16.., 3) => sweep.panel::<L, FUSED, 8, 3>(l),
-                    (16.., 2) => sweep.panel::<L, FUSED, 12, 2>(l),
-                    (8.., 2) => sweep.panel::<L, FUSED, 6, 2>(l),
-                    (_, 2) => sweep.panel::<L, FUSED, 4, 2>(l),
-                    (16.., 1) => sweep.panel::<L, FUSED, 12, 1>(l),
-                    (_, 1) => sweep.panel::<L, FUSED, 8, 1>(l),
+                    (16.., 4) => sweep.panel::<L, FUSED, 6, 4>(l, ahead),
+                    (16.., 3) => sweep.panel::<L, FUSED, 8, 3>(l, ahead),
+                    (16.., 2) => sweep.panel::<L, FUSED, 12, 2>(l, ahead),
+                    (8.., 2) => sweep.panel::<L, FUSED, 6, 2>(l, ahead),
+                    (_, 2) => sweep.panel::<L, FUSED, 4, 2>(l, ahead),
+                    (16.., 1) => sweep.panel::<L, FUSED, 12, 1>(l, ahead),
+                    (_, 1) => sweep.panel::<L, FUSED, 8, 1>(l, ahead),
                     _ => unreachable!("panels have at most {} vectors", most_vectors(L::N)),
                 }
                 sweep.panel = sweep.panel.add((weights.inputs + 1) * vectors * L::N);
                 sweep.first += vectors;
+            }
+        }
+    }
+}
+
+/// Rows that will be read next.
+struct Ahead<'a> {
+    view: Option<View<'a, f32>>,
+    /// Rows that have been asked for, and samples of the one after them.
+    row: usize,
+    sample: usize,
+    /// Samples that are asked for at a time.
+    share: usize,
+}
+
+impl<'a> Ahead<'a> {
+    /// To be asked for while so many pixels are computed.
+    #[inline(always)]
+    fn new(view: Option<View<'a, f32>>, weights: &Weights, pixels: usize) -> Self {
+        let mut share = 0;
+        if let Some(view) = view {
+            let (blocks, shape) = (pixels / weights.block() * weights.panels.len(), view.shape());
+            let lines = shape.height * shape.row().div_ceil(16);
+            share = lines.div_ceil(blocks.max(1)) * 16;
+        }
+        Self { view, row: 0, sample: 0, share }
+    }
+
+    /// Asks for some more of them.
+    #[inline(always)]
+    fn ask(&mut self) {
+        let Some(view) = self.view else { return };
+        let (from, shape) = (self.sample, view.shape());
+        self.sample = (from + self.share).min(shape.row());
+        prefetch(&view.row(self.row)[from..self.sample]);
+        if self.sample == shape.row() {
+            (self.row, self.sample) = (self.row + 1, 0);
+            if self.row == shape.height {
+                self.view = None;
             }
         }
     }
@@ -225,7 +273,11 @@ impl Sweep<'_> {
     /// (rows × run + 1) · V vectors, which stand for vectors `first`.. of the outputs. To stream,
     /// `out` must be a multiple of 64 and `outputs` of 16.
     #[inline(always)]
-    unsafe fn panel<L: Lanes, const FUSED: bool, const P: usize, const V: usize>(&self, l: L) {
+    unsafe fn panel<L: Lanes, const FUSED: bool, const P: usize, const V: usize>(
+        &self,
+        l: L,
+        ahead: &mut Ahead<'_>,
+    ) {
         let (mut p, end) = (self.start, self.end);
         // SAFETY: blocks end at or before the last pixel.
         unsafe {
@@ -237,6 +289,7 @@ impl Sweep<'_> {
                 return;
             }
             while p + P <= end {
+                ahead.ask();
                 self.block::<L, FUSED, P, V>(l, p);
                 p += P;
             }

@@ -10,6 +10,7 @@
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
 //! | [`Stencil`] | three rows of `u8` for each that it writes | output samples |
+//! | [`StencilHigh`] | three rows of 16 bits for each | output samples |
 //! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
 //! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
 //! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
@@ -33,6 +34,7 @@ mod column;
 mod dense;
 mod depthwise;
 mod halves;
+mod high;
 mod lines;
 mod mix;
 mod narrow;
@@ -49,6 +51,7 @@ pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
 pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, RowHalves};
+pub use high::{High, StencilHigh};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row, folds};

@@ -13,7 +13,7 @@
 mod between;
 mod words;
 
-pub(crate) use between::{between, sums};
+pub(crate) use between::{Freedom, between, sums};
 
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
@@ -446,23 +446,8 @@ pub(crate) fn separable(
     task: &Task<'_>,
     separations: &[Separation],
 ) -> Option<(Work, Arithmetic, Finish)> {
-    let scale = task.filter.get_scale();
-    let range = task.range();
     let work = |(arithmetic, passes, finish)| (Work::Separable(passes), arithmetic, finish);
-    let factors: Vec<_> = separations
-        .iter()
-        .map(|s| {
-            let term = &s.terms()[0];
-            // Powers of two move from column to row, which rounds nothing: the column's taps
-            // then sum to between ½ and 1 and no product can underflow.
-            let sum = abs_sum(&term.column);
-            let power = if sum > 0.0 { sum.log2().floor() } else { 0.0 };
-            let column: Vec<f64> = term.column.iter().map(|t| t / power.exp2()).collect();
-            let row: Vec<f64> = term.row.iter().map(|t| t * scale * power.exp2()).collect();
-            let residual = s.residual(1) * scale.abs() * range;
-            Factors { column, row, residual, written: (&term.column, &term.row) }
-        })
-        .collect();
+    let factors = factors(task, separations);
     if task.source == SampleType::U8 && !task.premultiplied {
         let found = words::exact(task, &factors)
             .or_else(|| words::multiples(task, &factors))
@@ -481,6 +466,23 @@ pub(crate) fn separable(
     let exact =
         if task.float_source() || task.premultiplied { None } else { exact_i32(task, &factors) };
     exact.or_else(|| double(task, &factors)).map(work)
+}
+
+/// The factors of all kernels.
+fn factors<'a>(task: &Task<'_>, separations: &'a [Separation]) -> Vec<Factors<'a>> {
+    let (scale, range) = (task.filter.get_scale(), task.range());
+    let factors = separations.iter().map(|s| {
+        let term = &s.terms()[0];
+        // Powers of two move from column to row, which rounds nothing: the column's taps
+        // then sum to between ½ and 1 and no product can underflow.
+        let sum = abs_sum(&term.column);
+        let power = if sum > 0.0 { sum.log2().floor() } else { 0.0 };
+        let column: Vec<f64> = term.column.iter().map(|t| t / power.exp2()).collect();
+        let row: Vec<f64> = term.row.iter().map(|t| t * scale * power.exp2()).collect();
+        let residual = s.residual(1) * scale.abs() * range;
+        Factors { column, row, residual, written: (&term.column, &term.row) }
+    });
+    factors.collect()
 }
 
 /// Column and row of one kernel, with the filter's scale in the row.

@@ -111,8 +111,8 @@ pub(crate) struct WindowStage {
     /// Channels of its output.
     pub channels: usize,
     pub activation: Activation,
-    /// Whether pixels are so small that a row at an edge is better prepared as a whole than in
-    /// pieces.
+    /// Whether pixels, and rows, are so small that a row at an edge is better prepared as a whole
+    /// than in pieces.
     pub whole: bool,
     pub kind: WindowKind,
 }
@@ -237,6 +237,11 @@ const TILE_BYTES: usize = 32 << 10;
 /// The same for mixes whose weights are more than `MANY_WEIGHTS`: each tile reads all of them again,
 /// so that fewer tiles, in the second-level cache, are faster.
 const LARGE_TILE_BYTES: usize = 256 << 10;
+/// The same where the source comes from far: the longer a tile, the less often its fetching begins
+/// anew.
+const FAR_TILE_BYTES: usize = 128 << 10;
+/// Bytes of an input that a usual second-level cache does not hold.
+const FAR_BYTES: usize = 1 << 20;
 /// Bytes of weights that stay in the second-level cache beside the tile.
 const MANY_WEIGHTS: usize = 384 << 10;
 /// Bytes of a window's rows where nothing follows: half of a usual second-level cache.
@@ -453,6 +458,14 @@ fn depthwise_passes(layer: &Depthwise) -> Option<[TapRows; 2]> {
     finite.then(|| [columns, TapRows::new(&rows, layer.bias())])
 }
 
+/// Samples of a row that is short.
+const SHORT_ROW: usize = 4096;
+
+/// Whether pixels of so many channels are less than a vector, and the rows of them short.
+fn are_small(input: Shape, channels: usize, level: Level) -> bool {
+    channels < level.lanes() && input.width * channels < SHORT_ROW
+}
+
 /// The borders that a layer reads through.
 fn borders(layer: &Layer) -> Vec<&Border> {
     fn of(window: &Window) -> Vec<&Border> {
@@ -563,7 +576,7 @@ impl Builder<'_> {
             inputs: input.channels,
             channels: input.channels,
             activation: Activation::None,
-            whole: input.channels < self.level.lanes(),
+            whole: are_small(input, input.channels, self.level),
             kind: WindowKind::Filter(Box::new(FilterStage { work, rung, finish, alpha })),
         };
         join(&mut self.segments, Segment::new(input, output, Some(window), multiplications));
@@ -623,6 +636,11 @@ impl Segment {
         strides.all(|stride| stride == 1)
     }
 
+    /// Whether its input, as `f32`, lies beyond the second-level cache.
+    pub fn is_far(&self) -> bool {
+        self.input.row() * self.input.height > FAR_BYTES / size_of::<f32>()
+    }
+
     fn depthwise(layer: &Depthwise, input: Shape, level: Level) -> Result<Self, Error> {
         let channels = layer.output_channels();
         let passes = depthwise_passes(layer).map(Box::new);
@@ -631,7 +649,7 @@ impl Segment {
             inputs: input.channels,
             channels,
             activation: layer.activation(),
-            whole: channels < level.lanes(),
+            whole: are_small(input, channels, level),
             kind: WindowKind::Depthwise {
                 taps: TapRows::new(layer.weights(), layer.bias()),
                 passes,
@@ -648,7 +666,7 @@ impl Segment {
             inputs: input.channels,
             channels: layer.output_channels(),
             activation: layer.activation(),
-            whole: input.channels < level.lanes(),
+            whole: are_small(input, input.channels, level),
             kind: WindowKind::Dense(Weights::pack(layer.weights(), layer.bias(), level.lanes())),
         };
         let multiplications = layer.multiplications(input)?;
@@ -672,7 +690,11 @@ impl Segment {
             (_, inner) => {
                 let sizes = self.mixes.iter().map(|m| m.weights.inputs() * m.weights.outputs());
                 let many = 4 * sizes.max().unwrap_or(0) > MANY_WEIGHTS;
-                let bytes = if many { LARGE_TILE_BYTES } else { TILE_BYTES };
+                let bytes = match (many, self.is_far() && self.window.is_some()) {
+                    (true, _) => LARGE_TILE_BYTES,
+                    (_, true) => FAR_TILE_BYTES,
+                    _ => TILE_BYTES,
+                };
                 bytes / (4 * inner.unwrap_or(1))
             }
         };
@@ -802,12 +824,17 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
             let bits = colour.shift();
             return format!("16-bit weights into i32 ({bits} fraction bits), {error}");
         }
-        if let Some(bound) = core.images.as_ref().and_then(|images| images.bound) {
+        if let Some((images, bound)) = core.images.as_ref().and_then(|i| Some((i, i.bound?))) {
             let error = match bound {
                 0.0 => "exact".to_owned(),
                 bound => format!("error at most {bound:.3e} before rounding"),
             };
-            return format!("16-bit pairs into i32, 16-bit rows between filters, {error}");
+            let sums = match images.short_sums() {
+                (true, _) => "16-bit integers",
+                (_, true) => "16-bit integers and 16-bit pairs into i32",
+                _ => "16-bit pairs into i32",
+            };
+            return format!("{sums}, 16-bit rows between filters, {error}");
         }
         let double = core.filters.iter().filter(|f| f.arithmetic.rung == Rung::Double).count();
         let sums = if core.fused { "fused f32" } else { "unfused f32" };

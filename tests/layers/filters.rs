@@ -51,6 +51,12 @@ fn agree<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
                 };
                 let off = (got.to_f64() - want).abs() * weight;
                 assert!(off <= allowed, "{}: sample {i}: {got:?}, exactly {exact}", at());
+                if O::TYPE != SampleType::F32 && !alpha {
+                    // What is proved before rounding, and the rounding.
+                    let [least, most] = [-1e9, 1e9].map(|v| O::from_f64(v).to_f64());
+                    let off = (got.to_f64() - exact.clamp(least, most)).abs();
+                    assert!(off <= bound + 0.5, "{}: sample {i}: {got:?}, exactly {exact}", at());
+                }
             }
             assert_eq!(same(&out, &run(&plan, gaps.view())), Ok(()), "{}", at());
             for (tile, rows, strip) in [(1, 1, 1), (5, 1, 3), (1000, 3, 7)] {
@@ -126,6 +132,22 @@ fn every_border() {
 fn rows_of_16_bits() {
     let gaussian = |sigma| Filter::new(Kernel::gaussian(sigma).unwrap());
     let edges = || Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap();
+    let binomial = |size: usize| {
+        let mut taps = vec![1.0];
+        while taps.len() < size {
+            let next =
+                |i: usize| taps.get(i).unwrap_or(&0.0) + if i > 0 { taps[i - 1] } else { 0.0 };
+            taps = (0..=taps.len()).map(next).map(|t: f64| t / 2.0).collect();
+        }
+        Filter::new(Kernel::separable(&taps, &taps).unwrap())
+    };
+    // Of two kernels that are no products.
+    let diagonal_edges = || {
+        let kernel = |taps: &[f64]| Kernel::new(3, 3, taps.to_vec()).unwrap();
+        let down = kernel(&[0.0, 1.0, 2.0, -1.0, 0.0, 1.0, -2.0, -1.0, 0.0]);
+        let up = kernel(&[-2.0, -1.0, 0.0, -1.0, 0.0, 1.0, 0.0, 1.0, 2.0]);
+        Filter::magnitude(&down, &up).unwrap()
+    };
     let shifted = Kernel::box_(4, 3).unwrap().with_anchor(3, 0).unwrap();
     let chains = [
         vec![gaussian(1.0), gaussian(1.7).offset(-3.25)],
@@ -134,6 +156,13 @@ fn rows_of_16_bits() {
         vec![Filter::new(shifted), gaussian(0.6), edges().scale(0.25)],
         vec![edges().scale(0.5), gaussian(1.0), Filter::new(Kernel::emboss()).abs()],
         vec![Filter::new(Kernel::sobel_y()).abs().offset(7.0), gaussian(1.2).scale(0.3)],
+        // Short kernels: 16-bit sums, in one pass, two passes and a direct one.
+        vec![binomial(3), Filter::new(Kernel::sobel_x()).offset(100.5)],
+        vec![binomial(5), binomial(7), edges()],
+        vec![Filter::new(Kernel::emboss()), Filter::new(Kernel::laplacian()).abs()],
+        vec![Filter::new(Kernel::box_(3, 3).unwrap()), Filter::new(dense(4, 3, 5)).scale(0.1)],
+        vec![Filter::new(dense(3, 3, 6)).scale(0.2), Filter::new(Kernel::box_(5, 3).unwrap())],
+        vec![binomial(5), diagonal_edges().scale(0.4), Filter::new(dense(3, 3, 8)).scale(0.1)],
     ];
     for (i, filters) in chains.into_iter().enumerate() {
         for (j, border) in borders(9.0).into_iter().enumerate() {
@@ -222,7 +251,9 @@ fn streams() {
     let blur = || Filter::new(Kernel::gaussian(0.6).unwrap());
     let chain = chain_of([blur(), Filter::new(Kernel::sharpen())]);
     let turned = chain_of([Filter::new(Kernel::sharpen()), blur().abs()]);
-    whole_and_parts::<u8>(&turned, Shape::new(5003, 1201, 3));
+    for chain in [&chain, &turned] {
+        whole_and_parts::<u8>(chain, Shape::new(5003, 1201, 3));
+    }
     for chain in [&chain, &turned] {
         whole_and_parts::<f32>(chain, Shape::new(4003, 401, 3));
     }
@@ -282,8 +313,11 @@ fn segments_of_integer_images() {
 fn one_filter() {
     let shape = Shape::new(50, 31, 3);
     let source = image::<u8>(shape, Look::Noise, 3);
-    for kernel in [Kernel::sobel_x(), Kernel::laplacian(), Kernel::emboss()] {
-        let filter = Filter::new(kernel);
+    // Nine taps in a line are not 3×3.
+    let line = |w, h| Kernel::new(w, h, (1..10).map(f64::from).collect()).unwrap();
+    let [across, down] = [line(9, 1), line(1, 9)].map(|k| Filter::new(k).method(Method::Dense));
+    let small = [Kernel::sobel_x(), Kernel::laplacian(), Kernel::emboss()].map(Filter::new);
+    for filter in small.into_iter().chain([across, down]) {
         let alone = filter.plan::<u8, i16>(shape).unwrap();
         let mut want = Image::<i16>::new(shape).unwrap();
         alone.run(source.view(), want.view_mut(), &mut Workspace::new()).unwrap();

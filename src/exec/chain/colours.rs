@@ -7,15 +7,16 @@ use crate::pass::{F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row};
 use crate::plan::{ChainCore, MixStage, Segment};
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES};
-use crate::view::{Rect, ViewMut};
+use crate::view::{Rect, View, ViewMut};
 
-/// One pointwise layer over a row.
+/// One pointwise layer over a row, while `next` is fetched.
 pub(super) fn mix_row<const FUSED: bool>(
     level: Level,
     mix: &MixStage,
     source: &[f32],
     pixels: usize,
     stream: bool,
+    next: Option<View<'_, f32>>,
     out: &mut [f32],
 ) {
     let activation = mix.activation;
@@ -23,7 +24,17 @@ pub(super) fn mix_row<const FUSED: bool>(
         return level.run(Narrow::<f32, f32, FUSED> { source, weights, activation, stream, out });
     }
     let (rows, weights, run) = (&[source], &mix.weights, mix.weights.inputs());
-    level.run(Mix::<FUSED> { rows, run, step: run, pixels, weights, activation, stream, out });
+    level.run(Mix::<FUSED> {
+        rows,
+        run,
+        step: run,
+        pixels,
+        weights,
+        activation,
+        stream,
+        next,
+        out,
+    });
 }
 
 /// Pointwise layers between any sample types: unfused `f32` inside, the same at every level.
@@ -85,7 +96,7 @@ pub(super) fn colour_tile<I: Source, O: Sample>(
         let (inputs, outputs) = (mix.weights.inputs(), mix.weights.outputs());
         let source: &[f32] = from.aligned(pixels * inputs);
         let out = &mut to.aligned(pixels * outputs + MAX_LANES)[..pixels * outputs];
-        mix_row::<false>(level, mix, source, pixels, false, out);
+        mix_row::<false>(level, mix, source, pixels, false, None, out);
         std::mem::swap(&mut from, &mut to);
     }
     let row = from.aligned(out.len() + MAX_LANES);

@@ -8,9 +8,9 @@
 use super::super::{Direct, Feed, Ring, Sink, Slot, Stage, Strip, Tile, each_strip, fill};
 use super::Crew;
 use crate::exec::STREAM_BYTES;
-use crate::pass::{Double, F32, Fused, Pairs};
+use crate::pass::{Double, F32, Fused, High, Pairs, STENCIL_ROWS};
 use crate::plan::arithmetic::Rung as Chosen;
-use crate::plan::{BLOCK_ROWS, ChainCore, Core, Images, Segment};
+use crate::plan::{BLOCK_ROWS, ChainCore, Core, Images, Segment, Work};
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{fence, prefetch};
 use crate::view::{Rect, ViewMut};
@@ -18,6 +18,9 @@ use std::array::from_fn;
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice};
+
+/// Rows that are computed together, at most.
+const ROWS: usize = STENCIL_ROWS;
 
 /// The scratch memory of one filter.
 #[derive(Debug, Default)]
@@ -98,8 +101,8 @@ impl<I: Source> Walk<'_, I> {
         while x < end {
             let next = (x + self.segment.tile).min(end);
             self.start::<E>(x..next, slots);
-            for y in rows.clone().step_by(BLOCK_ROWS) {
-                let block = y..(y + BLOCK_ROWS).min(rows.end);
+            for y in rows.clone().step_by(ROWS) {
+                let block = y..(y + ROWS).min(rows.end);
                 self.load::<E>(slots.len() - 1, block.clone(), slots);
                 let Some((own, before)) = slots.split_last_mut() else { return };
                 let Some(last) = before.last() else { return };
@@ -138,7 +141,7 @@ impl<I: Source> Walk<'_, I> {
                 fill::<E>(constant_y.get(len), border_y, false, channels);
             }
             x = own.slot.tile.columns.clone();
-            places = core.window_rows();
+            places = core.window_rows() + ROWS - BLOCK_ROWS;
         }
     }
 
@@ -160,7 +163,7 @@ impl<I: Source> Walk<'_, I> {
             let mut n = 1;
             let more = |n: usize| {
                 let v = v + n as isize;
-                n < BLOCK_ROWS && v < end && core.image_row(v) == Some(y + n) && !has(v)
+                n < ROWS && v < end && core.image_row(v) == Some(y + n) && !has(v)
             };
             while more(n) {
                 n += 1;
@@ -196,8 +199,7 @@ impl<I: Source> Walk<'_, I> {
             self.stage::<E, E>(core, y, &mut made, &mut sink, &mut own.slot, false);
         } else {
             self.prefetch(core, &own.slot.tile, y.clone());
-            let mut source = self.source;
-            self.stage::<I, E>(core, y, &mut source, &mut sink, &mut own.slot, false);
+            self.first(core, y, &mut sink, &mut own.slot);
         }
         own.ring = ring;
     }
@@ -218,6 +220,29 @@ impl<I: Source> Walk<'_, I> {
         }
     }
 
+    /// Output rows `rows` of the first filter, a block of them.
+    fn first<E: Sample>(
+        &self,
+        core: &Core,
+        rows: Range<usize>,
+        sink: &mut impl Sink<E>,
+        slot: &mut Slot,
+    ) {
+        let mut feed = self.source;
+        // Only what a plan can choose for these types is compiled.
+        match core.arithmetic.rung {
+            Chosen::Words if const { I::NARROW && E::NARROW } => {
+                let (mut stage, tile, constants) = open::<I>(core, rows, slot, false);
+                stage.words::<I, E, false>(tile, constants, &mut feed, sink);
+            }
+            Chosen::WordsHigh if const { I::NARROW && E::NARROW } => {
+                let (mut stage, tile, constants) = open::<I>(core, rows, slot, false);
+                stage.words::<I, E, true>(tile, constants, &mut feed, sink);
+            }
+            _ => self.stage::<I, E>(core, rows, &mut feed, sink, slot, false),
+        }
+    }
+
     /// Output rows `rows` of one filter, a block of them.
     fn stage<T: Sample, U: Sample>(
         &self,
@@ -228,14 +253,16 @@ impl<I: Source> Walk<'_, I> {
         slot: &mut Slot,
         stream: bool,
     ) {
-        let Slot { scratch, wide, constants, padded, window, edges, tile, .. } = slot;
-        let last = rows.end;
-        let len = tile.len * core.input.channels;
-        let [constant_x, constant_y] = constants;
-        let constants: [&[T]; 2] = [constant_x.get(len), constant_y.get(len)];
-        let mut stage = Stage { core, rows, last, scratch, wide, padded, window, edges, stream };
-        // Only what a plan can choose for these types is compiled.
+        let (mut stage, tile, constants) = open::<T>(core, rows, slot, stream);
         match core.arithmetic.rung {
+            // Of rows between filters.
+            Chosen::WordsHigh if const { T::NARROW && U::NARROW } => {
+                if let Work::Stencil(kernels) = &core.work {
+                    stage.stencil_high(kernels, tile, constants, feed, sink);
+                } else {
+                    stage.tile::<T, U, High>(tile, constants, feed, sink);
+                }
+            }
             Chosen::Pairs if const { T::NARROW && !U::FLOAT } => {
                 stage.tile::<T, U, Pairs>(tile, constants, feed, sink);
             }
@@ -251,6 +278,23 @@ impl<I: Source> Walk<'_, I> {
             _ => {}
         }
     }
+}
+
+/// What a filter needs for output rows `rows` of its tile: the stage, the tile, and rows of its
+/// borders' constants.
+fn open<'s, T: Sample>(
+    core: &'s Core,
+    rows: Range<usize>,
+    slot: &'s mut Slot,
+    stream: bool,
+) -> (Stage<'s>, &'s Tile, [&'s [T]; 2]) {
+    let Slot { scratch, wide, constants, padded, window, edges, tile, .. } = slot;
+    let last = rows.end;
+    let len = tile.len * core.input.channels;
+    let [constant_x, constant_y] = constants;
+    let constants: [&[T]; 2] = [constant_x.get(len), constant_y.get(len)];
+    let stage = Stage { core, rows, last, scratch, wide, padded, window, edges, stream };
+    (stage, tile, constants)
 }
 
 /// Rows that a filter has made, as the next one's source.

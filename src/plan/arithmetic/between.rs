@@ -1,14 +1,26 @@
-//! Filters in a chain of `u8` images: rows between them are 16-bit integers with fraction bits,
-//! sums are exact in `i32`. Each filter is written in units of its rows: scale, offset and border
-//! constants are those of an ordinary filter from 16-bit samples to 16-bit samples.
+//! Filters in a chain of `u8` images: rows between them are 16-bit integers with fraction bits.
+//! Sums are exact in `i32`; of short kernels, where that is good enough, they have 16 bits too. Each
+//! filter is written in units of its rows: scale, offset and border constants are those of an
+//! ordinary filter from 16-bit samples to 16-bit samples.
 
 use super::{
-    Arithmetic, Found, Passes, Rows, Rung, Task, abs_sum, errors, fits_i16, fixed, pack,
-    pairs_exact, pairs_rounded, quantise, spread,
+    Arithmetic, Found, Passes, Rows, Rung, Task, abs_sum, errors, factors, fits_i16, fixed, pack,
+    pairs_exact, pairs_rounded, quantise, spread, words,
 };
+use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{Finish, Taps};
-use crate::plan::Work;
+use crate::pass::{Finish, Fixed, Nine, Taps};
+use crate::plan::{Work, stencil};
+use crate::sample::SampleType;
+
+/// What filters between rows of 16 bits may do.
+#[derive(Clone, Copy)]
+pub(crate) struct Freedom {
+    /// Whether sums of short kernels may have 16 bits.
+    pub short: bool,
+    /// Whether all results must be whole, and exact.
+    pub whole: bool,
+}
 
 /// Two passes, or a direct one, on samples from `samples.0` ≤ 0 to `samples.1` ≥ 0; `None` if sums
 /// do not fit. The bound is that of one filter alone, on exact samples.
@@ -16,7 +28,20 @@ pub(crate) fn between(
     task: &Task<'_>,
     separations: Option<&[Separation]>,
     samples: (f64, f64),
+    freedom: Freedom,
 ) -> Option<(Work, Arithmetic, Finish)> {
+    let kernel = &task.filter.kernels()[0];
+    let short = kernel.width().max(kernel.height()) <= words::HIGH_TO
+        && matches!(task.output, SampleType::U8 | SampleType::I16);
+    if freedom.short && short {
+        let found = match task.source {
+            SampleType::U8 => first(task, separations),
+            _ => high(task, separations, samples),
+        };
+        if let Some(found) = found.filter(|found| !freedom.whole || found.1.bound == 0.0) {
+            return Some(found);
+        }
+    }
     match separations {
         Some(separations) => separable(task, separations, samples),
         None => dense(task, samples),
@@ -26,6 +51,141 @@ pub(crate) fn between(
 /// The largest magnitude.
 fn largest((low, high): (f64, f64)) -> f64 {
     high.max(-low)
+}
+
+/// The first filter of a chain, as one alone.
+fn first(
+    task: &Task<'_>,
+    separations: Option<&[Separation]>,
+) -> Option<(Work, Arithmetic, Finish)> {
+    if let Some(separations) = separations {
+        let factors = factors(task, separations);
+        let found = words::exact(task, &factors).or_else(|| words::rounded(task, &factors))?;
+        let (arithmetic, passes, finish) = found;
+        let work = stencil(task, &arithmetic, passes.iter().map(Passes::nine));
+        return Some((work.unwrap_or(Work::Separable(passes)), arithmetic, finish));
+    }
+    let scaled = |k: &Kernel| k.taps().iter().map(|t| t * task.filter.get_scale()).collect();
+    let kernels: Vec<_> = task.filter.kernels().iter().map(|k| (k.width(), scaled(k))).collect();
+    let (arithmetic, taps, finish) = words::dense(task, &kernels)?;
+    let work = stencil(task, &arithmetic, taps.iter().map(Rows::nine));
+    Some((work.unwrap_or(Work::Dense(taps)), arithmetic, finish))
+}
+
+/// On rows of 16 bits, with products rounded to 16 bits.
+fn high(
+    task: &Task<'_>,
+    separations: Option<&[Separation]>,
+    samples: (f64, f64),
+) -> Option<(Work, Arithmetic, Finish)> {
+    let (kernels, scale) = (task.filter.kernels(), task.filter.get_scale());
+    let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
+    let words = |q: &[f64]| q.iter().map(|&t| t as i16).collect::<Vec<_>>();
+    let small = (kernels[0].width(), kernels[0].height()) == (3, 3);
+    let Some(separations) = separations else {
+        let sum = |k: &Kernel| Sum { values: samples, error: 0.0, taps: times(k.taps(), scale) };
+        let sums: Vec<_> = kernels.iter().map(sum).collect();
+        let (taps, arithmetic, finish) = last(task, &sums)?;
+        let taps = taps.iter().map(|q| Rows::single(Taps::Words(words(q)))).collect::<Vec<_>>();
+        let nines: Option<Vec<_>> = taps.iter().map(Rows::nine).collect();
+        let work = nines.filter(|_| small).map_or(Work::Dense(taps), Work::Stencil);
+        return Some((work, arithmetic, finish));
+    };
+    let (mut firsts, mut sums, mut residual) = (Vec::new(), Vec::new(), 0.0);
+    for s in separations {
+        let term = &s.terms()[0];
+        // Where one pass does both, the row comes first.
+        let (one, two) = if small { (&term.row, &term.column) } else { (&term.column, &term.row) };
+        // The first taps sum to between ½ and 1: their sums are no larger than the samples.
+        let sum = abs_sum(one);
+        let power = if sum > 0.0 { sum.log2().ceil().exp2() } else { 1.0 };
+        let (one, taps) = (times(one, 1.0 / power), times(two, scale * power));
+        let q = quantise(&one, 15);
+        let error = spread(samples, errors(&one, &q, 15)) + one.len() as f64 / 2.0;
+        let values = range(&one, samples);
+        if !fits_i16(&q) || largest(values) + error > 32767.0 {
+            return None;
+        }
+        firsts.push(words(&q));
+        sums.push(Sum { values, error, taps });
+        residual += s.residual(1) * scale.abs() * largest(samples);
+    }
+    let (taps, mut arithmetic, finish) = last(task, &sums)?;
+    arithmetic.bound += residual;
+    let pairs = firsts.iter().zip(&taps);
+    let nines = pairs.clone().map(|(row, column)| Nine::product(&words(column), row));
+    let work = match nines.collect::<Option<Vec<_>>>().filter(|_| small) {
+        Some(nines) => Work::Stencil(nines),
+        None => Work::Separable(
+            pairs
+                .map(|(column, row)| Passes {
+                    column: Rows::single(Taps::Words(column.clone())),
+                    row: Taps::Words(words(row)),
+                    start: 0,
+                    shift: 0,
+                })
+                .collect(),
+        ),
+    };
+    Some((work, arithmetic, finish))
+}
+
+/// Products to be added up.
+struct Sum {
+    /// The range of what is multiplied, and how far off it may be.
+    values: (f64, f64),
+    error: f64,
+    taps: Vec<f64>,
+}
+
+/// Sums of rounded products that make results, one for each kernel, with as many fraction bits as
+/// fit: their taps in units of 2⁻¹⁵.
+fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Arithmetic, Finish)> {
+    let none = task.post() == Post::None;
+    (0..=15).rev().find_map(|bits| {
+        let unit = f64::from(bits).exp2();
+        let (mut all, mut finish) = (Vec::new(), task.finish());
+        let mut arithmetic = task.arithmetic(Rung::WordsHigh, 0.0);
+        let mut bounds = Vec::new();
+        for (kernel, Sum { values, error, taps }) in sums.iter().enumerate() {
+            let q = quantise(taps, 15 + bits as i32);
+            if !fits_i16(&q) {
+                return None;
+            }
+            // The ½ that makes a shift round.
+            let exact = (task.offset() + if none && bits > 0 { 0.5 } else { 0.0 }) * unit;
+            let start = exact.round();
+            let rounding = taps.len() as f64 / 2.0 + (start - exact).abs();
+            let bound = spread(*values, errors(taps, &q, 15 + bits as i32))
+                + error * abs_sum(&q) / (unit * 32768.0)
+                + rounding / unit;
+            let (low, high) = range(taps, *values);
+            let (low, high) = ((low - bound) * unit, (high + bound) * unit);
+            finish.fixed[kernel] = if task.post() == Post::Magnitude {
+                // Added to the start, both squares fit into 31 bits.
+                if largest((low, high)) + start.abs() > 32767.0 {
+                    return None;
+                }
+                let unit = unit.recip() as f32;
+                Fixed { shift: bits, start: start as i32, unit, ..Fixed::default() }
+            } else {
+                words::fixed(task, bits, start, low, high)?
+            };
+            arithmetic.peak = arithmetic.peak.max(largest((low, high)));
+            bounds.push((bound, largest((low, high)) / unit));
+            all.push(q);
+        }
+        arithmetic.bits = (0, bits);
+        arithmetic.bound = task.after_post(bounds.into_iter());
+        Some((all, arithmetic, finish))
+    })
+}
+
+/// The range of Σ taps·x for samples x of a range.
+fn range(taps: &[f64], (low, high): (f64, f64)) -> (f64, f64) {
+    taps.iter().fold((0.0, 0.0), |(least, most), t| {
+        (least + (t * low).min(t * high), most + (t * low).max(t * high))
+    })
 }
 
 fn separable(
@@ -88,12 +248,7 @@ fn dense(task: &Task<'_>, samples: (f64, f64)) -> Option<(Work, Arithmetic, Fini
 }
 
 /// The range of a kernel's sums on samples of a range.
-pub(crate) fn sums(kernel: &Kernel, scale: f64, (low, high): (f64, f64)) -> (f64, f64) {
-    let (mut least, mut most) = (0.0, 0.0);
-    for t in kernel.taps() {
-        let t = t * scale;
-        least += (t * low).min(t * high);
-        most += (t * low).max(t * high);
-    }
-    (least, most)
+pub(crate) fn sums(kernel: &Kernel, scale: f64, samples: (f64, f64)) -> (f64, f64) {
+    let taps: Vec<f64> = kernel.taps().iter().map(|t| t * scale).collect();
+    range(&taps, samples)
 }

@@ -30,7 +30,7 @@ fn taps(q: &[f64]) -> Taps {
 }
 
 /// The finish of sums between `low` and `high` that start with `start`; `None` if they do not fit.
-fn fixed(task: &Task<'_>, shift: u32, start: f64, low: f64, high: f64) -> Option<Fixed> {
+pub(super) fn fixed(task: &Task<'_>, shift: u32, start: f64, low: f64, high: f64) -> Option<Fixed> {
     let (low, high) = (low + start, high + start);
     let half = f64::from(shift).exp2() / 2.0;
     let signed = match task.post() {
@@ -81,8 +81,13 @@ pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
     let mut bounds = Vec::new();
     for (kernel, f) in factors.iter().enumerate() {
         let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
-        let ((column_bits, c), (row_bits, r)) = (whole(f.written.0)?, whole(&row)?);
-        let shift = column_bits + row_bits;
+        let ((column_bits, c), (row_bits, mut r)) = (whole(f.written.0)?, whole(&row)?);
+        let mut shift = column_bits + row_bits;
+        // What the shift would take away anyway: the scale may have multiplied all taps of the row.
+        while shift > 0 && r.iter().all(|t| t % 2.0 == 0.0) {
+            r.iter_mut().for_each(|t| *t /= 2.0);
+            shift -= 1;
+        }
         if f.residual != 0.0 || !fits_i16(&c) || !fits_i16(&r) || shift > 15 {
             return None;
         }
@@ -136,7 +141,7 @@ pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
 }
 
 /// Taps a side up to which rounded 16-bit products are faster than exact pairs.
-const HIGH_TO: usize = 7;
+pub(super) const HIGH_TO: usize = 7;
 
 /// Two passes, the column's taps rounded to small integers and the row's products rounded.
 pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
@@ -174,7 +179,9 @@ fn scaled(task: &Task<'_>, f: &Factors<'_>, scale: f64) -> Option<(Arithmetic, P
     let (low, high) = range(&f.column, &f.row);
     let (column_low, column_high) = (-255.0 * negative / scale, 255.0 * positive / scale);
     let count = f.row.len() as f64;
-    (1..=14).rev().find_map(|bits| {
+    // Rows between filters have fraction bits of their own.
+    let least = if task.chained { 0 } else { 1 };
+    (least..=14).rev().find_map(|bits| {
         let unit = f64::from(bits).exp2();
         // A product keeps the bits from 2¹⁵ up.
         let t: Vec<f64> = f.row.iter().map(|r| r / scale * unit * 32768.0).collect();
@@ -192,14 +199,17 @@ fn scaled(task: &Task<'_>, f: &Factors<'_>, scale: f64) -> Option<(Arithmetic, P
             + f.residual;
         let constant = 255.0 * sum * row + column_high.max(-column_low) * row_sum + rounding;
         let none = task.post() == Post::None;
-        let start = (task.offset() + if none { 0.5 } else { 0.0 }) * unit
-            - bias * t.iter().sum::<f64>() / 32768.0;
+        // The ½ that makes a shift round.
+        let half = if none && bits > 0 { 0.5 } else { 0.0 };
         // The bias is taken back, so it counts for the start only modulo 2¹⁶.
-        let shown = (task.offset() + if none { 0.5 } else { 0.0 }) * unit;
+        let shown = (task.offset() + half) * unit;
+        let start = shown - bias * t.iter().sum::<f64>() / 32768.0;
         let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
         let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
         fixed.start = (start - half).round() as i32;
-        let good = bound < 1.0 && (!task.keeps_constants() || constant + f.residual < 0.5);
+        // What is right for a chain shows at its end.
+        let good =
+            task.chained || bound < 1.0 && (!task.keeps_constants() || constant + f.residual < 0.5);
         let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
         arithmetic.bits = (0, bits);
         arithmetic.peak = (high - low + 2.0 * bound) * unit;

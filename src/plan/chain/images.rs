@@ -5,7 +5,7 @@
 //! Rows between filters are `f32`; from `u8` images they are 16-bit integers with fraction bits,
 //! where all errors together stay small enough. No value between filters is rounded to a sample.
 
-use super::super::arithmetic::{Rung, Task, between, sums};
+use super::super::arithmetic::{Freedom, Rung, Task, between, sums};
 use super::super::{Core, Work};
 use super::{Builder, Segment, WindowKind};
 use crate::border::Border;
@@ -74,6 +74,12 @@ impl Images {
     /// The same with rows of 16 bits, if the results are off by less than `allowed` before they are
     /// rounded. If all values are `whole` numbers, rows have no fraction bits.
     pub fn words(&self, allowed: f64, whole: bool) -> Option<Self> {
+        let with = |short| self.words_with(allowed, Freedom { short, whole });
+        with(true).or_else(|| with(false))
+    }
+
+    fn words_with(&self, allowed: f64, freedom: Freedom) -> Option<Self> {
+        let whole = freedom.whole;
         let mut stages = Vec::with_capacity(self.stages.len());
         // What reaches a filter: exact values in units of samples, and how far off they are.
         let mut range = (0.0f64, 255.0f64);
@@ -97,8 +103,11 @@ impl Images {
             let carried = error * gains.sum::<f64>();
             let most = if whole || last { 0 } else { MOST_BITS };
             let (stage, bound) = (0..=most).rev().find_map(|out| {
-                let (stage, bound) = stage(core, (range, error), (bits, out))?;
                 let unit = f64::from(out).exp2();
+                if !last && after.1.max(-after.0) * unit > 32767.0 {
+                    return None;
+                }
+                let (stage, bound) = stage(core, (range, error), (bits, out), freedom)?;
                 let rounding = if whole { 0.0 } else { 0.5 };
                 let error = carried + (bound + if last { 0.0 } else { rounding }) / unit;
                 let peak = after.1.max(-after.0) + error;
@@ -114,6 +123,12 @@ impl Images {
         (error < allowed).then_some(Self { stages, bound: Some(error) })
     }
 
+    /// Whether sums have 16 bits, as rows have, in all filters, or in some.
+    pub fn short_sums(&self) -> (bool, bool) {
+        let mut short = self.stages.iter().map(|core| core.arithmetic.rung != Rung::Pairs);
+        (short.clone().all(|short| short), short.any(|short| short))
+    }
+
     /// Sets a segment's tiles and strips.
     pub fn choose_tiles(&self, segment: &mut Segment) {
         let channels = segment.input.channels;
@@ -124,7 +139,7 @@ impl Images {
                 SampleType::U16 | SampleType::I16 => 2,
                 SampleType::F32 => 4,
             };
-            bytes += (core.window_rows() + 4) * size * channels;
+            bytes += (core.window_rows() + 8) * size * channels;
         }
         // What windows reach beyond a tile, or a strip, is made again by its neighbour.
         let beyond = |of: fn(&Core) -> usize| self.stages.iter().skip(1).map(of).sum::<usize>();
@@ -133,7 +148,7 @@ impl Images {
         let (width, most) = (segment.output.width, (ROWS_BYTES / bytes).max(16 * across).max(64));
         segment.tile = width.div_ceil(width.div_ceil(most));
         segment.rows = 1;
-        segment.strip = (ROWS_EACH * down).max(64).next_multiple_of(4);
+        segment.strip = (ROWS_EACH * down).max(64).next_multiple_of(8);
     }
 }
 
@@ -175,7 +190,12 @@ fn results(filter: &Filter, range: (f64, f64)) -> (f64, f64) {
 
 /// A filter from rows with `bits.0` fraction bits to rows with `bits.1`, and its bound in units of
 /// those; its samples lie in a range, and are off by at most so much.
-fn stage(core: &Core, (range, error): ((f64, f64), f64), bits: (u32, u32)) -> Option<(Core, f64)> {
+fn stage(
+    core: &Core,
+    (range, error): ((f64, f64), f64),
+    bits: (u32, u32),
+    freedom: Freedom,
+) -> Option<(Core, f64)> {
     let (from, to) = (f64::from(bits.0).exp2(), f64::from(bits.1).exp2());
     let scaled = |border: &Border| match border {
         Border::Constant(values) => {
@@ -202,8 +222,7 @@ fn stage(core: &Core, (range, error): ((f64, f64), f64), bits: (u32, u32)) -> Op
         Work::Separable(_) => Some(core.separations.as_slice()),
         _ => None,
     };
-    let (work, arithmetic, finish) = between(&task, separations, samples)?;
-    debug_assert!(arithmetic.rung == Rung::Pairs);
+    let (work, arithmetic, finish) = between(&task, separations, samples, freedom)?;
     let bound = arithmetic.bound;
     let separations: Vec<Separation> = core.separations.clone();
     let shape: (Shape, Shape) = (core.input, core.output);

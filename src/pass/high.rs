@@ -1,0 +1,327 @@
+//! The arithmetic between filters of `u8` images: rows of 16 bits, everything in 16 bits; and the
+//! pass over 3×3 taps that has it.
+
+use super::rung::Rung;
+use super::stencil::{Nine, STENCIL_ROWS};
+use super::words::Words;
+use super::{Finish, Taps};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+
+/// 16 bits throughout: every product is rounded to 16 bits, taps are in units of 2⁻¹⁵. Sums may wrap
+/// on their way; the plan has made sure that those which are written fit.
+#[derive(Clone, Copy)]
+pub struct High;
+
+/// √(x² + y²) of pairs, in units of `unit`, rounded.
+#[inline(always)]
+fn root<L: Lanes>(l: L, pairs: L::I, unit: L::F) -> L::I {
+    let root = l.f_sqrt(l.i_to_f(l.dot(l.i_splat(0), pairs, pairs)));
+    l.f_floor(l.f_add(l.f_mul(root, unit), l.f_splat(0.5)))
+}
+
+// SAFETY of all unsafe blocks below: each only passes on a pointer, for the number of elements
+// that the trait states and the caller allows.
+impl Rung for High {
+    type Elem = i16;
+    type Wide = i16;
+    type Tap = i16;
+    type TapV<L: Lanes> = L::H;
+    type Acc<L: Lanes> = L::H;
+    type WideAcc<L: Lanes> = L::H;
+    const PAIRED: usize = 1;
+    const REGISTERS: usize = 1;
+    const ROW_SUMS: bool = false;
+
+    #[inline(always)]
+    fn lanes<L: Lanes>() -> usize {
+        2 * L::N
+    }
+    #[inline(always)]
+    fn wide_lanes<L: Lanes>() -> usize {
+        2 * L::N
+    }
+    fn taps(taps: &Taps) -> &[i16] {
+        Words::taps(taps)
+    }
+    #[inline(always)]
+    fn splat<L: Lanes>(l: L, tap: i16) -> L::H {
+        l.h_splat(tap)
+    }
+    #[inline(always)]
+    fn start<L: Lanes>(l: L, value: i32) -> L::H {
+        l.h_splat(value as i16)
+    }
+    #[inline(always)]
+    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> L::H {
+        // SAFETY: see above the impl.
+        unsafe { T::load_h(l, a) }
+    }
+    #[inline(always)]
+    unsafe fn load_scratch<L: Lanes>(l: L, a: *const i16, _: *const i16) -> L::H {
+        // SAFETY: see above the impl.
+        unsafe { l.h_load(a) }
+    }
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
+        l.h_add(acc, l.h_mul_high(x, tap))
+    }
+    #[inline(always)]
+    unsafe fn put<L: Lanes>(l: L, acc: L::H, _: u32, p: *mut i16) {
+        // SAFETY: see above the impl.
+        unsafe { l.h_store(p, acc) }
+    }
+    #[inline(always)]
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [L::H; M],
+        finish: &Finish,
+        stream: bool,
+        p: *mut O,
+    ) {
+        let v = if M == 2 {
+            // The plan has made sure that x² + y² fits.
+            let (first, second) = l.split(acc[0], acc[M - 1]);
+            let unit = l.f_splat(finish.fixed[0].unit);
+            l.join(root(l, first, unit), root(l, second, unit))
+        } else {
+            Words::result(l, acc, finish)
+        };
+        // SAFETY: see above the impl.
+        unsafe { if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) } }
+    }
+    #[inline(always)]
+    fn wide_start<L: Lanes>(l: L, value: i32) -> L::H {
+        Self::start(l, value)
+    }
+    #[inline(always)]
+    fn wide_add<L: Lanes>(l: L, a: L::H, b: L::H) -> L::H {
+        l.h_add(a, b)
+    }
+    #[inline(always)]
+    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut i16) {
+        // SAFETY: see above the impl.
+        unsafe { l.h_store(p, T::load_h(l, a)) }
+    }
+    #[inline(always)]
+    unsafe fn wide_load<L: Lanes>(l: L, p: *const i16) -> L::H {
+        // SAFETY: see above the impl.
+        unsafe { l.h_load(p) }
+    }
+    #[inline(always)]
+    fn wide_step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
+        Self::step(l, acc, x, tap)
+    }
+    #[inline(always)]
+    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
+        l: L,
+        acc: [[L::H; M]; U],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        for (u, acc) in acc.into_iter().enumerate() {
+            // SAFETY: see above the impl.
+            unsafe { Self::finish(l, acc, finish, false, p.add(u * 2 * L::N)) }
+        }
+    }
+}
+
+/// As [`Stencil`](super::Stencil), on rows of 16 bits: every product is rounded to 16 bits, taps are
+/// in units of 2⁻¹⁵. A product's row comes first.
+pub struct StencilHigh<'a, 'o, O, const M: usize> {
+    /// Two more than `outs`; element i·step lies under tap i of the first output sample. Each has
+    /// n + 2·step samples, or if n is less than 2·`MAX_LANES`, as many as if it were that.
+    pub rows: &'a [&'a [i16]],
+    /// All products, or none.
+    pub kernels: [&'a Nine; M],
+    /// Samples from one tap to the next: channels.
+    pub step: usize,
+    /// From sum to sample.
+    pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
+    /// Exactly the samples to write; at most [`STENCIL_ROWS`] rows of one length n.
+    pub outs: &'a mut [&'o mut [O]],
+}
+
+/// Three taps in all lanes.
+#[derive(Clone, Copy)]
+struct Three<L: Lanes>([L::H; 3]);
+
+impl<L: Lanes> Three<L> {
+    #[inline(always)]
+    fn new(l: L, [a, b, c]: [i16; 3]) -> Self {
+        Self([l.h_splat(a), l.h_splat(b), l.h_splat(c)])
+    }
+
+    #[inline(always)]
+    fn sum(&self, l: L, [a, b, c]: [L::H; 3]) -> L::H {
+        let [p, q, r] = self.0;
+        let outer = l.h_add(l.h_mul_high(a, p), l.h_mul_high(c, r));
+        l.h_add(outer, l.h_mul_high(b, q))
+    }
+}
+
+impl<O: SampleLanes, const M: usize> Job for StencilHigh<'_, '_, O, M> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let (rows, n) = (self.outs.len(), self.outs.first().map_or(0, |out| out.len()));
+        assert!(rows <= STENCIL_ROWS && self.rows.len() == rows + 2);
+        assert!(self.outs.iter().all(|out| out.len() == n));
+        let most = n.max(2 * L::N) + 2 * self.step;
+        assert!(self.rows.iter().all(|row| row.len() >= most));
+        match self.kernels[0] {
+            Nine::Product { .. } => self.lines::<L, true>(l),
+            Nine::Rows(_) => self.lines::<L, false>(l),
+        }
+    }
+}
+
+impl<O: SampleLanes, const M: usize> StencilHigh<'_, '_, O, M> {
+    #[inline(always)]
+    fn lines<L: Lanes, const PRODUCT: bool>(self, l: L) {
+        let Self { rows, kernels, step, finish, stream, outs } = self;
+        let (count, n) = (outs.len(), outs.first().map_or(0, |out| out.len()));
+        let lanes = 2 * L::N;
+        let mut taps = [[Three::new(l, [0; 3]); 3]; M];
+        let mut start = [l.h_splat(0); M];
+        for (m, kernel) in kernels.iter().enumerate() {
+            match kernel {
+                Nine::Product { column, row } => {
+                    (taps[m][0], taps[m][1]) = (Three::new(l, *row), Three::new(l, *column));
+                }
+                Nine::Rows(rows) => {
+                    for (taps, row) in taps[m].iter_mut().zip(rows) {
+                        *taps = Three::new(l, *row);
+                    }
+                }
+            }
+            start[m] = l.h_splat(finish.fixed[m].start as i16);
+        }
+        let mut from = [std::ptr::null(); STENCIL_ROWS + 2];
+        for (from, row) in from.iter_mut().zip(rows) {
+            *from = row.as_ptr();
+        }
+        let mut to = [std::ptr::null_mut(); STENCIL_ROWS];
+        for (to, out) in to.iter_mut().zip(&mut *outs) {
+            *to = out.as_mut_ptr();
+        }
+        let block = HighBlock { from: &from[..count + 2], step, taps, start, finish };
+        // SAFETY: `run` reads 2·step + 2·N samples of each row from x on and writes 2·N of each
+        // output at x. In the loops x + 2·N ≤ n, the last call starts at n − 2·N ≥ 0, and rows shorter
+        // than a vector, which go on that far, write to `whole`. What is streamed starts at a
+        // multiple of 64 bytes, and its vectors follow each other.
+        unsafe {
+            if n < lanes {
+                let mut whole = [[O::zeroed(); 2 * MAX_LANES]; STENCIL_ROWS];
+                for (to, whole) in to.iter_mut().zip(&mut whole) {
+                    *to = whole.as_mut_ptr();
+                }
+                block.run::<O, PRODUCT>(l, 0, &to[..count], false);
+                for (out, whole) in outs.iter_mut().zip(&whole) {
+                    out.copy_from_slice(&whole[..n]);
+                }
+                return;
+            }
+            let to = &to[..count];
+            // Whole lines are streamed: what comes before the first is written as it lies.
+            let misfit = to[0].addr().wrapping_neg() % 64;
+            let alike = to.iter().all(|to| to.addr().wrapping_neg() % 64 == misfit);
+            let first = misfit / size_of::<O>();
+            let fits = misfit.is_multiple_of(size_of::<O>()) && first + 2 * lanes <= n;
+            let stream = stream && alike && fits;
+            let mut x = 0;
+            if stream {
+                while x < first {
+                    block.run::<O, PRODUCT>(l, x, to, false);
+                    x += lanes;
+                }
+                x = first;
+            }
+            while x + lanes <= n {
+                // The last vector of all must not overlap these.
+                block.run::<O, PRODUCT>(l, x, to, stream && x + 2 * lanes <= n);
+                x += lanes;
+            }
+            if x < n {
+                block.run::<O, PRODUCT>(l, n - lanes, to, false);
+            }
+        }
+    }
+}
+
+/// What the vectors of a block share.
+struct HighBlock<'a, L: Lanes, const M: usize> {
+    from: &'a [*const i16],
+    step: usize,
+    /// For each kernel those of all rows, or of a product's row and its column.
+    taps: [[Three<L>; 3]; M],
+    /// What sums start with.
+    start: [L::H; M],
+    finish: &'a Finish,
+}
+
+impl<L: Lanes, const M: usize> HighBlock<'_, L, M> {
+    /// The samples of a row under three taps.
+    ///
+    /// # Safety
+    ///
+    /// The row must have x + 2·step + 2·N samples.
+    #[inline(always)]
+    unsafe fn under(&self, l: L, row: usize, x: usize) -> [L::H; 3] {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let p = self.from.get_unchecked(row).add(x);
+            [l.h_load(p), l.h_load(p.add(self.step)), l.h_load(p.add(2 * self.step))]
+        }
+    }
+
+    /// 2·N samples of every output row from x on.
+    ///
+    /// # Safety
+    ///
+    /// Every row must have x + 2·step + 2·N samples and every output x + 2·N; to `stream`, the
+    /// outputs' places must be multiples of a vector's size.
+    #[inline(always)]
+    unsafe fn run<O: SampleLanes, const PRODUCT: bool>(
+        &self,
+        l: L,
+        x: usize,
+        to: &[*mut O],
+        stream: bool,
+    ) {
+        // What waits for the rows below: the sums of the two rows above with a product's row, or
+        // those of the next output row and the one after it so far.
+        let mut upper = self.start;
+        let mut lower = self.start;
+        // SAFETY: as promised by the caller; there are two rows more than outputs.
+        unsafe {
+            let top = self.under(l, 0, x);
+            let middle = self.under(l, 1, x);
+            for m in 0..M {
+                let [first, second, _] = self.taps[m];
+                (upper[m], lower[m]) = (first.sum(l, top), first.sum(l, middle));
+                if !PRODUCT {
+                    upper[m] = l.h_add(upper[m], second.sum(l, middle));
+                }
+            }
+            for (row, &to) in to.iter().enumerate() {
+                let under = self.under(l, row + 2, x);
+                let mut acc = self.start;
+                for m in 0..M {
+                    let [first, second, third] = self.taps[m];
+                    let sum = first.sum(l, under);
+                    if PRODUCT {
+                        let sums = second.sum(l, [upper[m], lower[m], sum]);
+                        acc[m] = l.h_add(acc[m], sums);
+                        (upper[m], lower[m]) = (lower[m], sum);
+                    } else {
+                        acc[m] = l.h_add(acc[m], l.h_add(upper[m], third.sum(l, under)));
+                        upper[m] = l.h_add(lower[m], second.sum(l, under));
+                        lower[m] = sum;
+                    }
+                }
+                High::finish(l, acc, self.finish, stream, to.add(x));
+            }
+        }
+    }
+}
