@@ -261,7 +261,9 @@ impl Core {
                         "row and column pass in one: {count}{width} and {height} taps, in registers"
                     )
                 }
-                Nine::Rows(_) => format!("dense pass: {count}{width}×{height} taps, in registers"),
+                Nine::Rows(_) | Nine::Rounded(_) => {
+                    format!("dense pass: {count}{width}×{height} taps, in registers")
+                }
             }),
             Work::Blocks(_) => {
                 stages.push(format!("column sums: {height} rows, four windows together"));
@@ -329,7 +331,7 @@ fn choose(
                 }
                 if let Some((arithmetic, passes, finish)) = arithmetic::separable(task, separations)
                 {
-                    let work = stencil(&arithmetic, passes.iter().map(Passes::nine));
+                    let work = stencil(passes.iter().map(|p| p.nine(arithmetic.rung)));
                     return Ok((work.unwrap_or(Work::Separable(passes)), arithmetic, finish));
                 }
                 if method == Method::Separable {
@@ -346,17 +348,16 @@ fn choose(
     }
     Ok(match arithmetic::dense(task) {
         Some((arithmetic, taps, finish)) => {
-            let work = stencil(&arithmetic, taps.iter().map(Rows::nine));
+            let work = stencil(taps.iter().map(|taps| taps.nine(arithmetic.rung)));
             (work.unwrap_or(Work::Dense(taps)), arithmetic, finish)
         }
         None => naive(),
     })
 }
 
-/// One pass for kernels that are 3×3, if the arithmetic is the one that it has.
-fn stencil(arithmetic: &Arithmetic, kernels: impl Iterator<Item = Option<Nine>>) -> Option<Work> {
-    let kernels = kernels.collect::<Option<Vec<_>>>();
-    kernels.filter(|_| arithmetic.rung == Rung::Words).map(Work::Stencil)
+/// One pass for kernels that are all 3×3.
+fn stencil(kernels: impl Iterator<Item = Option<Nine>>) -> Option<Work> {
+    kernels.collect::<Option<Vec<_>>>().map(Work::Stencil)
 }
 
 /// Whether a part of an image of shape `whole`, given with the place of its first pixel, holds what
