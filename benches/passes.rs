@@ -22,7 +22,7 @@ use twopass::{
 /// How `Plan::arithmetic` begins, for each arithmetic of the passes.
 mod arithmetic {
     pub const WORDS: &str = "16-bit integers (";
-    pub const WORDS_HIGH: &str = "16-bit integers, products of the row rounded";
+    pub const WORDS_HIGH: &str = "16-bit integers, products rounded";
     pub const PAIRS: &str = "16-bit pairs into i32";
     pub const I32: &str = "32-bit integers";
     pub const F32: &str = "f32, unfused";
@@ -161,6 +161,7 @@ fn of_u8(c: &mut Criterion) {
     dense::<u8, u8>(c, "laplacian", &one, &named("laplacian", 0), WORDS);
     dense::<u8, i16>(c, "laplacian", &one, &named("laplacian", 0), WORDS);
     dense::<u8, u8>(c, "whole", &one, &Filter::new(whole(5, 2)).scale(1.0 / 64.0), WORDS);
+    dense::<u8, u8>(c, "dense", &one, &Filter::new(random(3, 3)), WORDS_HIGH);
     dense::<u8, u8>(c, "dense", &one, &Filter::new(random(7, 7)), PAIRS);
     dense::<u8, u8>(c, "dense", &three, &Filter::new(random(7, 7)), PAIRS);
     dense::<u8, f32>(c, "dense", &one, &Filter::new(random(7, 7)), F32);

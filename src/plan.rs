@@ -285,7 +285,9 @@ impl Core {
                         "row and column pass in one: {count}{width} and {height} taps, in registers"
                     )
                 }
-                Nine::Rows(_) => format!("dense pass: {count}{width}×{height} taps, in registers"),
+                Nine::Rows(_) | Nine::Rounded(_) => {
+                    format!("dense pass: {count}{width}×{height} taps, in registers")
+                }
             }),
             Work::Blocks(_) => {
                 stages.push(format!("column sums: {height} rows, four windows together"));
@@ -352,9 +354,10 @@ fn choose(
                     return Ok(found);
                 }
                 if let Some((work, arithmetic, finish)) = arithmetic::separable(task, separations) {
+                    let rung = arithmetic.rung;
                     let one = match &work {
                         Work::Separable(passes) => {
-                            stencil(task, &arithmetic, passes.iter().map(Passes::nine))
+                            stencil(task, passes.iter().map(|passes| passes.nine(rung)))
                         }
                         _ => None,
                     };
@@ -374,24 +377,19 @@ fn choose(
     }
     Ok(match arithmetic::dense(task) {
         Some((arithmetic, taps, finish)) => {
-            let work = stencil(task, &arithmetic, taps.iter().map(Rows::nine));
+            let work = stencil(task, taps.iter().map(|taps| taps.nine(arithmetic.rung)));
             (work.unwrap_or(Work::Dense(taps)), arithmetic, finish)
         }
         None => naive(),
     })
 }
 
-/// One pass for kernels that are 3×3, if the arithmetic is the one that it has.
-fn stencil(
-    task: &Task<'_>,
-    arithmetic: &Arithmetic,
-    kernels: impl Iterator<Item = Option<Nine>>,
-) -> Option<Work> {
+/// One pass for kernels that are all 3×3.
+fn stencil(task: &Task<'_>, kernels: impl Iterator<Item = Option<Nine>>) -> Option<Work> {
     let kernel = &task.filter.kernels()[0];
     // Nine taps may also lie in a line.
     let small = (kernel.width(), kernel.height()) == (3, 3);
-    let kernels = kernels.collect::<Option<Vec<_>>>();
-    kernels.filter(|_| small && arithmetic.rung == Rung::Words).map(Work::Stencil)
+    kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Work::Stencil)
 }
 
 /// Whether a part of an image of shape `whole`, given with the place of its first pixel, holds what

@@ -59,7 +59,7 @@ pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{
     Accumulate, AccumulateWords, Halves, LEAST_SUM, Scan, ScanWords, Share, Windows, WindowsWords,
 };
-pub use stencil::{Nine, STENCIL_ROWS, Stencil};
+pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
 pub use words::Words;
 
 use crate::filter::Post;
@@ -109,6 +109,7 @@ pub struct Fixed {
 
 impl Fixed {
     /// One half of a result's unit.
+    #[inline(always)]
     fn half(&self) -> i32 {
         (1 << self.shift) >> 1
     }

@@ -22,7 +22,13 @@ pub enum Nine {
     },
     /// Row by row.
     Rows([[i16; 3]; 3]),
+    /// Row by row, in units of 2^−[`ROUNDED_BITS`]. 128 is taken from samples, and their products with
+    /// taps are rounded down.
+    Rounded([[i16; 3]; 3]),
 }
+
+/// Fraction bits of the taps of [`Nine::Rounded`].
+pub const ROUNDED_BITS: u32 = 8;
 
 impl Nine {
     /// A column and a row of three taps each; `None` if they are longer or shorter.
@@ -38,11 +44,21 @@ impl Nine {
         rows.try_into().ok().filter(|_| rest.is_empty()).map(Self::Rows)
     }
 
+    /// [`rows`](Self::rows) for taps with [`ROUNDED_BITS`].
+    #[must_use]
+    pub fn rounded(taps: &[i16]) -> Option<Self> {
+        match Self::rows(taps) {
+            Some(Self::Rows(rows)) => Some(Self::Rounded(rows)),
+            _ => None,
+        }
+    }
+
     /// The kernel's rows, or the row of a product.
-    fn across(&self) -> &[[i16; 3]] {
+    #[inline(always)]
+    fn across(&self) -> [[i16; 3]; 3] {
         match self {
-            Self::Product { row, .. } => std::slice::from_ref(row),
-            Self::Rows(rows) => rows,
+            Self::Product { row, .. } => [*row; 3],
+            Self::Rows(rows) | Self::Rounded(rows) => *rows,
         }
     }
 
@@ -69,7 +85,7 @@ pub struct Stencil<'a, 'o, O, const M: usize> {
     /// Two more than `outs`; element i·step lies under tap i of the first output sample. Each has
     /// n + 2·step samples, or if n is less than 2·`MAX_LANES`, as many as if it were that.
     pub rows: &'a [&'a [u8]],
-    /// All products, or none.
+    /// All of one kind.
     pub kernels: [&'a Nine; M],
     /// Samples from one tap to the next: channels.
     pub step: usize,
@@ -80,6 +96,11 @@ pub struct Stencil<'a, 'o, O, const M: usize> {
     /// Exactly the samples to write; at most [`STENCIL_ROWS`] rows of one length n.
     pub outs: &'a mut [&'o mut [O]],
 }
+
+/// The kinds of [`Nine`], for what is compiled for each.
+const PRODUCT: u8 = 0;
+const ROWS: u8 = 1;
+const ROUNDED: u8 = 2;
 
 /// Three taps in all lanes.
 #[derive(Clone, Copy)]
@@ -109,6 +130,13 @@ impl<L: Lanes> Taps<L> {
             return l.h_add(l.h_add(l.h_xor(a, self.flip), c), middle);
         }
         l.h_add(l.h_add(l.h_mul(a, self.each[0]), l.h_mul(c, self.each[2])), middle)
+    }
+
+    /// a·t₀ + b·t₁ + c·t₂, the upper 16 bits of each product.
+    #[inline(always)]
+    fn rounded(&self, l: L, a: L::H, b: L::H, c: L::H) -> L::H {
+        let outer = l.h_add(l.h_mul_upper(a, self.each[0]), l.h_mul_upper(c, self.each[2]));
+        l.h_add(outer, l.h_mul_upper(b, self.each[1]))
     }
 }
 
@@ -142,15 +170,30 @@ impl<L: Lanes> Under<L> {
         }
     }
 
-    /// Their sum with taps. `NEXT`: the step is 1 and the taps are small, so that a byte's neighbour
-    /// lies under the next tap, and two products and their sum are one instruction; the third tap
-    /// of a `PRODUCT`'s row is then 1.
+    /// Bytes less 128, times 256.
     #[inline(always)]
-    fn sum<const PRODUCT: bool, const NEXT: bool>(&self, l: L, taps: &Taps<L>) -> Apart<L> {
+    fn middle(l: L, bytes: L::H) -> Apart<L> {
+        let signed = l.h_xor(bytes, l.h_splat(i16::from_ne_bytes([0x80; 2])));
+        Apart { even: l.h_even_upper(signed), odd: l.h_odd_upper(signed) }
+    }
+
+    /// Their sum with taps. `NEXT`: the step is 1, so that a byte's neighbour lies under the next tap, and
+    /// whole taps are small, so that two products and their sum are one instruction; the third tap of
+    /// a `PRODUCT`'s row is then 1.
+    #[inline(always)]
+    fn sum<const KIND: u8, const NEXT: bool>(&self, l: L, taps: &Taps<L>) -> Apart<L> {
         let [a, b, c] = self.bytes;
+        if KIND == ROUNDED {
+            let (a, c) = (Self::middle(l, a), Self::middle(l, c));
+            let b = if NEXT { Apart { even: a.odd, odd: c.even } } else { Self::middle(l, b) };
+            return Apart {
+                even: taps.rounded(l, a.even, b.even, c.even),
+                odd: taps.rounded(l, a.odd, b.odd, c.odd),
+            };
+        }
         if NEXT {
             let mut third = Apart { even: l.h_odd(b), odd: l.h_odd(c) };
-            if !PRODUCT {
+            if KIND != PRODUCT {
                 third.even = l.h_mul(third.even, taps.each[2]);
                 third.odd = l.h_mul(third.odd, taps.each[2]);
             }
@@ -174,30 +217,33 @@ impl<O: SampleLanes, const M: usize> Job for Stencil<'_, '_, O, M> {
         let next = self.step == 1 && self.kernels.iter().all(|kernel| kernel.is_small());
         let unit = self.kernels.iter().all(|kernel| kernel.is_unit());
         match (self.kernels[0], next, unit) {
-            (Nine::Product { .. }, true, true) => self.lines::<L, true, true, true>(l),
-            (Nine::Product { .. }, true, false) => self.lines::<L, true, true, false>(l),
-            (Nine::Product { .. }, false, true) => self.lines::<L, true, false, true>(l),
-            (Nine::Product { .. }, false, false) => self.lines::<L, true, false, false>(l),
-            (Nine::Rows(_), true, _) => self.lines::<L, false, true, false>(l),
-            (Nine::Rows(_), false, _) => self.lines::<L, false, false, false>(l),
+            (Nine::Product { .. }, true, true) => self.lines::<L, PRODUCT, true, true>(l),
+            (Nine::Product { .. }, true, false) => self.lines::<L, PRODUCT, true, false>(l),
+            (Nine::Product { .. }, false, true) => self.lines::<L, PRODUCT, false, true>(l),
+            (Nine::Product { .. }, false, false) => self.lines::<L, PRODUCT, false, false>(l),
+            (Nine::Rows(_), true, _) => self.lines::<L, ROWS, true, false>(l),
+            (Nine::Rows(_), false, _) => self.lines::<L, ROWS, false, false>(l),
+            // No plan has two of them.
+            (Nine::Rounded(_), ..) if const { M > 1 } => {}
+            (Nine::Rounded(_), ..) if self.step == 1 => self.lines::<L, ROUNDED, true, false>(l),
+            (Nine::Rounded(_), ..) => self.lines::<L, ROUNDED, false, false>(l),
         }
     }
 }
 
 impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
     #[inline(always)]
-    fn lines<L: Lanes, const PRODUCT: bool, const NEXT: bool, const UNIT: bool>(self, l: L) {
+    fn lines<L: Lanes, const KIND: u8, const NEXT: bool, const UNIT: bool>(self, l: L) {
         let Self { rows, kernels, step, finish, stream, outs } = self;
         let count = outs.len();
         let n = outs.first().map_or(0, |out| out.len());
         let lanes = 4 * L::N;
-        let mut across = [[Taps::new(l, kernels[0].across()[0]); 3]; M];
+        let mut across = [[Taps::new(l, [0; 3]); 3]; M];
         let mut down = [across[0][0]; M];
         let mut start = [Apart::splat(l, 0); M];
         for (m, kernel) in kernels.iter().enumerate() {
-            for (taps, row) in across[m].iter_mut().zip(kernel.across()) {
-                *taps = Taps::new(l, *row);
-            }
+            let [top, middle, bottom] = kernel.across();
+            across[m] = [Taps::new(l, top), Taps::new(l, middle), Taps::new(l, bottom)];
             let mut from = finish.fixed[m].start;
             if let Nine::Product { column, .. } = kernel {
                 down[m] = Taps::new(l, *column);
@@ -223,7 +269,7 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
                 for (to, whole) in to.iter_mut().zip(&mut whole) {
                     *to = whole.as_mut_ptr();
                 }
-                block.run::<O, PRODUCT, NEXT, UNIT>(l, 0, &to[..count], false);
+                block.run::<O, KIND, NEXT, UNIT>(l, 0, &to[..count], false);
                 for (out, whole) in outs.iter_mut().zip(&whole) {
                     out.copy_from_slice(&whole[..n]);
                 }
@@ -236,7 +282,7 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
             let alike = to.iter().all(|to| to.addr() % lanes == misfit);
             let mut x = 0;
             if alike && misfit % size_of::<O>() == 0 && misfit > 0 {
-                block.run::<O, PRODUCT, NEXT, UNIT>(l, 0, to, false);
+                block.run::<O, KIND, NEXT, UNIT>(l, 0, to, false);
                 x = (lanes - misfit) / size_of::<O>();
             }
             let stream = stream && to.iter().all(|to| to.add(x).addr() % lanes == 0);
@@ -245,11 +291,11 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
             let (first, end) = (x, n - n % lanes);
             while x + lanes <= n {
                 let apart = first == 0 && end == n || x >= first + lanes && x + 2 * lanes <= n;
-                block.run::<O, PRODUCT, NEXT, UNIT>(l, x, to, stream && apart);
+                block.run::<O, KIND, NEXT, UNIT>(l, x, to, stream && apart);
                 x += lanes;
             }
             if x < n {
-                block.run::<O, PRODUCT, NEXT, UNIT>(l, n - lanes, to, false);
+                block.run::<O, KIND, NEXT, UNIT>(l, n - lanes, to, false);
             }
         }
     }
@@ -276,7 +322,7 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
     /// Every row must have x + 2·step + 4·N samples and every output x + 4·N; to `stream`, the
     /// outputs' places must be multiples of a vector's size.
     #[inline(always)]
-    unsafe fn run<O: SampleLanes, const PRODUCT: bool, const NEXT: bool, const UNIT: bool>(
+    unsafe fn run<O: SampleLanes, const KIND: u8, const NEXT: bool, const UNIT: bool>(
         &self,
         l: L,
         x: usize,
@@ -293,12 +339,12 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
             let second = Under::load(l, self.from.get_unchecked(1).add(x), self.step);
             for m in 0..M {
                 let across = &self.across[m];
-                let top = first.sum::<PRODUCT, NEXT>(l, &across[0]);
-                let next = second.sum::<PRODUCT, NEXT>(l, &across[0]);
-                if PRODUCT {
+                let top = first.sum::<KIND, NEXT>(l, &across[0]);
+                let next = second.sum::<KIND, NEXT>(l, &across[0]);
+                if KIND == PRODUCT {
                     (upper[m], lower[m]) = (top, next);
                 } else {
-                    let middle = second.sum::<PRODUCT, NEXT>(l, &across[1]);
+                    let middle = second.sum::<KIND, NEXT>(l, &across[1]);
                     upper[m] = self.start[m].add(l, top).add(l, middle);
                     lower[m] = self.start[m].add(l, next);
                 }
@@ -310,16 +356,16 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                 for m in 0..M {
                     let across = &self.across[m];
                     let done;
-                    if PRODUCT {
-                        let sum = under.sum::<PRODUCT, NEXT>(l, &across[0]);
+                    if KIND == PRODUCT {
+                        let sum = under.sum::<KIND, NEXT>(l, &across[0]);
                         let sums =
                             sum_apart::<L, UNIT>(l, &self.down[m], [upper[m], lower[m], sum]);
                         done = self.start[m].add(l, sums);
                         (upper[m], lower[m]) = (lower[m], sum);
                     } else {
-                        done = upper[m].add(l, under.sum::<PRODUCT, NEXT>(l, &across[2]));
-                        upper[m] = lower[m].add(l, under.sum::<PRODUCT, NEXT>(l, &across[1]));
-                        let top = under.sum::<PRODUCT, NEXT>(l, &across[0]);
+                        done = upper[m].add(l, under.sum::<KIND, NEXT>(l, &across[2]));
+                        upper[m] = lower[m].add(l, under.sum::<KIND, NEXT>(l, &across[1]));
+                        let top = under.sum::<KIND, NEXT>(l, &across[0]);
                         lower[m] = self.start[m].add(l, top);
                     }
                     (even[m], odd[m]) = (done.even, done.odd);

@@ -27,7 +27,7 @@ use std::fmt;
 pub(crate) enum Rung {
     /// 16-bit integers, exact.
     Words,
-    /// 16-bit integers, the row's products rounded.
+    /// 16-bit integers, products rounded: of two passes, the row's.
     WordsHigh,
     /// 16-bit pairs into `i32`.
     Pairs,
@@ -74,7 +74,7 @@ impl fmt::Display for Arithmetic {
             )?,
             Rung::WordsHigh => write!(
                 f,
-                "16-bit integers, products of the row rounded ({} fraction bits; results span 2^{:.1} of 2^16)",
+                "16-bit integers, products rounded ({} fraction bits; results span 2^{:.1} of 2^16)",
                 self.bits.1,
                 self.peak.max(1.0).log2()
             )?,
@@ -133,9 +133,14 @@ impl Rows {
         (self.first[row % 2] + row / 2 * (2 / R::PAIRED), R::taps(&self.taps[row % 2]))
     }
 
-    /// A kernel's 16-bit taps, if it is 3×3.
-    pub fn nine(&self) -> Option<Nine> {
-        Nine::rows(pass::Words::taps(&self.taps[0]))
+    /// A kernel's taps, if it is 3×3 and the arithmetic one that such kernels have a pass for.
+    pub fn nine(&self, rung: Rung) -> Option<Nine> {
+        let taps = pass::Words::taps(&self.taps[0]);
+        match rung {
+            Rung::Words => Nine::rows(taps),
+            Rung::WordsHigh => Nine::rounded(taps),
+            _ => None,
+        }
     }
 
     fn single(taps: Taps) -> Self {
@@ -163,9 +168,11 @@ pub(crate) struct Passes {
 }
 
 impl Passes {
-    /// The 16-bit taps of a 3×3 kernel.
-    pub fn nine(&self) -> Option<Nine> {
-        Nine::product(pass::Words::taps(&self.column.taps[0]), pass::Words::taps(&self.row))
+    /// The taps of a 3×3 kernel, if the arithmetic is the one that one pass has for them.
+    pub fn nine(&self, rung: Rung) -> Option<Nine> {
+        let (column, row) = (&self.column.taps[0], &self.row);
+        let nine = Nine::product(pass::Words::taps(column), pass::Words::taps(row));
+        nine.filter(|_| rung == Rung::Words)
     }
 }
 
@@ -835,7 +842,9 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
     };
     let whole = !task.float_source() && !task.premultiplied;
     if task.source == SampleType::U8 && whole {
-        let found = words::dense(task, &kernels).or_else(|| integer(true));
+        let found = words::dense(task, &kernels)
+            .or_else(|| words::nine(task, &kernels))
+            .or_else(|| integer(true));
         if found.is_some() {
             return found;
         }

@@ -300,6 +300,10 @@ impl Lanes for Avx2 {
         isa!(_mm256_mulhrs_epi16(a, b))
     }
     #[inline(always)]
+    fn h_mul_upper(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_mulhi_epi16(a, b))
+    }
+    #[inline(always)]
     fn h_abs(self, v: __m256i) -> __m256i {
         isa!(_mm256_abs_epi16(v))
     }
@@ -323,6 +327,14 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn h_odd(self, bytes: __m256i) -> __m256i {
         isa!(_mm256_srli_epi16::<8>(bytes))
+    }
+    #[inline(always)]
+    fn h_even_upper(self, bytes: __m256i) -> __m256i {
+        isa!(_mm256_slli_epi16::<8>(bytes))
+    }
+    #[inline(always)]
+    fn h_odd_upper(self, bytes: __m256i) -> __m256i {
+        isa!(_mm256_and_si256(bytes, _mm256_set1_epi16(!0xff)))
     }
     #[inline(always)]
     fn h_dot(self, bytes: __m256i, taps: __m256i) -> __m256i {

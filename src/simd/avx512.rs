@@ -286,6 +286,10 @@ impl Lanes for Avx512 {
         isa!(_mm512_mulhrs_epi16(a, b))
     }
     #[inline(always)]
+    fn h_mul_upper(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!(_mm512_mulhi_epi16(a, b))
+    }
+    #[inline(always)]
     fn h_abs(self, v: __m512i) -> __m512i {
         isa!(_mm512_abs_epi16(v))
     }
@@ -309,6 +313,14 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn h_odd(self, bytes: __m512i) -> __m512i {
         isa!(_mm512_srli_epi16::<8>(bytes))
+    }
+    #[inline(always)]
+    fn h_even_upper(self, bytes: __m512i) -> __m512i {
+        isa!(_mm512_slli_epi16::<8>(bytes))
+    }
+    #[inline(always)]
+    fn h_odd_upper(self, bytes: __m512i) -> __m512i {
+        isa!(_mm512_and_si512(bytes, _mm512_set1_epi16(!0xff)))
     }
     #[inline(always)]
     fn h_dot(self, bytes: __m512i, taps: __m512i) -> __m512i {

@@ -139,6 +139,8 @@ pub trait Lanes: Copy {
     fn h_mul(self, a: Self::H, b: Self::H) -> Self::H;
     /// (a·b + 2¹⁴) / 2¹⁵, rounded down; not both may be −2¹⁵.
     fn h_mul_high(self, a: Self::H, b: Self::H) -> Self::H;
+    /// a·b / 2¹⁶, rounded down.
+    fn h_mul_upper(self, a: Self::H, b: Self::H) -> Self::H;
     fn h_abs(self, v: Self::H) -> Self::H;
     /// Arithmetic shift to the right by `bits` < 16.
     fn h_shr(self, v: Self::H, bits: u32) -> Self::H;
@@ -150,6 +152,10 @@ pub trait Lanes: Copy {
     fn h_even(self, bytes: Self::H) -> Self::H;
     /// The bytes 1, 3, 5, … of 4·N bytes.
     fn h_odd(self, bytes: Self::H) -> Self::H;
+    /// [`h_even`](Self::h_even) in the upper halves of words.
+    fn h_even_upper(self, bytes: Self::H) -> Self::H;
+    /// [`h_odd`](Self::h_odd) in the upper halves of words.
+    fn h_odd_upper(self, bytes: Self::H) -> Self::H;
     /// b₀·t₀ + b₁·t₁ for the two bytes of each lane, without a sign, and its two taps, with one; the
     /// sum must be within the range of `i16`.
     fn h_dot(self, bytes: Self::H, taps: Self::H) -> Self::H;

@@ -300,6 +300,10 @@ impl Lanes for Portable {
         a.mul_scale_round(b)
     }
     #[inline(always)]
+    fn h_mul_upper(self, a: i16x8, b: i16x8) -> i16x8 {
+        a.mul_keep_high(b)
+    }
+    #[inline(always)]
     fn h_abs(self, v: i16x8) -> i16x8 {
         v.abs()
     }
@@ -323,6 +327,14 @@ impl Lanes for Portable {
     #[inline(always)]
     fn h_odd(self, bytes: i16x8) -> i16x8 {
         self.h_shr_unsigned(bytes, 8)
+    }
+    #[inline(always)]
+    fn h_even_upper(self, bytes: i16x8) -> i16x8 {
+        bytes << 8
+    }
+    #[inline(always)]
+    fn h_odd_upper(self, bytes: i16x8) -> i16x8 {
+        bytes & i16x8::splat(!0xff)
     }
     #[inline(always)]
     fn h_dot(self, bytes: i16x8, taps: i16x8) -> i16x8 {

@@ -19,6 +19,12 @@ fn dense() -> Filter {
     Filter::new(Kernel::new(4, 3, taps).unwrap()).scale(0.4).border(Border::Wrap)
 }
 
+/// 3×3 taps that nothing but rounded products express in 16 bits.
+fn nine() -> Filter {
+    let taps = vec![0.31, -0.2, 0.11, 0.7, 0.43, 0.1, -0.6, 0.5, 0.2];
+    Filter::new(Kernel::new(3, 3, taps).unwrap()).border(Border::Reflect)
+}
+
 fn gradient() -> Filter {
     let x = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
     Filter::magnitude(&x, &x.transposed()).unwrap().border(Border::Replicate)
@@ -126,6 +132,8 @@ fn large_boxes() {
 #[test]
 fn large_dense() {
     large::<u8, u8>(&dense());
+    large::<u8, u8>(&nine());
+    large::<u8, i16>(&nine());
     large::<f32, f32>(&dense());
 }
 
@@ -165,6 +173,7 @@ fn threads() {
         check::<f32, f32>(&blur(), Shape::new(640, 201, 1));
         check::<f32, f32>(&dense(), Shape::new(211, 199, 4));
         check::<u8, u8>(&gradient(), Shape::new(400, 333, 1));
+        check::<u8, u8>(&nine(), Shape::new(400, 333, 3));
     });
 }
 

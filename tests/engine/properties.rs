@@ -21,6 +21,8 @@ fn sum_one() -> Vec<Filter> {
         separable(&normal(vec![1.0; 3]), &normal(vec![1.0; 7])),
         separable(&normal(vec![-0.3, 0.9, 1.7, -0.2]), &normal(vec![0.1, 0.77, 0.3])),
         Kernel::new(3, 3, vec![0.0, -1.0, 0.0, -1.0, 5.0, -1.0, 0.0, -1.0, 0.0]).unwrap(),
+        Kernel::new(3, 3, normal(vec![0.3, 0.11, 0.7, -0.4, 0.9, 0.2, -0.1, 1.3, 0.4])).unwrap(),
+        Kernel::new(3, 3, normal(vec![3.0, 1.0, 2.0, 5.0, 7.0, 0.0, 1.0, 1.0, 3.0])).unwrap(),
         Kernel::new(5, 2, normal(vec![0.3, 0.11, 0.7, -0.4, 0.9, 0.2, -0.1, 1.3, 0.4, 0.8]))
             .unwrap(),
     ];
@@ -297,6 +299,7 @@ fn the_worst_images() {
         filters.push(Filter::new(Kernel::separable(&mixed, &taps).unwrap()));
         filters.push(Filter::new(Kernel::separable(&mixed, &mixed).unwrap()).offset(100.3));
     }
+    filters.extend(nines());
     for filter in filters {
         let kernel = &filter.kernels()[0];
         let shape = Shape::new(kernel.width(), kernel.height(), 1);
@@ -311,6 +314,51 @@ fn the_worst_images() {
             check_levels::<u8, i16>(&filter, image.view()).unwrap();
         }
     }
+}
+
+/// 3×3 kernels without any pattern, from tiny taps to such that hardly fit into 16 bits, and steps after.
+fn nines() -> Vec<Filter> {
+    let mut filters = Vec::new();
+    for (seed, size) in [0.004, 0.05, 0.21, 0.34, 0.5, 0.9, 2.7].into_iter().enumerate() {
+        let tap = |i: usize| size * ((i * i + 3 * seed) as f64 * 2.3).sin();
+        let mixed = Filter::new(Kernel::new(3, 3, (0..9).map(tap).collect()).unwrap());
+        let plain = Kernel::new(3, 3, (0..9).map(|i| tap(i).abs()).collect()).unwrap();
+        filters.push(mixed.clone());
+        filters.push(mixed.clone().abs());
+        filters.push(mixed.clone().abs().offset(-3.7));
+        filters.push(mixed.scale(0.3).offset(127.5));
+        filters.push(Filter::new(plain.clone()));
+        filters.push(Filter::new(plain).scale(-0.25).offset(300.2));
+    }
+    // Products that nothing is lost of, beside others.
+    let taps = vec![0.5, 0.25, -0.125, 1.0, 0.1, 0.0, -0.5, 0.25, 0.3];
+    filters.push(Filter::new(Kernel::new(3, 3, taps).unwrap()));
+    filters
+}
+
+/// Any 3×3 taps go through 16 bits, as long as their results fit, and are within the bound of exact ones
+/// on every picture, at every level.
+#[test]
+fn nines_are_rounded_within_their_bound() {
+    let mut rounded = 0;
+    for (i, filter) in nines().into_iter().enumerate() {
+        for channels in [1, 2, 3, 4] {
+            for (width, height) in [(1, 1), (3, 2), (40, 21), (70, 9), (131, 11)] {
+                let shape = Shape::new(width, height, channels);
+                let plan = filter.plan::<u8, u8>(shape).unwrap();
+                if plan.arithmetic().starts_with("16-bit integers, products rounded") {
+                    rounded += 1;
+                    assert!(plan.error_bound() > 0.0 && plan.error_bound() < 1.0, "{plan}");
+                }
+                for look in [Look::Noise, Look::Extremes] {
+                    let source = image::<u8>(shape, look, i as u64);
+                    check_levels::<u8, u8>(&filter, source.view()).unwrap();
+                    check_levels::<u8, i16>(&filter, source.view()).unwrap();
+                }
+            }
+        }
+    }
+    assert!(rounded > 500, "only {rounded} plans of 860 round products");
 }
 
 /// A kernel of whole taps is exact, also if the factors that it was made of are not whole.

@@ -62,13 +62,13 @@ fn first(
         let factors = factors(task, separations);
         let found = words::exact(task, &factors).or_else(|| words::rounded(task, &factors))?;
         let (arithmetic, passes, finish) = found;
-        let work = stencil(task, &arithmetic, passes.iter().map(Passes::nine));
+        let work = stencil(task, passes.iter().map(|passes| passes.nine(arithmetic.rung)));
         return Some((work.unwrap_or(Work::Separable(passes)), arithmetic, finish));
     }
     let scaled = |k: &Kernel| k.taps().iter().map(|t| t * task.filter.get_scale()).collect();
     let kernels: Vec<_> = task.filter.kernels().iter().map(|k| (k.width(), scaled(k))).collect();
     let (arithmetic, taps, finish) = words::dense(task, &kernels)?;
-    let work = stencil(task, &arithmetic, taps.iter().map(Rows::nine));
+    let work = stencil(task, taps.iter().map(|taps| taps.nine(arithmetic.rung)));
     Some((work.unwrap_or(Work::Dense(taps)), arithmetic, finish))
 }
 
@@ -87,7 +87,7 @@ fn high(
         let sums: Vec<_> = kernels.iter().map(sum).collect();
         let (taps, arithmetic, finish) = last(task, &sums)?;
         let taps = taps.iter().map(|q| Rows::single(Taps::Words(words(q)))).collect::<Vec<_>>();
-        let nines: Option<Vec<_>> = taps.iter().map(Rows::nine).collect();
+        let nines: Option<Vec<_>> = taps.iter().map(|taps| taps.nine(Rung::Words)).collect();
         let work = nines.filter(|_| small).map_or(Work::Dense(taps), Work::Stencil);
         return Some((work, arithmetic, finish));
     };

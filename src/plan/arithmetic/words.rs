@@ -4,12 +4,12 @@
 //! one fits. So only the range of results counts, not that of what is added up on the way.
 
 use super::{
-    Arithmetic, Factors, Passes, Rows, Rung, Separable, Task, abs_sum, errors_of, fits_i16,
+    Arithmetic, Factors, Passes, Rows, Rung, Separable, Task, abs_sum, errors, errors_of, fits_i16,
     quantise, whole,
 };
 use crate::filter::Post;
 use crate::kernel::Kernel;
-use crate::pass::{Finish, Fixed, Share, Taps};
+use crate::pass::{Finish, Fixed, ROUNDED_BITS, Share, Taps};
 use crate::sample::SampleType;
 
 /// Σ of the positive values and −Σ of the negative ones.
@@ -245,6 +245,47 @@ pub(super) fn dense(
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
     Some((arithmetic, all, finish))
+}
+
+/// A direct pass of 3×3 taps, whatever they are, with rounded products.
+pub(super) fn nine(
+    task: &Task<'_>,
+    kernels: &[(usize, Vec<f64>)],
+) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
+    let [(3, written)] = kernels else { return None };
+    let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
+    if !suitable || written.len() != 9 {
+        return None;
+    }
+    let (low, high) = range(written, &[1.0]);
+    // As many fraction bits as fit.
+    (1..=14).rev().find_map(|bits| {
+        let unit = f64::from(bits).exp2();
+        let tap_bits = (bits + ROUNDED_BITS) as i32;
+        let t = quantise(written, tap_bits);
+        if !fits_i16(&t) {
+            return None;
+        }
+        let (each, sum) = errors(written, &t, tap_bits);
+        // Products lose 0 to 255/256 when they are rounded down, those with multiples of 256 nothing. Half of
+        // that comes back with the start, and so does what is taken from samples.
+        let whole = f64::from(ROUNDED_BITS).exp2();
+        let lost = t.iter().filter(|t| *t % whole != 0.0).count() as f64 * (1.0 - 1.0 / whole);
+        let shown = (task.offset() + if task.post() == Post::None { 0.5 } else { 0.0 }) * unit;
+        let start = shown + t.iter().sum::<f64>() * 128.0 / whole + lost / 2.0;
+        let rounding = (lost / 2.0 + (start.round() - start).abs()) / unit;
+        let bound = 127.5 * (each + sum) + rounding;
+        // What was taken is added modulo 2¹⁶.
+        let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
+        let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
+        fixed.start = (start - half).round() as i32;
+        let good = bound < 1.0 && (!task.keeps_constants() || 255.0 * sum + rounding < 0.5);
+        let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
+        arithmetic.bits = (0, bits);
+        arithmetic.peak = (high - low + 2.0 * bound) * unit;
+        let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+        good.then_some((arithmetic, vec![Rows::single(taps(&t))], finish))
+    })
 }
 
 /// Running sums of `u8` samples, whose taps are all `mean` but for `spread` in sum.
