@@ -171,7 +171,7 @@ impl<O: SampleLanes, const M: usize> Job for StencilHigh<'_, '_, O, M> {
         assert!(self.rows.iter().all(|row| row.len() >= most));
         match self.kernels[0] {
             Nine::Product { .. } => self.lines::<L, true>(l),
-            Nine::Rows(_) => self.lines::<L, false>(l),
+            Nine::Rows(_) | Nine::Rounded(_) => self.lines::<L, false>(l),
         }
     }
 }
@@ -189,7 +189,7 @@ impl<O: SampleLanes, const M: usize> StencilHigh<'_, '_, O, M> {
                 Nine::Product { column, row } => {
                     (taps[m][0], taps[m][1]) = (Three::new(l, *row), Three::new(l, *column));
                 }
-                Nine::Rows(rows) => {
+                Nine::Rows(rows) | Nine::Rounded(rows) => {
                     for (taps, row) in taps[m].iter_mut().zip(rows) {
                         *taps = Three::new(l, *row);
                     }
