@@ -327,11 +327,11 @@ impl ChainCore {
             let shows = |p: &Proof| {
                 !float(types.1) && p.bounded && (p.error.is_nan() || p.error >= allowed(p))
             };
-            let mut proof = Proof::of(chain, opacity.full, &builder.filters);
+            let mut proof = Proof::of(chain, (types.0, opacity.full), &builder.filters);
             if !exact && shows(&proof) && !builder.filters.is_empty() {
                 builder.precise = true;
                 exact = !builder.build(input)?;
-                proof = Proof::of(chain, opacity.full, &builder.filters);
+                proof = Proof::of(chain, (types.0, opacity.full), &builder.filters);
             }
             exact |= shows(&proof);
             bound = proof.bounded.then_some(proof.error);
@@ -784,7 +784,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         if let Some(bound) = self.core.images.as_ref().and_then(|images| images.bound) {
             return Some(bound);
         }
-        let proof = Proof::of(&self.core.chain, range, &self.core.filters);
+        let proof = Proof::of(&self.core.chain, (I::TYPE, range), &self.core.filters);
         proof.bounded.then_some(proof.error)
     }
 

@@ -348,6 +348,17 @@ fn exact_results() {
     }
 }
 
+/// Whole kernels make whole numbers of whole samples only: sums of others are rounded, and the bound
+/// says so.
+#[test]
+fn whole_kernels_on_fractions() {
+    let chain = chain_of([Filter::new(Kernel::laplacian()), Filter::new(Kernel::identity())]);
+    let shape = Shape::new(29, 23, 3);
+    let plan = chain.plan::<f32, f32>(shape).unwrap();
+    assert!(plan.error_bound_within(1.0).unwrap() > 0.0);
+    agree::<f32, f32>(&chain, shape, 8);
+}
+
 /// Where `f32` is too coarse filters sum in `f64`, and where that is not enough either the
 /// reference does the work.
 #[test]

@@ -6,6 +6,7 @@ use crate::border::Border;
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::kernel::Kernel;
 use crate::layer::{Chain, Depthwise, Layer};
+use crate::sample::SampleType;
 
 /// Whether a layer makes of a constant image, of one value in all channels, the same value.
 pub(super) fn keeps_constants(layer: &Layer) -> bool {
@@ -48,9 +49,14 @@ pub(super) struct Proof {
 pub(super) const U: f64 = 1.0 / (1 << 24) as f64;
 
 impl Proof {
-    /// Follows samples of at most `size` through a chain whose filters are as `filters` says.
-    pub(super) fn of(chain: &Chain, size: f64, filters: &[FilterFacts]) -> Self {
-        let mut proof = Self { size, error: 0.0, whole: true, bounded: true };
+    /// Follows samples of a type, of at most `size`, through a chain whose filters are as `filters` says.
+    pub(super) fn of(
+        chain: &Chain,
+        (source, size): (SampleType, f64),
+        filters: &[FilterFacts],
+    ) -> Self {
+        let whole = source != SampleType::F32;
+        let mut proof = Self { size, error: 0.0, whole, bounded: true };
         let mut filters = filters.iter();
         for layer in chain.layers() {
             for border in borders(layer) {
