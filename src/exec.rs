@@ -846,10 +846,8 @@ impl Stage<'_> {
                 // A row that the next window adds, while this one is worked on. Narrower samples
                 // come fast enough by themselves.
                 let v = virtual_rows.end + r as isize;
-                let next = core.image_row(v).filter(|_| v < below);
-                let next = next.filter(|_| size_of::<T>() == 4);
-                let next = next.map(|row| feed.memory(core, row, tile.columns.clone()));
-                let next = next.unwrap_or_default();
+                let below = if size_of::<T>() == 4 { below } else { v };
+                let next = ahead(core, tile, feed, v, below);
                 if passes.len() == 2 {
                     let inputs = [input(0, r), input(1, r)];
                     core.level.run(Row { inputs, count, step, finish, stream, next, out });
@@ -873,6 +871,19 @@ fn load<T>(core: &Core, tile: &Tile, feed: &mut impl Feed<T>, v: isize) {
     if let Some(row) = core.image_row(v) {
         feed.load(core, tile, v, row);
     }
+}
+
+/// The memory of virtual row `v`, to be asked for on the way to it: none if it is a border's constant or
+/// not above row `below`, from which on nothing may be read.
+fn ahead<'a, T>(
+    core: &Core,
+    tile: &Tile,
+    feed: &'a impl Feed<T>,
+    v: isize,
+    below: isize,
+) -> &'a [u8] {
+    let row = core.image_row(v).filter(|_| v < below);
+    row.map_or_else(Default::default, |row| feed.memory(core, row, tile.columns.clone()))
 }
 
 /// The samples of one piece of virtual row `v`, which must be loaded: of the feed, or a border's

@@ -2,7 +2,7 @@
 //! ones of integers, and of blocks of `f32`.
 
 use super::words::{copies_of, layout, pad};
-use super::{Core, Feed, Sink, Stage, Tile, load, piece, recycle};
+use super::{Core, Feed, Sink, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{
     Accumulate, AccumulateWords, Halves, LEAST_SUM, RowLevel, RowSums, SUMMED, Scan, ScanWords,
     Share, WindowSums, Windows, WindowsWords,
@@ -162,9 +162,7 @@ impl Stage<'_> {
                 held = held.start + isize::from(leaves.is_some())..enters + 1;
             }
             // The next row to enter comes while this one's windows are summed.
-            if let Some(row) = core.image_row(held.end).filter(|_| held.end < below) {
-                prefetch(feed.memory(core, row, tile.columns.clone()));
-            }
+            prefetch(ahead(core, tile, feed, held.end, below));
             moving.pad(tile, channels);
             let [out] = sink.rows(y, tile.x.clone());
             moving.finish(core, tile, self.stream, out);
@@ -263,10 +261,7 @@ impl Stage<'_> {
                 let parts = parts.each_mut().map(|part| &mut **part);
                 let step = channels;
                 // A row that the next block adds, while this one is worked on.
-                let v = rows.end + r as isize;
-                let next = core.image_row(v).filter(|_| v < below);
-                let next = next.map(|row| feed.memory(core, row, tile.columns.clone()));
-                let next = next.unwrap_or_default();
+                let next = ahead(core, tile, feed, rows.end + r as isize, below);
                 let sums = RowSums { columns, parts, levels, step, finish, stream, next, out };
                 core.level.run(sums);
                 sink.done(y + r, 1, tile.x.clone());

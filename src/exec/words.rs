@@ -1,7 +1,7 @@
 //! 16-bit arithmetic on `u8` images: 3×3 kernels in one pass, and two passes that keep even and odd
 //! samples apart.
 
-use super::{Core, Feed, Sink, Stage, Tile, load, piece, recycle};
+use super::{Core, Feed, Sink, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{
     ColumnHalves, HALF_SLACK, HalfInput, HalfSum, Nine, RowHalves, Rung, STENCIL_ROWS, Stencil,
     StencilHigh, Words,
@@ -139,10 +139,7 @@ impl Stage<'_> {
             let (step, finish, stream) = (channels, &core.finish, self.stream);
             for r in 0..rows {
                 let [out] = sink.rows(y + r, tile.x.clone());
-                let next = core.image_row(virtual_rows.end + r as isize);
-                let next = next.filter(|_| virtual_rows.end + (r as isize) < below);
-                let next = next.map(|row| feed.memory(core, row, tile.columns.clone()));
-                let next = next.unwrap_or_default();
+                let next = ahead(core, tile, feed, virtual_rows.end + r as isize, below);
                 if passes.len() == 2 {
                     let inputs = [input(0, r), input(1, r)];
                     let row = RowHalves::<O, HIGH, 2> { inputs, step, finish, stream, next, out };

@@ -533,9 +533,6 @@ fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
 /// many bits of them are kept.
 fn row_first(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<(Work, Arithmetic, Finish)> {
     let [f] = factors else { return None };
-    if task.chained {
-        return None;
-    }
     let scaled = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
     let written = scaled(f.written.1, task.filter.get_scale());
     // Powers of two move from row to column.
