@@ -22,6 +22,7 @@ mod cli {
     pub mod inputs;
     pub mod interrupt;
     pub mod job;
+    pub mod jpeg;
     pub mod kernel;
     pub mod light;
     pub mod mix;

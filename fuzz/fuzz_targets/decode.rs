@@ -10,6 +10,7 @@ mod cli {
     pub mod failure;
     pub mod format;
     pub mod input;
+    pub mod jpeg;
     pub mod pixels;
 }
 

@@ -4,6 +4,7 @@
 
 use super::animation;
 use super::failure::Failure;
+use super::jpeg;
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
@@ -135,8 +136,9 @@ fn header(
         Some(format) => format,
         None => guess(&mut reader)?,
     };
+    let mut profile = None;
     if format == ImageFormat::Jpeg {
-        reader = whole_jpeg(reader, max_bytes)?;
+        (reader, profile) = whole_jpeg(reader, max_bytes)?;
     } else if !first_frame {
         let mut source = reader.into_inner();
         animation::refuse(&mut source, format)?;
@@ -153,7 +155,9 @@ fn header(
     };
     check_size(&decoder, max_pixels)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let profile = decoder.icc_profile().ok().flatten();
+    if format != ImageFormat::Jpeg {
+        profile = decoder.icc_profile().ok().flatten();
+    }
     let exif = decoder.exif_metadata().ok().flatten();
     if format == ImageFormat::Tiff {
         decoder.set_limits(limits).map_err(|e| failure(&e, format))?;
@@ -173,37 +177,20 @@ fn header(
     Ok(Opened { decoder, format, meta, orientation, pixels, channels, bytes, sample, name })
 }
 
-/// Fails for a JPEG file that was cut off. Its decoder would fill what is missing with grey and
-/// say nothing.
+/// Takes in a JPEG file, and the colour profile in it; fails if it was cut off.
 fn whole_jpeg(
     reader: ImageReader<Box<dyn Source>>,
     max_bytes: u64,
-) -> Result<ImageReader<Box<dyn Source>>, Failure> {
+) -> Result<(ImageReader<Box<dyn Source>>, Option<Vec<u8>>), Failure> {
     let mut bytes = Vec::new();
     let read = reader.into_inner().take(max_bytes).read_to_end(&mut bytes);
     read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-    if !jpeg_ends(&bytes) {
+    if !jpeg::ends(&bytes) {
         return Err(Failure::input("the JPEG file is truncated, it has no end-of-image marker"));
     }
-    Ok(ImageReader::with_format(Box::new(Cursor::new(bytes)), ImageFormat::Jpeg))
-}
-
-/// Whether the end-of-image marker comes, outside of segments such as the one of a thumbnail.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&b| b == 0xff) {
-        rest = &rest[at..];
-        let skip = match *rest {
-            [_, 0xd9, ..] => return true,
-            // A fill byte; then a 0xff of the data, and markers without a length.
-            [_, 0xff, ..] => 1,
-            [_, 0x00 | 0x01 | 0xd0..=0xd8, ..] => 2,
-            [_, _, high, low, ..] => 2 + usize::from(u16::from_be_bytes([high, low])),
-            _ => return false,
-        };
-        rest = rest.get(skip..).unwrap_or_default();
-    }
-    false
+    let profile = jpeg::profile(&bytes);
+    let source = Box::new(Cursor::new(bytes));
+    Ok((ImageReader::with_format(source, ImageFormat::Jpeg), profile))
 }
 
 /// BigTIFF has a signature that `image` does not know, though its decoder reads it. TGA has none: a
@@ -296,17 +283,4 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(work)).ok();
     GUARDED.set(before);
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::jpeg_ends;
-
-    #[test]
-    fn the_end_of_a_jpeg_is_found() {
-        let file =
-            b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02data\xff\0\xff\xd3more\xff\xff\xd9";
-        assert!(jpeg_ends(file));
-        assert!((0..file.len()).all(|n| !jpeg_ends(&file[..n])));
-    }
 }

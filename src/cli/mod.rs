@@ -22,6 +22,7 @@ mod input;
 mod inputs;
 mod interrupt;
 mod job;
+mod jpeg;
 mod kernel;
 mod light;
 mod mix;

@@ -121,17 +121,10 @@ fn what_is_too_long_for_a_format_is_an_error() {
     place.ok(&["exif.png", "-k", "box", "-o", "o.jpg"]);
     assert_eq!(meta(&place, "o.jpg"), meta(&place, "exif.png"));
     place.ok(&["profile.png", "-k", "box", "-o", "o.jpg"]);
-    // Put together here, since the decoder does not take so many parts.
-    let (file, mut at, mut whole) = (place.bytes("o.jpg"), 2, Vec::new());
-    while file[at + 1] != 0xda {
-        let length = usize::from(u16::from_be_bytes([file[at + 2], file[at + 3]]));
-        let segment = &file[at + 4..at + 2 + length];
-        if let Some(part) = segment.strip_prefix(b"ICC_PROFILE\0") {
-            whole.extend_from_slice(&part[2..]);
-        }
-        at += 2 + length;
-    }
-    assert!(meta(&place, "profile.png").0.as_deref() == Some(whole.as_slice()));
+    let expected = meta(&place, "profile.png");
+    // All 255 parts; the decoder of `image`, which `meta` reads with, leaves the profile out then.
+    place.ok(&["o.jpg", "-k", "box", "-o", "back.png"]);
+    assert!(meta(&place, "back.png") == expected);
     for name in ["exif+.png", "profile+.png"] {
         // It is there, and in the formats that have no such limit it stays.
         for to in ["o.png", "o.webp"] {

@@ -1,0 +1,96 @@
+//! What the decoder of JPEG files does not tell: whether a file is whole, and its colour profile
+//! even if it takes all the 255 parts there may be.
+
+/// Whether the end-of-image marker comes, outside of segments such as the one of a thumbnail.
+/// The decoder would fill what is missing with grey and say nothing.
+pub fn ends(file: &[u8]) -> bool {
+    Segments(file).any(|(marker, _)| marker == END)
+}
+
+/// The colour profile, put together from its parts (ICC.1:2022, annex B.4); none if some are
+/// missing or there twice.
+pub fn profile(file: &[u8]) -> Option<Vec<u8>> {
+    let mut parts: Vec<_> = Segments(file)
+        .take_while(|&(marker, _)| marker != SCAN)
+        .filter(|&(marker, _)| marker == APP2)
+        .filter_map(|(_, data)| data.strip_prefix(b"ICC_PROFILE\0")?.split_first_chunk::<2>())
+        .collect();
+    parts.sort_unstable_by_key(|&(&[number, _], _)| number);
+    let whole = (1..).zip(&parts).all(|(n, &(&[number, count], _))| {
+        usize::from(number) == n && usize::from(count) == parts.len()
+    });
+    let data: Vec<u8> = parts.into_iter().flat_map(|(_, data)| data).copied().collect();
+    (whole && !data.is_empty()).then_some(data)
+}
+
+const END: u8 = 0xd9;
+const SCAN: u8 = 0xda;
+const APP2: u8 = 0xe2;
+
+/// Markers with the data of their segments, up to the end-of-image marker.
+struct Segments<'a>(&'a [u8]);
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let at = self.0.iter().position(|&b| b == 0xff)?;
+            match self.0[at + 1..] {
+                // A fill byte; then a 0xff of the data, and markers without a length.
+                [0xff, ..] => self.0 = &self.0[at + 1..],
+                [0x00 | 0x01 | 0xd0..=0xd8, ref rest @ ..] => self.0 = rest,
+                [END, ..] => {
+                    self.0 = &[];
+                    return Some((END, &[]));
+                }
+                [marker, high, low, ..] => {
+                    let length = usize::from(u16::from_be_bytes([high, low])).max(2);
+                    let (segment, rest) = self.0[at + 2..].split_at_checked(length)?;
+                    self.0 = rest;
+                    return Some((marker, &segment[2..]));
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ends, profile};
+
+    #[test]
+    fn the_end_of_a_file_is_found() {
+        let file =
+            b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02data\xff\0\xff\xd3more\xff\xff\xd9";
+        assert!(ends(file));
+        assert!((0..file.len()).all(|n| !ends(&file[..n])));
+    }
+
+    #[test]
+    fn a_profile_is_put_together_from_all_its_parts() {
+        let file = |parts: &[(u8, u8, &[u8])]| {
+            let mut file = b"\xff\xd8\xff\xe2\0\x05MPF".to_vec();
+            for &(number, count, data) in parts {
+                file.extend_from_slice(&[0xff, 0xe2, 0, 16 + data.len() as u8]);
+                file.extend_from_slice(b"ICC_PROFILE\0");
+                file.extend_from_slice(&[number, count]);
+                file.extend_from_slice(data);
+            }
+            file.extend_from_slice(b"\xff\xda\0\x02\xff\xd9");
+            file
+        };
+        let of = |parts: &[(u8, u8, &[u8])]| profile(&file(parts));
+        assert_eq!(of(&[(2, 2, b"cd"), (1, 2, b"ab")]).as_deref(), Some(&b"abcd"[..]));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[(1, 1, b"")]), None);
+        assert_eq!(of(&[(1, 2, b"ab")]), None, "one is missing");
+        assert_eq!(of(&[(1, 2, b"ab"), (1, 2, b"ab")]), None, "one is there twice");
+        assert_eq!(of(&[(0, 2, b"ab"), (1, 2, b"cd")]), None, "numbers start at 1");
+        let all: Vec<(u8, u8, &[u8])> = (1..=255).rev().map(|n| (n, 255, &b"x"[..])).collect();
+        assert_eq!(of(&all), Some(vec![b'x'; 255]));
+        let whole = file(&all);
+        assert!((0..whole.len() - 4).all(|n| profile(&whole[..n]).is_none_or(|p| p.len() == 255)));
+    }
+}
