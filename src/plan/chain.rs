@@ -324,9 +324,8 @@ impl ChainCore {
             let allowed = |p: &Proof| {
                 if p.whole || keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED }
             };
-            let shows = |p: &Proof| {
-                !float(types.1) && p.bounded && (p.error.is_nan() || p.error >= allowed(p))
-            };
+            // Where colours are divided by alpha, that is the error under full alpha.
+            let shows = |p: &Proof| !float(types.1) && (p.error.is_nan() || p.error >= allowed(p));
             let mut proof = Proof::of(chain, (types.0, opacity.full), &builder.filters);
             if !exact && shows(&proof) && !builder.filters.is_empty() {
                 builder.precise = true;

@@ -4,8 +4,8 @@ use crate::common::{Look, Strided, borders, image, levels, rng, same, tiling};
 use crate::make::{check, conv2d, depthwise, numbers, paddings, pointwise, window};
 use rand::RngExt;
 use twopass::{
-    Alpha, Border, Chain, ChainPlan, Depthwise, Filter, Image, Kernel, Method, Padding, Pointwise,
-    Sample, SampleType, Shape, Source, View, Workspace, reference,
+    Alpha, Border, Chain, ChainPlan, Depthwise, Filter, Image, Kernel, KernelParams, Method,
+    NamedKernel, Padding, Pointwise, Sample, SampleType, Shape, Source, View, Workspace, reference,
 };
 
 fn run<I: Source, O: Sample>(plan: &ChainPlan<I, O>, source: View<'_, I>) -> Vec<O> {
@@ -421,6 +421,22 @@ fn alpha() {
     let exact = reference::layer::chain(&Chain::new(filter), source.view()).unwrap();
     let exact: Vec<u8> = exact.into_iter().map(u8::from_f64).collect();
     assert_eq!(same(want.data(), &exact), Ok(()));
+    // Sums so large that single precision is not good enough: where they cancel, little is left.
+    let params = KernelParams { size: Some(19), ..Default::default() };
+    let sobel = NamedKernel::find("sobel").unwrap().kernels(&params).unwrap();
+    let edges = Filter::magnitude(&sobel[0], &sobel[1]).unwrap().alpha(Alpha::Keep);
+    let identity = Filter::new(Kernel::identity()).alpha(Alpha::Premultiply);
+    let chain = chain_of([edges, identity].map(|f| f.border(Border::Reflect101)));
+    let pixel = |i: usize| {
+        let level = |k: usize| (i % 13 * 7919 * k + i / 13 * 104_729) as u8;
+        [level(1), level(3), level(2), 255]
+    };
+    let picture = (0..13 * 11).flat_map(pixel).collect();
+    let picture = Image::from_vec(picture, Shape::new(13, 11, 4)).unwrap();
+    let exact = reference::layer::chain(&chain, picture.view()).unwrap();
+    let exact: Vec<u8> = exact.into_iter().map(u8::from_f64).collect();
+    let plan = chain.plan::<u8, u8>(picture.shape()).unwrap();
+    assert_eq!(same(&exact, &run(&plan, picture.view())), Ok(()), "{plan}");
     let no_alpha = Chain::new(Filter::new(Kernel::identity()).alpha(Alpha::Keep));
     assert!(no_alpha.plan::<u8, u8>(Shape::new(4, 4, 3)).is_err());
 }

@@ -37,7 +37,7 @@ pub(super) fn keeps_constants(layer: &Layer) -> bool {
 pub(super) struct Proof {
     /// Largest magnitude of the exact ones.
     pub(super) size: f64,
-    /// Largest distance of the computed ones from those.
+    /// Largest distance of the computed ones from those; if not `bounded`, as if alpha were full.
     pub(super) error: f64,
     /// Whether they are whole numbers, and computed as such.
     pub(super) whole: bool,
