@@ -968,17 +968,35 @@ impl FilterPass<'_> {
         outs: [Option<&mut [f32]>; 2],
     ) {
         let [Some(out), _] = outs else { return };
-        let level = self.level;
+        let (level, stream) = (self.level, self.stream);
         let [axis, _] = &self.window.axes;
         let (width, step, finish) = (axis.taps, self.window.inputs, &self.stage.finish);
         let taps = |k: usize| R::taps(&kernels[k].taps[0]);
         let (first, outs) = ([kernels[0].first[0]], [out]);
         if kernels.len() == 1 {
             let taps = [[taps(0)]];
-            level.run(Dense::<R, f32, 1, 1> { rows, first, taps, width, step, finish, outs });
+            level.run(Dense::<R, f32, 1, 1> {
+                rows,
+                first,
+                taps,
+                width,
+                step,
+                finish,
+                stream,
+                outs,
+            });
         } else {
             let taps = [[taps(0), taps(1)]];
-            level.run(Dense::<R, f32, 2, 1> { rows, first, taps, width, step, finish, outs });
+            level.run(Dense::<R, f32, 2, 1> {
+                rows,
+                first,
+                taps,
+                width,
+                step,
+                finish,
+                stream,
+                outs,
+            });
         }
     }
 }

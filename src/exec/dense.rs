@@ -65,7 +65,7 @@ impl Edges {
 
 impl Stage<'_> {
     /// A pass over windows of rows: where they lie inside the image, from the source's own rows; at its
-    /// edges from copies that are padded. Rows are handed over as elements `E`, which the samples
+    /// edges from copies that are padded; it is told whether to write past the cache. Rows are handed over as elements `E`, which the samples
     /// must be; blocks have 8, 4, 2 or 1 rows. Rows of copies reach 2·`MAX_LANES` elements under each
     /// tap, those of the source are at least as long.
     pub(super) fn direct<T: Sample, O: Sample, E: Pod>(
@@ -75,7 +75,7 @@ impl Stage<'_> {
         constants: [&[T]; 2],
         feed: &mut impl Feed<T>,
         sink: &mut impl Sink<O>,
-        pass: impl Fn(&[&[E]], &mut [&mut [O]]),
+        pass: impl Fn(&[&[E]], &mut [&mut [O]], bool),
     ) {
         let core = self.core;
         let edges = Edges::new(core, tile, self.edges);
@@ -112,7 +112,7 @@ impl Stage<'_> {
         constants: [&[T]; 2],
         feed: &impl Feed<T>,
         outs: &mut [&mut [O]],
-        pass: &impl Fn(&[&[E]], &mut [&mut [O]]),
+        pass: &impl Fn(&[&[E]], &mut [&mut [O]], bool),
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -132,7 +132,7 @@ impl Stage<'_> {
             let mut parts: [&mut [O]; 8] = from_fn(|_| {
                 each.next().map_or_else(Default::default, |out| &mut out[part.clone()])
             });
-            pass(&window, &mut parts[..count]);
+            pass(&window, &mut parts[..count], self.stream);
             *self.window = recycle(window);
         }
         if left + right > 0 {
@@ -159,7 +159,7 @@ impl Stage<'_> {
             let results: &mut [O] = results.get(count * copied);
             let mut each = results.chunks_exact_mut(copied);
             let mut parts: [&mut [O]; 8] = from_fn(|_| each.next().unwrap_or_default());
-            pass(&window, &mut parts[..count]);
+            pass(&window, &mut parts[..count], false);
             *self.window = recycle(window);
             for (out, result) in outs.iter_mut().zip(results.chunks_exact(copied)) {
                 let (left, right) = (left * channels, right * channels);
@@ -184,8 +184,8 @@ impl Stage<'_> {
         let len = tile.len * channels + MAX_LANES;
         if R::wide_is::<T>() {
             let sizes = [BLOCK_ROWS / kernels.len(), 1, 1];
-            return self.direct(sizes, tile, constants, feed, sink, |rows, outs| {
-                dense_rows::<O, R>(core, kernels, rows, outs);
+            return self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream| {
+                dense_rows::<O, R>(core, kernels, rows, stream, outs);
             });
         }
         // Pairs of rows that are prepared once serve two rows best.
@@ -203,8 +203,8 @@ impl Stage<'_> {
         let prepare = |[a, b]: [&[T]; 2], _: [&[T]; 2], out: &mut [R::Wide]| {
             level.run(Prepare::<R, T> { a, b, out });
         };
-        self.made(&made, tile, constants, feed, sink, prepare, |rows, outs| {
-            dense_rows::<O, R>(core, kernels, rows, outs);
+        self.made(&made, tile, constants, feed, sink, prepare, |rows, outs, stream| {
+            dense_rows::<O, R>(core, kernels, rows, stream, outs);
         });
     }
 
@@ -242,10 +242,10 @@ impl Stage<'_> {
             core.level.run(Across { parts, taps, step, start, shift, out });
         };
         let column = std::slice::from_ref(column);
-        self.made(&made, tile, constants, feed, sink, across, |rows, outs| match outs {
-            [a] => dense::<O, Pairs, 1, 1>(core, column, 1, rows, [a]),
-            [a, b] => dense::<O, Pairs, 1, 2>(core, column, 1, rows, [a, b]),
-            [a, b, c, d] => dense::<O, Pairs, 1, 4>(core, column, 1, rows, [a, b, c, d]),
+        self.made(&made, tile, constants, feed, sink, across, |rows, outs, stream| match outs {
+            [a] => dense::<O, Pairs, 1, 1>(core, column, 1, rows, stream, [a]),
+            [a, b] => dense::<O, Pairs, 1, 2>(core, column, 1, rows, stream, [a, b]),
+            [a, b, c, d] => dense::<O, Pairs, 1, 4>(core, column, 1, rows, stream, [a, b, c, d]),
             _ => unreachable!("blocks are not of that size"),
         });
     }
@@ -261,7 +261,7 @@ impl Stage<'_> {
         feed: &mut impl Feed<T>,
         sink: &mut impl Sink<O>,
         make: impl Fn([&[T]; 2], [&[T]; 2], &mut [E]),
-        pass: impl Fn(&[&[E]], &mut [&mut [O]]),
+        pass: impl Fn(&[&[E]], &mut [&mut [O]], bool),
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -318,9 +318,9 @@ impl Stage<'_> {
             }));
             let x = tile.x.clone();
             match rows {
-                1 => pass(&window, &mut sink.rows::<1>(y, x)),
-                2 => pass(&window, &mut sink.rows::<2>(y, x)),
-                _ => pass(&window, &mut sink.rows::<BLOCK_ROWS>(y, x)),
+                1 => pass(&window, &mut sink.rows::<1>(y, x), self.stream),
+                2 => pass(&window, &mut sink.rows::<2>(y, x), self.stream),
+                _ => pass(&window, &mut sink.rows::<BLOCK_ROWS>(y, x), self.stream),
             }
             *self.window = recycle(window);
             sink.done(y, rows, tile.x.clone());
@@ -389,17 +389,18 @@ fn dense_rows<O: Sample, R: Rung>(
     core: &Core,
     kernels: &[Rows],
     rows: &[&[R::Wide]],
+    stream: bool,
     outs: &mut [&mut [O]],
 ) {
     let width = core.filter.kernels()[0].width();
     match (kernels.len(), outs) {
-        (1, [a]) => dense::<O, R, 1, 1>(core, kernels, width, rows, [a]),
-        (1, [a, b]) => dense::<O, R, 1, 2>(core, kernels, width, rows, [a, b]),
+        (1, [a]) => dense::<O, R, 1, 1>(core, kernels, width, rows, stream, [a]),
+        (1, [a, b]) => dense::<O, R, 1, 2>(core, kernels, width, rows, stream, [a, b]),
         (1, [a, b, c, d]) if const { R::PAIRED == 1 } => {
-            dense::<O, R, 1, BLOCK_ROWS>(core, kernels, width, rows, [a, b, c, d]);
+            dense::<O, R, 1, BLOCK_ROWS>(core, kernels, width, rows, stream, [a, b, c, d]);
         }
-        (_, [a]) => dense::<O, R, 2, 1>(core, kernels, width, rows, [a]),
-        (_, [a, b]) => dense::<O, R, 2, 2>(core, kernels, width, rows, [a, b]),
+        (_, [a]) => dense::<O, R, 2, 1>(core, kernels, width, rows, stream, [a]),
+        (_, [a, b]) => dense::<O, R, 2, 2>(core, kernels, width, rows, stream, [a, b]),
         _ => unreachable!("blocks are not of that size"),
     }
 }
@@ -410,6 +411,7 @@ fn dense<O: Sample, R: Rung, const M: usize, const ROWS: usize>(
     kernels: &[Rows],
     width: usize,
     rows: &[&[R::Wide]],
+    stream: bool,
     outs: [&mut [O]; ROWS],
 ) {
     core.level.run(Dense::<R, O, M, ROWS> {
@@ -419,6 +421,7 @@ fn dense<O: Sample, R: Rung, const M: usize, const ROWS: usize>(
         width,
         step: core.input.channels,
         finish: &core.finish,
+        stream,
         outs,
     });
 }

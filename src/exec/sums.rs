@@ -9,7 +9,7 @@ use crate::pass::{
 };
 use crate::plan::arithmetic::running_middle;
 use crate::sample::{Sample, Source};
-use crate::simd::{Level, MAX_LANES, prefetch};
+use crate::simd::{Level, MAX_LANES};
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;
@@ -25,8 +25,15 @@ trait Moving<T> {
     fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>);
     /// Fills in the copied pixels.
     fn pad(&mut self, tile: &Tile, channels: usize);
-    /// The windows of a row.
-    fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, stream: bool, out: &mut [O]);
+    /// The windows of a row; asks for `next` on the way.
+    fn finish<O: Sample>(
+        &mut self,
+        core: &Core,
+        tile: &Tile,
+        stream: bool,
+        next: &[u8],
+        out: &mut [O],
+    );
 }
 
 /// In 32 bits, exact.
@@ -44,13 +51,14 @@ impl<T: Source> Moving<T> for Integers<'_> {
         tile.pad(self.sums, channels);
     }
 
-    fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, _: bool, out: &mut [O]) {
+    fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, _: bool, next: &[u8], out: &mut [O]) {
         let channels = core.input.channels;
         let width = core.filter.kernels()[0].width() * channels;
         let n = (tile.x.len() - 1) * channels + width;
         let sums = &self.sums[tile.first * channels..];
         core.level.run(Scan { sums, n, channels, prefix: self.prefix });
-        core.level.run(Windows { prefix: self.prefix, width, finish: &core.finish, out });
+        let finish = &core.finish;
+        core.level.run(Windows { prefix: self.prefix, width, finish, next, out });
     }
 }
 
@@ -78,7 +86,14 @@ impl<T: Source> Moving<T> for Words<'_> {
         pad(self.sums, self.copies);
     }
 
-    fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, stream: bool, out: &mut [O]) {
+    fn finish<O: Sample>(
+        &mut self,
+        core: &Core,
+        tile: &Tile,
+        stream: bool,
+        next: &[u8],
+        out: &mut [O],
+    ) {
         let channels = core.input.channels;
         let taps = core.filter.kernels()[0].width();
         let n = ((tile.x.len() - 1 + taps) * channels).div_ceil(2);
@@ -89,7 +104,7 @@ impl<T: Source> Moving<T> for Words<'_> {
         let prefix = self.prefix.each_mut().map(|prefix| &mut **prefix);
         core.level.run(ScanWords { halves, n, prefix });
         let prefix = self.prefix.each_ref().map(|prefix| &**prefix);
-        core.level.run(WindowsWords { halves, prefix, taps, stream, out });
+        core.level.run(WindowsWords { halves, prefix, taps, stream, next, out });
     }
 }
 
@@ -161,11 +176,11 @@ impl Stage<'_> {
                 }
                 held = held.start + isize::from(leaves.is_some())..enters + 1;
             }
-            // The next row to enter comes while this one's windows are summed.
-            prefetch(ahead(core, tile, feed, held.end, below));
             moving.pad(tile, channels);
+            // The next row to enter.
+            let next = ahead(core, tile, feed, held.end, below);
             let [out] = sink.rows(y, tile.x.clone());
-            moving.finish(core, tile, self.stream, out);
+            moving.finish(core, tile, self.stream, next, out);
             sink.done(y, 1, tile.x.clone());
         }
     }

@@ -163,9 +163,9 @@ impl Stage<'_> {
         feed: &mut impl Feed<T>,
         sink: &mut impl Sink<O>,
     ) {
-        let (core, stream) = (self.core, self.stream);
+        let core = self.core;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, |rows, outs| {
+        self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream| {
             stencil(core, kernels, rows, stream, outs);
         });
     }
@@ -181,9 +181,9 @@ impl Stage<'_> {
         feed: &mut impl Feed<T>,
         sink: &mut impl Sink<O>,
     ) {
-        let (core, stream) = (self.core, self.stream);
+        let core = self.core;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, |rows, outs| {
+        self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream| {
             let (step, finish) = (core.input.channels, &core.finish);
             match kernels {
                 [a, b] => core.level.run(StencilHigh {

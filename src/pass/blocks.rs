@@ -5,8 +5,8 @@
 //! once, and what each has above and below it by chains of sums. Along a row in levels: sums of few
 //! columns, and of these those of more, until they are as wide as the window.
 
-use super::Finish;
 use super::rung::post;
+use super::{Finish, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Output rows whose windows are summed together.
@@ -247,18 +247,24 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
                 return;
             }
             let out = out.as_mut_ptr();
-            let stream = stream && out.addr().is_multiple_of(size_of::<O>());
+            let first = stream.then(|| line_from(out, L::N)).flatten();
+            let first = first.filter(|first| first + L::N <= n);
             let mut x = 0;
-            if stream {
-                let [v] = sum.at::<L, 1>(l, 0);
-                write(l, v, finish, out, false);
-                x = out.addr().wrapping_neg() % (L::N * size_of::<O>()) / size_of::<O>();
+            if let Some(first) = first {
+                for x in starts_before(first, L::N) {
+                    let [v] = sum.at::<L, 1>(l, x);
+                    write(l, v, finish, out.add(x), false);
+                }
+                x = first;
             }
             let each = next.len() / n;
             while x + 4 * L::N <= n {
                 if let Some(next) = next.get(each * x..each * (x + 4 * L::N)) {
                     prefetch(next);
                 }
+                // The last vector of all must not overlap these.
+                let whole = x + 5 * L::N <= n || x + 4 * L::N == n;
+                let stream = first.is_some() && whole;
                 for (u, v) in sum.at::<L, 4>(l, x).into_iter().enumerate() {
                     write(l, v, finish, out.add(x + u * L::N), stream);
                 }

@@ -1,7 +1,7 @@
 //! The dense pass, a direct 2D filter over widened rows, and the pass that widens them.
 
-use super::Finish;
 use super::rung::Rung;
+use super::{Finish, LINE, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
 
 /// Widens a row of samples once, so that the dense pass does not convert each sample K² times.
@@ -64,6 +64,8 @@ pub struct Dense<'a, R: Rung, O, const M: usize, const ROWS: usize> {
     pub step: usize,
     /// From accumulator to sample.
     pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
     /// Exactly the samples to write; rows of one length.
     pub outs: [&'a mut [O]; ROWS],
 }
@@ -95,7 +97,7 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
                 for (out, whole) in outs.iter_mut().zip(&mut whole) {
                     *out = whole.as_mut_ptr();
                 }
-                self.block::<L, 1>(l, 0, ends, outs);
+                self.block::<L, 1>(l, 0, ends, outs, false);
                 for (out, whole) in self.outs.iter_mut().zip(&whole) {
                     out.copy_from_slice(&whole[..n]);
                 }
@@ -106,30 +108,51 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
                 *out = row.as_mut_ptr();
             }
             let mut x = 0;
+            // Whole lines are streamed, as in `Row`; where those of all rows begin with the same sample.
+            let first = self.stream.then(|| line_from(outs[0], lanes)).flatten();
+            let alike = outs.iter().all(|out| (out.addr() ^ outs[0].addr()).is_multiple_of(LINE));
+            let first = first.filter(|first| alike && first + lanes <= n);
+            if let Some(first) = first {
+                for x in starts_before(first, lanes) {
+                    self.block::<L, 1>(l, x, ends, outs, false);
+                }
+                x = first;
+            }
+            let stream = first.is_some();
             // Vectors in flight: as many as the registers hold.
             let each = ROWS * M * (1 + usize::from(R::ROW_SUMS));
             let most = if L::N == 16 { 16 } else { 8 };
             if 4 * each <= most {
                 while x + 4 * lanes <= n {
-                    self.block::<L, 4>(l, x, ends, outs);
+                    let stream = stream && streams::<O>(x, 4, lanes, n);
+                    self.block::<L, 4>(l, x, ends, outs, stream);
                     x += 4 * lanes;
                 }
             }
             if 2 * each <= most {
                 while x + 2 * lanes <= n {
-                    self.block::<L, 2>(l, x, ends, outs);
+                    let stream = stream && streams::<O>(x, 2, lanes, n);
+                    self.block::<L, 2>(l, x, ends, outs, stream);
                     x += 2 * lanes;
                 }
             }
             while x + lanes <= n {
-                self.block::<L, 1>(l, x, ends, outs);
+                self.block::<L, 1>(l, x, ends, outs, false);
                 x += lanes;
             }
             if x < n {
-                self.block::<L, 1>(l, n - lanes, ends, outs);
+                self.block::<L, 1>(l, n - lanes, ends, outs, false);
             }
         }
     }
+}
+
+/// Whether a block of `u` vectors of `lanes` samples from sample `x` of `n` on may be streamed: it is whole
+/// lines, and the last vector of all does not overlap it.
+#[inline(always)]
+fn streams<O>(x: usize, u: usize, lanes: usize, n: usize) -> bool {
+    let end = x + u * lanes;
+    (u * lanes * size_of::<O>()).is_multiple_of(LINE) && (end + lanes <= n || end == n)
 }
 
 /// Does the same for each of up to four rows. A loop that the compiler does not unroll would keep the sums
@@ -155,7 +178,8 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
     ///
     /// # Safety
     ///
-    /// Every row must have x + (width − 1)·step + U·lanes elements, every output x + U·lanes samples.
+    /// Every row must have x + (width − 1)·step + U·lanes elements, every output x + U·lanes samples;
+    /// to `stream`, x must be where in each of them a cache line begins.
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize>(
         &self,
@@ -163,6 +187,7 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
         x: usize,
         ends: [usize; ROWS],
         outs: [*mut O; ROWS],
+        stream: bool,
     ) {
         let mut start = [R::wide_start(l, 0); M];
         for (start, fixed) in start.iter_mut().zip(&self.finish.fixed) {
@@ -185,7 +210,7 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
                     self.row(l, x, j, meets, &mut total);
                 }
             }
-            each_row!(ROWS, r => R::wide_finish(l, total[r], self.finish, outs[r].add(x)));
+            each_row!(ROWS, r => R::wide_finish(l, total[r], self.finish, stream, outs[r].add(x)));
         }
     }
 

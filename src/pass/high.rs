@@ -116,6 +116,7 @@ impl Rung for High {
         l: L,
         acc: [[L::H; M]; U],
         finish: &Finish,
+        _: bool,
         p: *mut O,
     ) {
         for (u, acc) in acc.into_iter().enumerate() {

@@ -115,6 +115,27 @@ impl Fixed {
     }
 }
 
+/// Bytes in a cache line.
+const LINE: usize = 64;
+
+/// The sample from which on a row at `out` may be written past the cache: there a line begins. Other
+/// stores must not touch lines that are streamed, so if it is not the first sample, there is a vector of
+/// `lanes` samples before it. `None` if samples lie across lines.
+#[inline(always)]
+fn line_from<O>(out: *const O, lanes: usize) -> Option<usize> {
+    let mut first = out.addr().wrapping_neg() % LINE / size_of::<O>();
+    if first > 0 && first < lanes {
+        first += lanes.max(LINE / size_of::<O>());
+    }
+    out.addr().is_multiple_of(size_of::<O>()).then_some(first)
+}
+
+/// Where the vectors start that write all samples before such a one.
+#[inline(always)]
+fn starts_before(first: usize, lanes: usize) -> impl Iterator<Item = usize> {
+    (0..first).step_by(lanes).map(move |x| x.min(first - lanes))
+}
+
 /// a·b + c, in one rounding if `FUSED` and the level has it.
 #[inline(always)]
 fn mul_add<L: Lanes, const FUSED: bool>(l: L, a: L::F, b: L::F, c: L::F) -> L::F {

@@ -1,7 +1,7 @@
 //! The row pass: one scratch row, weighted with taps a fixed step apart, into output samples.
 
-use super::Finish;
 use super::rung::Rung;
+use super::{Finish, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// The scratch row of one kernel and its horizontal taps.
@@ -74,21 +74,12 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
                 return;
             }
             let mut x = 0;
-            // Whole lines are streamed, and no other store may touch those: what comes before the
-            // first is written as it lies, a vector at least.
-            let mut first = out.addr().wrapping_neg() % 64 / size_of::<O>();
-            if first > 0 && first < lanes {
-                first += lanes.max(64 / size_of::<O>());
-            }
-            let aligned = out.addr().is_multiple_of(size_of::<O>());
-            let stream = self.stream && aligned && first + lanes <= n;
-            if stream {
-                while x + lanes < first {
+            // Whole lines are streamed, and no other store may touch those.
+            let first = self.stream.then(|| line_from(out, lanes)).flatten();
+            let first = first.filter(|first| first + lanes <= n);
+            if let Some(first) = first {
+                for x in starts_before(first, lanes) {
                     self.block::<L, 1, FOLD>(l, x, out.add(x), false);
-                    x += lanes;
-                }
-                if first > 0 {
-                    self.block::<L, 1, FOLD>(l, first - lanes, out.add(first - lanes), false);
                 }
                 x = first;
             }
@@ -99,7 +90,7 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
                 }
                 // The last vector of all must not overlap these.
                 let whole = x + 5 * lanes <= n || x + 4 * lanes == n;
-                self.block::<L, 4, FOLD>(l, x, out.add(x), stream && whole);
+                self.block::<L, 4, FOLD>(l, x, out.add(x), first.is_some() && whole);
                 x += 4 * lanes;
             }
             while x + lanes <= n {

@@ -100,11 +100,12 @@ pub trait Rung: Copy + 'static {
         x: Self::WideAcc<L>,
         tap: Self::TapV<L>,
     ) -> Self::WideAcc<L>;
-    /// `finish` for a dense pass, of U vectors.
+    /// `finish` for a dense pass, of U vectors. Integers are not streamed.
     unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
         acc: [[Self::WideAcc<L>; M]; U],
         finish: &Finish,
+        stream: bool,
         p: *mut O,
     );
 }
@@ -233,11 +234,12 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         l: L,
         acc: [[L::F; M]; U],
         finish: &Finish,
+        stream: bool,
         p: *mut O,
     ) {
         for (u, acc) in acc.into_iter().enumerate() {
             // SAFETY: see above the impl.
-            unsafe { Self::finish(l, acc, finish, false, p.add(u * L::N)) }
+            unsafe { Self::finish(l, acc, finish, stream, p.add(u * L::N)) }
         }
     }
 }
@@ -392,6 +394,7 @@ impl Rung for I32 {
         l: L,
         acc: [[L::I; M]; U],
         finish: &Finish,
+        _: bool,
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
@@ -509,6 +512,7 @@ impl Rung for Pairs {
         l: L,
         acc: [[L::I; M]; U],
         finish: &Finish,
+        _: bool,
         p: *mut O,
     ) {
         // SAFETY: see above the impl.
@@ -612,6 +616,7 @@ impl Rung for Double {
         l: L,
         acc: [[(L::D, L::D); M]; U],
         finish: &Finish,
+        _: bool,
         p: *mut O,
     ) {
         for (u, acc) in acc.into_iter().enumerate() {

@@ -9,7 +9,7 @@ pub use words::{AccumulateWords, Halves, LEAST_SUM, ScanWords, Share, WindowsWor
 
 use super::Finish;
 use super::rung::{post, to_float};
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// `sums[x] += add[x] − take[x]`; without `take`, `sums[x] += add[x]`.
 pub struct Accumulate<'a, T> {
@@ -156,6 +156,8 @@ pub struct Windows<'a, O> {
     pub width: usize,
     /// From sum to sample.
     pub finish: &'a Finish,
+    /// Memory to ask for on the way; as much for each sample that is written.
+    pub next: &'a [u8],
     /// Exactly the samples to write.
     pub out: &'a mut [O],
 }
@@ -163,7 +165,7 @@ pub struct Windows<'a, O> {
 impl<O: SampleLanes> Job for Windows<'_, O> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { prefix, width, finish, out } = self;
+        let Self { prefix, width, finish, next, out } = self;
         let n = out.len();
         assert!(prefix.len() >= n + width + MAX_LANES);
         let prefix = prefix.as_ptr();
@@ -178,6 +180,16 @@ impl<O: SampleLanes> Job for Windows<'_, O> {
             }
             let out = out.as_mut_ptr();
             let mut x = 0;
+            let each = next.len() / n;
+            while x + 4 * L::N <= n {
+                if let Some(next) = next.get(each * x..each * (x + 4 * L::N)) {
+                    prefetch(next);
+                }
+                for _ in 0..4 {
+                    window(l, prefix.add(x), width, finish, out.add(x));
+                    x += L::N;
+                }
+            }
             while x + L::N <= n {
                 window(l, prefix.add(x), width, finish, out.add(x));
                 x += L::N;

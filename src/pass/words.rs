@@ -140,6 +140,7 @@ impl Rung for Words {
         l: L,
         acc: [[L::H; M]; U],
         finish: &Finish,
+        _: bool,
         p: *mut O,
     ) {
         for (u, acc) in acc.into_iter().enumerate() {

@@ -218,9 +218,11 @@ impl Lanes for Avx512 {
     fn i_abs(self, v: __m512i) -> __m512i {
         isa!(_mm512_abs_epi32(v))
     }
+    // A shift by a register's lowest element is two instructions inside of many processors, one by each lane's
+    // own count is one.
     #[inline(always)]
     fn i_shr(self, v: __m512i, bits: u32) -> __m512i {
-        isa!(_mm512_sra_epi32(v, _mm_cvtsi32_si128(bits as i32)))
+        isa!(_mm512_srav_epi32(v, _mm512_set1_epi32(bits as i32)))
     }
     #[inline(always)]
     fn i_to_f(self, v: __m512i) -> __m512 {
@@ -295,11 +297,11 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     fn h_shr(self, v: __m512i, bits: u32) -> __m512i {
-        isa!(_mm512_sra_epi16(v, _mm_cvtsi32_si128(bits as i32)))
+        isa!(_mm512_srav_epi16(v, _mm512_set1_epi16(bits as i16)))
     }
     #[inline(always)]
     fn h_shr_unsigned(self, v: __m512i, bits: u32) -> __m512i {
-        isa!(_mm512_srl_epi16(v, _mm_cvtsi32_si128(bits as i32)))
+        isa!(_mm512_srlv_epi16(v, _mm512_set1_epi16(bits as i16)))
     }
 
     #[inline(always)]

@@ -10,7 +10,7 @@
 //! those of pairs: an even sample and its neighbour to the right.
 
 use crate::pass::halves::{HALF_SLACK, aligned_from, places};
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// The common tap of a mean, in the forms that sums of words need.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -181,7 +181,6 @@ unsafe fn scan<L: Lanes, const PAIRS: bool>(
     prefix: &mut [i16],
 ) {
     let lanes = 2 * L::N;
-    let tap = l.h_splat(share.tap);
     prefix[..stride].fill(0);
     if stride < lanes && !L::PERMUTES_H {
         for x in 0..n {
@@ -198,29 +197,58 @@ unsafe fn scan<L: Lanes, const PAIRS: bool>(
     let prefix = prefix.as_mut_ptr();
     // SAFETY: as promised by the caller; `prefix` goes on as far, and `stride` further.
     unsafe {
-        // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's last
-        // pixel, repeated. Lanes with a negative index give 0.
-        let mut steps = [l.h_splat(-1); 5];
-        let mut count = 0;
-        while stride << count < lanes {
-            steps[count] = index(l, -((stride << count) as i16), MAX_LANES);
-            count += 1;
+        match stride {
+            _ if stride >= lanes || !L::PERMUTES_H => {
+                steps::<L, PAIRS, 0>(l, rows, share, n, stride, prefix)
+            }
+            _ if stride * 2 >= lanes => steps::<L, PAIRS, 1>(l, rows, share, n, stride, prefix),
+            _ if stride * 4 >= lanes => steps::<L, PAIRS, 2>(l, rows, share, n, stride, prefix),
+            _ if stride * 8 >= lanes => steps::<L, PAIRS, 3>(l, rows, share, n, stride, prefix),
+            _ if stride * 16 >= lanes => steps::<L, PAIRS, 4>(l, rows, share, n, stride, prefix),
+            _ => steps::<L, PAIRS, 5>(l, rows, share, n, stride, prefix),
         }
-        let last = index(l, lanes.saturating_sub(stride) as i16, stride);
-        let mut carry = l.h_splat(0);
-        for x in (0..n).step_by(lanes) {
+    }
+}
+
+/// Prefix sums by whole vectors, each in STEPS steps: stride·2^STEPS is 2·N words or more, for at most 32.
+///
+/// # Safety
+///
+/// The rows must be good for n + 2·N words, `prefix` for `stride` more.
+#[inline(always)]
+unsafe fn steps<L: Lanes, const PAIRS: bool, const STEPS: usize>(
+    l: L,
+    rows: [*const i16; 2],
+    share: Share,
+    n: usize,
+    stride: usize,
+    prefix: *mut i16,
+) {
+    let lanes = 2 * L::N;
+    let tap = l.h_splat(share.tap);
+    // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's last
+    // pixel, repeated. Lanes with a negative index give 0.
+    let mut left = [l.h_splat(-1); STEPS];
+    for (count, left) in left.iter_mut().enumerate() {
+        *left = index(l, -((stride << count) as i16), MAX_LANES);
+    }
+    let last = index(l, lanes.saturating_sub(stride) as i16, stride);
+    let mut carry = l.h_splat(0);
+    for x in (0..n).step_by(lanes) {
+        // SAFETY: as promised by the caller.
+        unsafe {
             let mut v = Share::of(l, l.h_load(rows[0].add(x)), tap);
             if PAIRS {
                 v = l.h_add(v, Share::of(l, l.h_load(rows[1].add(x)), tap));
             }
-            if stride >= lanes {
+            if STEPS == 0 {
                 // No element of a vector depends on another one of it.
                 v = l.h_add(v, l.h_load(prefix.add(x)));
                 l.h_store(prefix.add(x + stride), v);
                 continue;
             }
-            for step in &steps[..count] {
-                v = l.h_add(v, l.h_permute(v, *step));
+            for left in &left {
+                v = l.h_add(v, l.h_permute(v, *left));
             }
             v = l.h_add(v, carry);
             l.h_store(prefix.add(x + stride), v);
@@ -251,6 +279,8 @@ pub struct WindowsWords<'a, O> {
     pub taps: usize,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
+    /// Memory to ask for on the way; as much for each sample that is written.
+    pub next: &'a [u8],
     /// Exactly the samples to write.
     pub out: &'a mut [O],
 }
@@ -293,7 +323,11 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
                 }
                 stream = true;
             }
+            let each = self.next.len() / n;
             while x + lanes <= n {
+                if let Some(next) = self.next.get(each * x..each * (x + lanes)) {
+                    prefetch(next);
+                }
                 self.windows::<L, PAIRS, ODD>(l, x / 2, out.add(x), stream);
                 x += lanes;
             }
