@@ -532,7 +532,7 @@ impl Walk<'_> {
     }
 
     fn widen<I: Source>(&self, source: &[I], out: &mut [f32]) {
-        self.level.run(Prepare::<F32, I> { a: source, b: source, out });
+        self.level.run(Prepare::<F32, I> { a: source, b: source, next: [&[]; 2], out });
     }
 
     /// Output rows `y` and columns `x`; more than one row only if they are whole.
@@ -788,7 +788,7 @@ impl Walk<'_> {
                 let all: &mut [f64] = wide.get(rows.len() * pitch);
                 for (row, out) in rows.iter().zip(all.chunks_exact_mut(pitch)) {
                     let row = &row[..len];
-                    self.level.run(Prepare::<Double, f32> { a: row, b: row, out });
+                    self.level.run(Prepare::<Double, f32> { a: row, b: row, next: [&[]; 2], out });
                 }
                 let mut rows = recycle(take(list));
                 rows.extend(all.chunks_exact(pitch));

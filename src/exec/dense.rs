@@ -1,11 +1,11 @@
 //! Passes over windows of whole rows: direct 2D ones, and what else reads rows where they lie.
 
-use super::{Core, Feed, Run, Sink, Stage, Tile, load, piece, recycle};
+use super::{Core, Feed, Run, Sink, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{ACROSS_SLACK, Across, Dense, Pairs, Part, Prepare, Rung};
 use crate::plan::BLOCK_ROWS;
 use crate::plan::arithmetic::{Passes, Rows};
 use crate::sample::Sample;
-use crate::simd::{MAX_LANES, prefetch};
+use crate::simd::MAX_LANES;
 use std::array::from_fn;
 use std::mem::take;
 use std::ops::Range;
@@ -200,8 +200,8 @@ impl Stage<'_> {
             skip: 0..0,
         };
         let level = core.level;
-        let prepare = |[a, b]: [&[T]; 2], _: [&[T]; 2], out: &mut [R::Wide]| {
-            level.run(Prepare::<R, T> { a, b, out });
+        let prepare = |[a, b]: [&[T]; 2], _: [&[T]; 2], next: [&[u8]; 2], out: &mut [R::Wide]| {
+            level.run(Prepare::<R, T> { a, b, next, out });
         };
         self.made(&made, tile, constants, feed, sink, prepare, |rows, outs, stream| {
             dense_rows::<O, R>(core, kernels, rows, stream, outs);
@@ -233,13 +233,13 @@ impl Stage<'_> {
             direct: tile.first + inside.start..tile.first + inside.end,
             skip,
         };
-        let across = |padded: [&[T]; 2], direct: [&[T]; 2], out: &mut [i32]| {
+        let across = |padded: [&[T]; 2], direct: [&[T]; 2], next: [&[u8]; 2], out: &mut [i32]| {
             let parts = [
                 part(padded, tile.first, 0..inside.start, step),
                 part(direct, 0, inside.clone(), step),
                 part(padded, tile.first + inside.end, inside.end..outputs, step),
             ];
-            core.level.run(Across { parts, taps, step, start, shift, out });
+            core.level.run(Across { parts, taps, step, start, shift, next, out });
         };
         let column = std::slice::from_ref(column);
         self.made(&made, tile, constants, feed, sink, across, |rows, outs, stream| match outs {
@@ -251,7 +251,8 @@ impl Stage<'_> {
     }
 
     /// A pass over windows of rows that are made once of padded rows of samples, or of two of them.
-    /// `make` gets the padded rows, what of them is not filled in from where it lies, and the row to make.
+    /// `make` gets the padded rows, what of them is not filled in from where it lies, the memory of the next
+    /// rows to ask for, and the row to make.
     #[allow(clippy::too_many_arguments)]
     fn made<T: Sample, O: Sample, E: Pod>(
         &mut self,
@@ -260,7 +261,7 @@ impl Stage<'_> {
         constants: [&[T]; 2],
         feed: &mut impl Feed<T>,
         sink: &mut impl Sink<O>,
-        make: impl Fn([&[T]; 2], [&[T]; 2], &mut [E]),
+        make: impl Fn([&[T]; 2], [&[T]; 2], [&[u8]; 2], &mut [E]),
         pass: impl Fn(&[&[E]], &mut [&mut [O]], bool),
     ) {
         let core = self.core;
@@ -273,14 +274,6 @@ impl Stage<'_> {
             let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone().step_by(each) {
                 let Some(out) = self.wide.missing::<E>(v, len) else { continue };
-                // The ends of the next rows, which are copied before what lies before them is read.
-                for next in v + each as isize..(v + 2 * each as isize).min(below) {
-                    if let Some(row) = core.image_row(next).filter(|_| !skip.is_empty()) {
-                        let columns = tile.columns.clone();
-                        let start = columns.start.max(columns.end.saturating_sub(SHORT));
-                        prefetch(feed.memory(core, row, start..columns.end));
-                    }
-                }
                 // The lower row of a pair below the last window would meet only zero taps.
                 let pair = [v, (v + 1).min(below - 1)];
                 let mut padded = self.padded.each_mut().map(|memory| memory.get::<T>(samples));
@@ -308,7 +301,9 @@ impl Stage<'_> {
                     });
                 }
                 let [upper, lower]: [&[T]; 2] = padded.map(|row| &*row);
-                make([upper, if paired { lower } else { upper }], inside, out);
+                let ahead = |v| ahead(core, tile, feed, v, below);
+                let next = [ahead(v + each as isize), if paired { ahead(v + 3) } else { &[] }];
+                make([upper, if paired { lower } else { upper }], inside, next, out);
             }
             let all: &[E] = cast_slice(&self.wide.memory.0);
             let mut window = recycle(take(self.window));
@@ -334,9 +329,6 @@ fn part<T: Pod>(rows: [&[T]; 2], from: usize, outputs: Range<usize>, channels: u
     let from = if n > 0 { from * channels } else { 0 };
     Part { rows: rows.map(|row| cast_slice(&row[from..])), at, n }
 }
-
-/// Pixels at the end of a row, or a few more, that are copied for its edge.
-const SHORT: usize = 128;
 
 /// How rows are made of padded ones.
 struct Made {

@@ -5,7 +5,7 @@
 //! which are what a row pass spends its time on, since they lie across cache lines.
 
 use super::rung::{Pairs, Rung};
-use crate::simd::{Job, Lanes, MAX_LANES};
+use crate::simd::{Job, Lanes, MAX_LANES, prefetch};
 
 /// For each part `out[at + x] = (s(rows[0])[x], s(rows[1])[x])`, the first in the low half, with
 /// `s(row)[x] = (start + Σ_i taps[i] · row[x + i·step]) / 2^shift`, rounded down.
@@ -20,6 +20,8 @@ pub struct Across<'a> {
     pub start: i32,
     /// Sums are divided by 2^shift, rounding down.
     pub shift: u32,
+    /// Memory to ask for on the way; a byte in each for each sum.
+    pub next: [&'a [u8]; 2],
     /// [`ACROSS_SLACK`] elements more than all parts have; what lies behind a part may be overwritten.
     pub out: &'a mut [i32],
 }
@@ -75,12 +77,14 @@ impl Job for Across<'_> {
                 let index = l.i_load(index.as_ptr().cast());
                 for part in self.parts {
                     for x in (0..part.n).step_by(4 * L::N) {
+                        self.ahead(part.at + x, 4 * L::N);
                         self.fours(l, part, x, &digits[..fours], index);
                     }
                 }
             } else {
                 for part in self.parts {
                     for x in (0..part.n).step_by(4 * L::N) {
+                        self.ahead(part.at + x, 4 * L::N);
                         self.pairs(l, part, x);
                     }
                 }
@@ -90,6 +94,16 @@ impl Job for Across<'_> {
 }
 
 impl Across<'_> {
+    /// Asks for what comes next, as far as `n` sums from `x` on go.
+    #[inline(always)]
+    fn ahead(&self, x: usize, n: usize) {
+        for next in self.next {
+            if let Some(next) = next.get(x..next.len().min(x + n)) {
+                prefetch(next);
+            }
+        }
+    }
+
     /// Each four taps, in the level's form.
     #[inline(always)]
     fn digits<L: Lanes>(&self, l: L, digits: &mut [[i32; 2]; FOURS]) {

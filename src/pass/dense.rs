@@ -2,7 +2,7 @@
 
 use super::rung::Rung;
 use super::{Finish, LINE, line_from, starts_before};
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Widens a row of samples once, so that the dense pass does not convert each sample K² times.
 /// Paired arithmetic interleaves the samples of two rows.
@@ -11,6 +11,8 @@ pub struct Prepare<'a, R: Rung, T> {
     pub a: &'a [T],
     /// The lower one of two, of the same length; the same row if there is no lower one.
     pub b: &'a [T],
+    /// Memory to ask for on the way, as much as is read of each row.
+    pub next: [&'a [u8]; 2],
     /// At least as many elements and `MAX_LANES` more, which may be overwritten.
     pub out: &'a mut [R::Wide],
 }
@@ -18,7 +20,7 @@ pub struct Prepare<'a, R: Rung, T> {
 impl<R: Rung, T: SampleLanes> Job for Prepare<'_, R, T> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { a, b, out } = self;
+        let Self { a, b, next, out } = self;
         let n = a.len();
         assert!(b.len() == n && out.len() >= n + MAX_LANES);
         let lanes = R::lanes::<L>();
@@ -34,6 +36,18 @@ impl<R: Rung, T: SampleLanes> Job for Prepare<'_, R, T> {
                 return R::widen(l, pair[0].as_ptr(), pair[1].as_ptr(), out);
             }
             let mut x = 0;
+            while x + 4 * lanes <= n {
+                for next in next {
+                    let each = size_of::<T>();
+                    if let Some(next) = next.get(each * x..each * (x + 4 * lanes)) {
+                        prefetch(next);
+                    }
+                }
+                for _ in 0..4 {
+                    R::widen(l, a.as_ptr().add(x), b.as_ptr().add(x), out.add(x));
+                    x += lanes;
+                }
+            }
             while x + lanes <= n {
                 R::widen(l, a.as_ptr().add(x), b.as_ptr().add(x), out.add(x));
                 x += lanes;

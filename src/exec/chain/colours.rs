@@ -91,7 +91,7 @@ pub(super) fn colour_tile<I: Source, O: Sample>(
     let [a, b] = rows;
     let (mut from, mut to) = (a, b);
     let widened = from.aligned(source.len() + MAX_LANES);
-    level.run(Prepare::<F32, I> { a: source, b: source, out: widened });
+    level.run(Prepare::<F32, I> { a: source, b: source, next: [&[]; 2], out: widened });
     for mix in &segment.mixes {
         let (inputs, outputs) = (mix.weights.inputs(), mix.weights.outputs());
         let source: &[f32] = from.aligned(pixels * inputs);
