@@ -229,10 +229,24 @@ impl Tile {
 
     /// Fills in the copied pixels of a row.
     fn pad<E: Copy>(&self, row: &mut [E], channels: usize) {
-        for &(to, from) in &self.copies {
-            for c in 0..channels {
-                row[to * channels + c] = row[from * channels + c];
+        match channels {
+            1 => self.pad_pixels::<E, 1>(row),
+            2 => self.pad_pixels::<E, 2>(row),
+            3 => self.pad_pixels::<E, 3>(row),
+            4 => self.pad_pixels::<E, 4>(row),
+            _ => {
+                for &(to, from) in &self.copies {
+                    row.copy_within(from * channels..(from + 1) * channels, to * channels);
+                }
             }
+        }
+    }
+
+    /// The same for pixels of C channels.
+    fn pad_pixels<E: Copy, const C: usize>(&self, row: &mut [E]) {
+        let (pixels, _) = row.as_chunks_mut::<C>();
+        for &(to, from) in &self.copies {
+            pixels[to] = pixels[from];
         }
     }
 }

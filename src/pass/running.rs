@@ -103,36 +103,58 @@ impl Job for Scan<'_> {
             }
             return;
         }
-        let (sums, prefix) = (sums.as_ptr(), prefix.as_mut_ptr());
-        // SAFETY: x < n, and both rows go on for MAX_LANES ≥ N elements behind n (+ channels).
+        // SAFETY: both rows go on for MAX_LANES ≥ N elements behind n (+ channels).
         unsafe {
-            if channels >= L::N {
+            match channels {
+                _ if channels >= L::N || !L::PERMUTES => {
+                    steps::<L, 0>(l, sums, n, channels, prefix)
+                }
+                _ if channels * 2 >= L::N => steps::<L, 1>(l, sums, n, channels, prefix),
+                _ if channels * 4 >= L::N => steps::<L, 2>(l, sums, n, channels, prefix),
+                _ if channels * 8 >= L::N => steps::<L, 3>(l, sums, n, channels, prefix),
+                _ => steps::<L, 4>(l, sums, n, channels, prefix),
+            }
+        }
+    }
+}
+
+/// Prefix sums by whole vectors, each in STEPS steps: channels·2^STEPS is N or more, for at most 16.
+///
+/// # Safety
+///
+/// `sums` must be good for n + N elements, `prefix` for `channels` more.
+#[inline(always)]
+unsafe fn steps<L: Lanes, const STEPS: usize>(
+    l: L,
+    sums: &[i32],
+    n: usize,
+    channels: usize,
+    prefix: &mut [i32],
+) {
+    let (sums, prefix) = (sums.as_ptr(), prefix.as_mut_ptr());
+    // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's last
+    // pixel, repeated. Lanes with a negative index give 0.
+    let mut left = [l.i_splat(-1); STEPS];
+    for (count, left) in left.iter_mut().enumerate() {
+        *left = index(l, |lane| lane as i32 - (channels << count) as i32);
+    }
+    let last = index(l, |lane| (L::N.saturating_sub(channels) + lane % channels) as i32);
+    let mut carry = l.i_splat(0);
+    for x in (0..n).step_by(L::N) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let mut v = l.i_load(sums.add(x));
+            if STEPS == 0 {
                 // No element of a vector depends on another one of it.
-                for x in (0..n).step_by(L::N) {
-                    let v = l.i_add(l.i_load(prefix.add(x)), l.i_load(sums.add(x)));
-                    l.i_store(prefix.add(x + channels), v);
-                }
-                return;
+                l.i_store(prefix.add(x + channels), l.i_add(v, l.i_load(prefix.add(x))));
+                continue;
             }
-            // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's
-            // last pixel, repeated. Lanes with a negative index give 0.
-            let mut steps = [l.i_splat(-1); 4];
-            let mut count = 0;
-            while channels << count < L::N {
-                steps[count] = index(l, |lane| lane as i32 - (channels << count) as i32);
-                count += 1;
+            for left in &left {
+                v = l.i_add(v, l.i_permute(v, *left));
             }
-            let last = index(l, |lane| (L::N - channels + lane % channels) as i32);
-            let mut carry = l.i_splat(0);
-            for x in (0..n).step_by(L::N) {
-                let mut v = l.i_load(sums.add(x));
-                for step in &steps[..count] {
-                    v = l.i_add(v, l.i_permute(v, *step));
-                }
-                v = l.i_add(v, carry);
-                l.i_store(prefix.add(x + channels), v);
-                carry = l.i_permute(v, last);
-            }
+            v = l.i_add(v, carry);
+            l.i_store(prefix.add(x + channels), v);
+            carry = l.i_permute(v, last);
         }
     }
 }
@@ -174,7 +196,7 @@ impl<O: SampleLanes> Job for Windows<'_, O> {
         unsafe {
             if n < L::N {
                 let mut whole = [O::zeroed(); MAX_LANES];
-                window(l, prefix, width, finish, whole.as_mut_ptr());
+                windows::<O, L, 1>(l, prefix, width, finish, whole.as_mut_ptr());
                 out.copy_from_slice(&whole[..n]);
                 return;
             }
@@ -185,30 +207,28 @@ impl<O: SampleLanes> Job for Windows<'_, O> {
                 if let Some(next) = next.get(each * x..each * (x + 4 * L::N)) {
                     prefetch(next);
                 }
-                for _ in 0..4 {
-                    window(l, prefix.add(x), width, finish, out.add(x));
-                    x += L::N;
-                }
+                windows::<O, L, 4>(l, prefix.add(x), width, finish, out.add(x));
+                x += 4 * L::N;
             }
             while x + L::N <= n {
-                window(l, prefix.add(x), width, finish, out.add(x));
+                windows::<O, L, 1>(l, prefix.add(x), width, finish, out.add(x));
                 x += L::N;
             }
             if x < n {
                 let x = n - L::N;
-                window(l, prefix.add(x), width, finish, out.add(x));
+                windows::<O, L, 1>(l, prefix.add(x), width, finish, out.add(x));
             }
         }
     }
 }
 
-/// N windows.
+/// U·N windows.
 ///
 /// # Safety
 ///
-/// `prefix` must be good for width + N elements, `out` for N samples.
+/// `prefix` must be good for width + U·N elements, `out` for U·N samples.
 #[inline(always)]
-unsafe fn window<O: SampleLanes, L: Lanes>(
+unsafe fn windows<O: SampleLanes, L: Lanes, const U: usize>(
     l: L,
     prefix: *const i32,
     width: usize,
@@ -217,8 +237,12 @@ unsafe fn window<O: SampleLanes, L: Lanes>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
-        let v = [to_float(l, sum, finish, 0)];
-        O::store_f(l, out, post(l, v, finish.post));
+        let mut results = [l.f_splat(0.0); U];
+        for (u, result) in results.iter_mut().enumerate() {
+            let prefix = prefix.add(u * L::N);
+            let sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
+            *result = post(l, [to_float(l, sum, finish, 0)], finish.post);
+        }
+        O::store_floats(l, out, results);
     }
 }

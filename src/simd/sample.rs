@@ -34,6 +34,14 @@ pub trait SampleLanes: Pod {
         // SAFETY: the caller's promise is the callee's.
         unsafe { Self::store_f(l, p, v) }
     }
+    /// Writes U·N, as `store_f`.
+    #[inline(always)]
+    unsafe fn store_floats<L: Lanes, const U: usize>(l: L, p: *mut Self, v: [L::F; U]) {
+        for (u, v) in v.into_iter().enumerate() {
+            // SAFETY: the caller allows U·N.
+            unsafe { Self::store_f(l, p.add(u * L::N), v) }
+        }
+    }
     /// Writes N.
     unsafe fn store_i<L: Lanes>(l: L, p: *mut Self, v: L::I);
     /// Writes U·N, as `store_i`.
@@ -95,6 +103,15 @@ impl SampleLanes for u8 {
     unsafe fn store_f<L: Lanes>(l: L, p: *mut u8, v: L::F) {
         // SAFETY: the caller's promise is the callee's.
         unsafe { l.i_store_u8(p, round(l, v, 0.0, 255.0)) }
+    }
+    #[inline(always)]
+    unsafe fn store_floats<L: Lanes, const U: usize>(l: L, p: *mut u8, v: [L::F; U]) {
+        let mut all = [l.i_splat(0); U];
+        for (all, v) in all.iter_mut().zip(v) {
+            *all = round(l, v, 0.0, 255.0);
+        }
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { Self::store_all(l, p, all) }
     }
     #[inline(always)]
     unsafe fn store_i<L: Lanes>(l: L, p: *mut u8, v: L::I) {
