@@ -200,7 +200,9 @@ impl Bound {
             for (exact, got) in pixels {
                 for (c, (&e, &g)) in exact.iter().zip(got).enumerate() {
                     let weight = match self.full_alpha {
-                        Some(full) if c + 1 < channels => exact[channels - 1] / full,
+                        Some(full) if c + 1 < channels => {
+                            (exact[channels - 1] / full).clamp(0.0, 1.0)
+                        }
                         _ => 1.0,
                     };
                     self.sample(e, g, weight, tally);

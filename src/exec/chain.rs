@@ -730,7 +730,10 @@ impl Walk<'_> {
                         filter,
                     );
                 }
-                None => self.piece(window, piece, &mut rows, own, stream, &mut filter.sums[0]),
+                None => {
+                    let outs = (own, own_below);
+                    self.piece(window, piece, &mut rows, outs, stream, &mut filter.sums[0]);
+                }
             }
             *list = recycle(rows);
         }
@@ -806,7 +809,7 @@ impl Walk<'_> {
         window: &WindowStage,
         piece: &Piece,
         rows: &mut Vec<&'a [f32]>,
-        out: &mut [f32],
+        (out, below): (&mut [f32], Option<&mut [f32]>),
         stream: bool,
         sums: &mut Memory,
     ) {
@@ -818,13 +821,13 @@ impl Walk<'_> {
                 let step = window.channels;
                 let n = piece.len * step;
                 let out_sums: &mut [f32] = sums.get(n);
-                self.depthwise(rows, &[0], step, columns, Activation::None, out_sums);
-                self.depthwise(&[&*out_sums], &piece.offsets, step, taps, activation, out);
+                self.depthwise(rows, &[0], step, columns, Activation::None, out_sums, None);
+                self.depthwise(&[&*out_sums], &piece.offsets, step, taps, activation, out, None);
             }
             WindowKind::Depthwise { taps, split, .. } => {
                 let step = if *split { 1 } else { axis.stride } * window.channels;
                 let offsets = &piece.offsets;
-                self.depthwise(rows, offsets, step, taps, activation, out);
+                self.depthwise(rows, offsets, step, taps, activation, out, below);
             }
             WindowKind::Dense(weights) => {
                 let channels = window.inputs;
@@ -876,6 +879,7 @@ impl Walk<'_> {
 }
 
 impl Walk<'_> {
+    #[expect(clippy::too_many_arguments, reason = "all that the pass reads and writes")]
     fn depthwise(
         &self,
         rows: &[&[f32]],
@@ -884,12 +888,13 @@ impl Walk<'_> {
         taps: &TapRows,
         activation: Activation,
         out: &mut [f32],
+        below: Option<&mut [f32]>,
     ) {
         if self.fused {
-            let pass = Depthwise::<true> { rows, offsets, step, taps, activation, out };
+            let pass = Depthwise::<true> { rows, offsets, step, taps, activation, out, below };
             self.level.run(pass);
         } else {
-            let pass = Depthwise::<false> { rows, offsets, step, taps, activation, out };
+            let pass = Depthwise::<false> { rows, offsets, step, taps, activation, out, below };
             self.level.run(pass);
         }
     }

@@ -31,7 +31,7 @@ impl TapRows {
 
 /// `out[p, c] = act(bias[c] + Σ_j Σ_i rows[j][p · step + offsets[i] + c] · taps[j, i, c])`.
 pub struct Depthwise<'a, const FUSED: bool> {
-    /// One for each row of the kernel.
+    /// One for each row of the kernel; one more if there is a row below.
     pub rows: &'a [&'a [f32]],
     /// One for each column of the kernel: samples from tap 0 to the tap.
     pub offsets: &'a [usize],
@@ -43,6 +43,8 @@ pub struct Depthwise<'a, const FUSED: bool> {
     pub activation: Activation,
     /// Exactly the samples to write: pixels × channels.
     pub out: &'a mut [f32],
+    /// As many, for the window that is one row further down.
+    pub below: Option<&'a mut [f32]>,
 }
 
 /// Vectors in flight.
@@ -52,9 +54,11 @@ impl<const FUSED: bool> Job for Depthwise<'_, FUSED> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let channels = self.taps.channels;
-        assert!(self.rows.len() * self.offsets.len() == self.taps.taps);
         let pixels = self.out.len() / channels;
         assert!(pixels * channels == self.out.len());
+        assert!(self.below.as_ref().is_none_or(|below| below.len() == self.out.len()));
+        let height = self.rows.len() - usize::from(self.below.is_some());
+        assert!(height * self.offsets.len() == self.taps.taps);
         if pixels == 0 {
             return;
         }
@@ -68,31 +72,49 @@ impl<const FUSED: bool> Job for Depthwise<'_, FUSED> {
         let flat = self.step == channels;
         let ragged = !channels.is_multiple_of(L::N) && channels < 4 * L::N;
         let shared = self.offsets.len() > 1 && flat && self.steps_by(channels);
-        let sums = Sums::<FUSED> {
-            rows: self.rows,
+        let step = self.step;
+        let mut sums = Sums::<FUSED> {
+            rows: &self.rows[..height],
             offsets: self.offsets,
             taps: self.taps.values.as_ptr(),
             pitch: self.taps.pitch,
             activation: self.activation,
             out: self.out.as_mut_ptr(),
+            below: std::ptr::null_mut(),
         };
-        let step = self.step;
-        // SAFETY: the assertions above promise pixels · channels outputs, and as many samples in
-        // every row beyond each offset, `step` apart. Tap rows are `pitch` ≥ channels + MAX_LANES
-        // floats, so that a vector may start at any channel. Fewer samples than lanes go through
-        // `few`.
-        unsafe {
-            if flat && (channels < L::N || ragged) {
-                sums.flat::<L>(l, pixels * channels, channels);
-            } else if channels < L::N {
-                for p in 0..pixels {
-                    sums.few::<L>(l, p * step, p * channels, channels);
-                }
+        let mut outs = [sums.out, std::ptr::null_mut()];
+        if let Some(below) = self.below {
+            if shared && !ragged && channels >= L::N && (height, self.offsets.len()) == (3, 3) {
+                (sums.rows, sums.below) = (self.rows, below.as_mut_ptr());
             } else {
-                match (shared, self.offsets.len()) {
-                    (true, 3) => sums.pixels::<L, 3>(l, pixels, step, channels),
-                    (true, 5) => sums.pixels::<L, 5>(l, pixels, step, channels),
-                    _ => sums.pixels::<L, 0>(l, pixels, step, channels),
+                outs[1] = below.as_mut_ptr();
+            }
+        }
+        for (y, out) in outs.into_iter().enumerate() {
+            if out.is_null() {
+                continue;
+            }
+            if y > 0 {
+                sums.rows = &self.rows[1..];
+            }
+            sums.out = out;
+            // SAFETY: the assertions above promise pixels · channels outputs, and as many samples in
+            // every row beyond each offset, `step` apart. Tap rows are `pitch` ≥ channels + MAX_LANES
+            // floats, so that a vector may start at any channel. Fewer samples than lanes go through
+            // `few`. With `below` there are four rows, and three taps in each.
+            unsafe {
+                if flat && (channels < L::N || ragged) {
+                    sums.flat::<L>(l, pixels * channels, channels);
+                } else if channels < L::N {
+                    for p in 0..pixels {
+                        sums.few::<L>(l, p * step, p * channels, channels);
+                    }
+                } else {
+                    match (shared, self.offsets.len()) {
+                        (true, 3) => sums.pixels::<L, 3>(l, pixels, step, channels),
+                        (true, 5) => sums.pixels::<L, 5>(l, pixels, step, channels),
+                        _ => sums.pixels::<L, 0>(l, pixels, step, channels),
+                    }
                 }
             }
         }
@@ -120,6 +142,8 @@ struct Sums<'a, const FUSED: bool> {
     pitch: usize,
     activation: Activation,
     out: *mut f32,
+    /// Where the row below goes that is computed at the same time, or null.
+    below: *mut f32,
 }
 
 impl<const FUSED: bool> Sums<'_, FUSED> {
@@ -200,8 +224,14 @@ impl<const FUSED: bool> Sums<'_, FUSED> {
                         (true, 0) => {
                             self.block::<L, UNROLL>(l, from, step, to, channels, c);
                         }
+                        (true, 3) if !self.below.is_null() => {
+                            self.pair::<L, UNROLL, 6>(l, from, step, to, channels, c);
+                        }
                         (true, 3) => self.shared::<L, 3, 6>(l, from, step, to, channels, c),
                         (true, _) => self.shared::<L, 5, 8>(l, from, step, to, channels, c),
+                        _ if !self.below.is_null() => {
+                            self.pair::<L, 1, 3>(l, from, step, to, channels, c);
+                        }
                         _ => self.block::<L, 1>(l, from, step, to, channels, c),
                     }
                 }
@@ -293,6 +323,56 @@ impl<const FUSED: bool> Sums<'_, FUSED> {
             for (u, acc) in acc.iter().enumerate() {
                 let value = super::limit(l, *acc, limits);
                 l.f_store(self.out.add(to + u * out_apart), value);
+            }
+        }
+    }
+
+    /// U neighbours under 3×3 taps, a step apart, and those below them: T = U + 2 vectors of a row serve
+    /// them all.
+    ///
+    /// # Safety
+    ///
+    /// As for `shared`, and for `below` as for `out`; there are four rows.
+    #[inline(always)]
+    unsafe fn pair<L: Lanes, const U: usize, const T: usize>(
+        &self,
+        l: L,
+        from: usize,
+        apart: usize,
+        to: usize,
+        out_apart: usize,
+        channel: usize,
+    ) {
+        // SAFETY: as for `block`.
+        unsafe {
+            let at = self.taps.add(channel);
+            let mut taps = [l.f_splat(0.0); 9];
+            for (i, tap) in taps.iter_mut().enumerate() {
+                *tap = l.f_load(at.add(i * self.pitch));
+            }
+            let mut acc = [[l.f_load(at.add(9 * self.pitch)); U]; 2];
+            for j in 0..4 {
+                let row = self.rows.get_unchecked(j).as_ptr().add(from);
+                let mut x = [l.f_splat(0.0); T];
+                for (i, x) in x.iter_mut().enumerate() {
+                    *x = l.f_load(row.add(i * apart));
+                }
+                for i in 0..3 {
+                    for (y, acc) in acc.iter_mut().enumerate() {
+                        if y <= j && j < y + 3 {
+                            let tap = taps[(j - y) * 3 + i];
+                            for (u, acc) in acc.iter_mut().enumerate() {
+                                *acc = super::mul_add::<L, FUSED>(l, x[u + i], tap, *acc);
+                            }
+                        }
+                    }
+                }
+            }
+            let limits = super::limits(l, self.activation);
+            for (acc, out) in acc.into_iter().zip([self.out, self.below]) {
+                for (u, acc) in acc.into_iter().enumerate() {
+                    l.f_store(out.add(to + u * out_apart), super::limit(l, acc, limits));
+                }
             }
         }
     }

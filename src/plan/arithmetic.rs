@@ -235,13 +235,18 @@ impl Task<'_> {
 
     /// Whether the contract lets a rung with this bound be used.
     fn accepts(&self, bound: f64) -> bool {
-        if self.float_source() || self.float_output() || self.premultiplied {
+        if self.float_source() || self.float_output() {
             return bound.is_finite();
+        }
+        let allowed = if self.keeps_constants() { 0.5 } else { 1.0 };
+        if self.premultiplied {
+            // Full alpha times what is allowed, for colour × alpha and for alpha, which divides it.
+            return bound < allowed / 2.0 * self.range().sqrt();
         }
         if self.must_be_exact() {
             return bound == 0.0;
         }
-        bound < if self.keeps_constants() { 0.5 } else { 1.0 }
+        bound < allowed
     }
 
     fn arithmetic(&self, rung: Rung, bound: f64) -> Arithmetic {
@@ -766,7 +771,8 @@ fn double_bound(task: &Task<'_>, taps: usize, value: f64) -> f64 {
         return 0.0;
     }
     // Integer samples saturate long before `f32` gets coarse.
-    let shown = if task.float_output() { value } else { value.min(131_072.0) };
+    let most = task.range().max(65_536.0) * 2.0;
+    let shown = if task.float_output() { value } else { value.min(most) };
     shown * U + value * (taps as f64 + 4.0) * 2f64.powi(-53)
 }
 

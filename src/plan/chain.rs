@@ -33,7 +33,7 @@ use crate::layer::{
 use crate::pass::{ColourWeights, Finish, NarrowWeights, TapRows, Weights};
 use crate::reference::{self, Opacity};
 use crate::sample::{Sample, SampleType, Source};
-use crate::simd::Level;
+use crate::simd::{Level, MAX_LANES};
 use crate::view::{Rect, Shape, View, ViewMut};
 use proof::{FilterFacts, Proof, keeps_constants};
 use std::fmt;
@@ -193,6 +193,10 @@ impl WindowStage {
         match &self.kind {
             WindowKind::Filter(stage) => {
                 matches!(stage.work, Work::Separable(_)) && stage.alpha == StageAlpha::Plain
+            }
+            WindowKind::Depthwise { passes: None, split: false, .. } => {
+                let next = |axis: &Axis| (axis.taps, axis.stride, axis.dilation) == (3, 1, 1);
+                self.axes.iter().all(next) && self.channels >= MAX_LANES
             }
             _ => false,
         }

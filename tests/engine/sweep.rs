@@ -2,7 +2,10 @@
 //! smaller than the kernel, than a vector, than a tile, and all remainders.
 
 use crate::common::{Look, borders, check_levels, image};
-use twopass::{Alpha, Border, Filter, Kernel, Sample, Shape, Source};
+use twopass::{
+    Alpha, Border, Filter, Image, Kernel, KernelParams, NamedKernel, Sample, Shape, Source,
+    Workspace, reference,
+};
 
 fn sweep<I: Source, O: Sample>(kernel: &Kernel, scale: f64) {
     for height in 1..=40 {
@@ -93,4 +96,23 @@ fn wild_taps() {
     sweep::<u16, u16>(&kernel, 1.0);
     let taps = vec![800.37, -1600.12, 800.05, -300.7, 600.6, -299.6];
     sweep::<u16, i16>(&Kernel::new(3, 2, taps).unwrap(), 1.0);
+    // Alpha under a large derivative is what is left of sums of 10⁹.
+    let params = KernelParams { size: Some(15), ..Default::default() };
+    let sobel = NamedKernel::find("sobel-x").unwrap().kernels(&params).unwrap();
+    let filter = Filter::new(sobel[0].clone()).border(Border::Reflect101);
+    let filter = filter.offset(128.0).alpha(Alpha::Premultiply);
+    let pixel = |i: usize| {
+        let level = |k: usize| (i % 13 * 7919 * k + i / 13 * 104_729) as u8;
+        [level(1), level(3), if i % 13 < 5 { 255 } else { 0 }, level(5)]
+    };
+    let picture = (0..13 * 11).flat_map(pixel).collect();
+    let picture = Image::<u8>::from_vec(picture, Shape::new(13, 11, 4)).unwrap();
+    let want: Image<u8> = reference::filter(&filter, picture.view()).unwrap();
+    let plan = filter.plan::<u8, u8>(picture.shape()).unwrap();
+    let mut out = Image::new(plan.output_shape()).unwrap();
+    plan.run(picture.view(), out.view_mut(), &mut Workspace::new()).unwrap();
+    for (got, want) in out.data().chunks_exact(4).zip(want.data().chunks_exact(4)) {
+        let off = got.iter().zip(want).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(off <= Some(1), "{got:?}, not {want:?}: {}", plan.arithmetic());
+    }
 }
