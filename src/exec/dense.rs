@@ -65,9 +65,9 @@ impl Edges {
 
 impl Stage<'_> {
     /// A pass over windows of rows: where they lie inside the image, from the source's own rows; at its
-    /// edges from copies that are padded; it is told whether to write past the cache. Rows are handed over as elements `E`, which the samples
-    /// must be; blocks have 8, 4, 2 or 1 rows. Rows of copies reach 2·`MAX_LANES` elements under each
-    /// tap, those of the source are at least as long.
+    /// edges from copies that are padded; it is told whether to write past the cache. Rows are handed over
+    /// as elements `E`, which the samples must be; blocks have 8, 4, 2 or 1 rows. Rows of copies reach
+    /// 2·`MAX_LANES` elements under each tap, those of the source are at least as long.
     pub(super) fn direct<T: Sample, O: Sample, E: Pod>(
         &mut self,
         sizes: [usize; 3],
