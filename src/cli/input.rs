@@ -177,11 +177,11 @@ fn header(
     Ok(Opened { decoder, format, meta, orientation, pixels, channels, bytes, sample, name })
 }
 
+/// What is behind a decoder that has told its format.
+type Reader = ImageReader<Box<dyn Source>>;
+
 /// Takes in a JPEG file, and the colour profile in it; fails if it was cut off.
-fn whole_jpeg(
-    reader: ImageReader<Box<dyn Source>>,
-    max_bytes: u64,
-) -> Result<(ImageReader<Box<dyn Source>>, Option<Vec<u8>>), Failure> {
+fn whole_jpeg(reader: Reader, max_bytes: u64) -> Result<(Reader, Option<Vec<u8>>), Failure> {
     let mut bytes = Vec::new();
     let read = reader.into_inner().take(max_bytes).read_to_end(&mut bytes);
     read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
@@ -196,7 +196,7 @@ fn whole_jpeg(
 /// BigTIFF has a signature that `image` does not know, though its decoder reads it. TGA has none: a
 /// file that nothing else claims is tried as one, if its header is plausible: a known colour map
 /// type, image type and pixel depth.
-fn guess(reader: &mut ImageReader<Box<dyn Source>>) -> Result<ImageFormat, Failure> {
+fn guess(reader: &mut Reader) -> Result<ImageFormat, Failure> {
     let source = std::mem::replace(reader, ImageReader::new(Box::new(Cursor::new(Vec::new()))));
     let mut source = source.into_inner();
     let mut head = Vec::new();

@@ -81,6 +81,24 @@ fn sums_of_blocks() {
     }
 }
 
+/// Equal or whole taps so small that nothing is left of an image, or next to nothing.
+#[test]
+fn tiny_taps() {
+    for tap in [1e-3, 1e-4, 1.5e-5, 1e-5, 1e-9, 1e-40] {
+        for (column, row) in
+            [(&[1.0][..], &[1.0][..]), (&[1.0, 2.0, 1.0], &[1.0]), (&[1.0; 4], &[1.0; 3])]
+        {
+            let row: Vec<f64> = row.iter().map(|t| t * tap).collect();
+            let kernel = Kernel::separable(column, &row).unwrap();
+            let source = image::<u8>(Shape::new(70, 9, 1), Look::Extremes, 1);
+            for filter in [Filter::new(kernel.clone()), Filter::new(kernel).offset(7.0)] {
+                check_levels::<u8, u8>(&filter, source.view()).unwrap();
+                check_levels::<u8, i16>(&filter, source.view()).unwrap();
+            }
+        }
+    }
+}
+
 /// Taps that cancel so much that `f32` is too coarse for 16 bits.
 #[test]
 fn wild_taps() {

@@ -123,7 +123,9 @@ pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
     let (low, high) = range(&c, &r);
     let unit = column_unit * row_unit;
     let factor = (unit * 32768.0).round();
-    if !fits_i16(&c) || !fits_i16(&r) || low < -32768.0 || high > 32767.0 || factor > 32767.0 {
+    let fits = fits_i16(&c) && fits_i16(&r) && low >= -32768.0 && high <= 32767.0;
+    // A factor of 0 would mean that there is none.
+    if !fits || !(1.0..=32767.0).contains(&factor) {
         return None;
     }
     let (column_each, _) = errors_of(&f.column, &c, 1.0 / column_unit);
