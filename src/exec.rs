@@ -176,6 +176,11 @@ struct Run {
 }
 
 impl Tile {
+    /// Where its longest run starts.
+    fn longest(&self) -> usize {
+        self.runs.iter().max_by_key(|run| run.len).map_or(0, |run| run.at)
+    }
+
     fn set(&mut self, core: &Core, x: Range<usize>) {
         let border = core.filter.get_borders().0;
         let width = core.input.width as isize;

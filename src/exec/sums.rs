@@ -1,11 +1,12 @@
 //! Filters whose taps are all equal: sums of windows whose cost hardly depends on their size, running
 //! ones of integers, and of blocks of `f32`.
 
-use super::words::{copies_of, layout, pad};
+use super::words::{LINE, copies_of, layout, pad, place_in_halves};
 use super::{Core, Feed, Sink, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{
-    Accumulate, AccumulateWords, Halves, LEAST_SUM, RowLevel, RowSums, SUMMED, Scan, ScanWords,
-    Share, WindowSums, Windows, WindowsWords,
+    Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, PHASE_SLACK, RowLevel,
+    RowSums, SUMMED, Scan, ScanPhases, ScanWords, Share, WindowSums, Windows, WindowsPhases,
+    WindowsWords,
 };
 use crate::plan::arithmetic::running_middle;
 use crate::sample::{Sample, Source};
@@ -62,6 +63,51 @@ impl<T: Source> Moving<T> for Integers<'_> {
     }
 }
 
+/// The same of one channel, P neighbours apart.
+struct Phases<'a, const P: usize> {
+    /// P rows, one behind the other.
+    sums: &'a mut [i32],
+    /// Elements of `sums` that are copies of others: (to, from).
+    copies: &'a [[u32; 2]],
+    /// As many elements.
+    prefix: &'a mut [i32],
+    /// Where rows start, in samples.
+    shift: usize,
+}
+
+impl<T: Source, const P: usize> Moving<T> for Phases<'_, P> {
+    fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>) {
+        level.run(AccumulatePhases { add, take, at: at + self.shift, sums: self.sums });
+    }
+
+    fn pad(&mut self, _: &Tile, _: usize) {
+        pad(self.sums, self.copies);
+    }
+
+    fn finish<O: Sample>(
+        &mut self,
+        core: &Core,
+        tile: &Tile,
+        stream: bool,
+        next: &[u8],
+        out: &mut [O],
+    ) {
+        let taps = core.filter.kernels()[0].width();
+        let first = tile.first + self.shift;
+        // From the lane of the first window's first sample to the one behind the last window's last.
+        let n = (first % P + tile.x.len() - 1 + taps) / P + 1;
+        core.level.run(ScanPhases::<P> {
+            sums: self.sums,
+            from: first / P,
+            n,
+            prefix: self.prefix,
+        });
+        let (prefix, finish) = (&*self.prefix, &core.finish);
+        let from = first % P;
+        core.level.run(WindowsPhases { prefix, from, taps, finish, stream, next, out });
+    }
+}
+
 /// In 16 bits, even and odd samples apart.
 struct Words<'a> {
     /// The two halves, one behind the other.
@@ -96,11 +142,11 @@ impl<T: Source> Moving<T> for Words<'_> {
     ) {
         let channels = core.input.channels;
         let taps = core.filter.kernels()[0].width();
-        let n = ((tile.x.len() - 1 + taps) * channels).div_ceil(2);
         let first = (tile.first * channels + self.shift) / 2;
         let (even, odd) = self.sums.split_at(self.sums.len() / 2);
         let sums = [&even[first..], &odd[first..]];
         let halves = Halves { sums, channels, share: self.share };
+        let n = ((tile.x.len() - 1 + taps) * channels).div_ceil(2);
         let prefix = self.prefix.each_mut().map(|prefix| &mut **prefix);
         core.level.run(ScanWords { halves, n, prefix });
         let prefix = self.prefix.each_ref().map(|prefix| &**prefix);
@@ -129,20 +175,42 @@ impl Stage<'_> {
                 let sums = a.aligned(2 * half);
                 sums.fill(LEAST_SUM);
                 let prefix = [c.aligned(half), d.aligned(half)];
-                let copies = copies_of(b, tile, channels, half, shift);
+                let copies = copies_of(b, tile, channels, place_in_halves(half, shift));
                 let moving = Words { sums, copies, prefix, shift, share };
                 self.walk(moving, tile, constants, feed, sink);
             }
             *self.scratch = scratch;
             return;
         }
-        let sums: &mut [i32] = a.get(len + MAX_LANES);
-        let prefix = b.get(len + MAX_LANES);
         // Rows that enter and leave cancel, so mid-grey is subtracted once, for the first window.
         let height = core.filter.kernels()[0].height();
-        sums.fill(-(running_middle(core.types.0) as i32) * height as i32);
-        let moving = Integers { sums, prefix };
-        self.walk(moving, tile, constants, feed, sink);
+        let start = -(running_middle(core.types.0) as i32) * height as i32;
+        let apart = channels == 1 && core.level.permutes() && core.finish.rounds();
+        if const { T::PHASES > 0 && T::PHASES == O::PHASES } && apart {
+            let phases = T::PHASES;
+            let shift = tile.longest().wrapping_neg() % LINE;
+            // An odd number of cache lines, so that rows do not share sets.
+            let lines = ((tile.len + shift) / phases + 2 + PHASE_SLACK).div_ceil(16) | 1;
+            let [sums, prefix] = [a, c].map(|memory| memory.aligned(phases * 16 * lines));
+            sums.fill(start);
+            let place = |x| (x + shift) % phases * 16 * lines + (x + shift) / phases;
+            let copies = copies_of(b, tile, 1, place);
+            match phases {
+                2 => {
+                    let moving = Phases::<2> { sums, copies, prefix, shift };
+                    self.walk(moving, tile, constants, feed, sink);
+                }
+                _ => {
+                    let moving = Phases::<4> { sums, copies, prefix, shift };
+                    self.walk(moving, tile, constants, feed, sink);
+                }
+            }
+        } else {
+            let sums: &mut [i32] = a.get(len + MAX_LANES);
+            sums.fill(start);
+            let prefix = b.get(len + MAX_LANES);
+            self.walk(Integers { sums, prefix }, tile, constants, feed, sink);
+        }
         *self.scratch = scratch;
     }
 

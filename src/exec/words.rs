@@ -15,39 +15,42 @@ use wide::bytemuck::cast_slice;
 /// Where a row of two halves starts, in samples, and elements of a half: the first window starts with an
 /// even sample, and most of what a column pass writes is aligned to cache lines.
 pub(super) fn layout(tile: &Tile, channels: usize) -> (usize, usize) {
-    let longest = tile.runs.iter().max_by_key(|run| run.len).map_or(0, |run| run.at);
-    let shift = (longest * channels).wrapping_neg() % LINE;
+    let shift = (tile.longest() * channels).wrapping_neg() % LINE;
     let shift = shift + (tile.first * channels + shift) % 2;
     let half = ((tile.len + 2) * channels + shift) / 2 + channels + HALF_SLACK + 1;
     (shift, half.next_multiple_of(LINE / 2))
 }
 
-/// Samples whose words are two cache lines, one of each half.
-const LINE: usize = 64;
+/// Samples whose words are two cache lines, one of each half; or four of 32 bits.
+pub(super) const LINE: usize = 64;
 
-/// The pixels of a tile that are copies of others, as elements of rows of two halves of `half` elements
-/// each, one behind the other, that start at sample `shift`: (to, from).
+/// The element of a row of two halves of `half` elements each, one behind the other, where a sample lies,
+/// if the row starts at sample `shift`.
+pub(super) fn place_in_halves(half: usize, shift: usize) -> impl Fn(usize) -> usize {
+    move |sample| (sample + shift) % 2 * half + (sample + shift) / 2
+}
+
+/// The pixels of a tile that are copies of others, as the elements where `place` puts their samples:
+/// (to, from).
 pub(super) fn copies_of<'a>(
     memory: &'a mut super::Memory,
     tile: &Tile,
     channels: usize,
-    half: usize,
-    shift: usize,
+    place: impl Fn(usize) -> usize,
 ) -> &'a [[u32; 2]] {
     let copies = memory.get::<[u32; 2]>(tile.copies.len() * channels);
     for (copies, &(to, from)) in copies.chunks_exact_mut(channels).zip(&tile.copies) {
         for (c, copy) in copies.iter_mut().enumerate() {
-            *copy = [to, from].map(|x| {
-                let at = x * channels + c + shift;
-                (at % 2 * half + at / 2) as u32
-            });
+            *copy = [to, from].map(|x| place(x * channels + c) as u32);
         }
     }
     copies
 }
 
-/// Fills in the copied pixels of a row of halves.
-pub(super) fn pad(row: &mut [i16], copies: &[[u32; 2]]) {
+/// Fills in the copied pixels of a row whose samples lie where [`copies_of`] was told. A function of its
+/// own, whose loop keeps all it needs in registers.
+#[inline(never)]
+pub(super) fn pad<E: Copy>(row: &mut [E], copies: &[[u32; 2]]) {
     for &[to, from] in copies {
         row[to as usize] = row[from as usize];
     }
@@ -86,7 +89,8 @@ impl Stage<'_> {
         let (shift, half) = layout(tile, channels);
         let below = self.below();
         let blocks = self.blocks([BLOCK_ROWS / passes.len(), 2, 1]);
-        let copies = copies_of(&mut self.padded[0], tile, channels, half, shift);
+        let place = place_in_halves(half, shift);
+        let copies = copies_of(&mut self.padded[0], tile, channels, place);
         for (y, rows) in blocks {
             let virtual_rows = core.rows(y..y + rows);
             for v in virtual_rows.clone() {

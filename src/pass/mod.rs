@@ -18,6 +18,7 @@
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
 //! | [`Scan`] | column sums | their prefix sums |
 //! | [`Windows`] | prefix sums | output samples |
+//! | [`AccumulatePhases`], [`ScanPhases`], [`WindowsPhases`] | one channel, neighbours apart | the same |
 //! | [`AccumulateWords`], [`ScanWords`], [`WindowsWords`] | `u8`, in 16 bits | the same |
 //! | [`WindowSums`] | rows of `f32` | sums of the windows of some rows |
 //! | [`RowSums`] | column sums of `f32` | output samples |
@@ -57,7 +58,8 @@ pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row, folds};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{
-    Accumulate, AccumulateWords, Halves, LEAST_SUM, Scan, ScanWords, Share, Windows, WindowsWords,
+    Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, PHASE_SLACK, Scan,
+    ScanPhases, ScanWords, Share, Windows, WindowsPhases, WindowsWords,
 };
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
 pub use words::Words;
@@ -88,6 +90,15 @@ pub struct Finish {
     pub offset: f64,
     /// For integer accumulators, which hold results in units of 2^−shift; one for each kernel.
     pub fixed: [Fixed; 2],
+}
+
+impl Finish {
+    /// Whether sums in 32 bits times the common tap are rounded at once, by the offset and ½: there is
+    /// no post-step, and all of it is within ±2³⁰.
+    pub(crate) fn rounds(&self) -> bool {
+        let most = f64::from(self.fixed[0].unit).abs() * 2f64.powi(31) + self.offset.abs();
+        self.post == Post::None && most < 2f64.powi(30) - 1.0
+    }
 }
 
 /// How an integer accumulator becomes an integer result.

@@ -3,8 +3,10 @@
 //! a prefix sum along the row then gives every window as the difference of two elements. All of it
 //! in integers, which wrap: only the differences must fit.
 
+mod phases;
 mod words;
 
+pub use phases::{AccumulatePhases, PHASE_SLACK, ScanPhases, WindowsPhases};
 pub use words::{AccumulateWords, Halves, LEAST_SUM, ScanWords, Share, WindowsWords};
 
 use super::Finish;
@@ -138,7 +140,9 @@ unsafe fn steps<L: Lanes, const STEPS: usize>(
     for (count, left) in left.iter_mut().enumerate() {
         *left = index(l, |lane| lane as i32 - (channels << count) as i32);
     }
-    let last = index(l, |lane| (L::N.saturating_sub(channels) + lane % channels) as i32);
+    let last = last_pixel(L::N, channels).map(i32::from);
+    // SAFETY: MAX_LANES ≥ N elements.
+    let last = unsafe { l.i_load(last.as_ptr()) };
     let mut carry = l.i_splat(0);
     for x in (0..n).step_by(L::N) {
         // SAFETY: as promised by the caller.
@@ -157,6 +161,18 @@ unsafe fn steps<L: Lanes, const STEPS: usize>(
             carry = l.i_permute(v, last);
         }
     }
+}
+
+/// The lanes of the last pixel of so many, which has `channels`, again and again.
+fn last_pixel(lanes: usize, channels: usize) -> [i16; MAX_LANES] {
+    let first = lanes.saturating_sub(channels);
+    // Counted: a division for every lane takes as long as a tenth of a row.
+    let mut channel = 0;
+    [(); MAX_LANES].map(|()| {
+        let lane = first + channel;
+        channel = if channel + 1 == channels { 0 } else { channel + 1 };
+        lane as i16
+    })
 }
 
 /// A vector of lane numbers for `i_permute`. The closure works on plain integers only.
@@ -237,6 +253,16 @@ unsafe fn windows<O: SampleLanes, L: Lanes, const U: usize>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
+        if O::INTEGER && finish.rounds() {
+            let mut results = [l.i_splat(0); U];
+            for (u, result) in results.iter_mut().enumerate() {
+                let prefix = prefix.add(u * L::N);
+                let sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
+                *result = rounded(l, sum, finish);
+            }
+            O::store_all(l, out, results);
+            return;
+        }
         let mut results = [l.f_splat(0.0); U];
         for (u, result) in results.iter_mut().enumerate() {
             let prefix = prefix.add(u * L::N);
@@ -245,4 +271,12 @@ unsafe fn windows<O: SampleLanes, L: Lanes, const U: usize>(
         }
         O::store_floats(l, out, results);
     }
+}
+
+/// The sums of N windows as results that are rounded, not yet limited to a type's range. Only where
+/// [`Finish::rounds`].
+#[inline(always)]
+fn rounded<L: Lanes>(l: L, sum: L::I, finish: &Finish) -> L::I {
+    let v = l.f_mul(l.i_to_f(sum), l.f_splat(finish.fixed[0].unit));
+    l.f_floor(l.f_add(v, l.f_splat((finish.offset + 0.5) as f32)))
 }

@@ -350,6 +350,10 @@ fn to_i32(q: &[f64]) -> Vec<i32> {
     q.iter().map(|&t| t as i32).collect()
 }
 
+fn exact_f32(x: f64) -> bool {
+    f64::from(x as f32) == x
+}
+
 /// The finish of an accumulator with `shift` fraction bits and at most `peak` in magnitude, what
 /// it adds to the error, and the new peak; `None` if it would overflow.
 fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
@@ -359,8 +363,11 @@ fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
     if shift > 30 || peak >= 2f64.powi(31) {
         return None;
     }
+    // As `f32`, large sums and the offset are rounded; what is left of them may be much smaller.
+    let sums = if peak > 2f64.powi(24) { peak / unit } else { 0.0 };
+    let shown = U * (sums + if exact_f32(task.offset()) { 0.0 } else { task.offset().abs() });
     let (start, error) = match task.post() {
-        _ if task.float_output() => (0.0, 0.0),
+        _ if task.float_output() => (0.0, shown),
         Post::Magnitude => (0.0, 0.0),
         // floor((S + (offset + ½)·2^s) / 2^s) is exact, S being an integer.
         Post::None => (((task.offset() + 0.5) * unit).floor(), 0.0),

@@ -26,6 +26,20 @@ macro_rules! isa {
     };
 }
 
+/// The numbers of the bytes of half a vector.
+const BYTES: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+/// The same numbers for `pshufb` where they are 0 to 15, and otherwise nothing; they are below 32 or
+/// negative.
+///
+/// # Safety
+///
+/// The machine must have the instructions.
+#[inline(always)]
+unsafe fn picks(bytes: __m256i) -> __m256i {
+    isa!(_mm256_adds_epu8(bytes, _mm256_set1_epi8(0x70)))
+}
+
 /// The words of two vectors in turn, each limited to a byte.
 ///
 /// # Safety
@@ -277,19 +291,39 @@ impl Lanes for Avx2 {
     fn h_sub(self, a: __m256i, b: __m256i) -> __m256i {
         isa!(_mm256_sub_epi16(a, b))
     }
-    const PERMUTES_H: bool = false;
+    /// Which byte of the own half of the vector goes into each, and which one of the lower half into
+    /// the upper; none where the highest bit is set.
+    type Shift = [__m256i; 2];
+    const PERMUTES_H: bool = true;
+    #[inline(always)]
+    fn h_shift(self, lanes: usize) -> [__m256i; 2] {
+        isa!({
+            let number = _mm256_broadcastsi128_si256(_mm_loadu_si128(BYTES.as_ptr().cast()));
+            let own = _mm256_sub_epi8(number, _mm256_set1_epi8(2 * lanes as i8));
+            [own, picks(_mm256_add_epi8(own, _mm256_set1_epi8(16)))]
+        })
+    }
+    #[inline(always)]
+    fn h_shifted(self, v: __m256i, [own, lower]: [__m256i; 2]) -> __m256i {
+        isa!({
+            // Zeros, and the lower half above them.
+            let moved = _mm256_permute2x128_si256::<0x08>(v, v);
+            _mm256_or_si256(_mm256_shuffle_epi8(v, own), _mm256_shuffle_epi8(moved, lower))
+        })
+    }
     #[inline(always)]
     fn h_permute(self, v: __m256i, index: __m256i) -> __m256i {
-        let mut words = [[0i16; 16]; 2];
         isa!({
-            _mm256_storeu_si256(words[0].as_mut_ptr().cast(), v);
-            _mm256_storeu_si256(words[1].as_mut_ptr().cast(), index);
-        });
-        let mut picked = [0; 16];
-        for (picked, index) in picked.iter_mut().zip(words[1]) {
-            *picked = usize::try_from(index).map_or(0, |i| words[0][i]);
-        }
-        isa!(_mm256_loadu_si256(picked.as_ptr().cast()))
+            // The bytes 2i and 2i + 1, of the lower half or of the upper.
+            let low = _mm256_slli_epi16::<1>(index);
+            let bytes = _mm256_or_si256(low, _mm256_slli_epi16::<8>(low));
+            let bytes = _mm256_or_si256(bytes, _mm256_set1_epi16(1 << 8));
+            let upper = _mm256_sub_epi8(bytes, _mm256_set1_epi8(16));
+            let lower = _mm256_permute2x128_si256::<0x00>(v, v);
+            let v = _mm256_permute2x128_si256::<0x11>(v, v);
+            let lower = _mm256_shuffle_epi8(lower, picks(bytes));
+            _mm256_or_si256(lower, _mm256_shuffle_epi8(v, upper))
+        })
     }
     #[inline(always)]
     fn h_mul(self, a: __m256i, b: __m256i) -> __m256i {
@@ -366,6 +400,14 @@ impl Lanes for Avx2 {
         isa!((_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)))
     }
     #[inline(always)]
+    fn i_halves(self, v: __m256i) -> [__m256i; 2] {
+        isa!([_mm256_and_si256(v, _mm256_set1_epi32(0xffff)), _mm256_srli_epi32::<16>(v)])
+    }
+    #[inline(always)]
+    fn pairs(self, v: __m256i) -> __m256i {
+        v
+    }
+    #[inline(always)]
     fn dot(self, acc: __m256i, pairs: __m256i, taps: __m256i) -> __m256i {
         isa!(_mm256_add_epi32(acc, _mm256_madd_epi16(pairs, taps)))
     }
@@ -420,6 +462,23 @@ impl Lanes for Avx2 {
             let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
             let v = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order);
             _mm256_storeu_si256(p.cast(), v);
+        })
+    }
+    #[inline(always)]
+    fn i_weave_u8(self, v: [__m256i; 4]) -> __m256i {
+        isa!({
+            // In each 128 bits, four bytes of every vector; then in turn.
+            let low = _mm256_packs_epi32(v[0], v[1]);
+            let high = _mm256_packs_epi32(v[2], v[3]);
+            let order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm256_shuffle_epi8(_mm256_packus_epi16(low, high), _mm256_broadcastsi128_si256(order))
+        })
+    }
+    #[inline(always)]
+    fn i_weave_u16(self, v: [__m256i; 2]) -> __m256i {
+        isa!({
+            let order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+            _mm256_shuffle_epi8(_mm256_packus_epi32(v[0], v[1]), _mm256_broadcastsi128_si256(order))
         })
     }
 }

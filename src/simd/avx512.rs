@@ -17,6 +17,17 @@ pub unsafe fn run<J: Job>(job: J) {
     job.run(Avx512(()));
 }
 
+/// The numbers of a vector's bytes.
+const BYTES: [u8; 64] = {
+    let mut bytes = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        bytes[i] = i as u8;
+        i += 1;
+    }
+    bytes
+};
+
 /// An expression of intrinsics.
 macro_rules! isa {
     ($e:expr) => {
@@ -271,12 +282,31 @@ impl Lanes for Avx512 {
     fn h_sub(self, a: __m512i, b: __m512i) -> __m512i {
         isa!(_mm512_sub_epi16(a, b))
     }
+    /// Which byte goes into each, and whether any does.
+    type Shift = (__m512i, u64);
     const PERMUTES_H: bool = true;
     #[inline(always)]
+    fn h_shift(self, lanes: usize) -> Self::Shift {
+        let bytes = 2 * lanes;
+        let index = isa!({
+            let all = _mm512_loadu_si512(BYTES.as_ptr().cast());
+            _mm512_sub_epi8(all, _mm512_set1_epi8(bytes as i8))
+        });
+        (index, u64::MAX << bytes)
+    }
+    #[inline(always)]
+    fn h_shifted(self, v: __m512i, (index, there): Self::Shift) -> __m512i {
+        // As bytes: `vpermw` is two instructions inside on Intel.
+        isa!(_mm512_maskz_permutexvar_epi8(there, index, v))
+    }
+    #[inline(always)]
     fn h_permute(self, v: __m512i, index: __m512i) -> __m512i {
+        // The bytes 2i and 2i + 1; made from the index alone, so once for a loop.
         isa!({
-            let there = _mm512_cmpge_epi16_mask(index, _mm512_setzero_si512());
-            _mm512_maskz_permutexvar_epi16(there, index, v)
+            let low = _mm512_slli_epi16::<1>(index);
+            let high = _mm512_slli_epi16::<8>(low);
+            let bytes = _mm512_or_si512(_mm512_or_si512(low, high), _mm512_set1_epi16(1 << 8));
+            _mm512_permutexvar_epi8(bytes, v)
         })
     }
     #[inline(always)]
@@ -357,6 +387,14 @@ impl Lanes for Avx512 {
         isa!((_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b)))
     }
     #[inline(always)]
+    fn i_halves(self, v: __m512i) -> [__m512i; 2] {
+        isa!([_mm512_and_si512(v, _mm512_set1_epi32(0xffff)), _mm512_srli_epi32::<16>(v)])
+    }
+    #[inline(always)]
+    fn pairs(self, v: __m512i) -> __m512i {
+        v
+    }
+    #[inline(always)]
     fn dot(self, acc: __m512i, pairs: __m512i, taps: __m512i) -> __m512i {
         isa!(_mm512_dpwssd_epi32(acc, pairs, taps))
     }
@@ -419,6 +457,23 @@ impl Lanes for Avx512 {
             let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
             let v = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
             _mm512_storeu_si512(p.cast(), v);
+        })
+    }
+    #[inline(always)]
+    fn i_weave_u8(self, v: [__m512i; 4]) -> __m512i {
+        isa!({
+            // In each 128 bits, four bytes of every vector; then in turn.
+            let low = _mm512_packs_epi32(v[0], v[1]);
+            let high = _mm512_packs_epi32(v[2], v[3]);
+            let order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_shuffle_epi8(_mm512_packus_epi16(low, high), _mm512_broadcast_i32x4(order))
+        })
+    }
+    #[inline(always)]
+    fn i_weave_u16(self, v: [__m512i; 2]) -> __m512i {
+        isa!({
+            let order = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+            _mm512_shuffle_epi8(_mm512_packus_epi32(v[0], v[1]), _mm512_broadcast_i32x4(order))
         })
     }
 }

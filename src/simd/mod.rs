@@ -131,9 +131,16 @@ pub trait Lanes: Copy {
     fn h_add(self, a: Self::H, b: Self::H) -> Self::H;
     /// The low 16 bits of the difference.
     fn h_sub(self, a: Self::H, b: Self::H) -> Self::H;
-    /// Whether [`h_permute`](Self::h_permute) is an instruction, not a loop.
+    /// A number of lanes, as [`h_shifted`](Self::h_shifted) needs it.
+    type Shift: Copy;
+    /// Whether [`h_shifted`](Self::h_shifted) and [`h_permute`](Self::h_permute) are an instruction,
+    /// not a loop.
     const PERMUTES_H: bool;
-    /// Lane `index[i]` of `v` in lane i; 0 where the index is negative. Indices are below 2·N.
+    /// A shift by `lanes` < 2·N.
+    fn h_shift(self, lanes: usize) -> Self::Shift;
+    /// Lane i − `lanes` of `v` in lane i, and 0 in the first `lanes`.
+    fn h_shifted(self, v: Self::H, shift: Self::Shift) -> Self::H;
+    /// Lane `index[i]` of `v` in lane i; indices are 0..2·N.
     fn h_permute(self, v: Self::H, index: Self::H) -> Self::H;
     /// The low 16 bits of the product.
     fn h_mul(self, a: Self::H, b: Self::H) -> Self::H;
@@ -170,6 +177,10 @@ pub trait Lanes: Copy {
     /// the level's own, the "split order", that [`join`](Self::join) and
     /// [`in_order`](Self::in_order) undo.
     fn split(self, a: Self::H, b: Self::H) -> (Self::I, Self::I);
+    /// The lanes 2i, and the lanes 2i + 1, without a sign.
+    fn i_halves(self, v: Self::H) -> [Self::I; 2];
+    /// The lanes 2i and 2i + 1 as a pair.
+    fn pairs(self, v: Self::H) -> Self::I;
     /// acc + p₀·t₀ + p₁·t₁ for each lane's pairs p and t.
     fn dot(self, acc: Self::I, pairs: Self::I, taps: Self::I) -> Self::I;
     /// Two vectors in split order, each lane limited to the range of `i16`.
@@ -199,6 +210,10 @@ pub trait Lanes: Copy {
     fn pair(self, a: Self::I, b: Self::I) -> Self::I;
     /// Writes 4·N, each limited to 0..=255.
     unsafe fn i_store_u8x4(self, p: *mut u8, v: [Self::I; 4]);
+    /// 4·N bytes: those of lane 0 of all four, each limited to 0..=255, then those of lane 1, ….
+    fn i_weave_u8(self, v: [Self::I; 4]) -> Self::H;
+    /// 2·N words: those of lane 0 of both, each limited to 0..=65535, then those of lane 1, ….
+    fn i_weave_u16(self, v: [Self::I; 2]) -> Self::H;
 }
 
 /// Lanes of the widest level, and so the slack behind a row that whole vectors may touch: 2·N
@@ -324,6 +339,17 @@ impl Level {
             Kind::Avx2 => avx2::Avx2::N,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => avx512::Avx512::N,
+        }
+    }
+
+    /// [`Lanes::PERMUTES`] of this level.
+    pub(crate) fn permutes(self) -> bool {
+        match self.0 {
+            Kind::Portable => portable::Portable::PERMUTES,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2::Avx2::PERMUTES,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => avx512::Avx512::PERMUTES,
         }
     }
 

@@ -285,11 +285,22 @@ impl Lanes for Portable {
     fn h_sub(self, a: i16x8, b: i16x8) -> i16x8 {
         a - b
     }
+    type Shift = usize;
     const PERMUTES_H: bool = false;
+    #[inline(always)]
+    fn h_shift(self, lanes: usize) -> usize {
+        lanes
+    }
+    #[inline(always)]
+    fn h_shifted(self, v: i16x8, shift: usize) -> i16x8 {
+        let mut lanes = [0; 8];
+        lanes[shift..].copy_from_slice(&v.to_array()[..8 - shift]);
+        i16x8::new(lanes)
+    }
     #[inline(always)]
     fn h_permute(self, v: i16x8, index: i16x8) -> i16x8 {
         let lanes = v.to_array();
-        i16x8::new(index.to_array().map(|i| usize::try_from(i).map_or(0, |i| lanes[i])))
+        i16x8::new(index.to_array().map(|i| lanes[i as usize]))
     }
     #[inline(always)]
     fn h_mul(self, a: i16x8, b: i16x8) -> i16x8 {
@@ -371,6 +382,16 @@ impl Lanes for Portable {
         ((a & low) | (b << 16), shifted | (b & !low))
     }
     #[inline(always)]
+    fn i_halves(self, v: i16x8) -> [i32x4; 2] {
+        let v: i32x4 = cast(v);
+        let low = i32x4::splat(0xffff);
+        [v & low, (v >> 16) & low]
+    }
+    #[inline(always)]
+    fn pairs(self, v: i16x8) -> i32x4 {
+        cast(v)
+    }
+    #[inline(always)]
     fn dot(self, acc: i32x4, pairs: i32x4, taps: i32x4) -> i32x4 {
         acc + cast::<_, i16x8>(pairs).dot(cast(taps))
     }
@@ -419,5 +440,17 @@ impl Lanes for Portable {
         let high = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v[2], v[3]]));
         // SAFETY: as stated above the impl.
         unsafe { write(p, u8x16::narrow_i16x8(low, high).to_array()) }
+    }
+    #[inline(always)]
+    fn i_weave_u8(self, v: [i32x4; 4]) -> i16x8 {
+        let limit = |v: i32x4| v.max(i32x4::splat(0)).min(i32x4::splat(255));
+        let [a, b, c, d] = v.map(limit);
+        cast(a | (b << 8) | (c << 16) | (d << 24))
+    }
+    #[inline(always)]
+    fn i_weave_u16(self, v: [i32x4; 2]) -> i16x8 {
+        let limit = |v: i32x4| v.max(i32x4::splat(0)).min(i32x4::splat(65535));
+        let [a, b] = v.map(limit);
+        cast(a | (b << 16))
     }
 }

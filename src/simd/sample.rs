@@ -18,6 +18,8 @@ pub trait SampleLanes: Pod {
     const INTEGER: bool = false;
     /// Whether `load_h` and `store_h` exist: types that 16 bits with a sign hold.
     const NARROW: bool = false;
+    /// Neighbours that share 32 bits, for integers whose running sums keep them apart; else 0.
+    const PHASES: usize = 0;
 
     /// Reads N.
     unsafe fn load_f<L: Lanes>(l: L, p: *const Self) -> L::F;
@@ -59,6 +61,21 @@ pub trait SampleLanes: Pod {
     /// Writes 4·N, the even ones and the odd ones; `stream` as in `stream_h`. Only where
     /// [`NARROW`](Self::NARROW).
     unsafe fn store_apart<L: Lanes>(l: L, p: *mut Self, even: L::H, odd: L::H, stream: bool);
+    /// Adds N · [`PHASES`](Self::PHASES) samples to sums, each neighbour to its own vector, and takes
+    /// away as many unless `take` is null.
+    unsafe fn move_phases<L: Lanes>(
+        _: L,
+        _sums: [L::I; 4],
+        _add: *const Self,
+        _take: *const Self,
+    ) -> [L::I; 4] {
+        unreachable!("{ONLY_PLANNED}")
+    }
+    /// Writes N · [`PHASES`](Self::PHASES), whose neighbours are in vectors of their own; `stream` as
+    /// in `stream_h`.
+    unsafe fn store_phases<L: Lanes>(_: L, _: *mut Self, _: [L::I; 4], _stream: bool) {
+        unreachable!("{ONLY_PLANNED}")
+    }
     /// Writes 2·N, given in split order.
     #[inline(always)]
     unsafe fn store_split<L: Lanes>(l: L, p: *mut Self, first: L::I, second: L::I) {
@@ -83,6 +100,7 @@ const ONLY_PLANNED: &str = "this arithmetic is compiled for other sample types o
 impl SampleLanes for u8 {
     const INTEGER: bool = true;
     const NARROW: bool = true;
+    const PHASES: usize = 4;
 
     #[inline(always)]
     unsafe fn load_f<L: Lanes>(l: L, p: *const u8) -> L::F {
@@ -152,10 +170,39 @@ impl SampleLanes for u8 {
         // SAFETY: the caller's promise is the callee's.
         unsafe { if stream { l.h_stream_u8x2(p, even, odd) } else { l.h_store_u8x2(p, even, odd) } }
     }
+    #[inline(always)]
+    unsafe fn move_phases<L: Lanes>(
+        l: L,
+        mut sums: [L::I; 4],
+        add: *const u8,
+        take: *const u8,
+    ) -> [L::I; 4] {
+        // SAFETY: the caller allows 4·N bytes.
+        let bytes = unsafe { l.h_load(add.cast()) };
+        let mut halves = [l.h_even(bytes), l.h_odd(bytes)];
+        if !take.is_null() {
+            // SAFETY: the same.
+            let bytes = unsafe { l.h_load(take.cast()) };
+            halves = [l.h_sub(halves[0], l.h_even(bytes)), l.h_sub(halves[1], l.h_odd(bytes))];
+        }
+        let (first, second) = (l.i_splat(1), l.i_splat(1 << 16));
+        for (k, half) in halves.into_iter().enumerate() {
+            sums[k] = l.dot(sums[k], l.pairs(half), first);
+            sums[k + 2] = l.dot(sums[k + 2], l.pairs(half), second);
+        }
+        sums
+    }
+    #[inline(always)]
+    unsafe fn store_phases<L: Lanes>(l: L, p: *mut u8, v: [L::I; 4], stream: bool) {
+        let (v, p) = (l.i_weave_u8(v), p.cast());
+        // SAFETY: the caller allows 4·N bytes.
+        unsafe { if stream { l.h_stream(p, v) } else { l.h_store(p, v) } }
+    }
 }
 
 impl SampleLanes for u16 {
     const INTEGER: bool = true;
+    const PHASES: usize = 2;
 
     #[inline(always)]
     unsafe fn load_f<L: Lanes>(l: L, p: *const u16) -> L::F {
@@ -188,6 +235,33 @@ impl SampleLanes for u16 {
     }
     unsafe fn store_apart<L: Lanes>(_: L, _: *mut u16, _: L::H, _: L::H, _: bool) {
         unreachable!("{ONLY_PLANNED}")
+    }
+    #[inline(always)]
+    unsafe fn move_phases<L: Lanes>(
+        l: L,
+        mut sums: [L::I; 4],
+        add: *const u16,
+        take: *const u16,
+    ) -> [L::I; 4] {
+        // SAFETY: the caller allows 2·N samples.
+        let add = l.i_halves(unsafe { l.h_load(add.cast()) });
+        for k in 0..2 {
+            sums[k] = l.i_add(sums[k], add[k]);
+        }
+        if !take.is_null() {
+            // SAFETY: the same.
+            let take = l.i_halves(unsafe { l.h_load(take.cast()) });
+            for k in 0..2 {
+                sums[k] = l.i_sub(sums[k], take[k]);
+            }
+        }
+        sums
+    }
+    #[inline(always)]
+    unsafe fn store_phases<L: Lanes>(l: L, p: *mut u16, v: [L::I; 4], stream: bool) {
+        let (v, p) = (l.i_weave_u16([v[0], v[1]]), p.cast());
+        // SAFETY: the caller allows 2·N samples.
+        unsafe { if stream { l.h_stream(p, v) } else { l.h_store(p, v) } }
     }
 }
 

@@ -125,6 +125,8 @@ fn large_f32() {
 #[test]
 fn large_boxes() {
     large::<u8, u8>(&Filter::new(Kernel::box_(12, 5).unwrap()));
+    large::<u8, u8>(&Filter::new(Kernel::box_(300, 3).unwrap()));
+    large::<u16, u16>(&Filter::new(Kernel::box_(12, 5).unwrap()));
     large::<f32, f32>(&Filter::new(Kernel::box_(13, 6).unwrap()));
     large::<f32, u8>(&Filter::new(Kernel::box_(40, 35).unwrap()).border(Border::Wrap));
 }

@@ -2,8 +2,9 @@
 //! smaller than the kernel, than a vector, than a tile, and all remainders.
 
 use crate::common::{Look, borders, check_levels, image};
+use std::ops::Range;
 use twopass::{
-    Alpha, Border, Filter, Image, Kernel, KernelParams, NamedKernel, Sample, Shape, Source,
+    Alpha, Border, Filter, Image, Kernel, KernelParams, Level, NamedKernel, Sample, Shape, Source,
     Workspace, reference,
 };
 
@@ -64,6 +65,37 @@ fn running_sums() {
     sweep::<u16, u16>(&kernel, 1.0);
 }
 
+/// The same of one channel, for every remainder of its vectors, and windows too long for 16 bits.
+#[test]
+fn running_sums_of_one_channel() {
+    fn check<T: Sample + Source>(
+        taps: (usize, usize),
+        anchor: (usize, usize),
+        widths: Range<usize>,
+    ) {
+        let kernel = Kernel::box_(taps.0, taps.1).unwrap().with_anchor(anchor.0, anchor.1).unwrap();
+        for width in widths {
+            let source = image::<T>(Shape::new(width, 5, 1), Look::Extremes, width as u64);
+            for border in borders(77.0) {
+                if border == Border::Valid && (width < taps.0 || taps.1 > 5) {
+                    continue;
+                }
+                for scale in [1.0, -3.0] {
+                    let filter = Filter::new(kernel.clone()).scale(scale).offset(scale - 1.0);
+                    let filter = filter.border(border.clone());
+                    if let Err(e) = check_levels::<T, T>(&filter, source.view()) {
+                        panic!("{taps:?}, {width} wide, border {border}, times {scale}: {e}");
+                    }
+                }
+            }
+        }
+    }
+    check::<u16>((12, 2), (3, 1), 1..150);
+    check::<u16>((11, 3), (0, 0), 120..260);
+    check::<u8>((300, 2), (140, 0), 60..230);
+    check::<u8>((301, 1), (300, 0), 230..400);
+}
+
 /// Equal taps, long enough for sums that rows share: fewer rows than are summed together, more, and
 /// so many that groups of rows are summed first.
 #[test]
@@ -94,6 +126,33 @@ fn tiny_taps() {
             for filter in [Filter::new(kernel.clone()), Filter::new(kernel).offset(7.0)] {
                 check_levels::<u8, u8>(&filter, source.view()).unwrap();
                 check_levels::<u8, i16>(&filter, source.view()).unwrap();
+            }
+        }
+    }
+}
+
+/// Results near 0 that are what is left of an offset which `f32` has to round.
+#[test]
+fn offsets_that_cancel() {
+    let source = image::<u8>(Shape::new(90, 11, 1), Look::Noise, 1);
+    for (kernel, scale) in [
+        (Kernel::separable(&[1.0], &[1.0]).unwrap(), -1.0),
+        (Kernel::separable(&[1.0, 2.0, 1.0], &[1.0, 2.0, 1.0]).unwrap(), -0.0625),
+        (Kernel::separable(&[1000.0, 999.0], &[1000.0, 998.0]).unwrap(), -1.0),
+    ] {
+        let offset = 255.0 * 0.502 * -scale * kernel.sum();
+        let filter = Filter::new(kernel).scale(scale).offset(offset);
+        let shape = source.shape();
+        let exact = reference::region(&filter, shape, source.view(), (0, 0), shape.rect()).unwrap();
+        for level in Level::available() {
+            let filter = filter.clone().level(level);
+            let plan = filter.plan::<u8, f32>(shape).unwrap();
+            let mut out = Image::<f32>::new(plan.output_shape()).unwrap();
+            plan.run(source.view(), out.view_mut(), &mut Workspace::new()).unwrap();
+            for (exact, got) in exact.iter().zip(out.data()) {
+                let allowed = plan.error_bound() + f64::from(f32::EPSILON) * exact.abs();
+                let error = (f64::from(*got) - exact).abs();
+                assert!(error <= allowed, "{level}: {got} for {exact}, {error} > {allowed}");
             }
         }
     }

@@ -9,6 +9,7 @@
 //! With an odd number of channels, a pixel's neighbour lies in the other half. The prefix sums are then
 //! those of pairs: an even sample and its neighbour to the right.
 
+use super::last_pixel;
 use crate::pass::halves::{HALF_SLACK, aligned_from, places};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
@@ -227,12 +228,13 @@ unsafe fn steps<L: Lanes, const PAIRS: bool, const STEPS: usize>(
     let lanes = 2 * L::N;
     let tap = l.h_splat(share.tap);
     // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's last
-    // pixel, repeated. Lanes with a negative index give 0.
-    let mut left = [l.h_splat(-1); STEPS];
+    // pixel, repeated.
+    let mut left = [l.h_shift(0); STEPS];
     for (count, left) in left.iter_mut().enumerate() {
-        *left = index(l, -((stride << count) as i16), MAX_LANES);
+        *left = l.h_shift(stride << count);
     }
-    let last = index(l, lanes.saturating_sub(stride) as i16, stride);
+    // SAFETY: MAX_LANES ≥ 2·N elements.
+    let last = unsafe { l.h_load(last_pixel(lanes, stride).as_ptr()) };
     let mut carry = l.h_splat(0);
     for x in (0..n).step_by(lanes) {
         // SAFETY: as promised by the caller.
@@ -248,25 +250,13 @@ unsafe fn steps<L: Lanes, const PAIRS: bool, const STEPS: usize>(
                 continue;
             }
             for left in &left {
-                v = l.h_add(v, l.h_permute(v, *left));
+                v = l.h_add(v, l.h_shifted(v, *left));
             }
             v = l.h_add(v, carry);
             l.h_store(prefix.add(x + stride), v);
             carry = l.h_permute(v, last);
         }
     }
-}
-
-/// A vector of lane numbers for `h_permute`: `from`, `from` + 1, …, again from the start after every
-/// `period`.
-#[inline(always)]
-fn index<L: Lanes>(l: L, from: i16, period: usize) -> L::H {
-    let mut lanes = [0; MAX_LANES];
-    for (lane, index) in lanes.iter_mut().enumerate() {
-        *index = from + (lane % period) as i16;
-    }
-    // SAFETY: MAX_LANES ≥ 2·N elements.
-    unsafe { l.h_load(lanes.as_ptr()) }
 }
 
 /// Windows of `taps` pixels, corrected, rounded and written.

@@ -1,0 +1,260 @@
+//! Running sums of one channel whose neighbours share a lane: in 32 bits there are four `u8` samples or
+//! two of `u16`, called the phases, and each phase has a row of sums of its own. Only prefix sums of whole
+//! lanes move from lane to lane, so those of one vector serve four (or two) vectors of samples; the
+//! phases' own follow from them by addition.
+//!
+//! All sums are exact, as those of [`Accumulate`](super::Accumulate), [`Scan`](super::Scan) and
+//! [`Windows`](super::Windows) are.
+
+use super::{index, rounded};
+use crate::pass::Finish;
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
+
+/// Elements that each row of sums has beyond what is used of it.
+pub const PHASE_SLACK: usize = 2 * MAX_LANES;
+
+/// Where the samples from `at` on lie in P rows of `each` elements: the i-th of them, and every P-th one
+/// behind it, in row (at + i) mod P.
+///
+/// # Safety
+///
+/// Every row must have at / P + 1 elements.
+#[inline(always)]
+unsafe fn places<const P: usize>(rows: *mut i32, each: usize, at: usize) -> [*mut i32; 4] {
+    let mut places = [rows; 4];
+    for (i, place) in places.iter_mut().enumerate().take(P) {
+        // SAFETY: as promised by the caller.
+        *place = unsafe { rows.add((at + i) % P * each + (at + i) / P) };
+    }
+    places
+}
+
+/// `sums += add − take`; without `take`, `sums += add`.
+pub struct AccumulatePhases<'a, T> {
+    /// The row that enters the window.
+    pub add: &'a [T],
+    /// The row that leaves it, of the same length.
+    pub take: Option<&'a [T]>,
+    /// Where the row starts in `sums`.
+    pub at: usize,
+    /// A row for each phase, one behind the other; each goes on for [`PHASE_SLACK`].
+    pub sums: &'a mut [i32],
+}
+
+impl<T: SampleLanes> Job for AccumulatePhases<'_, T> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        match T::PHASES {
+            4 => self.phases::<L, 4>(l),
+            2 => self.phases::<L, 2>(l),
+            _ => {}
+        }
+    }
+}
+
+impl<T: SampleLanes> AccumulatePhases<'_, T> {
+    #[inline(always)]
+    fn phases<L: Lanes, const P: usize>(self, l: L) {
+        let Self { add, take, at, sums } = self;
+        let (n, lanes, each) = (add.len(), P * L::N, sums.len() / P);
+        assert!(take.is_none_or(|take| take.len() == n));
+        assert!(each >= (at + n) / P + PHASE_SLACK);
+        let mut x = 0;
+        // SAFETY: x + P·N ≤ n, which both rows have; the rows of sums go on for more than a vector
+        // behind that; the arrays have 2·MAX_LANES ≥ P·N samples.
+        unsafe {
+            let sums = places::<P>(sums.as_mut_ptr(), each, at);
+            while x + lanes <= n {
+                let take = take.map_or(std::ptr::null(), |take| take.as_ptr().add(x));
+                accumulate::<T, L, P>(l, add.as_ptr().add(x), take, sums.map(|p| p.add(x / P)));
+                x += lanes;
+            }
+            if x < n {
+                // Whole vectors with zeros behind the row: what lies there stays as it is.
+                let mut whole = [[T::zeroed(); 2 * MAX_LANES]; 2];
+                whole[0][..n - x].copy_from_slice(&add[x..]);
+                if let Some(take) = take {
+                    whole[1][..n - x].copy_from_slice(&take[x..]);
+                }
+                let [add, take] = [whole[0].as_ptr(), whole[1].as_ptr()];
+                accumulate::<T, L, P>(l, add, take, sums.map(|p| p.add(x / P)));
+            }
+        }
+    }
+}
+
+/// P·N sums. A null `take` takes nothing.
+///
+/// # Safety
+///
+/// `add` and `take`, unless it is null, must be good for P·N samples, the first P of `sums` for N
+/// elements.
+#[inline(always)]
+unsafe fn accumulate<T: SampleLanes, L: Lanes, const P: usize>(
+    l: L,
+    add: *const T,
+    take: *const T,
+    sums: [*mut i32; 4],
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut all = [l.i_splat(0); 4];
+        for (all, sums) in all.iter_mut().zip(sums).take(P) {
+            *all = l.i_load(sums);
+        }
+        let all = T::move_phases(l, all, add, take);
+        for (all, sums) in all.into_iter().zip(sums).take(P) {
+            l.i_store(sums, all);
+        }
+    }
+}
+
+/// For each phase the sums of all samples to the left, which start with 0.
+pub struct ScanPhases<'a, const P: usize> {
+    /// The column sums, as [`AccumulatePhases`] has them.
+    pub sums: &'a [i32],
+    /// The lane to start with.
+    pub from: usize,
+    /// Lanes to sum.
+    pub n: usize,
+    /// P rows, one behind the other, of `n` elements and [`PHASE_SLACK`] more.
+    pub prefix: &'a mut [i32],
+}
+
+impl<const P: usize> Job for ScanPhases<'_, P> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { sums, from, n, prefix } = self;
+        let [each, prefix_each] = [sums.len() / P, prefix.len() / P];
+        assert!(each >= from + n + L::N && prefix_each >= n + L::N);
+        // Within a vector: add what lies 1, 2, 4 … lanes to the left. A lane with a negative index
+        // is 0.
+        let mut left = [l.i_splat(-1); 4];
+        for (count, left) in left.iter_mut().enumerate() {
+            *left = index(l, |lane| lane as i32 - (1 << count));
+        }
+        let steps = L::N.ilog2() as usize;
+        let last = l.i_splat(L::N as i32 - 1);
+        let mut carry = l.i_splat(0);
+        for x in (0..n).step_by(L::N) {
+            // SAFETY: x < n, and rows go on for a vector behind n.
+            unsafe {
+                let mut own = [l.i_splat(0); P];
+                for (phase, own) in own.iter_mut().enumerate() {
+                    *own = l.i_load(sums.as_ptr().add(phase * each + from + x));
+                }
+                let mut all = own[0];
+                for own in &own[1..] {
+                    all = l.i_add(all, *own);
+                }
+                let mut v = all;
+                for left in &left[..steps] {
+                    v = l.i_add(v, l.i_permute(v, *left));
+                }
+                let before = l.i_sub(l.i_add(v, carry), all);
+                carry = l.i_add(carry, l.i_permute(v, last));
+                let mut v = before;
+                for (phase, own) in own.into_iter().enumerate() {
+                    l.i_store(prefix.as_mut_ptr().add(phase * prefix_each + x), v);
+                    v = l.i_add(v, own);
+                }
+            }
+        }
+    }
+}
+
+/// The means of windows, rounded and written.
+pub struct WindowsPhases<'a, O> {
+    /// As [`ScanPhases`] made them.
+    pub prefix: &'a [i32],
+    /// The sample of `prefix` with which the first window starts.
+    pub from: usize,
+    /// Samples of a window.
+    pub taps: usize,
+    /// From sum to sample; [`Finish::rounds`].
+    pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
+    /// Memory to ask for on the way; as much for each sample that is written.
+    pub next: &'a [u8],
+    /// Exactly the samples to write.
+    pub out: &'a mut [O],
+}
+
+impl<O: SampleLanes> Job for WindowsPhases<'_, O> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        match O::PHASES {
+            4 => self.phases::<L, 4>(l),
+            2 => self.phases::<L, 2>(l),
+            _ => {}
+        }
+    }
+}
+
+impl<O: SampleLanes> WindowsPhases<'_, O> {
+    #[inline(always)]
+    fn phases<L: Lanes, const P: usize>(self, l: L) {
+        let Self { prefix, from, taps, finish, stream, next, out } = self;
+        let (n, lanes, each) = (out.len(), P * L::N, prefix.len() / P);
+        // The last window's end, and what a vector reads behind it.
+        assert!(each >= (from + n + taps) / P + PHASE_SLACK);
+        // What is streamed is whole lines, and no other store may touch those: before them, two vectors.
+        let aligned =
+            out.as_ptr().addr().wrapping_neg() % (lanes * size_of::<O>()) / size_of::<O>();
+        let stream = stream && n >= 3 * lanes;
+        let first = if stream { aligned } else { 0 };
+        // SAFETY: x + P·N ≤ n, or what is written goes to `whole`; the rows of `prefix` reach a vector
+        // behind the last window's end.
+        unsafe {
+            let prefix = prefix.as_ptr().cast_mut();
+            let ends = |x| [x, x + taps].map(|at| places::<P>(prefix, each, from + at));
+            let (p, mut x) = (out.as_mut_ptr(), 0);
+            if first > 0 {
+                windows::<O, L, P>(l, ends(0), 0, finish, p, false);
+                windows::<O, L, P>(l, ends(first), 0, finish, p.add(first), false);
+                x = first + lanes;
+            }
+            let (places, start) = (ends(x), x);
+            let share = next.len() / n;
+            while x + lanes <= n {
+                if let Some(next) = next.get(share * x..share * (x + lanes)) {
+                    prefetch(next);
+                }
+                windows::<O, L, P>(l, places, (x - start) / P, finish, p.add(x), stream);
+                x += lanes;
+            }
+            if x < n {
+                let mut whole = [O::zeroed(); 2 * MAX_LANES];
+                let at = (x - start) / P;
+                windows::<O, L, P>(l, places, at, finish, whole.as_mut_ptr(), false);
+                out[x..].copy_from_slice(&whole[..n - x]);
+            }
+        }
+    }
+}
+
+/// P·N windows, whose starts and ends lie `at` behind those places.
+///
+/// # Safety
+///
+/// The first P of `places` must be good for N elements from `at` on, `out` for P·N samples.
+#[inline(always)]
+unsafe fn windows<O: SampleLanes, L: Lanes, const P: usize>(
+    l: L,
+    [starts, ends]: [[*mut i32; 4]; 2],
+    at: usize,
+    finish: &Finish,
+    out: *mut O,
+    stream: bool,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        let mut results = [l.i_splat(0); 4];
+        for phase in 0..P {
+            let sum = l.i_sub(l.i_load(ends[phase].add(at)), l.i_load(starts[phase].add(at)));
+            results[phase] = rounded(l, sum, finish);
+        }
+        O::store_phases(l, out, results, stream);
+    }
+}
