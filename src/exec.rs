@@ -32,6 +32,8 @@ use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
 use std::array::from_fn;
 use std::mem::take;
 use std::ops::Range;
+#[cfg(feature = "rayon")]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
 
 /// The scratch memory that plans need, kept between runs. Any plan can use any workspace; a second
@@ -529,6 +531,10 @@ fn run_typed<I: Source, O: Sample>(
     Ok(())
 }
 
+/// How often a worker looks whether the others are done before it sleeps: some 20 to 50 µs.
+#[cfg(feature = "rayon")]
+const SPINS: usize = 1000;
+
 /// Cuts `out`, whose first row is output row `y`, into strips of `rows` rows, and does `work` on
 /// each, with as many workers as there are slots.
 fn each_strip<O: Send, S: Send>(
@@ -540,17 +546,34 @@ fn each_strip<O: Send, S: Send>(
 ) {
     let mut strips = Strips { rest: Some(out), y, rows };
     #[cfg(feature = "rayon")]
-    if slots.len() > 1 {
-        let strips = &std::sync::Mutex::new(strips);
-        rayon::scope(|scope| {
-            for slot in slots {
+    if slots.len() > 1
+        && let Some((own, others)) = slots.split_first_mut()
+    {
+        let busy = &AtomicUsize::new(others.len());
+        let strips = std::sync::Mutex::new(strips);
+        // The lock is held while a strip is cut off, not while it is filtered. Only a panic
+        // elsewhere can poison it; that one is reported by the scope.
+        let some = &|slot: &mut S| {
+            while let Some((y, strip)) = strips.lock().ok().and_then(|mut s| s.next()) {
+                work(y, strip, slot);
+            }
+        };
+        // This thread is one of the workers: to wake another one takes as long as to filter a small
+        // image, which must not wait for that. Nor should it fall asleep where the others are about to
+        // be done.
+        rayon::in_place_scope(|scope| {
+            for slot in others {
                 scope.spawn(move |_| {
-                    // The lock is held while a strip is cut off, not while it is filtered. Only
-                    // a panic elsewhere can poison it; that one is reported by the scope.
-                    while let Some((y, strip)) = strips.lock().ok().and_then(|mut s| s.next()) {
-                        work(y, strip, slot);
-                    }
+                    some(slot);
+                    busy.fetch_sub(1, Ordering::Release);
                 });
+            }
+            some(own);
+            for _ in 0..SPINS {
+                if busy.load(Ordering::Acquire) == 0 {
+                    break;
+                }
+                std::hint::spin_loop();
             }
         });
         return;

@@ -728,8 +728,13 @@ impl Segment {
         if workers <= 1 {
             return self.strip;
         }
-        let each = self.output.height.div_ceil(workers * STRIPS_EACH);
-        each.next_multiple_of(self.rows).min(self.strip).max(1)
+        let height = self.output.height;
+        let tiles = height.div_ceil(self.rows);
+        if tiles < workers * STRIPS_EACH {
+            // Few, so that each worker should have as many as the others.
+            return height.div_ceil(tiles.next_multiple_of(workers)).max(1);
+        }
+        height.div_ceil(workers * STRIPS_EACH).next_multiple_of(self.rows).min(self.strip)
     }
 }
 
