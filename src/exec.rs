@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::filter::{Alpha, Post};
 use crate::pass::{Column, Double, F32, Fused, I32, Input, Pairs, Row, Rung, Sum};
 use crate::plan::arithmetic::{Passes, Rung as Chosen};
-use crate::plan::{BLOCK_ROWS, Core, Work, reach};
+use crate::plan::{BLOCK_ROWS, Core, Cut, Work, reach};
 use crate::reference::{self, Opacity};
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES, fence};
@@ -526,8 +526,8 @@ fn run_typed<I: Source, O: Sample>(
         workspace.slots.resize_with(workers, Slot::default);
     }
     let slots = &mut workspace.slots[..workers];
-    let rows = core.strip_rows(rect.height, workers);
-    each_strip(out, rect.y, rows, slots, &|y, strip, slot| job.strip(y, strip, slot));
+    let cut = core.cut(rect.height, workers);
+    each_strip(out, rect.y, cut, slots, &|y, strip, slot| job.strip(y, strip, slot));
     Ok(())
 }
 
@@ -535,16 +535,16 @@ fn run_typed<I: Source, O: Sample>(
 #[cfg(feature = "rayon")]
 const SPINS: usize = 1000;
 
-/// Cuts `out`, whose first row is output row `y`, into strips of `rows` rows, and does `work` on
-/// each, with as many workers as there are slots.
+/// Cuts `out`, whose first row is output row `y`, into strips, and does `work` on each, with as many
+/// workers as there are slots.
 fn each_strip<O: Send, S: Send>(
     out: ViewMut<'_, O>,
     y: usize,
-    rows: usize,
+    cut: Cut,
     slots: &mut [S],
     work: &(impl Fn(usize, ViewMut<'_, O>, &mut S) + Sync),
 ) {
-    let mut strips = Strips { rest: Some(out), y, rows };
+    let mut strips = Strips { rest: Some(out), y, cut };
     #[cfg(feature = "rayon")]
     if slots.len() > 1
         && let Some((own, others)) = slots.split_first_mut()
@@ -588,20 +588,21 @@ fn each_strip<O: Send, S: Send>(
 struct Strips<'a, O> {
     rest: Option<ViewMut<'a, O>>,
     y: usize,
-    rows: usize,
+    /// How what remains is cut.
+    cut: Cut,
 }
 
 impl<'a, O> Strips<'a, O> {
     /// The next strip and its first output row.
     fn next(&mut self) -> Option<(usize, ViewMut<'a, O>)> {
         let rest = self.rest.take()?;
-        let y = self.y;
-        if rest.shape().height <= self.rows {
+        let (y, rows) = (self.y, self.cut.next(rest.shape().height));
+        if rest.shape().height <= rows {
             return Some((y, rest));
         }
-        let (strip, rest) = rest.split_at_row(self.rows);
+        let (strip, rest) = rest.split_at_row(rows);
         self.rest = Some(rest);
-        self.y += self.rows;
+        self.y += rows;
         Some((y, strip))
     }
 }

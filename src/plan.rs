@@ -116,6 +116,25 @@ impl Filter {
     }
 }
 
+/// How an output is cut into strips: as many as planned, of sizes as equal as can be, so that each
+/// worker gets as much as the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// How many, or fewer where there are not enough rows.
+    pub strips: usize,
+    /// Rows that belong together: strips are multiples of it, except for the last.
+    pub unit: usize,
+}
+
+impl Cut {
+    /// The rows of the next strip, where `rows` remain.
+    pub fn next(&mut self, rows: usize) -> usize {
+        let strip = rows.div_ceil(self.unit).div_ceil(self.strips.max(1)) * self.unit;
+        self.strips = self.strips.saturating_sub(1);
+        strip
+    }
+}
+
 impl Core {
     fn new(
         filter: &Filter,
@@ -247,14 +266,12 @@ impl Core {
         matches!(self.work, Work::Running(_) | Work::RowFirst(_))
     }
 
-    /// Rows of a strip of an output of `height` rows.
-    pub fn strip_rows(&self, height: usize, workers: usize) -> usize {
-        match self.keeps() {
-            true if workers == 1 => height,
-            // There are few, so that each worker should have as many as the others.
-            true => height.div_ceil(height.div_ceil(self.strip).next_multiple_of(workers)),
-            false => self.strip,
-        }
+    /// How `height` rows are cut for so many workers.
+    pub fn cut(&self, height: usize, workers: usize) -> Cut {
+        let keeps = self.keeps();
+        let strips = if keeps && workers == 1 { 1 } else { height.div_ceil(self.strip) };
+        let unit = if keeps || self.strip < BLOCK_ROWS { 1 } else { BLOCK_ROWS };
+        Cut { strips: strips.next_multiple_of(workers), unit }
     }
 
     fn stages(&self) -> Vec<String> {
@@ -624,5 +641,29 @@ impl<I: Source, O: Sample> fmt::Display for Plan<I, O> {
         writeln!(f, "multiplications: {ours} per sample (2D: {naive})")?;
         writeln!(f, "tiles:           {} pixels × {} rows", core.tile, core.strip)?;
         write!(f, "level:           {}, {} thread(s)", core.level, self.threads())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cut;
+
+    #[test]
+    fn strips_are_all_rows_in_parts_as_equal_as_can_be() {
+        for rows in 1..=100 {
+            for strips in 1..=rows + 2 {
+                for unit in [1, 3, 4] {
+                    let (mut cut, mut rest, mut sizes) = (Cut { strips, unit }, rows, Vec::new());
+                    while rest > 0 {
+                        sizes.push(cut.next(rest).min(rest));
+                        rest -= sizes[sizes.len() - 1];
+                    }
+                    assert_eq!(sizes.len(), strips.min(rows.div_ceil(unit)));
+                    let (last, others) = sizes.split_last().unwrap();
+                    assert!(others.iter().all(|n| n % unit == 0 && *n <= sizes[0]));
+                    assert!(sizes[0] < last + 2 * unit, "{sizes:?}");
+                }
+            }
+        }
     }
 }

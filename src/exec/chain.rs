@@ -30,7 +30,8 @@ use crate::pass::{
 };
 use crate::plan::arithmetic::{Passes, Rows as TapsOfRows, Rung as Chosen};
 use crate::plan::{
-    ChainCore, FilterStage, MixStage, Segment, StageAlpha, WindowKind, WindowStage, Work, reach,
+    ChainCore, Cut, FilterStage, MixStage, Segment, StageAlpha, WindowKind, WindowStage, Work,
+    reach,
 };
 use crate::reference;
 use crate::sample::{Sample, Source};
@@ -299,8 +300,8 @@ fn run_segment<O: Sample>(
     let stream = O::FLOAT && bytes > STREAM_BYTES;
     let x = rect.x..rect.x + rect.width;
     let walk = Walk { segment, part, x, level: core.level, fused: core.fused, stream };
-    let (strip, slots) = crew.workers(core, segment, rect.height);
-    each_strip(target, rect.y, strip, slots, &|y, out, slot: &mut Slot| {
+    let (cut, slots) = crew.workers(core, segment, rect.height);
+    each_strip(target, rect.y, cut, slots, &|y, out, slot: &mut Slot| {
         walk.strip(y, out, slot);
         if stream {
             fence();
@@ -316,20 +317,15 @@ struct Crew<'a> {
 }
 
 impl<'a> Crew<'a> {
-    /// Rows of a strip, and a slot for each worker.
-    fn workers(
-        self,
-        core: &ChainCore,
-        segment: &Segment,
-        height: usize,
-    ) -> (usize, &'a mut [Slot]) {
+    /// How a segment is cut into strips, and a slot for each worker.
+    fn workers(self, core: &ChainCore, segment: &Segment, height: usize) -> (Cut, &'a mut [Slot]) {
         let workers = core.workers(segment).min(self.most);
-        let strip = segment.strip_rows(workers);
-        let workers = workers.clamp(1, height.div_ceil(strip));
+        let cut = segment.cut(height, workers);
+        let workers = workers.min(cut.strips);
         if self.slots.len() < workers {
             self.slots.resize_with(workers, Slot::default);
         }
-        (strip, &mut self.slots[..workers])
+        (cut, &mut self.slots[..workers])
     }
 }
 

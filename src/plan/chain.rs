@@ -21,7 +21,7 @@ mod proof;
 pub(crate) use images::Images;
 
 use super::arithmetic::{Rung, Task};
-use super::{Work, choose, negligible, reach};
+use super::{Cut, Work, choose, negligible, reach};
 use crate::border::Border;
 use crate::error::Error;
 use crate::exec::{self, Workspace};
@@ -261,8 +261,10 @@ const MOST_STRIP_ROWS: usize = 512;
 /// Channels of an image, as opposed to a map of a network: making some of its pixels twice costs
 /// less than writing and reading it.
 const FEW_CHANNELS: usize = 4;
-/// Multiplications below which a second thread costs more than it brings.
+/// Work, in multiplications, below which a second thread costs more than it brings.
 const INLINE_WORK: u64 = 1 << 20;
+/// A sample read or written counts as so many multiplications.
+const SAMPLE_WORK: u64 = 4;
 /// Strips for each worker, so that none waits long for the last.
 const STRIPS_EACH: usize = 4;
 
@@ -399,12 +401,12 @@ impl ChainCore {
 
     /// How many workers are worth their start for a segment.
     pub fn workers(&self, segment: &Segment) -> usize {
-        if segment.multiplications < INLINE_WORK { 1 } else { self.most_workers() }
+        if segment.work() < INLINE_WORK { 1 } else { self.most_workers() }
     }
 
     /// How many workers are worth their start for a batch, each with an image of its own.
     pub fn batch_workers(&self, images: usize) -> usize {
-        let each = self.segments.iter().map(|s| s.multiplications);
+        let each = self.segments.iter().map(Segment::work);
         let each = each.fold(0, u64::saturating_add);
         if each.saturating_mul(images as u64) < INLINE_WORK {
             return 1;
@@ -723,18 +725,22 @@ impl Segment {
         self.strip = strip.next_multiple_of(self.rows);
     }
 
-    /// Rows of a strip for so many workers.
-    pub fn strip_rows(&self, workers: usize) -> usize {
-        if workers <= 1 {
-            return self.strip;
-        }
-        let height = self.output.height;
-        let tiles = height.div_ceil(self.rows);
-        if tiles < workers * STRIPS_EACH {
-            // Few, so that each worker should have as many as the others.
-            return height.div_ceil(tiles.next_multiple_of(workers)).max(1);
-        }
-        height.div_ceil(workers * STRIPS_EACH).next_multiple_of(self.rows).min(self.strip)
+    /// What it costs for the whole image, about: its multiplications, and its samples, read and written.
+    fn work(&self) -> u64 {
+        let samples = |shape: Shape| (shape.row() * shape.height) as u64;
+        let samples = samples(self.input) + samples(self.output);
+        self.multiplications.saturating_add(samples.saturating_mul(SAMPLE_WORK))
+    }
+
+    /// How `height` rows are cut for so many workers.
+    pub fn cut(&self, height: usize, workers: usize) -> Cut {
+        let (tiles, least) = (height.div_ceil(self.rows), height.div_ceil(self.strip));
+        let each = (tiles / (workers * STRIPS_EACH)).max(1);
+        let strips = if workers == 1 { least } else { tiles.div_ceil(each).max(least) };
+        let strips = strips.next_multiple_of(workers);
+        // Of few tiles, whole ones would be more work for one worker than for another.
+        let unit = if tiles < 4 * strips { 1 } else { self.rows };
+        Cut { strips, unit }
     }
 }
 

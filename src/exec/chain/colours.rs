@@ -66,8 +66,8 @@ pub(super) fn each_row<I: Source, O: Sample>(
     crew: Crew<'_>,
     work: &(impl Fn(&[I], &mut [O], &mut Slot) + Sync),
 ) {
-    let (strip, slots) = crew.workers(core, segment, rect.height);
-    each_strip(out, rect.y, strip, slots, &|top, mut out, slot: &mut Slot| {
+    let (cut, slots) = crew.workers(core, segment, rect.height);
+    each_strip(out, rect.y, cut, slots, &|top, mut out, slot: &mut Slot| {
         for y in 0..out.shape().height {
             work(source.pixels(top + y, rect.x..rect.x + rect.width), out.row_mut(y), slot);
         }

@@ -57,8 +57,8 @@ pub(super) fn images<I: Source, O: Sample>(
     let bytes = rect.width * rect.height * segment.output.channels * size_of::<O>();
     let walk = Walk { images, segment, source, rect, stream: bytes > STREAM_BYTES };
     let words = images.stages[0].types.1 == SampleType::I16;
-    let (strip, slots) = crew.workers(core, segment, rect.height);
-    each_strip(out, rect.y, strip, slots, &|y, out, slot: &mut super::Slot| {
+    let (cut, slots) = crew.workers(core, segment, rect.height);
+    each_strip(out, rect.y, cut, slots, &|y, out, slot: &mut super::Slot| {
         let stages = &mut slot.stages;
         stages.resize_with(images.stages.len().max(stages.len()), StageSlot::default);
         let stages = &mut stages[..images.stages.len()];
