@@ -544,17 +544,30 @@ fn each_strip<O: Send, S: Send>(
     slots: &mut [S],
     work: &(impl Fn(usize, ViewMut<'_, O>, &mut S) + Sync),
 ) {
-    let mut strips = Strips { rest: Some(out), y, cut };
+    let mut strips = Strips::new(out, y, cut);
     #[cfg(feature = "rayon")]
     if slots.len() > 1
         && let Some((own, others)) = slots.split_first_mut()
     {
+        // A share for each, the same ones in every run, so that what a worker needs or writes is in
+        // its own cache from the last run, or from the layer before. Who is done helps the others.
+        let workers = 1 + others.len();
+        let each = Cut { strips: cut.strips.div_ceil(workers), ..cut };
+        strips.cut.strips = workers;
+        let shares: Vec<_> = std::iter::from_fn(|| strips.next())
+            .map(|(y, rest)| Strips::new(rest, y, each))
+            .collect();
         let busy = &AtomicUsize::new(others.len());
-        let strips = std::sync::Mutex::new(strips);
+        let shares = std::sync::Mutex::new(shares);
         // The lock is held while a strip is cut off, not while it is filtered. Only a panic
         // elsewhere can poison it; that one is reported by the scope.
-        let some = &|slot: &mut S| {
-            while let Some((y, strip)) = strips.lock().ok().and_then(|mut s| s.next()) {
+        let next = |worker: usize| {
+            let shares = &mut **shares.lock().ok()?;
+            let (before, own) = shares.split_at_mut(worker.min(shares.len()));
+            own.iter_mut().chain(before).find_map(Strips::next)
+        };
+        let some = &|worker: usize, slot: &mut S| {
+            while let Some((y, strip)) = next(worker) {
                 work(y, strip, slot);
             }
         };
@@ -562,13 +575,13 @@ fn each_strip<O: Send, S: Send>(
         // image, which must not wait for that. Nor should it fall asleep where the others are about to
         // be done.
         rayon::in_place_scope(|scope| {
-            for slot in others {
+            for (i, slot) in others.iter_mut().enumerate() {
                 scope.spawn(move |_| {
-                    some(slot);
+                    some(1 + i, slot);
                     busy.fetch_sub(1, Ordering::Release);
                 });
             }
-            some(own);
+            some(0, own);
             for _ in 0..SPINS {
                 if busy.load(Ordering::Acquire) == 0 {
                     break;
@@ -593,6 +606,10 @@ struct Strips<'a, O> {
 }
 
 impl<'a, O> Strips<'a, O> {
+    fn new(out: ViewMut<'a, O>, y: usize, cut: Cut) -> Self {
+        Self { rest: Some(out), y, cut }
+    }
+
     /// The next strip and its first output row.
     fn next(&mut self) -> Option<(usize, ViewMut<'a, O>)> {
         let rest = self.rest.take()?;
