@@ -155,6 +155,7 @@ impl Core {
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
         let task = Task {
             filter,
+            channels: input.channels,
             source: types.0,
             output: types.1,
             premultiplied,

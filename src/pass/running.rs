@@ -100,10 +100,8 @@ impl Job for Scan<'_> {
         assert!(prefix.len() >= n + channels + MAX_LANES);
         prefix[..channels].fill(0);
         if channels < L::N && !L::PERMUTES {
-            for x in 0..n {
-                prefix[x + channels] = prefix[x].wrapping_add(sums[x]);
-            }
-            return;
+            let (values, prefix) = (sums[..n].iter().copied(), &mut prefix[channels..]);
+            return one_by_one(channels, prefix, values, i32::wrapping_add);
         }
         // SAFETY: both rows go on for MAX_LANES ≥ N elements behind n (+ channels).
         unsafe {
@@ -115,6 +113,42 @@ impl Job for Scan<'_> {
                 _ if channels * 4 >= L::N => steps::<L, 2>(l, sums, n, channels, prefix),
                 _ if channels * 8 >= L::N => steps::<L, 3>(l, sums, n, channels, prefix),
                 _ => steps::<L, 4>(l, sums, n, channels, prefix),
+            }
+        }
+    }
+}
+
+/// Prefix sums one by one: `out[x] = out[x − stride] + values[x]`, where what lies before the first is 0. What
+/// a sum needs stays in registers if it can: from memory it would come late.
+fn one_by_one<T: Copy + Default>(
+    stride: usize,
+    out: &mut [T],
+    mut values: impl Iterator<Item = T>,
+    add: impl Fn(T, T) -> T,
+) {
+    fn carried<T: Copy + Default, const C: usize>(
+        out: &mut [T],
+        mut values: impl Iterator<Item = T>,
+        add: impl Fn(T, T) -> T,
+    ) {
+        let mut sums = [T::default(); C];
+        for out in out.chunks_mut(C) {
+            for (out, sum) in out.iter_mut().zip(&mut sums) {
+                let Some(value) = values.next() else { return };
+                *sum = add(*sum, value);
+                *out = *sum;
+            }
+        }
+    }
+    match stride {
+        1 => carried::<T, 1>(out, values, add),
+        2 => carried::<T, 2>(out, values, add),
+        3 => carried::<T, 3>(out, values, add),
+        _ => {
+            for x in 0..out.len() {
+                let Some(value) = values.next() else { return };
+                let left = if x < stride { T::default() } else { out[x - stride] };
+                out[x] = add(left, value);
             }
         }
     }
@@ -164,6 +198,7 @@ unsafe fn steps<L: Lanes, const STEPS: usize>(
 }
 
 /// The lanes of the last pixel of so many, which has `channels`, again and again.
+#[inline(always)]
 fn last_pixel(lanes: usize, channels: usize) -> [i16; MAX_LANES] {
     let first = lanes.saturating_sub(channels);
     // Counted: a division for every lane takes as long as a tenth of a row.

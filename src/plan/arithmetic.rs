@@ -96,6 +96,11 @@ impl fmt::Display for Arithmetic {
                 "running sums in 32-bit integers (a window reaches 2^{:.1} of 2^31), times the tap in f32",
                 self.peak.max(1.0).log2()
             )?,
+            Rung::RunningWords if self.bits.1 == 0 && self.bound < 1e-6 => write!(
+                f,
+                "running sums in 16-bit integers (windows reach 2^{:.1} of 2^16), divided",
+                self.peak.max(1.0).log2()
+            )?,
             Rung::RunningWords => write!(
                 f,
                 "running sums in 16-bit integers, times the tap from column to row ({} fraction bits; windows reach 2^{:.1} of 2^16)",
@@ -180,6 +185,7 @@ impl Passes {
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub filter: &'a Filter,
+    pub channels: usize,
     pub source: SampleType,
     pub output: SampleType,
     /// Rows reach the passes multiplied by alpha, as `f32`.
@@ -378,8 +384,11 @@ fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
     Some((fixed, error, peak))
 }
 
-/// Taps a side from which running sums are faster than two passes.
+/// Taps a side from which running sums are faster than two passes; and where a division makes them exact, too.
 const RUNNING_FROM: usize = 11;
+const WHOLE_FROM: usize = 7;
+/// The same for `u16`, of one channel and of several.
+const RUNNING_U16_FROM: [usize; 2] = [3, 5];
 
 /// Taps a side from which sums of blocks are.
 const BLOCKS_FROM: usize = 13;
@@ -399,8 +408,17 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
     if task.float_source() || task.premultiplied {
         return blocks(task, kernel);
     }
-    let (mean, spread) = level(kernel, RUNNING_FROM)?;
-    if let Some((share, arithmetic)) = words::running(task, kernel, mean, spread) {
+    let (mean, spread) = level(kernel)?;
+    let words = words::running(task, kernel, mean, spread);
+    let from = match (task.source, &words) {
+        (SampleType::U16, _) => RUNNING_U16_FROM[usize::from(task.channels > 1)],
+        (_, Some((share, _))) if share.is_whole() => WHOLE_FROM,
+        _ => RUNNING_FROM,
+    };
+    if longest(kernel) < from {
+        return None;
+    }
+    if let Some((share, arithmetic)) = words {
         return Some((Work::Running(Some(share)), arithmetic, task.finish()));
     }
     let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
@@ -428,19 +446,23 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
     task.accepts(bound).then_some((Work::Running(None), arithmetic, finish))
 }
 
-/// The mean of the taps, and Σ|tap − mean|, of a kernel of at least `from` taps a side whose taps
-/// are equal but for the rounding that makes their sum exact.
-fn level(kernel: &Kernel, from: usize) -> Option<(f64, f64)> {
+/// The longer side.
+fn longest(kernel: &Kernel) -> usize {
+    kernel.width().max(kernel.height())
+}
+
+/// The mean of the taps, and Σ|tap − mean|, of a kernel whose taps are equal but for the rounding that
+/// makes their sum exact.
+fn level(kernel: &Kernel) -> Option<(f64, f64)> {
     let count = kernel.taps().len() as f64;
     let mean = kernel.sum() / count;
     let spread = kernel.taps().iter().map(|t| (t - mean).abs()).sum::<f64>();
-    let large = kernel.width().max(kernel.height()) >= from;
-    (large && spread <= mean.abs() * count * 1e-12).then_some((mean, spread))
+    (mean != 0.0 && spread <= mean.abs() * count * 1e-12).then_some((mean, spread))
 }
 
 /// Sums of blocks, for rows of `f32`.
 fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Work, Arithmetic, Finish)> {
-    let (mean, spread) = level(kernel, BLOCKS_FROM)?;
+    let (mean, spread) = level(kernel).filter(|_| longest(kernel) >= BLOCKS_FROM)?;
     let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
     // The plain sum must not overflow where the mean does not.

@@ -535,8 +535,8 @@ impl Builder<'_> {
         let separations = &self.separations[self.filters.len()];
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
         let (source, output) = (SampleType::F32, SampleType::F32);
-        let precise = self.precise;
-        let task = Task { filter, source, output, premultiplied, precise, chained: true };
+        let (channels, precise) = (input.channels, self.precise);
+        let task = Task { filter, channels, source, output, premultiplied, precise, chained: true };
         let (work, arithmetic, finish) = choose(&task, separations)?;
         let whole = |v: &f64| v.fract() == 0.0;
         let taps = filter.kernels().iter().flat_map(Kernel::taps);

@@ -1,7 +1,9 @@
 //! What linear filters are known to do, whatever the reference says.
 
 use crate::common::{Look, borders, check_levels, image, levels, range, run, same};
-use twopass::{Border, Filter, Image, Kernel, Sample, Shape, Source, View, ViewMut, Workspace};
+use twopass::{
+    Border, Filter, Image, Kernel, Rect, Sample, Shape, Source, View, ViewMut, Workspace, reference,
+};
 
 /// Kernels of sum 1, with and without negative taps, separable and not, short and long.
 fn sum_one() -> Vec<Filter> {
@@ -377,9 +379,17 @@ fn whole_taps_of_other_factors() {
 /// which 16 bits do not hold them.
 #[test]
 fn white_boxes() {
-    for (width, height) in
-        [(15, 15), (16, 16), (101, 101), (128, 127), (201, 201), (255, 257), (11, 300)]
-    {
+    for (width, height) in [
+        (7, 7),
+        (15, 15),
+        (16, 16),
+        (31, 8),
+        (101, 101),
+        (128, 127),
+        (201, 201),
+        (255, 257),
+        (11, 300),
+    ] {
         let filter = Filter::new(Kernel::box_(width, height).unwrap()).border(Border::Replicate);
         for channels in [1, 2, 3] {
             let shape = Shape::new(9, 5, channels);
@@ -388,6 +398,30 @@ fn white_boxes() {
             assert!(out.iter().all(|v| *v == 255), "{width}×{height}: {out:?}");
             let noise = image::<u8>(shape, Look::Extremes, width as u64);
             check_levels::<u8, u8>(&filter, noise.view()).unwrap();
+        }
+    }
+    // Sums of up to 256 samples fit whole, and means of them are the reference's, rounded.
+    for (width, height) in [(7, 7), (9, 9), (11, 4), (13, 13), (15, 15), (3, 60), (16, 16), (10, 9)]
+    {
+        let filter = Filter::new(Kernel::box_(width, height).unwrap()).border(Border::Wrap);
+        for (look, channels) in
+            [(Look::Extremes, 1), (Look::Noise, 1), (Look::Noise, 3), (Look::Noise, 4)]
+        {
+            let source = image::<u8>(Shape::new(150, 20, channels), look, width as u64);
+            let plan = filter.plan::<u8, u8>(source.shape()).unwrap();
+            assert!(plan.arithmetic().contains(", divided"), "{plan}");
+            let out = check_levels::<u8, u8>(&filter, source.view()).unwrap();
+            let (mut different, mut ties) = (0, 0);
+            let rect = Rect::new(0, 0, 150, 20);
+            let exact = reference::region(&filter, source.shape(), source.view(), (0, 0), rect);
+            for (exact, ours) in exact.unwrap().iter().zip(&out) {
+                ties += usize::from((exact.fract() - 0.5).abs() < 1e-9);
+                different += usize::from(exact.round() != f64::from(*ours));
+            }
+            // What lies in the middle between two may be off in the last bit of the f64 sum.
+            let odd = width * height % 2 == 1;
+            assert!(different <= if odd { 0 } else { ties }, "{width}×{height}: {different}");
+            assert!(plan.error_bound() <= if odd { 0.0 } else { 1e-6 }, "{plan}");
         }
     }
     let shape = Shape::new(300, 300, 1);

@@ -1,26 +1,30 @@
 //! Running sums of `u8` samples in 16 bits, for means of windows. Even and odd samples of a row, which are
 //! the even and odd bytes of a vector, are kept apart in rows of their own, called the two halves.
 //!
-//! Column sums are exact, less 2¹⁵ so that they have a sign. On their way to the prefix sums they are
-//! multiplied by the common tap, in units so small that a window just fits into 16 bits, and
-//! rounded: a window is off by at most half such a unit for each column. Prefix sums wrap; only
-//! their differences must fit.
+//! Column sums are exact, less 2¹⁵ so that they have a sign. Prefix sums wrap; only their differences, the
+//! windows, must fit into 16 bits. Where whole sums do, they are divided, exactly. Otherwise column sums are
+//! multiplied by the common tap on their way to the prefix sums, in units so small that a window just
+//! fits, and rounded: a window is off by at most half such a unit for each column.
 //!
 //! With an odd number of channels, a pixel's neighbour lies in the other half. The prefix sums are then
 //! those of pairs: an even sample and its neighbour to the right.
 
-use super::last_pixel;
+use super::{last_pixel, one_by_one};
 use crate::pass::halves::{HALF_SLACK, aligned_from, places};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// The common tap of a mean, in the forms that sums of words need.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
-    /// The tap in units of 2^−15 of a window's unit, rounded up.
+    /// What column sums are multiplied by: the tap in units of 2^−15 of a window's unit, rounded up. 0 where
+    /// they stay whole.
     pub tap: i16,
-    /// What a window is multiplied by to make up for that, in units of 2^−15; 0 is 1.
-    pub correction: i16,
-    /// Fraction bits of a window.
+    /// What a window is multiplied by. With a tap, to make up for its rounding, in units of 2^−15; 0 is
+    /// 1. Without, in units of 2^−16, less 1.
+    pub factor: i16,
+    /// Without a tap, what is added to a window first.
+    pub half: i16,
+    /// Fraction bits of a window that was multiplied.
     pub shift: u32,
 }
 
@@ -28,13 +32,43 @@ pub struct Share {
 pub const LEAST_SUM: i16 = i16::MIN;
 
 impl Share {
-    /// The sum of a column in a window's unit, rounded, less what [`LEAST_SUM`] takes from it: `tap`.
-    #[inline(always)]
-    fn of<L: Lanes>(l: L, sum: L::H, tap: L::H) -> L::H {
-        l.h_mul_high(sum, tap)
+    /// For means of `count` samples of 8 bits, if their sums fit and can be divided exactly: as by Granlund and
+    /// Montgomery, "Division by Invariant Integers using Multiplication" (1994), rounded to the next.
+    pub fn whole(count: u32) -> Option<Self> {
+        if !(4..=256).contains(&count) {
+            return None;
+        }
+        // The largest factor of 16 bits: between 2¹⁵ and 2¹⁶.
+        let shift = count.ilog2() - u32::from(count.is_power_of_two());
+        let factor = (1u32 << (16 + shift)).div_ceil(count);
+        // (S + half) · factor / 2^(16 + shift), rounded down, for sums S. The product is made of S less 2¹⁵,
+        // which takes half of an odd factor too much; one more in S makes up for more than that.
+        let odd = factor % 2;
+        let half = count / 2 + odd;
+        // The factor is too large by less than 1. The product must not reach the next whole quotient, which is a
+        // count-th of 2^shift away, or ½ where that was made up for.
+        let excess = u64::from(factor * count - (1 << (16 + shift)));
+        let room = if odd == 1 { u64::from(count) << 15 } else { 1 << (16 + shift) };
+        let exact = u64::from(255 * count + count / 2) * excess < room;
+        exact.then_some(Self { tap: 0, factor: factor as u16 as i16, half: half as i16, shift })
     }
 
-    fn of_one(&self, sum: i16) -> i16 {
+    /// Whether means are exact.
+    pub fn is_whole(&self) -> bool {
+        self.tap == 0
+    }
+
+    /// The sum of a column in a window's unit, rounded if it is not whole, less what [`LEAST_SUM`] takes
+    /// from it: `tap`, or 2¹⁵.
+    #[inline(always)]
+    fn of<L: Lanes, const WHOLE: bool>(l: L, sum: L::H, tap: L::H) -> L::H {
+        if WHOLE { sum } else { l.h_mul_high(sum, tap) }
+    }
+
+    fn of_one<const WHOLE: bool>(&self, sum: i16) -> i16 {
+        if WHOLE {
+            return sum;
+        }
         ((i32::from(sum) * i32::from(self.tap) + (1 << 14)) >> 15) as i16
     }
 }
@@ -154,26 +188,37 @@ impl Job for ScanWords<'_> {
         assert!(prefix.iter().all(|prefix| prefix.len() >= len));
         let [even, odd] = halves.sums.map(<[i16]>::as_ptr);
         let [first, second] = prefix;
+        let share = halves.share;
         // SAFETY: x < n; all rows go on for a pixel's channels and a vector behind n.
         unsafe {
-            if pairs {
-                let neighbours = odd.add(halves.neighbour());
-                scan::<L, true>(l, [even, neighbours], halves.share, n, stride, first);
-            } else {
-                scan::<L, false>(l, [even; 2], halves.share, n, stride, first);
-                scan::<L, false>(l, [odd; 2], halves.share, n, stride, second);
+            let neighbours = odd.add(halves.neighbour());
+            match (pairs, share.is_whole()) {
+                (true, true) => {
+                    scan::<L, true, true>(l, [even, neighbours], share, n, stride, first)
+                }
+                (true, false) => {
+                    scan::<L, true, false>(l, [even, neighbours], share, n, stride, first)
+                }
+                (false, true) => {
+                    scan::<L, false, true>(l, [even; 2], share, n, stride, first);
+                    scan::<L, false, true>(l, [odd; 2], share, n, stride, second);
+                }
+                (false, false) => {
+                    scan::<L, false, false>(l, [even; 2], share, n, stride, first);
+                    scan::<L, false, false>(l, [odd; 2], share, n, stride, second);
+                }
             }
         }
     }
 }
 
-/// Prefix sums of one row of words, or (PAIRS) of the sums of two.
+/// Prefix sums of one row of words, or (PAIRS) of the sums of two. WHOLE: without a tap.
 ///
 /// # Safety
 ///
 /// The rows must be good for n + 2·N words.
 #[inline(always)]
-unsafe fn scan<L: Lanes, const PAIRS: bool>(
+unsafe fn scan<L: Lanes, const PAIRS: bool, const WHOLE: bool>(
     l: L,
     rows: [*const i16; 2],
     share: Share,
@@ -184,29 +229,34 @@ unsafe fn scan<L: Lanes, const PAIRS: bool>(
     let lanes = 2 * L::N;
     prefix[..stride].fill(0);
     if stride < lanes && !L::PERMUTES_H {
-        for x in 0..n {
-            // SAFETY: x < n, as promised by the caller.
-            let sums = unsafe { [rows[0].add(x).read(), rows[1].add(x).read()] };
-            let mut v = prefix[x].wrapping_add(share.of_one(sums[0]));
-            if PAIRS {
-                v = v.wrapping_add(share.of_one(sums[1]));
-            }
-            prefix[x + stride] = v;
-        }
-        return;
+        // SAFETY: as promised by the caller.
+        let rows = unsafe { rows.map(|row| std::slice::from_raw_parts(row, n)) };
+        let values = rows[0].iter().zip(rows[1]).map(|(&a, &b)| {
+            let a = share.of_one::<WHOLE>(a);
+            if PAIRS { a.wrapping_add(share.of_one::<WHOLE>(b)) } else { a }
+        });
+        return one_by_one(stride, &mut prefix[stride..], values, i16::wrapping_add);
     }
     let prefix = prefix.as_mut_ptr();
     // SAFETY: as promised by the caller; `prefix` goes on as far, and `stride` further.
     unsafe {
         match stride {
             _ if stride >= lanes || !L::PERMUTES_H => {
-                steps::<L, PAIRS, 0>(l, rows, share, n, stride, prefix)
+                steps::<L, PAIRS, WHOLE, 0>(l, rows, share, n, stride, prefix)
             }
-            _ if stride * 2 >= lanes => steps::<L, PAIRS, 1>(l, rows, share, n, stride, prefix),
-            _ if stride * 4 >= lanes => steps::<L, PAIRS, 2>(l, rows, share, n, stride, prefix),
-            _ if stride * 8 >= lanes => steps::<L, PAIRS, 3>(l, rows, share, n, stride, prefix),
-            _ if stride * 16 >= lanes => steps::<L, PAIRS, 4>(l, rows, share, n, stride, prefix),
-            _ => steps::<L, PAIRS, 5>(l, rows, share, n, stride, prefix),
+            _ if stride * 2 >= lanes => {
+                steps::<L, PAIRS, WHOLE, 1>(l, rows, share, n, stride, prefix)
+            }
+            _ if stride * 4 >= lanes => {
+                steps::<L, PAIRS, WHOLE, 2>(l, rows, share, n, stride, prefix)
+            }
+            _ if stride * 8 >= lanes => {
+                steps::<L, PAIRS, WHOLE, 3>(l, rows, share, n, stride, prefix)
+            }
+            _ if stride * 16 >= lanes => {
+                steps::<L, PAIRS, WHOLE, 4>(l, rows, share, n, stride, prefix)
+            }
+            _ => steps::<L, PAIRS, WHOLE, 5>(l, rows, share, n, stride, prefix),
         }
     }
 }
@@ -217,7 +267,7 @@ unsafe fn scan<L: Lanes, const PAIRS: bool>(
 ///
 /// The rows must be good for n + 2·N words, `prefix` for `stride` more.
 #[inline(always)]
-unsafe fn steps<L: Lanes, const PAIRS: bool, const STEPS: usize>(
+unsafe fn steps<L: Lanes, const PAIRS: bool, const WHOLE: bool, const STEPS: usize>(
     l: L,
     rows: [*const i16; 2],
     share: Share,
@@ -239,9 +289,9 @@ unsafe fn steps<L: Lanes, const PAIRS: bool, const STEPS: usize>(
     for x in (0..n).step_by(lanes) {
         // SAFETY: as promised by the caller.
         unsafe {
-            let mut v = Share::of(l, l.h_load(rows[0].add(x)), tap);
+            let mut v = Share::of::<L, WHOLE>(l, l.h_load(rows[0].add(x)), tap);
             if PAIRS {
-                v = l.h_add(v, Share::of(l, l.h_load(rows[1].add(x)), tap));
+                v = l.h_add(v, Share::of::<L, WHOLE>(l, l.h_load(rows[1].add(x)), tap));
             }
             if STEPS == 0 {
                 // No element of a vector depends on another one of it.
@@ -283,19 +333,24 @@ impl<O: SampleLanes> Job for WindowsWords<'_, O> {
         let reach = (n + (self.taps + 1) * self.halves.channels) / 2 + HALF_SLACK;
         assert!(self.halves.sums.iter().chain(&self.prefix).all(|half| half.len() >= reach));
         assert!(self.taps > 0);
-        if self.halves.channels.is_multiple_of(2) {
-            self.rows::<L, false, false>(l);
-        } else if self.taps % 2 == 1 {
-            self.rows::<L, true, true>(l);
-        } else {
-            self.rows::<L, true, false>(l);
-        }
+        if self.halves.share.is_whole() { self.all::<L, true>(l) } else { self.all::<L, false>(l) }
     }
 }
 
 impl<O: SampleLanes> WindowsWords<'_, O> {
     #[inline(always)]
-    fn rows<L: Lanes, const PAIRS: bool, const ODD: bool>(self, l: L) {
+    fn all<L: Lanes, const WHOLE: bool>(self, l: L) {
+        if self.halves.channels.is_multiple_of(2) {
+            self.rows::<L, WHOLE, false, false>(l);
+        } else if self.taps % 2 == 1 {
+            self.rows::<L, WHOLE, true, true>(l);
+        } else {
+            self.rows::<L, WHOLE, true, false>(l);
+        }
+    }
+
+    #[inline(always)]
+    fn rows<L: Lanes, const WHOLE: bool, const PAIRS: bool, const ODD: bool>(self, l: L) {
         let n = self.out.len();
         let lanes = 4 * L::N;
         let out = self.out.as_mut_ptr();
@@ -307,8 +362,8 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
             if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 3 * lanes) {
                 // Whole lines are streamed, and no other store may touch those.
                 if from > 0 {
-                    self.windows::<L, PAIRS, ODD>(l, 0, out, false);
-                    self.windows::<L, PAIRS, ODD>(l, from / 2, out.add(from), false);
+                    self.windows::<L, WHOLE, PAIRS, ODD>(l, 0, out, false);
+                    self.windows::<L, WHOLE, PAIRS, ODD>(l, from / 2, out.add(from), false);
                     x = from + lanes;
                 }
                 stream = true;
@@ -318,32 +373,35 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
                 if let Some(next) = self.next.get(each * x..each * (x + lanes)) {
                     prefetch(next);
                 }
-                self.windows::<L, PAIRS, ODD>(l, x / 2, out.add(x), stream);
+                self.windows::<L, WHOLE, PAIRS, ODD>(l, x / 2, out.add(x), stream);
                 x += lanes;
             }
             if x < n {
                 let mut whole = [O::zeroed(); 2 * MAX_LANES];
-                self.windows::<L, PAIRS, ODD>(l, x / 2, whole.as_mut_ptr(), false);
+                self.windows::<L, WHOLE, PAIRS, ODD>(l, x / 2, whole.as_mut_ptr(), false);
                 self.out[x..].copy_from_slice(&whole[..n - x]);
             }
         }
     }
 
-    /// 4·N windows from word `k` of the halves on. ODD: of an odd number of pixels.
+    /// 4·N windows from word `k` of the halves on. WHOLE: without a tap; ODD: of an odd number of pixels.
     ///
     /// # Safety
     ///
     /// The halves must reach a window and a vector beyond k, `out` must be good for 4·N samples.
     #[inline(always)]
-    unsafe fn windows<L: Lanes, const PAIRS: bool, const ODD: bool>(
+    unsafe fn windows<L: Lanes, const WHOLE: bool, const PAIRS: bool, const ODD: bool>(
         &self,
         l: L,
         k: usize,
         out: *mut O,
         stream: bool,
     ) {
-        let Share { tap, correction, shift } = self.halves.share;
+        let Share { tap, factor, half, shift } = self.halves.share;
         let channels = self.halves.channels;
+        // What was taken from the column sums of a window.
+        let taken = if WHOLE { LEAST_SUM.wrapping_neg() } else { tap };
+        let back = (self.taps as i16).wrapping_mul(taken);
         let tap = l.h_splat(tap);
         // SAFETY: as promised by the caller.
         unsafe {
@@ -358,9 +416,9 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
                 let behind = channels.div_ceil(2);
                 let odd_pairs = behind + (self.taps - 1) / 2 * channels;
                 o = l.h_sub(l.h_load(first.add(odd_pairs)), l.h_load(first.add(behind)));
-                o = l.h_add(o, Share::of(l, l.h_load(odd), tap));
+                o = l.h_add(o, Share::of::<L, WHOLE>(l, l.h_load(odd), tap));
                 let left = if ODD { pairs } else { odd_pairs };
-                let left = Share::of(l, l.h_load(even.add(left)), tap);
+                let left = Share::of::<L, WHOLE>(l, l.h_load(even.add(left)), tap);
                 if ODD {
                     e = l.h_add(e, left);
                 } else {
@@ -371,20 +429,55 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
                 e = l.h_sub(l.h_load(first.add(width)), l.h_load(first));
                 o = l.h_sub(l.h_load(second.add(width)), l.h_load(second));
             }
-            // What was taken from the column sums comes back; then 2¹⁵ less, for a sign.
-            let back = (self.taps as i16).wrapping_mul(self.halves.share.tap);
-            let half = (1i16 << shift) >> 1;
-            if correction != 0 {
-                let (less, factor) =
-                    (l.h_splat(back.wrapping_add(LEAST_SUM)), l.h_splat(correction));
-                e = l.h_mul_high(l.h_add(e, less), factor);
-                o = l.h_mul_high(l.h_add(o, less), factor);
-            }
-            let back = if correction != 0 { correction } else { back };
-            let start = l.h_splat(back.wrapping_add(half));
+            let scale = l.h_splat(factor);
+            let start = if WHOLE {
+                let less = l.h_splat(back.wrapping_add(half).wrapping_add(LEAST_SUM));
+                (e, o) = (l.h_add(e, less), l.h_add(o, less));
+                e = l.h_add(e, l.h_mul_upper(e, scale));
+                o = l.h_add(o, l.h_mul_upper(o, scale));
+                // 2¹⁵ times the factor.
+                (factor as u16 / 2) as i16
+            } else {
+                let mut start = back;
+                if factor != 0 {
+                    // 2¹⁵ less, for a sign, which is `factor` in the product.
+                    let less = l.h_splat(back.wrapping_add(LEAST_SUM));
+                    e = l.h_mul_high(l.h_add(e, less), scale);
+                    o = l.h_mul_high(l.h_add(o, less), scale);
+                    start = factor;
+                }
+                start.wrapping_add((1i16 << shift) >> 1)
+            };
+            let start = l.h_splat(start);
             let e = l.h_shr_unsigned(l.h_add(e, start), shift);
             let o = l.h_shr_unsigned(l.h_add(o, start), shift);
             O::store_apart(l, out, e, o, stream);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LEAST_SUM, Share};
+
+    #[test]
+    fn whole_means_are_exact() {
+        let mut whole = 0;
+        for count in 0..300u32 {
+            let Some(Share { tap, factor, half, shift }) = Share::whole(count) else { continue };
+            assert!(tap == 0 && 255 * count + half as u32 <= 65535);
+            for sum in 0..=255 * count {
+                // As `windows` computes it.
+                let less = (sum as i16).wrapping_add(half).wrapping_add(LEAST_SUM);
+                let product = (i32::from(less) * i32::from(factor)) >> 16;
+                let quotient = less.wrapping_add(product as i16) as u16;
+                let mean = quotient.wrapping_add(factor as u16 / 2) >> shift;
+                assert_eq!(u32::from(mean), (sum + count / 2) / count, "{sum} of {count}");
+            }
+            whole += 1;
+        }
+        let squares = [7, 8, 9, 10, 11, 12, 13, 15, 16];
+        assert!(squares.iter().all(|side| Share::whole(side * side).is_some()));
+        assert!(whole > 180, "{whole}");
     }
 }

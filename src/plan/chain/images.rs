@@ -211,6 +211,7 @@ fn stage(
     let types = (rows(core.types.0), rows(core.types.1));
     let task = Task {
         filter: &filter,
+        channels: core.input.channels,
         source: types.0,
         output: types.1,
         premultiplied: false,
