@@ -739,7 +739,8 @@ impl Segment {
         let strips = if workers == 1 { least } else { tiles.div_ceil(each).max(least) };
         let strips = strips.next_multiple_of(workers);
         // Of few tiles, whole ones would be more work for one worker than for another.
-        let unit = if tiles < 4 * strips { 1 } else { self.rows };
+        let whole = workers == 1 || tiles >= 4 * strips;
+        let unit = if whole { self.rows.min(self.strip) } else { 1 };
         Cut { strips, unit }
     }
 }

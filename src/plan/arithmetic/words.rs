@@ -306,12 +306,15 @@ pub(super) fn running(
     let count = kernel.taps().len();
     let mean_of_all = (tap * count as f64 - 1.0).abs() <= 1e-12;
     if let Some(share) = u32::try_from(count).ok().and_then(Share::whole).filter(|_| mean_of_all) {
-        // Without a tie to break, what `f64` rounds does not show: sums are count / 2 apart from one.
-        let ties = count.is_multiple_of(2) && !count.is_power_of_two();
-        let bound = if ties { 255.0 * (spread + 1e-12) } else { 0.0 };
+        // Of an odd count no mean lies in the middle between two numbers, so that what `f64` rounds of a tap
+        // does not show; nor is anything rounded of 2^−n.
+        let same = spread == 0.0 && tap * count as f64 == 1.0;
+        let right = !count.is_multiple_of(2) || (count.is_power_of_two() && same);
+        let bound = 255.0 * (spread * task.filter.get_scale() + 1e-12);
+        let bound = if right { 0.0 } else { bound };
         let mut arithmetic = task.arithmetic(Rung::RunningWords, bound);
         arithmetic.peak = 255.5 * count as f64;
-        return Some((share, arithmetic));
+        return task.accepts(bound).then_some((share, arithmetic));
     }
     // As many fraction bits as fit.
     (0..=8).rev().find_map(|shift| {

@@ -12,6 +12,7 @@ use crate::border::Border;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Separation;
 use crate::layer::{Chain, Layer};
+use crate::pass::STENCIL_ROWS;
 use crate::reference;
 use crate::sample::SampleType;
 use crate::view::Shape;
@@ -147,8 +148,8 @@ impl Images {
         let down = beyond(|core| core.filter.kernels()[0].height() - 1);
         let (width, most) = (segment.output.width, (ROWS_BYTES / bytes).max(16 * across).max(64));
         segment.tile = width.div_ceil(width.div_ceil(most));
-        segment.rows = 1;
-        segment.strip = (ROWS_EACH * down).max(64).next_multiple_of(8);
+        segment.rows = STENCIL_ROWS;
+        segment.strip = (ROWS_EACH * down).max(64).next_multiple_of(segment.rows);
     }
 }
 
