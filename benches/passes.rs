@@ -168,7 +168,7 @@ fn of_u8(c: &mut Criterion) {
     dense::<u8, u8>(c, "dense-magnitude", &one, &whole_edges(), WORDS);
     dense::<u8, u8>(c, "dense-magnitude", &one, &edges(5), PAIRS);
     separable::<u8, u8>(c, "box", &one, &named("box", 3), WORDS);
-    separable::<u8, u8>(c, "box", &three, &named("box", 7), WORDS);
+    separable::<u8, u8>(c, "box", &three, &named("box", 5), WORDS);
     separable::<u8, u8>(c, "box", &one, &named("box", 15), RUNNING_WORDS);
     separable::<u8, u8>(c, "box", &three, &named("box", 15), RUNNING_WORDS);
     separable::<u8, u8>(c, "box", &four, &named("box", 15), RUNNING_WORDS);
