@@ -141,16 +141,19 @@ impl Stage<'_> {
                 HalfInput { halves: [&even[first..], &odd[first..]], taps }
             };
             let (step, finish, stream) = (channels, &core.finish, self.stream);
+            let adds = passes[0].halves_add();
             for r in 0..rows {
                 let [out] = sink.rows(y + r, tile.x.clone());
                 let next = ahead(core, tile, feed, virtual_rows.end + r as isize, below);
                 if passes.len() == 2 {
                     let inputs = [input(0, r), input(1, r)];
-                    let row = RowHalves::<O, HIGH, 2> { inputs, step, finish, stream, next, out };
+                    let row =
+                        RowHalves::<O, HIGH, 2> { inputs, step, adds, finish, stream, next, out };
                     core.level.run(row);
                 } else {
                     let inputs = [input(0, r)];
-                    let row = RowHalves::<O, HIGH, 1> { inputs, step, finish, stream, next, out };
+                    let row =
+                        RowHalves::<O, HIGH, 1> { inputs, step, adds, finish, stream, next, out };
                     core.level.run(row);
                 }
                 sink.done(y + r, 1, tile.x.clone());

@@ -3,6 +3,7 @@
 use super::rung::Rung;
 use super::{Finish, LINE, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
+use std::array::from_fn;
 
 /// Widens a row of samples once, so that the dense pass does not convert each sample K² times.
 /// Paired arithmetic interleaves the samples of two rows.
@@ -101,26 +102,27 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
         for row in self.rows {
             assert!(row.len() >= n.max(lanes) + (self.width - 1) * self.step);
         }
+        let outs = [std::ptr::null_mut(); ROWS];
+        let mut to = Output { meetings: self.meetings(ends), finish: *self.finish, outs };
         // SAFETY: `block` reads U·lanes elements from x + i·step on in each row, i < width, and writes
         // U·lanes samples at x. In the loops x + U·lanes ≤ n, the last call starts at n − lanes ≥ 0, and a
         // row shorter than a vector reads into the slack and writes to `whole`.
         unsafe {
             if n < lanes {
                 let mut whole = [[O::zeroed(); MAX_LANES]; ROWS];
-                let mut outs = [std::ptr::null_mut(); ROWS];
-                for (out, whole) in outs.iter_mut().zip(&mut whole) {
+                for (out, whole) in to.outs.iter_mut().zip(&mut whole) {
                     *out = whole.as_mut_ptr();
                 }
-                self.block::<L, 1>(l, 0, ends, outs, false);
+                self.block::<L, 1>(l, 0, &to, false);
                 for (out, whole) in self.outs.iter_mut().zip(&whole) {
                     out.copy_from_slice(&whole[..n]);
                 }
                 return;
             }
-            let mut outs = [std::ptr::null_mut(); ROWS];
-            for (out, row) in outs.iter_mut().zip(&mut self.outs) {
+            for (out, row) in to.outs.iter_mut().zip(&mut self.outs) {
                 *out = row.as_mut_ptr();
             }
+            let outs = to.outs;
             let mut x = 0;
             // Whole lines are streamed, as in `Row`; where those of all rows begin with the same sample.
             let first = self.stream.then(|| line_from(outs[0], lanes)).flatten();
@@ -128,7 +130,7 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
             let first = first.filter(|first| alike && first + lanes <= n);
             if let Some(first) = first {
                 for x in starts_before(first, lanes) {
-                    self.block::<L, 1>(l, x, ends, outs, false);
+                    self.block::<L, 1>(l, x, &to, false);
                 }
                 x = first;
             }
@@ -139,23 +141,23 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
             if 4 * each <= most {
                 while x + 4 * lanes <= n {
                     let stream = stream && streams::<O>(x, 4, lanes, n);
-                    self.block::<L, 4>(l, x, ends, outs, stream);
+                    self.block::<L, 4>(l, x, &to, stream);
                     x += 4 * lanes;
                 }
             }
             if 2 * each <= most {
                 while x + 2 * lanes <= n {
                     let stream = stream && streams::<O>(x, 2, lanes, n);
-                    self.block::<L, 2>(l, x, ends, outs, stream);
+                    self.block::<L, 2>(l, x, &to, stream);
                     x += 2 * lanes;
                 }
             }
             while x + lanes <= n {
-                self.block::<L, 1>(l, x, ends, outs, false);
+                self.block::<L, 1>(l, x, &to, false);
                 x += lanes;
             }
             if x < n {
-                self.block::<L, 1>(l, n - lanes, ends, outs, false);
+                self.block::<L, 1>(l, n - lanes, &to, false);
             }
         }
     }
@@ -167,6 +169,31 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
 fn streams<O>(x: usize, u: usize, lanes: usize, n: usize) -> bool {
     let end = x + u * lanes;
     (u * lanes * size_of::<O>()).is_multiple_of(LINE) && (end + lanes <= n || end == n)
+}
+
+/// Most output rows of a block.
+const MOST_ROWS: usize = 4;
+
+/// How many meetings there may be: between the first and the last of the windows that begin and those
+/// that end.
+const MEETINGS: usize = 2 * MOST_ROWS - 1;
+
+/// Rows of the window that the same output rows meet, from `before` up to `upto`.
+struct Meeting<R: Rung, const M: usize, const ROWS: usize> {
+    row: usize,
+    count: usize,
+    before: usize,
+    upto: usize,
+    /// The taps that meet `row`; behind them those of the next.
+    taps: [[*const R::Tap; M]; ROWS],
+}
+
+/// What the blocks of a pass share. The finish is a copy: written samples might overlap one behind
+/// a reference, for all that the compiler knows, so that it would be read again for each vector.
+struct Output<R: Rung, O, const M: usize, const ROWS: usize> {
+    meetings: [Meeting<R, M, ROWS>; MEETINGS],
+    finish: Finish,
+    outs: [*mut O; ROWS],
 }
 
 /// Does the same for each of up to four rows. A loop that the compiler does not unroll would keep the sums
@@ -188,7 +215,29 @@ macro_rules! each_row {
 }
 
 impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O, M, ROWS> {
-    /// U vectors of every output row from sample x on. Output row r meets the rows up to `ends[r]`.
+    /// What the rows of the window meet, in their order.
+    fn meetings(&self, ends: [usize; ROWS]) -> [Meeting<R, M, ROWS>; MEETINGS] {
+        let mut bounds = [0; 2 * MOST_ROWS];
+        let bounds = &mut bounds[..2 * ROWS];
+        bounds[..ROWS].copy_from_slice(&self.first);
+        bounds[ROWS..].copy_from_slice(&ends);
+        bounds.sort_unstable();
+        from_fn(|i| {
+            let j = bounds.get(i).copied().unwrap_or(0);
+            Meeting {
+                row: j,
+                count: bounds.get(i + 1).map_or(0, |next| next - j),
+                before: ends.into_iter().filter(|&end| end <= j).count(),
+                upto: self.first.into_iter().filter(|&first| first <= j).count(),
+                taps: from_fn(|r| {
+                    let at = j.saturating_sub(self.first[r]) * self.width;
+                    self.taps[r].map(|taps| taps[at.min(taps.len())..].as_ptr())
+                }),
+            }
+        })
+    }
+
+    /// U vectors of every output row from sample x on.
     ///
     /// # Safety
     ///
@@ -199,86 +248,84 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
         &self,
         l: L,
         x: usize,
-        ends: [usize; ROWS],
-        outs: [*mut O; ROWS],
+        to: &Output<R, O, M, ROWS>,
         stream: bool,
     ) {
         let mut start = [R::wide_start(l, 0); M];
-        for (start, fixed) in start.iter_mut().zip(&self.finish.fixed) {
+        for (start, fixed) in start.iter_mut().zip(&to.finish.fixed) {
             *start = R::wide_start(l, fixed.start);
         }
         let mut total = [[start; U]; ROWS];
-        // Rows that every output row meets.
-        let common = self.first.into_iter().max().unwrap_or(0);
-        let end = ends.into_iter().min().unwrap_or(0);
         // SAFETY: as promised by the caller.
         unsafe {
-            for j in 0..self.rows.len() {
-                let mut meets = [true; ROWS];
-                if (common..end).contains(&j) {
-                    self.row(l, x, j, meets, &mut total);
-                } else {
-                    for r in 0..ROWS {
-                        meets[r] = (self.first[r]..ends[r]).contains(&j);
-                    }
-                    self.row(l, x, j, meets, &mut total);
+            for meeting in &to.meetings[..2 * ROWS - 1] {
+                let total = &mut total;
+                match (meeting.before, meeting.upto) {
+                    (0, 1) => self.rows::<L, U, 0, 1>(l, x, meeting, total),
+                    (0, 2) if ROWS > 1 => self.rows::<L, U, 0, 2>(l, x, meeting, total),
+                    (1, 2) if ROWS > 1 => self.rows::<L, U, 1, 2>(l, x, meeting, total),
+                    (0, 3) if ROWS > 2 => self.rows::<L, U, 0, 3>(l, x, meeting, total),
+                    (1, 3) if ROWS > 2 => self.rows::<L, U, 1, 3>(l, x, meeting, total),
+                    (2, 3) if ROWS > 2 => self.rows::<L, U, 2, 3>(l, x, meeting, total),
+                    (0, 4) if ROWS > 3 => self.rows::<L, U, 0, 4>(l, x, meeting, total),
+                    (1, 4) if ROWS > 3 => self.rows::<L, U, 1, 4>(l, x, meeting, total),
+                    (2, 4) if ROWS > 3 => self.rows::<L, U, 2, 4>(l, x, meeting, total),
+                    (3, 4) if ROWS > 3 => self.rows::<L, U, 3, 4>(l, x, meeting, total),
+                    _ => {}
                 }
             }
-            each_row!(ROWS, r => R::wide_finish(l, total[r], self.finish, stream, outs[r].add(x)));
+            each_row!(ROWS, r => {
+                R::wide_finish(l, total[r], &to.finish, stream, to.outs[r].add(x));
+            });
         }
     }
 
-    /// Adds row j of the window to the sums that meet it.
+    /// Adds rows of the window to the sums of the output rows FROM..TO, which meet them. Rows outside a
+    /// window are not even multiplied by 0: they may hold NaN.
     ///
     /// # Safety
     ///
-    /// As for `block`; the taps of a row that a sum meets must exist.
+    /// As for `block`.
     #[inline(always)]
-    unsafe fn row<L: Lanes, const U: usize>(
+    unsafe fn rows<L: Lanes, const U: usize, const FROM: usize, const TO: usize>(
         &self,
         l: L,
         x: usize,
-        j: usize,
-        meets: [bool; ROWS],
+        meeting: &Meeting<R, M, ROWS>,
         total: &mut [[[R::WideAcc<L>; M]; U]; ROWS],
     ) {
         let lanes = R::wide_lanes::<L>();
-        let mut sums = if R::ROW_SUMS { [[[R::wide_start(l, 0); M]; U]; ROWS] } else { *total };
-        // SAFETY: as promised by the caller.
-        unsafe {
-            let row = self.rows.get_unchecked(j).as_ptr();
-            for i in 0..self.width {
-                let p = row.add(x + i * self.step);
-                let mut samples = [R::wide_start(l, 0); U];
-                for (u, samples) in samples.iter_mut().enumerate() {
-                    *samples = R::wide_load(l, p.add(u * lanes));
-                }
-                for r in 0..ROWS {
-                    // Rows outside a window are not even multiplied by 0: they may hold NaN.
-                    if meets[r] {
+        let mut taps = meeting.taps;
+        for j in meeting.row..meeting.row + meeting.count {
+            let mut sums = if R::ROW_SUMS { [[[R::wide_start(l, 0); M]; U]; ROWS] } else { *total };
+            // SAFETY: as promised by the caller; the output rows meet the row with `width` taps each.
+            unsafe {
+                let row = self.rows.get_unchecked(j).as_ptr();
+                for i in 0..self.width {
+                    let p = row.add(x + i * self.step);
+                    let mut samples = [R::wide_start(l, 0); U];
+                    for (u, samples) in samples.iter_mut().enumerate() {
+                        *samples = R::wide_load(l, p.add(u * lanes));
+                    }
+                    for r in FROM..TO {
                         for m in 0..M {
-                            let k = (j - self.first[r]) * self.width + i;
-                            let tap = R::splat(l, *self.taps[r][m].get_unchecked(k));
+                            let tap = R::splat(l, *taps[r][m].add(i));
                             for (sum, samples) in sums[r].iter_mut().zip(&samples) {
                                 sum[m] = R::wide_step(l, sum[m], *samples, tap);
                             }
                         }
                     }
                 }
-            }
-        }
-        if R::ROW_SUMS {
-            for r in 0..ROWS {
-                if meets[r] {
-                    for (total, sum) in total[r].iter_mut().zip(&sums[r]) {
-                        for m in 0..M {
-                            total[m] = R::wide_add(l, total[m], sum[m]);
+                for r in FROM..TO {
+                    for m in 0..M {
+                        taps[r][m] = taps[r][m].add(self.width);
+                        for (total, sum) in total[r].iter_mut().zip(&sums[r]) {
+                            total[m] =
+                                if R::ROW_SUMS { R::wide_add(l, total[m], sum[m]) } else { sum[m] };
                         }
                     }
                 }
             }
-        } else {
-            *total = sums;
         }
     }
 }

@@ -340,6 +340,8 @@ pub struct RowHalves<'a, O, const HIGH: bool, const M: usize> {
     pub inputs: [HalfInput<'a>; M],
     /// Elements from one tap to the next: channels.
     pub step: usize,
+    /// HIGH: whether two elements may be added in 16 bits, which symmetric taps then are multiplied by.
+    pub adds: bool,
     /// From sum to sample.
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
@@ -358,22 +360,22 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> Job for RowHalves<'_, O, 
             let len = (n + taps.len() * self.step) / 2 + HALF_SLACK;
             assert!(halves.iter().all(|half| half.len() >= len));
         }
-        let fold = match self.inputs[0].taps {
-            [a, b, _, c, d] => !HIGH && M == 1 && (a, b) == (d, c),
-            _ => false,
-        };
-        match (self.step, fold) {
-            (1, false) => self.row::<L, true, false>(l),
-            (_, false) => self.row::<L, false, false>(l),
-            (1, true) => self.row::<L, true, true>(l),
-            (_, true) => self.row::<L, false, true>(l),
+        let taps = self.inputs[0].taps;
+        let fold = M == 1 && (self.adds || !HIGH) && taps.iter().eq(taps.iter().rev());
+        match (self.step, taps.len()) {
+            (1, 5) if fold => self.row::<L, true, 5>(l),
+            (_, 5) if fold => self.row::<L, false, 5>(l),
+            (1, 7) if fold => self.row::<L, true, 7>(l),
+            (_, 7) if fold => self.row::<L, false, 7>(l),
+            (1, _) => self.row::<L, true, 0>(l),
+            _ => self.row::<L, false, 0>(l),
         }
     }
 }
 
 impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M> {
     #[inline(always)]
-    fn row<L: Lanes, const NEXT: bool, const FOLD: bool>(self, l: L) {
+    fn row<L: Lanes, const NEXT: bool, const FOLD: usize>(self, l: L) {
         let n = self.out.len();
         let lanes = 4 * L::N;
         let out = self.out.as_mut_ptr();
@@ -412,31 +414,22 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         }
     }
 
-    /// The 4·N samples under each of five taps.
+    /// The 4·N samples under each of K taps, which are an odd number.
     ///
     /// # Safety
     ///
-    /// The halves must be good for 2·N + 2·step + 1 elements.
+    /// The halves must be good for 2·N + (K − 1)·step / 2 + 1 elements.
     #[inline(always)]
-    unsafe fn five<L: Lanes, const NEXT: bool>(
+    unsafe fn under<L: Lanes, const NEXT: bool, const K: usize>(
         &self,
         l: L,
         [even, odd]: [*const i16; 2],
-    ) -> [Apart<L>; 5] {
-        let mut under = [Apart::splat(l, 0); 5];
+    ) -> [Apart<L>; K] {
+        let mut under = [Apart::splat(l, 0); K];
         // SAFETY: as promised by the caller.
         unsafe {
-            if NEXT {
-                for (i, under) in under.iter_mut().enumerate() {
-                    if i % 2 == 0 {
-                        under.even = l.h_load(even.add(i / 2));
-                        under.odd = l.h_load(odd.add(i / 2));
-                    }
-                }
-                under[1] = Apart { even: under[0].odd, odd: under[2].even };
-                under[3] = Apart { even: under[2].odd, odd: under[4].even };
-            } else {
-                for (i, under) in under.iter_mut().enumerate() {
+            for (i, under) in under.iter_mut().enumerate() {
+                if !NEXT {
                     let at = i * self.step;
                     let (e, o) = if at.is_multiple_of(2) {
                         (even.add(at / 2), odd.add(at / 2))
@@ -444,21 +437,52 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
                         (odd.add(at / 2), even.add(at / 2 + 1))
                     };
                     *under = Apart { even: l.h_load(e), odd: l.h_load(o) };
+                } else if i % 2 == 0 {
+                    under.even = l.h_load(even.add(i / 2));
+                    under.odd = l.h_load(odd.add(i / 2));
                 }
+            }
+        }
+        if NEXT {
+            for i in (1..K).step_by(2) {
+                under[i] = Apart { even: under[i - 1].odd, odd: under[i + 1].even };
             }
         }
         under
     }
 
-    /// U times 4·N samples of the output from x on, which must be even. NEXT: the step is 1. FOLD: five
-    /// symmetric taps of one kernel.
+    /// start + 4·N windows of K symmetric taps: samples that meet the same tap are added first.
+    ///
+    /// # Safety
+    ///
+    /// As for `under`.
+    #[inline(always)]
+    unsafe fn fold<L: Lanes, const NEXT: bool, const K: usize>(
+        &self,
+        l: L,
+        start: Apart<L>,
+        halves: [*const i16; 2],
+    ) -> Apart<L> {
+        let taps = self.inputs[0].taps;
+        // SAFETY: as promised by the caller.
+        let under = unsafe { self.under::<L, NEXT, K>(l, halves) };
+        let mut sum = start.step::<HIGH>(l, under[K / 2], l.h_splat(taps[K / 2]));
+        for i in 0..K / 2 {
+            let both = under[i].add(l, under[K - 1 - i]);
+            sum = sum.step::<HIGH>(l, both, l.h_splat(taps[i]));
+        }
+        sum
+    }
+
+    /// U times 4·N samples of the output from x on, which must be even. NEXT: the step is 1. FOLD: so many
+    /// symmetric taps of one kernel, 5 or 7; 0 for any others.
     ///
     /// # Safety
     ///
     /// Every half must have (x + U·4·N + taps·step) / 2 + 1 elements, `out` U·4·N samples; to `stream`,
     /// `out` must be a multiple of the vector's size.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const U: usize, const NEXT: bool, const FOLD: bool>(
+    unsafe fn block<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
         &self,
         l: L,
         x: usize,
@@ -476,13 +500,13 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         unsafe {
             for (m, HalfInput { halves, taps }) in self.inputs.iter().enumerate() {
                 let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
-                if FOLD {
+                if FOLD > 0 {
                     for (u, acc) in acc.iter_mut().enumerate() {
                         let halves = [even.add(u * lanes), odd.add(u * lanes)];
-                        let [a, b, c, d, e] = self.five::<L, NEXT>(l, halves);
-                        let sum = acc[m].step::<false>(l, c, l.h_splat(taps[2]));
-                        let sum = sum.step::<false>(l, b.add(l, d), l.h_splat(taps[1]));
-                        acc[m] = sum.step::<false>(l, a.add(l, e), l.h_splat(taps[0]));
+                        acc[m] = match FOLD {
+                            5 => self.fold::<L, NEXT, 5>(l, acc[m], halves),
+                            _ => self.fold::<L, NEXT, 7>(l, acc[m], halves),
+                        };
                     }
                 } else if NEXT {
                     // Under two taps lie an even, an odd and another even sample of each pair.

@@ -179,6 +179,14 @@ impl Passes {
         let nine = Nine::product(pass::Words::taps(column), pass::Words::taps(row));
         nine.filter(|_| rung == Rung::Words)
     }
+
+    /// Of 16-bit arithmetic on `u8` samples: whether two column sums may be added in 16 bits.
+    pub fn halves_add(&self) -> bool {
+        let taps = pass::Words::taps(&self.column.taps[0]);
+        let sum = |sign: i32| taps.iter().map(|&t| (i32::from(t) * sign).max(0)).sum::<i32>();
+        let (low, high) = (self.start - 255 * sum(-1), self.start + 255 * sum(1));
+        -16384 <= low && high <= 16383
+    }
 }
 
 /// What the choice depends on.

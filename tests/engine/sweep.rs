@@ -56,6 +56,27 @@ fn dense() {
     sweep::<u8, u8>(&Kernel::new(4, 3, taps).unwrap(), 0.4);
 }
 
+/// Seven symmetric taps of a row, whose samples are added in 16 bits before they are multiplied: sums of
+/// columns as large as that allows, of either sign.
+#[test]
+fn seven_symmetric_taps() {
+    let gaussian = [2.0, 7.0, 14.0, 18.0, 14.0, 7.0, 2.0].map(|t| t / 64.0);
+    let sharp = [-1.0, -7.0, 12.0, 56.0, 12.0, -7.0, -1.0].map(|t| t / 64.0);
+    for (column, row) in [(gaussian, gaussian), (gaussian, sharp), (sharp, gaussian)] {
+        let filter = Filter::new(Kernel::separable(&column, &row).unwrap());
+        for channels in 1..=4 {
+            for width in (1..150).step_by(channels) {
+                let shape = Shape::new(width, 11, channels);
+                let plan = filter.plan::<u8, u8>(shape).unwrap();
+                let arithmetic = plan.arithmetic();
+                assert!(arithmetic.contains("products rounded"), "{arithmetic}");
+                let source = image::<u8>(shape, Look::Extremes, width as u64);
+                check_levels::<u8, u8>(&filter, source.view()).unwrap();
+            }
+        }
+    }
+}
+
 /// Equal taps, long enough for running sums; the anchor off the centre.
 #[test]
 fn running_sums() {

@@ -145,6 +145,10 @@ pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
 /// Taps a side up to which rounded 16-bit products are faster than exact pairs.
 pub(super) const HIGH_TO: usize = 7;
 
+/// The bound up to which column sums take 15 bits instead of 16, so that the row pass may add two of
+/// them before it multiplies: a seventh less time for seven taps.
+const FOLDED_BOUND: f64 = 0.05;
+
 /// Two passes, the column's taps rounded to small integers and the row's products rounded.
 pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
@@ -153,27 +157,35 @@ pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separa
         return None;
     }
     let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
-    let mut best: Option<(Arithmetic, Passes, Fixed)> = None;
     // The column may be scaled by anything, as long as the row takes it back: the scale whose
     // rounded taps fit best.
-    for scale in (1..=257).map(|m| f64::from(m) / largest) {
-        let Some(found) = scaled(task, f, scale) else { continue };
-        if best.as_ref().is_none_or(|best| found.0.bound < best.0.bound) {
-            best = Some(found);
-        }
-    }
-    let (arithmetic, pass, fixed) = best?;
+    let best = |most: f64| {
+        (1..=257)
+            .filter_map(|m| scaled(task, f, f64::from(m) / largest, most))
+            .min_by(|a, b| a.0.bound.total_cmp(&b.0.bound))
+    };
+    let symmetric = f.row.len() == 7 && f.row.iter().eq(f.row.iter().rev());
+    let folded = if symmetric && !task.chained { best(16384.0) } else { None };
+    let (arithmetic, pass, fixed) = match folded.filter(|folded| folded.0.bound <= FOLDED_BOUND) {
+        Some(folded) => folded,
+        None => best(32768.0)?,
+    };
     let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
     Some((arithmetic, vec![pass], finish))
 }
 
-/// `rounded` with column taps in units of 1 / `scale`.
-fn scaled(task: &Task<'_>, f: &Factors<'_>, scale: f64) -> Option<(Arithmetic, Passes, Fixed)> {
+/// `rounded` with column taps in units of 1 / `scale`, whose sums are from −`most` up to less than `most`.
+fn scaled(
+    task: &Task<'_>,
+    f: &Factors<'_>,
+    scale: f64,
+    most: f64,
+) -> Option<(Arithmetic, Passes, Fixed)> {
     let q = quantise(&f.column.iter().map(|t| t * scale).collect::<Vec<_>>(), 0);
     let (positive, negative) = halves(&q);
-    // Column sums start so low that the least of them is the least that 16 bits hold.
-    let bias = 255.0 * negative - 32768.0;
-    if 255.0 * positive + bias > 32767.0 {
+    // Column sums start so low that the least of them is the least of the range.
+    let bias = 255.0 * negative - most;
+    if 255.0 * positive + bias > most - 1.0 {
         return None;
     }
     let (each, sum) = errors_of(&f.column, &q, scale);
