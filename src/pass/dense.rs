@@ -69,7 +69,8 @@ pub struct Dense<'a, R: Rung, O, const M: usize, const ROWS: usize> {
     /// Widened rows; element i·step lies under tap i of the first output sample. Each has
     /// n + (width − 1)·step elements, or if n is less than `MAX_LANES`, as many as if it were that.
     pub rows: &'a [&'a [R::Wide]],
-    /// The row that the first taps of each output row meet.
+    /// The row that the first taps of each output row meet; none above that of the one before, as
+    /// the last ones.
     pub first: [usize; ROWS],
     /// For each output row and kernel, `width` taps for every row that it meets.
     pub taps: [[&'a [R::Tap]; M]; ROWS],
@@ -98,6 +99,8 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
                 assert!(each.len() == taps[0].len() && each.len() % self.width == 0);
             }
         }
+        // So that the output rows that meet a row follow one another.
+        assert!(self.first.is_sorted() && ends.is_sorted());
         let lanes = R::wide_lanes::<L>();
         for row in self.rows {
             assert!(row.len() >= n.max(lanes) + (self.width - 1) * self.step);
