@@ -146,7 +146,7 @@ pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
 pub(super) const HIGH_TO: usize = 7;
 
 /// The bound up to which column sums take 15 bits instead of 16, so that the row pass may add two of
-/// them before it multiplies: a seventh less time for seven taps.
+/// them before it multiplies: a tenth less time for seven taps.
 const FOLDED_BOUND: f64 = 0.05;
 
 /// Two passes, the column's taps rounded to small integers and the row's products rounded.
