@@ -4,7 +4,7 @@
 use super::{Core, Feed, Sink, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{
     ColumnHalves, HALF_SLACK, HalfInput, HalfSum, Nine, RowHalves, Rung, STENCIL_ROWS, Stencil,
-    StencilHigh, Words,
+    StencilHigh, SymmetricHalves, Words,
 };
 use crate::plan::arithmetic::Passes;
 use crate::plan::{BLOCK_ROWS, Work};
@@ -111,21 +111,17 @@ impl Stage<'_> {
                     }),
                 );
                 let (n, at) = (run.len * channels, run.at * channels + shift);
-                let window_rows = window.as_slice();
+                let column = Halves { core, shift: passes[0].shift, rows: &window, n, at };
                 let [a, b, c, d] = scratch.each_mut().map(|row| &mut **row);
                 match (passes, rows) {
-                    ([p], 1) => column(core, window_rows, n, at, [sum(p, 0, a)]),
-                    ([p], 2) => column(core, window_rows, n, at, [sum(p, 0, a), sum(p, 1, b)]),
+                    ([p], 1) => column.run([sum(p, 0, a)]),
+                    ([p], 2) => column.run([sum(p, 0, a), sum(p, 1, b)]),
                     ([p], _) => {
-                        let sums = [sum(p, 0, a), sum(p, 1, b), sum(p, 2, c), sum(p, 3, d)];
-                        column(core, window_rows, n, at, sums);
+                        column.run([sum(p, 0, a), sum(p, 1, b), sum(p, 2, c), sum(p, 3, d)])
                     }
-                    ([p, q, ..], 1) => {
-                        column(core, window_rows, n, at, [sum(p, 0, a), sum(q, 0, b)]);
-                    }
+                    ([p, q, ..], 1) => column.run([sum(p, 0, a), sum(q, 0, b)]),
                     ([p, q, ..], _) => {
-                        let sums = [sum(p, 0, a), sum(p, 1, b), sum(q, 0, c), sum(q, 1, d)];
-                        column(core, window_rows, n, at, sums);
+                        column.run([sum(p, 0, a), sum(p, 1, b), sum(q, 0, c), sum(q, 1, d)]);
                     }
                     ([], _) => {}
                 }
@@ -210,14 +206,24 @@ impl Stage<'_> {
     }
 }
 
-fn column<const N: usize>(
-    core: &Core,
-    rows: &[&[u8]],
+/// The column pass over a run of samples.
+struct Halves<'a> {
+    core: &'a Core,
+    shift: u32,
+    rows: &'a [&'a [u8]],
     n: usize,
     at: usize,
-    sums: [HalfSum<'_>; N],
-) {
-    core.level.run(ColumnHalves { rows, sums, n, at });
+}
+
+impl Halves<'_> {
+    fn run<const N: usize>(&self, sums: [HalfSum<'_>; N]) {
+        let Self { core, shift, rows, n, at } = *self;
+        if shift > 0 {
+            core.level.run(SymmetricHalves { rows, sums, n, at });
+        } else {
+            core.level.run(ColumnHalves { rows, sums, n, at });
+        }
+    }
 }
 
 /// The scratch row of one kernel for one output row of a block.

@@ -48,6 +48,20 @@ impl<L: Lanes> Apart<L> {
         let bytes = unsafe { l.h_load(p.cast()) };
         Self { even: l.h_even(bytes), odd: l.h_odd(bytes) }
     }
+
+    /// Reads the elements u·2·N to (u + 1)·2·N of two halves.
+    ///
+    /// # Safety
+    ///
+    /// Both must be good for them.
+    #[inline(always)]
+    unsafe fn load_halves(l: L, halves: [*const i16; 2], u: usize) -> Self {
+        let [even, odd] = halves;
+        // SAFETY: as promised by the caller.
+        unsafe {
+            Self { even: l.h_load(even.add(u * 2 * L::N)), odd: l.h_load(odd.add(u * 2 * L::N)) }
+        }
+    }
 }
 
 /// The places of the samples from `at` on, those of the even ones of them first: if `at` is odd, they
@@ -66,6 +80,17 @@ pub(super) unsafe fn places([even, odd]: [*mut i16; 2], at: usize) -> [*mut i16;
             [odd.add(at / 2), even.add(at / 2 + 1)]
         }
     }
+}
+
+/// [`places`], to read from.
+///
+/// # Safety
+///
+/// As for `places`.
+#[inline(always)]
+unsafe fn lie(halves: [*const i16; 2], at: usize) -> [*const i16; 2] {
+    // SAFETY: as promised by the caller.
+    unsafe { places(halves.map(<*const i16>::cast_mut), at).map(<*mut i16>::cast_const) }
 }
 
 /// Where vectors start that are aligned to what they write, `lanes` bytes at a time, if a row that
@@ -323,6 +348,28 @@ impl<const N: usize> ColumnHalves<'_, N> {
     }
 }
 
+/// For any odd number of symmetric taps, of which a [`Side`] has half.
+const ODD: usize = 1;
+
+/// Most different taps among an odd number of symmetric ones.
+const SIDE: usize = 32;
+
+/// Most symmetric taps that are added in 16 bits before they are multiplied.
+pub const MOST_SYMMETRIC: usize = 2 * SIDE - 1;
+
+/// The first half of an odd number of symmetric taps, and the middle one, each in all lanes.
+pub(super) type Side<L> = [<L as Lanes>::H; SIDE];
+
+/// Those of up to [`MOST_SYMMETRIC`] taps.
+#[inline(always)]
+pub(super) fn side<L: Lanes>(l: L, taps: &[i16]) -> Side<L> {
+    let mut side = [l.h_splat(0); SIDE];
+    for (splat, tap) in side.iter_mut().zip(&taps[..=taps.len() / 2]) {
+        *splat = l.h_splat(*tap);
+    }
+    side
+}
+
 /// The scratch row of one kernel and its horizontal taps.
 #[derive(Clone, Copy)]
 pub struct HalfInput<'a> {
@@ -361,12 +408,15 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> Job for RowHalves<'_, O, 
             assert!(halves.iter().all(|half| half.len() >= len));
         }
         let taps = self.inputs[0].taps;
-        let fold = M == 1 && (self.adds || !HIGH) && taps.iter().eq(taps.iter().rev());
+        let symmetric = taps.len() % 2 == 1 && taps.iter().eq(taps.iter().rev());
+        let fold = M == 1 && (self.adds || !HIGH) && symmetric;
         match (self.step, taps.len()) {
             (1, 5) if fold => self.row::<L, true, 5>(l),
             (_, 5) if fold => self.row::<L, false, 5>(l),
             (1, 7) if fold => self.row::<L, true, 7>(l),
             (_, 7) if fold => self.row::<L, false, 7>(l),
+            (1, 3 | 9..=MOST_SYMMETRIC) if fold => self.row::<L, true, ODD>(l),
+            (_, 3 | 9..=MOST_SYMMETRIC) if fold => self.row::<L, false, ODD>(l),
             (1, _) => self.row::<L, true, 0>(l),
             _ => self.row::<L, false, 0>(l),
         }
@@ -378,6 +428,7 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
     fn row<L: Lanes, const NEXT: bool, const FOLD: usize>(self, l: L) {
         let n = self.out.len();
         let lanes = 4 * L::N;
+        let side = if FOLD == ODD { side(l, self.inputs[0].taps) } else { [l.h_splat(0); SIDE] };
         let out = self.out.as_mut_ptr();
         let mut x = 0;
         let mut stream = false;
@@ -388,8 +439,8 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
             if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 3 * lanes) {
                 // Whole lines are streamed, and no other store may touch those.
                 if from > 0 {
-                    self.block::<L, 1, NEXT, FOLD>(l, 0, out, false);
-                    self.block::<L, 1, NEXT, FOLD>(l, from, out.add(from), false);
+                    self.block::<L, 1, NEXT, FOLD>(l, &side, 0, out, false);
+                    self.block::<L, 1, NEXT, FOLD>(l, &side, from, out.add(from), false);
                     x = from + lanes;
                 }
                 stream = true;
@@ -399,16 +450,16 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
                 if let Some(next) = self.next.get(each * x..each * (x + 2 * lanes)) {
                     prefetch(next);
                 }
-                self.block::<L, 2, NEXT, FOLD>(l, x, out.add(x), stream);
+                self.block::<L, 2, NEXT, FOLD>(l, &side, x, out.add(x), stream);
                 x += 2 * lanes;
             }
             while x + lanes <= n {
-                self.block::<L, 1, NEXT, FOLD>(l, x, out.add(x), stream);
+                self.block::<L, 1, NEXT, FOLD>(l, &side, x, out.add(x), stream);
                 x += lanes;
             }
             if x < n {
                 let mut whole = [O::zeroed(); 2 * MAX_LANES];
-                self.block::<L, 1, NEXT, FOLD>(l, x, whole.as_mut_ptr(), false);
+                self.block::<L, 1, NEXT, FOLD>(l, &side, x, whole.as_mut_ptr(), false);
                 self.out[x..].copy_from_slice(&whole[..n - x]);
             }
         }
@@ -430,13 +481,7 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         unsafe {
             for (i, under) in under.iter_mut().enumerate() {
                 if !NEXT {
-                    let at = i * self.step;
-                    let (e, o) = if at.is_multiple_of(2) {
-                        (even.add(at / 2), odd.add(at / 2))
-                    } else {
-                        (odd.add(at / 2), even.add(at / 2 + 1))
-                    };
-                    *under = Apart { even: l.h_load(e), odd: l.h_load(o) };
+                    *under = Apart::load_halves(l, lie([even, odd], i * self.step), 0);
                 } else if i % 2 == 0 {
                     under.even = l.h_load(even.add(i / 2));
                     under.odd = l.h_load(odd.add(i / 2));
@@ -474,8 +519,72 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         sum
     }
 
+    /// Adds U times 4·N windows of any odd number of symmetric taps, of which `side` has the first ones.
+    ///
+    /// # Safety
+    ///
+    /// The halves must be good for U·2·N + taps·step / 2 + 1 elements.
+    #[inline(always)]
+    unsafe fn fold_odd<L: Lanes, const U: usize, const NEXT: bool>(
+        &self,
+        l: L,
+        sums: &mut [Apart<L>; U],
+        [even, odd]: [*const i16; 2],
+        side: &Side<L>,
+    ) {
+        let last = self.inputs[0].taps.len() - 1;
+        let middle = last / 2;
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let under = lie([even, odd], middle * self.step);
+            for (u, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.step::<HIGH>(l, Apart::load_halves(l, under, u), side[middle]);
+            }
+            if !NEXT {
+                for (i, tap) in side[..middle].iter().enumerate() {
+                    let first = lie([even, odd], i * self.step);
+                    let last = lie([even, odd], (last - i) * self.step);
+                    for (u, sum) in sums.iter_mut().enumerate() {
+                        let first = Apart::load_halves(l, first, u);
+                        let both = first.add(l, Apart::load_halves(l, last, u));
+                        *sum = sum.step::<HIGH>(l, both, *tap);
+                    }
+                }
+                return;
+            }
+            // Of two taps and their opposites, eight vectors are four, and two of these the next ones'.
+            let at = |half: *const i16, i: usize, u: usize| half.add(i + u * 2 * L::N);
+            let [mut upper, mut lower] = [[l.h_splat(0); U]; 2];
+            for u in 0..U {
+                upper[u] = l.h_load(at(even, 0, u));
+                lower[u] = l.h_load(at(odd, middle, u));
+            }
+            let (pairs, rest) = side[..middle].as_chunks::<2>();
+            for (k, [one, two]) in pairs.iter().enumerate() {
+                for (u, sum) in sums.iter_mut().enumerate() {
+                    let first = Apart { even: upper[u], odd: l.h_load(at(odd, k, u)) };
+                    let last = Apart { even: l.h_load(at(even, middle - k, u)), odd: lower[u] };
+                    *sum = sum.step::<HIGH>(l, first.add(l, last), *one);
+                    upper[u] = l.h_load(at(even, k + 1, u));
+                    lower[u] = l.h_load(at(odd, middle - k - 1, u));
+                    let first = Apart { even: first.odd, odd: upper[u] };
+                    let last = Apart { even: lower[u], odd: last.even };
+                    *sum = sum.step::<HIGH>(l, first.add(l, last), *two);
+                }
+            }
+            if let [tap] = rest {
+                let k = pairs.len();
+                for (u, sum) in sums.iter_mut().enumerate() {
+                    let first = Apart { even: upper[u], odd: l.h_load(at(odd, k, u)) };
+                    let last = Apart { even: l.h_load(at(even, middle - k, u)), odd: lower[u] };
+                    *sum = sum.step::<HIGH>(l, first.add(l, last), *tap);
+                }
+            }
+        }
+    }
+
     /// U times 4·N samples of the output from x on, which must be even. NEXT: the step is 1. FOLD: so many
-    /// symmetric taps of one kernel, 5 or 7; 0 for any others.
+    /// symmetric taps of one kernel, 5 or 7, or [`ODD`]; 0 for any others.
     ///
     /// # Safety
     ///
@@ -485,6 +594,7 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
     unsafe fn block<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
         &self,
         l: L,
+        side: &Side<L>,
         x: usize,
         out: *mut O,
         stream: bool,
@@ -500,7 +610,13 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         unsafe {
             for (m, HalfInput { halves, taps }) in self.inputs.iter().enumerate() {
                 let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
-                if FOLD > 0 {
+                if FOLD == ODD {
+                    let mut sums = [acc[0][m]; U];
+                    self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], side);
+                    for (acc, sum) in acc.iter_mut().zip(sums) {
+                        acc[m] = sum;
+                    }
+                } else if FOLD > 0 {
                     for (u, acc) in acc.iter_mut().enumerate() {
                         let halves = [even.add(u * lanes), odd.add(u * lanes)];
                         acc[m] = match FOLD {
@@ -537,17 +653,11 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
                     }
                 } else {
                     for (i, tap) in taps.iter().enumerate() {
-                        let at = i * self.step;
-                        let (e, o) = if at.is_multiple_of(2) {
-                            (even.add(at / 2), odd.add(at / 2))
-                        } else {
-                            (odd.add(at / 2), even.add(at / 2 + 1))
-                        };
+                        let under = lie([even, odd], i * self.step);
                         let tap = l.h_splat(*tap);
                         for (u, acc) in acc.iter_mut().enumerate() {
-                            let even = l.h_load(e.add(u * lanes));
-                            let odd = l.h_load(o.add(u * lanes));
-                            acc[m] = acc[m].step::<HIGH>(l, Apart { even, odd }, tap);
+                            let under = Apart::load_halves(l, under, u);
+                            acc[m] = acc[m].step::<HIGH>(l, under, tap);
                         }
                     }
                 }

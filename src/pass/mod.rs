@@ -6,6 +6,7 @@
 //! | [`Column`] | K rows of samples | a scratch row |
 //! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
 //! | [`ColumnHalves`], [`RowHalves`] | `u8`, in 16 bits | the same |
+//! | [`SymmetricHalves`] | as [`ColumnHalves`], long symmetric taps | the same |
 //! | [`Across`] | two rows of `u8` | a row of pairs, for a [`Dense`] pass of one column |
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
@@ -43,6 +44,7 @@ mod row;
 mod rung;
 mod running;
 mod stencil;
+mod symmetric;
 mod words;
 
 pub use across::{ACROSS_SLACK, Across, Part};
@@ -51,7 +53,7 @@ pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
-pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, RowHalves};
+pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, RowHalves};
 pub use high::{High, StencilHigh};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
@@ -62,6 +64,7 @@ pub use running::{
     ScanPhases, ScanWords, Share, Windows, WindowsPhases, WindowsWords,
 };
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
+pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
 pub use words::Words;
 
 use crate::filter::Post;

@@ -27,7 +27,7 @@ use std::fmt;
 pub(crate) enum Rung {
     /// 16-bit integers, exact.
     Words,
-    /// 16-bit integers, products rounded: of two passes, the row's.
+    /// 16-bit integers, products rounded: of two passes, the row's, and the column's if it divides.
     WordsHigh,
     /// 16-bit pairs into `i32`.
     Pairs,
@@ -69,6 +69,13 @@ impl fmt::Display for Arithmetic {
             Rung::Words => write!(
                 f,
                 "16-bit integers ({} fraction bits; results span 2^{:.1} of 2^16)",
+                self.bits.1,
+                self.peak.max(1.0).log2()
+            )?,
+            Rung::WordsHigh if self.bits.0 > 0 => write!(
+                f,
+                "16-bit integers, products rounded ({} fraction bits in the scratch row, {} in the sum; results span 2^{:.1} of 2^16)",
+                self.bits.0,
                 self.bits.1,
                 self.peak.max(1.0).log2()
             )?,
@@ -184,8 +191,10 @@ impl Passes {
     pub fn halves_add(&self) -> bool {
         let taps = pass::Words::taps(&self.column.taps[0]);
         let sum = |sign: i32| taps.iter().map(|&t| (i32::from(t) * sign).max(0)).sum::<i32>();
-        let (low, high) = (self.start - 255 * sum(-1), self.start + 255 * sum(1));
-        -16384 <= low && high <= 16383
+        // Divided products are rounded.
+        let rounding = if self.shift > 0 { taps.len() as i32 } else { 0 };
+        let most = |sign: i32| ((255 * sum(sign)) >> self.shift) + rounding;
+        -16384 <= self.start - most(-1) && self.start + most(1) <= 16383
     }
 }
 
@@ -501,6 +510,7 @@ pub(crate) fn separable(
         let found = words::exact(task, &factors)
             .or_else(|| words::multiples(task, &factors))
             .or_else(|| words::rounded(task, &factors))
+            .or_else(|| words::symmetric(task, &factors))
             .map(work)
             .or_else(|| row_first(task, &factors))
             .or_else(|| pairs(task, &factors).map(work));

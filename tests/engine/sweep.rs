@@ -77,6 +77,45 @@ fn seven_symmetric_taps() {
     }
 }
 
+/// Any odd number of symmetric taps beyond that, with products of both passes rounded: kernels of either
+/// sign, and as long as the bound allows.
+#[test]
+fn long_symmetric_taps() {
+    let gaussian = |size: usize| {
+        let at = |i: usize| (i as f64 - (size / 2) as f64) / (size as f64 / 6.0);
+        let taps: Vec<f64> = (0..size).map(|i| (-at(i).powi(2) / 2.0).exp()).collect();
+        let sum: f64 = taps.iter().sum();
+        taps.iter().map(|t| t / sum).collect::<Vec<_>>()
+    };
+    let sharp = [-1.0, 3.0, -6.0, 13.0, 37.0, 13.0, -6.0, 3.0, -1.0].map(|t| t / 83.0);
+    let shapes = |channels: usize| {
+        let widths = (1..150).step_by(3 * channels).chain([257]);
+        widths.map(move |width| Shape::new(width, 11, channels))
+    };
+    let kernels = [
+        (gaussian(9), gaussian(9)),
+        (gaussian(13), gaussian(3)),
+        (gaussian(1), gaussian(15)),
+        (gaussian(31), gaussian(61)),
+        (sharp.to_vec(), gaussian(9)),
+        (gaussian(11), sharp.to_vec()),
+    ];
+    for (column, row) in kernels {
+        let filter = Filter::new(Kernel::separable(&column, &row).unwrap());
+        for shape in (1..=4).flat_map(shapes) {
+            let plan = filter.plan::<u8, u8>(shape).unwrap();
+            let arithmetic = plan.arithmetic();
+            let rounded = "16-bit integers, products rounded";
+            assert!(arithmetic.starts_with(rounded), "{}x{}: {plan}", column.len(), row.len());
+            assert!(arithmetic.contains("bits in the scratch row"), "{arithmetic}");
+            let source = image::<u8>(shape, Look::Extremes, shape.width as u64);
+            check_levels::<u8, u8>(&filter, source.view()).unwrap();
+            let negative = filter.clone().scale(-0.4).offset(-3.3);
+            check_levels::<u8, i16>(&negative, source.view()).unwrap();
+        }
+    }
+}
+
 /// Equal taps, long enough for running sums; the anchor off the centre.
 #[test]
 fn running_sums() {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::filter::Post;
 use crate::kernel::Kernel;
-use crate::pass::{Finish, Fixed, ROUNDED_BITS, Share, Taps};
+use crate::pass::{Finish, Fixed, MOST_SYMMETRIC, ROUNDED_BITS, SYMMETRIC_SHIFT, Share, Taps};
 use crate::sample::SampleType;
 
 /// Σ of the positive values and −Σ of the negative ones.
@@ -184,28 +184,100 @@ fn scaled(
     let q = quantise(&f.column.iter().map(|t| t * scale).collect::<Vec<_>>(), 0);
     let (positive, negative) = halves(&q);
     // Column sums start so low that the least of them is the least of the range.
-    let bias = 255.0 * negative - most;
-    if 255.0 * positive + bias > most - 1.0 {
+    let start = 255.0 * negative - most;
+    if 255.0 * positive + start > most - 1.0 {
         return None;
     }
-    let (each, sum) = errors_of(&f.column, &q, scale);
+    let column = Column { taps: q, shift: 0, scale, start };
+    with_row(task, f, column)
+}
+
+/// The bound up to which products of both passes are rounded.
+const SYMMETRIC_BOUND: f64 = 0.25;
+
+/// Two passes of symmetric taps, too many for [`rounded`], that both round products and add samples that
+/// meet the same tap before.
+pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let [f] = factors else { return None };
+    let fold = |taps: &[f64]| {
+        taps.len() % 2 == 1 && taps.len() <= MOST_SYMMETRIC && taps.iter().eq(taps.iter().rev())
+    };
+    let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
+    if !suitable || task.chained || !fold(&f.column) || !fold(&f.row) {
+        return None;
+    }
+    // Column sums of 15 bits, so that two can be added, less what rounding may add to them.
+    let (positive, negative) = halves(&f.column);
+    let rounding = (f.column.len() + 1) as f64;
+    let divisor = f64::from(SYMMETRIC_SHIFT).exp2();
+    let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
+    let scale = (32767.0 - 2.0 * rounding) / (255.0 * (positive + negative));
+    let scale = scale.min(32766.0 / (largest * divisor));
+    let unit = scale * divisor;
+    let q = quantise_symmetric(&f.column, unit);
+    if !fits_i16(&q) {
+        return None;
+    }
+    let start = (255.0 * negative * scale + rounding).ceil() - 16384.0;
+    let column = Column { taps: q, shift: SYMMETRIC_SHIFT, scale, start };
+    let (mut arithmetic, pass, fixed) = with_row(task, f, column)?;
+    arithmetic.bits.0 = scale.log2() as u32;
+    let good = arithmetic.bound <= SYMMETRIC_BOUND && pass.halves_add();
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+    good.then_some((arithmetic, vec![pass], finish))
+}
+
+/// A column in 16 bits: sums are in units of 1 / `scale` and start with `start`; what taps are multiplied
+/// by has `shift` more bits, which each product is rounded by.
+struct Column {
+    taps: Vec<f64>,
+    shift: u32,
+    scale: f64,
+    start: f64,
+}
+
+/// As `quantise`, of an odd number of taps where opposite ones stay equal: the middle one keeps the sum.
+fn quantise_symmetric(v: &[f64], unit: f64) -> Vec<f64> {
+    let mut q: Vec<f64> = v.iter().map(|t| (t * unit).round()).collect();
+    q[v.len() / 2] += (v.iter().sum::<f64>() * unit).round() - q.iter().sum::<f64>();
+    q
+}
+
+/// A row for such a column, whose products are rounded.
+fn with_row(
+    task: &Task<'_>,
+    f: &Factors<'_>,
+    column: Column,
+) -> Option<(Arithmetic, Passes, Fixed)> {
+    let Column { taps: q, shift, scale, start: column_start } = column;
+    let unit = scale * f64::from(shift).exp2();
+    let (positive, negative) = halves(&q);
+    let (each, sum) = errors_of(&f.column, &q, unit);
+    // Where products are divided, both passes have those of pairs.
+    let symmetric = shift > 0;
+    let column_rounding = if symmetric { (q.len() / 2 + 1) as f64 / 2.0 / scale } else { 0.0 };
+    let products = if symmetric { f.row.len() / 2 + 1 } else { f.row.len() };
     let row = abs_sum(&f.row);
     let (low, high) = range(&f.column, &f.row);
-    let (column_low, column_high) = (-255.0 * negative / scale, 255.0 * positive / scale);
-    let count = f.row.len() as f64;
+    let column_low = -255.0 * negative / unit - column_rounding;
+    let column_high = 255.0 * positive / unit + column_rounding;
     // Rows between filters have fraction bits of their own.
     let least = if task.chained { 0 } else { 1 };
     (least..=14).rev().find_map(|bits| {
         let unit = f64::from(bits).exp2();
         // A product keeps the bits from 2¹⁵ up.
-        let t: Vec<f64> = f.row.iter().map(|r| r / scale * unit * 32768.0).collect();
-        let t = quantise(&t, 0);
+        let row_unit = unit * 32768.0 / scale;
+        let t = if symmetric {
+            quantise_symmetric(&f.row, row_unit)
+        } else {
+            quantise(&f.row.iter().map(|r| r / scale * unit * 32768.0).collect::<Vec<_>>(), 0)
+        };
         if !fits_i16(&t) {
             return None;
         }
-        let (row_each, row_sum) = errors_of(&f.row, &t, unit * 32768.0 / scale);
+        let (row_each, row_sum) = errors_of(&f.row, &t, row_unit);
         // Every product is rounded, and the start.
-        let rounding = (count + 1.0) / 2.0 / unit;
+        let rounding = column_rounding * row + (products as f64 + 1.0) / 2.0 / unit;
         let bound = 127.5 * (each + sum) * row
             + (column_high - column_low) / 2.0 * row_each
             + (column_high + column_low).abs() / 2.0 * row_sum
@@ -215,9 +287,9 @@ fn scaled(
         let none = task.post() == Post::None;
         // The ½ that makes a shift round.
         let half = if none && bits > 0 { 0.5 } else { 0.0 };
-        // The bias is taken back, so it counts for the start only modulo 2¹⁶.
+        // What columns start with is taken back, so it counts for the start only modulo 2¹⁶.
         let shown = (task.offset() + half) * unit;
-        let start = shown - bias * t.iter().sum::<f64>() / 32768.0;
+        let start = shown - column_start * t.iter().sum::<f64>() / 32768.0;
         let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
         let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
         fixed.start = (start - half).round() as i32;
@@ -227,8 +299,12 @@ fn scaled(
         let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
         arithmetic.bits = (0, bits);
         arithmetic.peak = (high - low + 2.0 * bound) * unit;
-        let column = Rows::single(taps(&q));
-        let pass = Passes { column, row: taps(&t), start: bias as i32, shift: 0 };
+        let pass = Passes {
+            column: Rows::single(taps(&q)),
+            row: taps(&t),
+            start: column_start as i32,
+            shift,
+        };
         good.then_some((arithmetic, pass, fixed))
     })
 }
