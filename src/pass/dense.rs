@@ -203,7 +203,7 @@ struct Output<R: Rung, O, const M: usize, const ROWS: usize> {
 /// in memory.
 macro_rules! each_row {
     ($rows:expr, $r:ident => $do:expr) => {
-        const { assert!($rows <= 4) }
+        const { assert!($rows <= MOST_ROWS) }
         each_row!($rows, $r, 0, $do);
         each_row!($rows, $r, 1, $do);
         each_row!($rows, $r, 2, $do);

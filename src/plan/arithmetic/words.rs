@@ -159,28 +159,29 @@ pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separa
     let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
     // The column may be scaled by anything, as long as the row takes it back: the scale whose
     // rounded taps fit best.
-    let best = |most: f64| {
+    let best = |folds: bool| {
         (1..=257)
-            .filter_map(|m| scaled(task, f, f64::from(m) / largest, most))
+            .filter_map(|m| scaled(task, f, f64::from(m) / largest, folds))
             .min_by(|a, b| a.0.bound.total_cmp(&b.0.bound))
     };
-    let symmetric = f.row.len() == 7 && f.row.iter().eq(f.row.iter().rev());
-    let folded = if symmetric && !task.chained { best(16384.0) } else { None };
+    let folds = f.row.len() == 7 && symmetric_taps(&f.row) && !task.chained;
+    let folded = if folds { best(true) } else { None };
     let (arithmetic, pass, fixed) = match folded.filter(|folded| folded.0.bound <= FOLDED_BOUND) {
         Some(folded) => folded,
-        None => best(32768.0)?,
+        None => best(false)?,
     };
     let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
     Some((arithmetic, vec![pass], finish))
 }
 
-/// `rounded` with column taps in units of 1 / `scale`, whose sums are from −`most` up to less than `most`.
+/// `rounded` with column taps in units of 1 / `scale`, whose sums take 16 bits, or 15 if the row `folds`.
 fn scaled(
     task: &Task<'_>,
     f: &Factors<'_>,
     scale: f64,
-    most: f64,
+    folds: bool,
 ) -> Option<(Arithmetic, Passes, Fixed)> {
+    let most = if folds { 16384.0 } else { 32768.0 };
     let q = quantise(&f.column.iter().map(|t| t * scale).collect::<Vec<_>>(), 0);
     let (positive, negative) = halves(&q);
     // Column sums start so low that the least of them is the least of the range.
@@ -188,7 +189,7 @@ fn scaled(
     if 255.0 * positive + start > most - 1.0 {
         return None;
     }
-    let column = Column { taps: q, shift: 0, scale, start };
+    let column = Column { taps: q, shift: 0, scale, start, folds };
     with_row(task, f, column)
 }
 
@@ -199,10 +200,8 @@ const SYMMETRIC_BOUND: f64 = 0.25;
 /// meet the same tap before.
 pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
-    let fold = |taps: &[f64]| {
-        taps.len() % 2 == 1 && taps.len() <= MOST_SYMMETRIC && taps.iter().eq(taps.iter().rev())
-    };
     let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
+    let fold = |taps: &[f64]| taps.len() <= MOST_SYMMETRIC && symmetric_taps(taps);
     if !suitable || task.chained || !fold(&f.column) || !fold(&f.row) {
         return None;
     }
@@ -219,7 +218,7 @@ pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
         return None;
     }
     let start = (255.0 * negative * scale + rounding).ceil() - 16384.0;
-    let column = Column { taps: q, shift: SYMMETRIC_SHIFT, scale, start };
+    let column = Column { taps: q, shift: SYMMETRIC_SHIFT, scale, start, folds: true };
     let (mut arithmetic, pass, fixed) = with_row(task, f, column)?;
     arithmetic.bits.0 = scale.log2() as u32;
     let good = arithmetic.bound <= SYMMETRIC_BOUND && pass.halves_add();
@@ -234,6 +233,13 @@ struct Column {
     shift: u32,
     scale: f64,
     start: f64,
+    /// Whether the row, whose taps are symmetric, adds two sums before it multiplies them.
+    folds: bool,
+}
+
+/// An odd number of them, opposite ones equal.
+fn symmetric_taps(v: &[f64]) -> bool {
+    v.len() % 2 == 1 && v.iter().eq(v.iter().rev())
 }
 
 /// As `quantise`, of an odd number of taps where opposite ones stay equal: the middle one keeps the sum.
@@ -249,14 +255,13 @@ fn with_row(
     f: &Factors<'_>,
     column: Column,
 ) -> Option<(Arithmetic, Passes, Fixed)> {
-    let Column { taps: q, shift, scale, start: column_start } = column;
+    let Column { taps: q, shift, scale, start: column_start, folds } = column;
     let unit = scale * f64::from(shift).exp2();
     let (positive, negative) = halves(&q);
     let (each, sum) = errors_of(&f.column, &q, unit);
-    // Where products are divided, both passes have those of pairs.
-    let symmetric = shift > 0;
-    let column_rounding = if symmetric { (q.len() / 2 + 1) as f64 / 2.0 / scale } else { 0.0 };
-    let products = if symmetric { f.row.len() / 2 + 1 } else { f.row.len() };
+    // Products of pairs, of which each is rounded.
+    let column_rounding = if shift > 0 { (q.len() / 2 + 1) as f64 / 2.0 / scale } else { 0.0 };
+    let products = if folds { f.row.len() / 2 + 1 } else { f.row.len() };
     let row = abs_sum(&f.row);
     let (low, high) = range(&f.column, &f.row);
     let column_low = -255.0 * negative / unit - column_rounding;
@@ -267,7 +272,7 @@ fn with_row(
         let unit = f64::from(bits).exp2();
         // A product keeps the bits from 2¹⁵ up.
         let row_unit = unit * 32768.0 / scale;
-        let t = if symmetric {
+        let t = if folds {
             quantise_symmetric(&f.row, row_unit)
         } else {
             quantise(&f.row.iter().map(|r| r / scale * unit * 32768.0).collect::<Vec<_>>(), 0)
