@@ -445,24 +445,45 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
                 }
                 stream = true;
             }
-            let each = self.next.len() / n.max(1);
-            while x + 2 * lanes <= n {
-                if let Some(next) = self.next.get(each * x..each * (x + 2 * lanes)) {
-                    prefetch(next);
-                }
-                self.block::<L, 2, NEXT, FOLD>(l, &side, x, out.add(x), stream);
-                x += 2 * lanes;
+            // Where each vector under a tap is a load, more of them at once, for which there are registers.
+            if L::N == 16 && FOLD == ODD && !NEXT {
+                x = self.blocks::<L, 4, NEXT, FOLD>(l, &side, x, out, stream);
             }
-            while x + lanes <= n {
-                self.block::<L, 1, NEXT, FOLD>(l, &side, x, out.add(x), stream);
-                x += lanes;
-            }
+            x = self.blocks::<L, 2, NEXT, FOLD>(l, &side, x, out, stream);
+            x = self.blocks::<L, 1, NEXT, FOLD>(l, &side, x, out, stream);
             if x < n {
                 let mut whole = [O::zeroed(); 2 * MAX_LANES];
                 self.block::<L, 1, NEXT, FOLD>(l, &side, x, whole.as_mut_ptr(), false);
                 self.out[x..].copy_from_slice(&whole[..n - x]);
             }
         }
+    }
+
+    /// As many blocks from sample x on as are whole: where they end.
+    ///
+    /// # Safety
+    ///
+    /// As for `block`, of the row's samples; `out` must be where the row's start.
+    #[inline(always)]
+    unsafe fn blocks<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
+        &self,
+        l: L,
+        side: &Side<L>,
+        mut x: usize,
+        out: *mut O,
+        stream: bool,
+    ) -> usize {
+        let (n, block) = (self.out.len(), U * 4 * L::N);
+        let each = self.next.len() / n.max(1);
+        while x + block <= n {
+            if let Some(next) = self.next.get(each * x..each * (x + block)) {
+                prefetch(next);
+            }
+            // SAFETY: as promised by the caller; x + U·4·N ≤ n.
+            unsafe { self.block::<L, U, NEXT, FOLD>(l, side, x, out.add(x), stream) }
+            x += block;
+        }
+        x
     }
 
     /// The 4·N samples under each of K taps, which are an odd number.
