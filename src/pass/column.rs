@@ -55,7 +55,7 @@ impl<R: Rung, T: SampleLanes, const N: usize> Job for Column<'_, R, T, N> {
             let mut x = 0;
             // Vectors in flight: enough to hide the latency of a multiply-add, few enough for the
             // registers.
-            if N * R::REGISTERS <= 2 {
+            if N * R::REGISTERS <= 2 || L::N == 16 && N * R::REGISTERS <= 4 {
                 while x + 4 * lanes <= n {
                     self.block::<L, 4>(l, x);
                     x += 4 * lanes;

@@ -63,7 +63,8 @@ impl<const N: usize> Job for SymmetricHalves<'_, N> {
 }
 
 impl<const N: usize> SymmetricHalves<'_, N> {
-    /// 4·N samples of every output from sample x on; `taps` are the first ones and the middle one. SHORT: rows have only n of them, which is less.
+    /// 4·N samples of every output from sample x on; `taps` are the first ones and the middle one. SHORT:
+    /// rows have only n samples, which is less.
     ///
     /// # Safety
     ///
