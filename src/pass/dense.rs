@@ -1,7 +1,7 @@
 //! The dense pass, a direct 2D filter over widened rows, and the pass that widens them.
 
 use super::rung::Rung;
-use super::{Finish, LINE, line_from, starts_before};
+use super::{Finish, LINE, each, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 use std::array::from_fn;
 
@@ -199,24 +199,6 @@ struct Output<R: Rung, O, const M: usize, const ROWS: usize> {
     outs: [*mut O; ROWS],
 }
 
-/// Does the same for each of up to four rows. A loop that the compiler does not unroll would keep the sums
-/// in memory.
-macro_rules! each_row {
-    ($rows:expr, $r:ident => $do:expr) => {
-        const { assert!($rows <= MOST_ROWS) }
-        each_row!($rows, $r, 0, $do);
-        each_row!($rows, $r, 1, $do);
-        each_row!($rows, $r, 2, $do);
-        each_row!($rows, $r, 3, $do);
-    };
-    ($rows:expr, $r:ident, $row:literal, $do:expr) => {
-        if $row < $rows {
-            let $r = $row;
-            $do
-        }
-    };
-}
-
 impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O, M, ROWS> {
     /// What the rows of the window meet, in their order.
     fn meetings(&self, ends: [usize; ROWS]) -> [Meeting<R, M, ROWS>; MEETINGS] {
@@ -277,7 +259,7 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
                     _ => {}
                 }
             }
-            each_row!(ROWS, r => {
+            each!(ROWS, r => {
                 R::wide_finish(l, total[r], &to.finish, stream, to.outs[r].add(x));
             });
         }

@@ -150,6 +150,22 @@ fn starts_before(first: usize, lanes: usize) -> impl Iterator<Item = usize> {
     (0..first).step_by(lanes).map(move |x| x.min(first - lanes))
 }
 
+/// Does the same for each of up to eight numbers. A loop that the compiler does not unroll would keep the
+/// vectors that it counts through in memory.
+macro_rules! each {
+    ($count:expr, $i:ident => $do:expr) => {
+        const { assert!($count <= 8) }
+        $crate::pass::each!($count, $i, [0, 1, 2, 3, 4, 5, 6, 7], $do);
+    };
+    ($count:expr, $i:ident, [$($number:literal),*], $do:expr) => {
+        $(if $number < $count {
+            let $i = $number;
+            $do
+        })*
+    };
+}
+use each;
+
 /// a·b + c, in one rounding if `FUSED` and the level has it.
 #[inline(always)]
 fn mul_add<L: Lanes, const FUSED: bool>(l: L, a: L::F, b: L::F, c: L::F) -> L::F {

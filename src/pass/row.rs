@@ -1,7 +1,7 @@
 //! The row pass: one scratch row, weighted with taps a fixed step apart, into output samples.
 
 use super::rung::Rung;
-use super::{Finish, line_from, starts_before};
+use super::{Finish, each, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// The scratch row of one kernel and its horizontal taps.
@@ -40,10 +40,22 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
             assert!(input.taps.len() == self.count.div_ceil(R::PAIRED) && self.count > 0);
             assert!(input.scratch.len() >= n + (self.count - 1) * self.step + MAX_LANES);
         }
+        // Where a vector is a whole cache line, all but one in so many loads lie across two.
+        if R::SHARES && M == 1 && L::N == 16 {
+            // Taps so far apart are whole vectors apart: these are one behind the other, or three (of RGB).
+            let divisor = 1 << self.step.trailing_zeros().min(L::N.trailing_zeros());
+            if self.count > L::N / divisor {
+                match self.step / divisor {
+                    1 => return self.row::<L, false, 1>(l),
+                    3 => return self.row::<L, false, 3>(l),
+                    _ => {}
+                }
+            }
+        }
         if R::FOLDS && M == 1 && folds(self.inputs[0].taps) {
-            self.row::<L, true>(l);
+            self.row::<L, true, 0>(l);
         } else {
-            self.row::<L, false>(l);
+            self.row::<L, false, 0>(l);
         }
     }
 }
@@ -58,8 +70,9 @@ pub fn folds<T: PartialEq>(taps: &[T]) -> bool {
 const FOLDED_FROM: usize = 9;
 
 impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
+    /// All samples, FOLDed (see [`folded`](Self::folded)), or if SHARED is not 0 [`shared`](Self::shared).
     #[inline(always)]
-    fn row<L: Lanes, const FOLD: bool>(self, l: L) {
+    fn row<L: Lanes, const FOLD: bool, const SHARED: usize>(self, l: L) {
         let n = self.out.len();
         let lanes = R::lanes::<L>();
         let out = self.out.as_mut_ptr();
@@ -69,7 +82,7 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
         unsafe {
             if n < lanes {
                 let mut whole = [O::zeroed(); MAX_LANES];
-                self.block::<L, 1, FOLD>(l, 0, whole.as_mut_ptr(), false);
+                self.block::<L, 1, FOLD, SHARED>(l, 0, whole.as_mut_ptr(), false);
                 self.out.copy_from_slice(&whole[..n]);
                 return;
             }
@@ -79,28 +92,51 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
             let first = first.filter(|first| first + lanes <= n);
             if let Some(first) = first {
                 for x in starts_before(first, lanes) {
-                    self.block::<L, 1, FOLD>(l, x, out.add(x), false);
+                    self.block::<L, 1, FOLD, SHARED>(l, x, out.add(x), false);
                 }
                 x = first;
             }
-            let each = self.next.len() / n;
-            while x + 4 * lanes <= n {
-                if let Some(next) = self.next.get(each * x..each * (x + 4 * lanes)) {
-                    prefetch(next);
-                }
-                // The last vector of all must not overlap these.
-                let whole = x + 5 * lanes <= n || x + 4 * lanes == n;
-                self.block::<L, 4, FOLD>(l, x, out.add(x), first.is_some() && whole);
-                x += 4 * lanes;
+            let stream = first.is_some();
+            // The more at once, the more is shared, as far as the registers go.
+            if SHARED > 0 {
+                x = self.blocks::<L, 8, FOLD, SHARED>(l, x, n, out, stream);
             }
-            while x + lanes <= n {
-                self.block::<L, 1, FOLD>(l, x, out.add(x), false);
-                x += lanes;
-            }
+            x = self.blocks::<L, 4, FOLD, SHARED>(l, x, n, out, stream);
+            x = self.blocks::<L, 1, FOLD, SHARED>(l, x, n, out, false);
             if x < n {
-                self.block::<L, 1, FOLD>(l, n - lanes, out.add(n - lanes), false);
+                self.block::<L, 1, FOLD, SHARED>(l, n - lanes, out.add(n - lanes), false);
             }
         }
+    }
+
+    /// As many times U vectors as there are from sample x of n on. Returns where they end.
+    ///
+    /// # Safety
+    ///
+    /// The inputs and `out` must have what n samples need; to `stream`, a cache line must begin at sample x.
+    #[inline(always)]
+    unsafe fn blocks<L: Lanes, const U: usize, const FOLD: bool, const SHARED: usize>(
+        &self,
+        l: L,
+        mut x: usize,
+        n: usize,
+        out: *mut O,
+        stream: bool,
+    ) -> usize {
+        let lanes = R::lanes::<L>();
+        let each = self.next.len() / n;
+        while x + U * lanes <= n {
+            let next = if U > 1 { self.next } else { &[] };
+            if let Some(next) = next.get(each * x..each * (x + U * lanes)) {
+                prefetch(next);
+            }
+            // The last vector of all must not overlap these.
+            let whole = x + (U + 1) * lanes <= n || x + U * lanes == n;
+            // SAFETY: as promised by the caller; x + U·lanes ≤ n.
+            unsafe { self.block::<L, U, FOLD, SHARED>(l, x, out.add(x), stream && whole) };
+            x += U * lanes;
+        }
+        x
     }
 
     /// U vectors of the output from sample x on.
@@ -110,7 +146,7 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
     /// Every scratch row must have x + (count − 1)·step + (U + 1)·lanes elements, `out` U·lanes samples;
     /// to `stream`, `out` must be a multiple of the vector's size.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const U: usize, const FOLD: bool>(
+    unsafe fn block<L: Lanes, const U: usize, const FOLD: bool, const SHARED: usize>(
         &self,
         l: L,
         x: usize,
@@ -132,6 +168,10 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
                     self.folded(l, x, input, &mut acc);
                     continue;
                 }
+                if SHARED > 0 {
+                    self.shared::<L, U, SHARED>(l, x, input, &mut acc);
+                    continue;
+                }
                 let p = input.scratch.as_ptr().add(x);
                 for k in 0..input.taps.len() {
                     let first = k * R::PAIRED;
@@ -146,6 +186,51 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
             }
             for (u, acc) in acc.iter().enumerate() {
                 R::finish(l, *acc, self.finish, stream, out.add(u * lanes));
+            }
+        }
+    }
+
+    /// Adds the sums of U vectors, where every so many taps are as many elements apart as APART vectors have:
+    /// what lies under one of those for one vector lies under the next one for the vector APART before it, and
+    /// is loaded once. It is loads that such rows wait for.
+    ///
+    /// # Safety
+    ///
+    /// As for `block`.
+    #[inline(always)]
+    unsafe fn shared<L: Lanes, const U: usize, const APART: usize>(
+        &self,
+        l: L,
+        x: usize,
+        input: &Input<'_, R>,
+        acc: &mut [[R::Acc<L>; M]; U],
+    ) {
+        let lanes = R::lanes::<L>();
+        let apart = APART * lanes / self.step;
+        let kept = U.saturating_sub(APART);
+        // SAFETY: as in `block`.
+        unsafe {
+            let p = input.scratch.as_ptr().add(x);
+            for first in 0..apart.min(self.count) {
+                let mut under = [R::start(l, 0); U];
+                each!(U, u => if u < kept {
+                    let q = p.add(first * self.step + u * lanes);
+                    under[u + APART] = R::load_scratch(l, q, q);
+                });
+                let mut i = first;
+                while i < self.count {
+                    let tap = R::splat(l, *input.taps.get_unchecked(i));
+                    each!(U, u => {
+                        if u < kept {
+                            under[u] = under[u + APART];
+                        } else {
+                            let q = p.add(i * self.step + u * lanes);
+                            under[u] = R::load_scratch(l, q, q);
+                        }
+                        acc[u][0] = R::step(l, acc[u][0], under[u], tap);
+                    });
+                    i += apart;
+                }
             }
         }
     }

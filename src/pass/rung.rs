@@ -59,6 +59,8 @@ pub trait Rung: Copy + 'static {
     /// acc + x·tap; paired: acc + x₀·tap₀ + x₁·tap₁.
     fn step<L: Lanes>(l: L, acc: Self::Acc<L>, x: Self::Acc<L>, tap: Self::TapV<L>)
     -> Self::Acc<L>;
+    /// Whether a row pass may add its products in any order, so that levels differ in it.
+    const SHARES: bool = false;
     /// Whether a row pass adds the samples that meet the same of its symmetric taps before it multiplies.
     const FOLDS: bool = false;
     /// The sum of such samples.
@@ -173,6 +175,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     fn step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
         if FUSED { l.f_mul_add(x, tap, acc) } else { l.f_add(acc, l.f_mul(x, tap)) }
     }
+    const SHARES: bool = FUSED;
     const FOLDS: bool = true;
     #[inline(always)]
     fn fold<L: Lanes>(l: L, a: L::F, b: L::F) -> L::F {

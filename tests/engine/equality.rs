@@ -66,6 +66,34 @@ fn large_integer() {
     large::<u8, i16>(&sobel_x());
 }
 
+/// Rows of `f32` so long that taps lie whole vectors apart: one vector, three, and other numbers of them; of
+/// all widths around those of a block.
+#[test]
+fn long_rows() {
+    for count in [16, 17, 33, 47] {
+        let row: Vec<f64> = (0..count).map(|i| 0.03 + 0.01 * f64::from(i * i % 7)).collect();
+        let filter = Filter::new(Kernel::separable(&[0.3, 0.7], &row).unwrap());
+        for channels in 1..=6 {
+            for width in [1, 2, 3, 11, 16, 43, 64, 85, 128, 130, 171, 300] {
+                let shape = Shape::new(width, 5, channels);
+                let source = image::<f32>(shape, Look::Noise, width as u64);
+                check_levels::<f32, f32>(&filter, source.view()).unwrap();
+                for level in levels() {
+                    let plan = filter.clone().level(level).plan::<f32, f32>(shape).unwrap();
+                    let whole = run_plan(&plan, source.view()).unwrap();
+                    for tile in [1, 37] {
+                        let other = with_tiles(plan.clone(), tile, 2);
+                        let other = run_plan(&other, source.view()).unwrap();
+                        if let Err(e) = same(&whole, &other) {
+                            panic!("{count} taps, {shape}, level {level}, tiles of {tile}: {e}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn large_u8() {
     large::<u8, u8>(&blur());
