@@ -14,20 +14,22 @@
 
 mod chain;
 mod dense;
+mod separable;
 mod sums;
 mod words;
 
 pub(crate) use chain::{run_batch, run_chain};
+use separable::Whole;
 
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Post};
-use crate::pass::{Column, Double, F32, Fused, I32, Input, Pairs, Row, Rung, Sum};
-use crate::plan::arithmetic::{Passes, Rung as Chosen};
+use crate::pass::{Double, F32, Fused, I32, Pairs, Rung};
+use crate::plan::arithmetic::Rung as Chosen;
 use crate::plan::{BLOCK_ROWS, Core, Cut, Work, reach};
 use crate::reference::{self, Opacity};
 use crate::sample::{Sample, Source};
-use crate::simd::{Level, MAX_LANES, fence};
+use crate::simd::fence;
 use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
 use std::array::from_fn;
 use std::mem::take;
@@ -822,7 +824,8 @@ impl Stage<'_> {
         let core = self.core;
         match &core.work {
             Work::Separable(passes) => {
-                self.separable::<T, O, R>(passes, tile, constants, feed, sink);
+                let rows = Whole::<R>::new(core, tile);
+                self.two_passes(&rows, passes, tile, constants, feed, sink);
             }
             Work::Dense(taps) => self.dense::<T, O, R>(taps, tile, constants, feed, sink),
             Work::RowFirst(_)
@@ -842,82 +845,6 @@ impl Stage<'_> {
             start += rows;
             Some((start - rows, rows))
         })
-    }
-
-    fn separable<T: Sample, O: Sample, R: Rung>(
-        &mut self,
-        passes: &[Passes],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
-    ) {
-        let core = self.core;
-        let channels = core.input.channels;
-        let count = core.filter.kernels()[0].width();
-        let len = tile.len * channels + MAX_LANES;
-        let below = self.below();
-        // Those of a magnitude's second kernel take the place of two rows.
-        for (y, rows) in self.blocks([BLOCK_ROWS / passes.len(), 2, 1]) {
-            let virtual_rows = core.rows(y..y + rows);
-            for v in virtual_rows.clone() {
-                load(core, tile, feed, v);
-            }
-            // Row r of kernel k is scratch row k·rows + r.
-            let used = rows * passes.len();
-            let mut row = 0;
-            let mut scratch: [&mut [R::Elem]; BLOCK_ROWS] = self.scratch.each_mut().map(|memory| {
-                row += 1;
-                memory.get(if row <= used { len } else { 0 })
-            });
-            for run in &tile.runs {
-                let mut window = recycle(take(self.window));
-                let virtual_rows = virtual_rows.clone();
-                window.extend(virtual_rows.map(|v| piece(core, tile, run, constants, feed, v)));
-                let n = run.len * channels;
-                let column = Columns { rows: window.as_slice(), n, level: core.level };
-                let at = run.at * channels;
-                let [a, b, c, d] =
-                    scratch.each_mut().map(|row| row.get_mut(at..).unwrap_or_default());
-                match (passes, rows) {
-                    ([p], 1) => column.run([sum::<R>(p, 0, a)]),
-                    ([p], 2) => column.run([sum::<R>(p, 0, a), sum(p, 1, b)]),
-                    ([p], _) => {
-                        column.run([sum::<R>(p, 0, a), sum(p, 1, b), sum(p, 2, c), sum(p, 3, d)]);
-                    }
-                    ([p, q, ..], 1) => column.run([sum::<R>(p, 0, a), sum(q, 0, b)]),
-                    ([p, q, ..], _) => {
-                        column.run([sum::<R>(p, 0, a), sum(p, 1, b), sum(q, 0, c), sum(q, 1, d)]);
-                    }
-                    ([], _) => {}
-                }
-                *self.window = recycle(window);
-            }
-            for row in &mut scratch[..used] {
-                tile.pad(row, channels);
-            }
-            let input = |k: usize, r: usize| Input::<R> {
-                scratch: &scratch[k * rows + r][tile.first * channels..],
-                taps: R::taps(&passes[k].row),
-            };
-            let (step, finish, stream) = (channels, &core.finish, self.stream);
-            for r in 0..rows {
-                let [out] = sink.rows(y + r, tile.x.clone());
-                // A row that the next window adds, while this one is worked on. Narrower samples
-                // come fast enough by themselves.
-                let v = virtual_rows.end + r as isize;
-                let below = if size_of::<T>() == 4 { below } else { v };
-                let next = ahead(core, tile, feed, v, below);
-                if passes.len() == 2 {
-                    let inputs = [input(0, r), input(1, r)];
-                    core.level.run(Row { inputs, count, step, finish, stream, next, out });
-                } else {
-                    let inputs = [input(0, r)];
-                    core.level.run(Row { inputs, count, step, finish, stream, next, out });
-                }
-                sink.done(y + r, 1, tile.x.clone());
-            }
-        }
     }
 
     /// The first virtual row below all windows of the run: it and what follows may not be read.
@@ -962,24 +889,4 @@ fn piece<'a, T>(
         (_, None) => &constants[1][..len],
         (Some(x), Some(row)) => feed.row(core, tile, v, row, x..x + run.len),
     }
-}
-
-/// The rows that column passes read.
-struct Columns<'a, T> {
-    rows: &'a [&'a [T]],
-    n: usize,
-    level: Level,
-}
-
-impl<T: Sample> Columns<'_, T> {
-    fn run<R: Rung, const N: usize>(&self, sums: [Sum<'_, R>; N]) {
-        self.level.run(Column { rows: self.rows, sums, n: self.n });
-    }
-}
-
-/// The scratch row of one kernel for one output row of a block.
-fn sum<'a, R: Rung>(pass: &'a Passes, row: usize, out: &'a mut [R::Elem]) -> Sum<'a, R> {
-    let Passes { column, start, shift, .. } = pass;
-    let (first, taps) = column.meets::<R>(row);
-    Sum { first, taps, start: *start, shift: *shift, out }
 }

@@ -22,7 +22,8 @@ mod colours;
 mod images;
 mod windows;
 
-use super::{Direct, Memory, Workspace, each_strip, recycle, sum, take};
+use super::separable::sum;
+use super::{Direct, Memory, Workspace, each_strip, recycle, take};
 use crate::error::Error;
 use crate::layer::Activation;
 use crate::pass::{

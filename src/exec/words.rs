@@ -1,16 +1,16 @@
 //! 16-bit arithmetic on `u8` images: 3×3 kernels in one pass, and two passes that keep even and odd
 //! samples apart.
 
-use super::{Core, Feed, Sink, Stage, Tile, ahead, load, piece, recycle};
+use super::separable::ScratchRows;
+use super::{Core, Feed, Memory, Sink, Stage, Tile};
 use crate::pass::{
     ColumnHalves, HALF_SLACK, HalfInput, HalfSum, Nine, RowHalves, Rung, STENCIL_ROWS, Stencil,
     StencilHigh, SymmetricHalves, Words,
 };
+use crate::plan::Work;
 use crate::plan::arithmetic::Passes;
-use crate::plan::{BLOCK_ROWS, Work};
 use crate::sample::{Sample, Source};
 use std::mem::take;
-use wide::bytemuck::cast_slice;
 
 /// Where a row of two halves starts, in samples, and elements of a half: the first window starts with an
 /// even sample, and most of what a column pass writes is aligned to cache lines.
@@ -33,7 +33,7 @@ pub(super) fn place_in_halves(half: usize, shift: usize) -> impl Fn(usize) -> us
 /// The pixels of a tile that are copies of others, as the elements where `place` puts their samples:
 /// (to, from).
 pub(super) fn copies_of<'a>(
-    memory: &'a mut super::Memory,
+    memory: &'a mut Memory,
     tile: &Tile,
     channels: usize,
     place: impl Fn(usize) -> usize,
@@ -56,6 +56,84 @@ pub(super) fn pad<E: Copy>(row: &mut [E], copies: &[[u32; 2]]) {
     }
 }
 
+/// Scratch rows of two halves. HIGH: the row's products are rounded.
+struct Halves<'a, const HIGH: bool> {
+    core: &'a Core,
+    tile: &'a Tile,
+    /// Where rows start, in samples.
+    start: usize,
+    /// Elements of a half.
+    half: usize,
+    /// Elements that are copies of others: (to, from).
+    copies: &'a [[u32; 2]],
+    /// Whether the column's products are rounded.
+    rounded: bool,
+    /// Whether two elements may be added in 16 bits.
+    adds: bool,
+}
+
+impl<'a, const HIGH: bool> Halves<'a, HIGH> {
+    /// For the tile's rows; what is padded is noted in `memory`.
+    fn new(core: &'a Core, tile: &'a Tile, passes: &Passes, memory: &'a mut Memory) -> Self {
+        let (start, half) = layout(tile, core.input.channels);
+        let place = place_in_halves(half, start);
+        let copies = copies_of(memory, tile, core.input.channels, place);
+        let (rounded, adds) = (passes.shift > 0, passes.halves_add());
+        Self { core, tile, start, half, copies, rounded, adds }
+    }
+}
+
+impl<T, O: Sample, const HIGH: bool> ScratchRows<T, O> for Halves<'_, HIGH> {
+    type Read = u8;
+    type Elem = i16;
+    const AHEAD: bool = true;
+
+    fn row<'m>(&self, memory: &'m mut Memory, used: bool) -> &'m mut [i16] {
+        memory.aligned(if used { 2 * self.half } else { 0 })
+    }
+
+    fn column<const N: usize>(
+        &self,
+        rows: &[&[u8]],
+        n: usize,
+        at: usize,
+        sums: [(&Passes, usize, &mut [i16]); N],
+    ) {
+        let at = at + self.start;
+        let sums = sums.map(|(pass, row, out)| {
+            let (first, taps) = pass.column.meets::<Words>(row);
+            let (even, odd) = out.split_at_mut(self.half);
+            HalfSum { first, taps, start: pass.start, out: [even, odd] }
+        });
+        if self.rounded {
+            self.core.level.run(SymmetricHalves { rows, sums, n, at });
+        } else {
+            self.core.level.run(ColumnHalves { rows, sums, n, at });
+        }
+    }
+
+    fn pad(&self, row: &mut [i16]) {
+        pad(row, self.copies);
+    }
+
+    fn finish<const M: usize>(
+        &self,
+        inputs: [(&Passes, &[i16]); M],
+        stream: bool,
+        next: &[u8],
+        out: &mut [O],
+    ) {
+        let (step, finish, adds) = (self.core.input.channels, &self.core.finish, self.adds);
+        let first = (self.tile.first * step + self.start) / 2;
+        let inputs = inputs.map(|(pass, row)| {
+            let (even, odd) = row.split_at(self.half);
+            HalfInput { halves: [&even[first..], &odd[first..]], taps: Words::taps(&pass.row) }
+        });
+        let row = RowHalves::<O, HIGH, M> { inputs, step, adds, finish, stream, next, out };
+        self.core.level.run(row);
+    }
+}
+
 impl Stage<'_> {
     /// HIGH: the row's products are rounded.
     pub(super) fn words<T: Source, O: Sample, const HIGH: bool>(
@@ -68,92 +146,14 @@ impl Stage<'_> {
         let core = self.core;
         match &core.work {
             Work::Separable(passes) => {
-                self.halves::<T, O, HIGH>(passes, tile, constants, feed, sink);
+                let mut padded = take(&mut self.padded[0]);
+                let rows = Halves::<HIGH>::new(core, tile, &passes[0], &mut padded);
+                self.two_passes(&rows, passes, tile, constants, feed, sink);
+                self.padded[0] = padded;
             }
             Work::Stencil(kernels) => self.stencil(kernels, tile, constants, feed, sink),
             Work::Dense(taps) => self.dense::<T, O, Words>(taps, tile, constants, feed, sink),
             Work::RowFirst(_) | Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
-        }
-    }
-
-    fn halves<T: Source, O: Sample, const HIGH: bool>(
-        &mut self,
-        passes: &[Passes],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
-    ) {
-        let core = self.core;
-        let channels = core.input.channels;
-        let (shift, half) = layout(tile, channels);
-        let below = self.below();
-        let blocks = self.blocks([BLOCK_ROWS / passes.len(), 2, 1]);
-        let place = place_in_halves(half, shift);
-        let copies = copies_of(&mut self.padded[0], tile, channels, place);
-        for (y, rows) in blocks {
-            let virtual_rows = core.rows(y..y + rows);
-            for v in virtual_rows.clone() {
-                load(core, tile, feed, v);
-            }
-            // Row r of kernel k is scratch row k·rows + r.
-            let used = rows * passes.len();
-            let mut row = 0;
-            let mut scratch: [&mut [i16]; BLOCK_ROWS] = self.scratch.each_mut().map(|memory| {
-                row += 1;
-                memory.aligned(if row <= used { 2 * half } else { 0 })
-            });
-            for run in &tile.runs {
-                let mut window = recycle(take(self.window));
-                window.extend(
-                    virtual_rows.clone().map(|v| -> &[u8] {
-                        cast_slice(piece(core, tile, run, constants, feed, v))
-                    }),
-                );
-                let (n, at) = (run.len * channels, run.at * channels + shift);
-                let column = Halves { core, shift: passes[0].shift, rows: &window, n, at };
-                let [a, b, c, d] = scratch.each_mut().map(|row| &mut **row);
-                match (passes, rows) {
-                    ([p], 1) => column.run([sum(p, 0, a)]),
-                    ([p], 2) => column.run([sum(p, 0, a), sum(p, 1, b)]),
-                    ([p], _) => {
-                        column.run([sum(p, 0, a), sum(p, 1, b), sum(p, 2, c), sum(p, 3, d)])
-                    }
-                    ([p, q, ..], 1) => column.run([sum(p, 0, a), sum(q, 0, b)]),
-                    ([p, q, ..], _) => {
-                        column.run([sum(p, 0, a), sum(p, 1, b), sum(q, 0, c), sum(q, 1, d)]);
-                    }
-                    ([], _) => {}
-                }
-                *self.window = recycle(window);
-            }
-            for row in &mut scratch[..used] {
-                pad(row, copies);
-            }
-            let first = (tile.first * channels + shift) / 2;
-            let input = |k: usize, r: usize| {
-                let (even, odd) = scratch[k * rows + r].split_at(half);
-                let taps = Words::taps(&passes[k].row);
-                HalfInput { halves: [&even[first..], &odd[first..]], taps }
-            };
-            let (step, finish, stream) = (channels, &core.finish, self.stream);
-            let adds = passes[0].halves_add();
-            for r in 0..rows {
-                let [out] = sink.rows(y + r, tile.x.clone());
-                let next = ahead(core, tile, feed, virtual_rows.end + r as isize, below);
-                if passes.len() == 2 {
-                    let inputs = [input(0, r), input(1, r)];
-                    let row =
-                        RowHalves::<O, HIGH, 2> { inputs, step, adds, finish, stream, next, out };
-                    core.level.run(row);
-                } else {
-                    let inputs = [input(0, r)];
-                    let row =
-                        RowHalves::<O, HIGH, 1> { inputs, step, adds, finish, stream, next, out };
-                    core.level.run(row);
-                }
-                sink.done(y + r, 1, tile.x.clone());
-            }
         }
     }
 
@@ -204,33 +204,6 @@ impl Stage<'_> {
             }
         });
     }
-}
-
-/// The column pass over a run of samples.
-struct Halves<'a> {
-    core: &'a Core,
-    shift: u32,
-    rows: &'a [&'a [u8]],
-    n: usize,
-    at: usize,
-}
-
-impl Halves<'_> {
-    fn run<const N: usize>(&self, sums: [HalfSum<'_>; N]) {
-        let Self { core, shift, rows, n, at } = *self;
-        if shift > 0 {
-            core.level.run(SymmetricHalves { rows, sums, n, at });
-        } else {
-            core.level.run(ColumnHalves { rows, sums, n, at });
-        }
-    }
-}
-
-/// The scratch row of one kernel for one output row of a block.
-fn sum<'a>(pass: &'a Passes, row: usize, out: &'a mut [i16]) -> HalfSum<'a> {
-    let (first, taps) = pass.column.meets::<Words>(row);
-    let (even, odd) = out.split_at_mut(out.len() / 2);
-    HalfSum { first, taps, start: pass.start, out: [even, odd] }
 }
 
 /// The pass over 3×3 taps.
