@@ -63,11 +63,19 @@ impl Edges {
     }
 }
 
+/// Most bytes of rows to ask for in advance: the first cache must hold them beside the rows at work. Wider
+/// rows come as fast by themselves.
+const NEXT_BYTES: usize = 32 << 10;
+
+/// Images of so many bytes are taken to be in the cache already.
+const HELD_BYTES: usize = 1 << 20;
+
 impl Stage<'_> {
     /// A pass over windows of rows: where they lie inside the image, from the source's own rows; at its
-    /// edges from copies that are padded; it is told whether to write past the cache. Rows are handed over
-    /// as elements `E`, which the samples must be; blocks have 8, 4, 2 or 1 rows. Rows of copies reach
-    /// 2·`MAX_LANES` elements under each tap, those of the source are at least as long.
+    /// edges from copies that are padded; it is told whether to write past the cache, and what memory to ask
+    /// for on the way, for each output row. Rows are handed over as elements `E`, which the samples must
+    /// be; blocks have 8, 4, 2 or 1 rows. Rows of copies reach 2·`MAX_LANES` elements under each tap, those of
+    /// the source are at least as long.
     pub(super) fn direct<T: Sample, O: Sample, E: Pod>(
         &mut self,
         sizes: [usize; 3],
@@ -75,7 +83,7 @@ impl Stage<'_> {
         constants: [&[T]; 2],
         feed: &mut impl Feed<T>,
         sink: &mut impl Sink<O>,
-        pass: impl Fn(&[&[E]], &mut [&mut [O]], bool),
+        pass: impl Fn(&[&[E]], &mut [&mut [O]], bool, &[&[u8]]),
     ) {
         let core = self.core;
         let edges = Edges::new(core, tile, self.edges);
@@ -112,7 +120,7 @@ impl Stage<'_> {
         constants: [&[T]; 2],
         feed: &impl Feed<T>,
         outs: &mut [&mut [O]],
-        pass: &impl Fn(&[&[E]], &mut [&mut [O]], bool),
+        pass: &impl Fn(&[&[E]], &mut [&mut [O]], bool, &[&[u8]]),
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -132,7 +140,13 @@ impl Stage<'_> {
             let mut parts: [&mut [O]; 8] = from_fn(|_| {
                 each.next().map_or_else(Default::default, |out| &mut out[part.clone()])
             });
-            pass(&window, &mut parts[..count], self.stream);
+            // The rows that the next windows add.
+            let bytes = columns * channels * size_of::<T>();
+            let asks = bytes * count <= NEXT_BYTES && bytes * core.input.height > HELD_BYTES;
+            let below = if asks { self.below() } else { isize::MIN };
+            let next: [&[u8]; 8] =
+                from_fn(|r| ahead(core, tile, feed, virtual_rows.end + r as isize, below));
+            pass(&window, &mut parts[..count], self.stream, &next[..count]);
             *self.window = recycle(window);
         }
         if left + right > 0 {
@@ -159,7 +173,7 @@ impl Stage<'_> {
             let results: &mut [O] = results.get(count * copied);
             let mut each = results.chunks_exact_mut(copied);
             let mut parts: [&mut [O]; 8] = from_fn(|_| each.next().unwrap_or_default());
-            pass(&window, &mut parts[..count], false);
+            pass(&window, &mut parts[..count], false, &[]);
             *self.window = recycle(window);
             for (out, result) in outs.iter_mut().zip(results.chunks_exact(copied)) {
                 let (left, right) = (left * channels, right * channels);
@@ -184,7 +198,7 @@ impl Stage<'_> {
         let len = tile.len * channels + MAX_LANES;
         if R::wide_is::<T>() {
             let sizes = [BLOCK_ROWS / kernels.len(), 1, 1];
-            return self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream| {
+            return self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
                 dense_rows::<O, R>(core, kernels, rows, stream, outs);
             });
         }

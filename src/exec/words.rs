@@ -168,8 +168,23 @@ impl Stage<'_> {
     ) {
         let core = self.core;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream| {
-            stencil(core, kernels, rows, stream, outs);
+        self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, next| {
+            let (step, finish) = (core.input.channels, &core.finish);
+            match kernels {
+                [a, b] => core.level.run(Stencil {
+                    rows,
+                    kernels: [a, b],
+                    step,
+                    finish,
+                    stream,
+                    next,
+                    outs,
+                }),
+                [a, ..] => {
+                    core.level.run(Stencil { rows, kernels: [a], step, finish, stream, next, outs })
+                }
+                [] => {}
+            }
         });
     }
 }
@@ -186,7 +201,7 @@ impl Stage<'_> {
     ) {
         let core = self.core;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream| {
+        self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
             let (step, finish) = (core.input.channels, &core.finish);
             match kernels {
                 [a, b] => core.level.run(StencilHigh {
@@ -203,21 +218,5 @@ impl Stage<'_> {
                 [] => {}
             }
         });
-    }
-}
-
-/// The pass over 3×3 taps.
-fn stencil<O: Sample>(
-    core: &Core,
-    kernels: &[Nine],
-    rows: &[&[u8]],
-    stream: bool,
-    outs: &mut [&mut [O]],
-) {
-    let (step, finish) = (core.input.channels, &core.finish);
-    match kernels {
-        [a, b] => core.level.run(Stencil { rows, kernels: [a, b], step, finish, stream, outs }),
-        [a, ..] => core.level.run(Stencil { rows, kernels: [a], step, finish, stream, outs }),
-        [] => {}
     }
 }

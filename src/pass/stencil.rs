@@ -5,7 +5,7 @@
 use super::Finish;
 use super::halves::Apart;
 use super::words::Words;
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Output rows of a block, at most.
 pub const STENCIL_ROWS: usize = 8;
@@ -93,6 +93,8 @@ pub struct Stencil<'a, 'o, O, const M: usize> {
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
+    /// Memory to ask for on the way, for each output row; a byte for each sample, or none.
+    pub next: &'a [&'a [u8]],
     /// Exactly the samples to write; at most [`STENCIL_ROWS`] rows of one length n.
     pub outs: &'a mut [&'o mut [O]],
 }
@@ -234,7 +236,7 @@ impl<O: SampleLanes, const M: usize> Job for Stencil<'_, '_, O, M> {
 impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
     #[inline(always)]
     fn lines<L: Lanes, const KIND: u8, const NEXT: bool, const UNIT: bool>(self, l: L) {
-        let Self { rows, kernels, step, finish, stream, outs } = self;
+        let Self { rows, kernels, step, finish, stream, next, outs } = self;
         let count = outs.len();
         let n = outs.first().map_or(0, |out| out.len());
         let lanes = 4 * L::N;
@@ -259,7 +261,8 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
         for (to, out) in to.iter_mut().zip(&mut *outs) {
             *to = out.as_mut_ptr();
         }
-        let block = Block { from: &from[..count + 2], step, across, down, start, finish };
+        let from = &from[..count + 2];
+        let block = Block { from, step, across, down, start, finish, next };
         // SAFETY: `run` reads 2·step + 4·N samples of each row from x on and writes 4·N of each output
         // at x. In the loop x + 4·N ≤ n, the last call starts at n − 4·N ≥ 0, and rows shorter than
         // a vector, which go on that far, write to `whole`.
@@ -312,6 +315,7 @@ struct Block<'a, L: Lanes, const M: usize> {
     /// What sums start with.
     start: [Apart<L>; M],
     finish: &'a Finish,
+    next: &'a [&'a [u8]],
 }
 
 impl<L: Lanes, const M: usize> Block<'_, L, M> {
@@ -350,6 +354,10 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                 }
             }
             for (row, &to) in to.iter().enumerate() {
+                let next = self.next.get(row).copied().unwrap_or_default();
+                if let Some(next) = next.get(x..x + 4 * L::N) {
+                    prefetch(next);
+                }
                 let under = Under::load(l, self.from.get_unchecked(row + 2).add(x), self.step);
                 let mut even = [self.start[0].even; M];
                 let mut odd = even;
