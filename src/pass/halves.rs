@@ -370,6 +370,21 @@ pub(super) fn side<L: Lanes>(l: L, taps: &[i16]) -> Side<L> {
     side
 }
 
+/// Most symmetric taps that have a loop of their own.
+const MOST_UNROLLED: usize = 7;
+
+/// What the blocks of a row share, worked out once.
+struct Known<L: Lanes> {
+    /// Of [`ODD`] taps.
+    side: Side<L>,
+    /// The first half of 5 or 7 symmetric taps, and the middle one, each in all lanes.
+    taps: [L::H; MOST_UNROLLED.div_ceil(2)],
+    /// Where the first two samples under each of these 5 or 7 taps lie.
+    places: [[*const i16; 2]; MOST_UNROLLED],
+    /// A copy: behind a reference, written samples might overlap it, for all that the compiler knows.
+    finish: Finish,
+}
+
 /// The scratch row of one kernel and its horizontal taps.
 #[derive(Clone, Copy)]
 pub struct HalfInput<'a> {
@@ -393,7 +408,7 @@ pub struct RowHalves<'a, O, const HIGH: bool, const M: usize> {
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
-    /// Memory to ask for on the way; as much for each sample that is written.
+    /// Memory to ask for on the way; a byte for each sample that is written.
     pub next: &'a [u8],
     /// Exactly the samples to write.
     pub out: &'a mut [O],
@@ -428,7 +443,7 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
     fn row<L: Lanes, const NEXT: bool, const FOLD: usize>(self, l: L) {
         let n = self.out.len();
         let lanes = 4 * L::N;
-        let side = if FOLD == ODD { side(l, self.inputs[0].taps) } else { [l.h_splat(0); SIDE] };
+        let known = &self.known::<L, FOLD>(l);
         let out = self.out.as_mut_ptr();
         let mut x = 0;
         let mut stream = false;
@@ -439,24 +454,47 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
             if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 3 * lanes) {
                 // Whole lines are streamed, and no other store may touch those.
                 if from > 0 {
-                    self.block::<L, 1, NEXT, FOLD>(l, &side, 0, out, false);
-                    self.block::<L, 1, NEXT, FOLD>(l, &side, from, out.add(from), false);
+                    self.block::<L, 1, NEXT, FOLD>(l, known, 0, out, false);
+                    self.block::<L, 1, NEXT, FOLD>(l, known, from, out.add(from), false);
                     x = from + lanes;
                 }
                 stream = true;
             }
             // Where each vector under a tap is a load, more of them at once, for which there are registers.
             if L::N == 16 && FOLD == ODD && !NEXT {
-                x = self.blocks::<L, 4, NEXT, FOLD>(l, &side, x, out, stream);
+                x = self.blocks::<L, 4, NEXT, FOLD>(l, known, x, out, stream);
             }
-            x = self.blocks::<L, 2, NEXT, FOLD>(l, &side, x, out, stream);
-            x = self.blocks::<L, 1, NEXT, FOLD>(l, &side, x, out, stream);
+            x = self.blocks::<L, 2, NEXT, FOLD>(l, known, x, out, stream);
+            x = self.blocks::<L, 1, NEXT, FOLD>(l, known, x, out, stream);
             if x < n {
                 let mut whole = [O::zeroed(); 2 * MAX_LANES];
-                self.block::<L, 1, NEXT, FOLD>(l, &side, x, whole.as_mut_ptr(), false);
+                self.block::<L, 1, NEXT, FOLD>(l, known, x, whole.as_mut_ptr(), false);
                 self.out[x..].copy_from_slice(&whole[..n - x]);
             }
         }
+    }
+
+    #[inline(always)]
+    fn known<L: Lanes, const FOLD: usize>(&self, l: L) -> Known<L> {
+        let [HalfInput { halves, taps }, ..] = &self.inputs[..] else { unreachable!("M > 0") };
+        let mut known = Known {
+            side: [l.h_splat(0); SIDE],
+            taps: [l.h_splat(0); MOST_UNROLLED.div_ceil(2)],
+            places: [[std::ptr::null(); 2]; MOST_UNROLLED],
+            finish: *self.finish,
+        };
+        if FOLD == ODD {
+            known.side = side(l, taps);
+        } else if FOLD > 0 {
+            for (splat, tap) in known.taps.iter_mut().zip(&taps[..=FOLD / 2]) {
+                *splat = l.h_splat(*tap);
+            }
+            for (i, places) in known.places[..FOLD].iter_mut().enumerate() {
+                // SAFETY: `run` has checked that the halves reach `taps`·step samples.
+                *places = unsafe { lie(halves.map(<[i16]>::as_ptr), i * self.step) };
+            }
+        }
+        known
     }
 
     /// As many blocks from sample x on as are whole: where they end.
@@ -468,42 +506,44 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
     unsafe fn blocks<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
         &self,
         l: L,
-        side: &Side<L>,
+        known: &Known<L>,
         mut x: usize,
         out: *mut O,
         stream: bool,
     ) -> usize {
         let (n, block) = (self.out.len(), U * 4 * L::N);
-        let each = self.next.len() / n.max(1);
         while x + block <= n {
-            if let Some(next) = self.next.get(each * x..each * (x + block)) {
+            if let Some(next) = self.next.get(x..x + block) {
                 prefetch(next);
             }
             // SAFETY: as promised by the caller; x + U·4·N ≤ n.
-            unsafe { self.block::<L, U, NEXT, FOLD>(l, side, x, out.add(x), stream) }
+            unsafe { self.block::<L, U, NEXT, FOLD>(l, known, x, out.add(x), stream) }
             x += block;
         }
         x
     }
 
-    /// The 4·N samples under each of K taps, which are an odd number.
+    /// The 4·N samples under each of K taps, which are an odd number, from element k of the halves on.
     ///
     /// # Safety
     ///
-    /// The halves must be good for 2·N + (K − 1)·step / 2 + 1 elements.
+    /// The halves must be good for k + 2·N + (K − 1)·step / 2 + 1 elements.
     #[inline(always)]
     unsafe fn under<L: Lanes, const NEXT: bool, const K: usize>(
         &self,
         l: L,
-        [even, odd]: [*const i16; 2],
+        known: &Known<L>,
+        k: usize,
     ) -> [Apart<L>; K] {
         let mut under = [Apart::splat(l, 0); K];
         // SAFETY: as promised by the caller.
         unsafe {
             for (i, under) in under.iter_mut().enumerate() {
                 if !NEXT {
-                    *under = Apart::load_halves(l, lie([even, odd], i * self.step), 0);
+                    let [even, odd] = known.places[i];
+                    *under = Apart { even: l.h_load(even.add(k)), odd: l.h_load(odd.add(k)) };
                 } else if i % 2 == 0 {
+                    let [even, odd] = self.inputs[0].halves.map(|half| half.as_ptr().add(k));
                     under.even = l.h_load(even.add(i / 2));
                     under.odd = l.h_load(odd.add(i / 2));
                 }
@@ -526,16 +566,16 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
     unsafe fn fold<L: Lanes, const NEXT: bool, const K: usize>(
         &self,
         l: L,
+        known: &Known<L>,
         start: Apart<L>,
-        halves: [*const i16; 2],
+        k: usize,
     ) -> Apart<L> {
-        let taps = self.inputs[0].taps;
         // SAFETY: as promised by the caller.
-        let under = unsafe { self.under::<L, NEXT, K>(l, halves) };
-        let mut sum = start.step::<HIGH>(l, under[K / 2], l.h_splat(taps[K / 2]));
+        let under = unsafe { self.under::<L, NEXT, K>(l, known, k) };
+        let mut sum = start.step::<HIGH>(l, under[K / 2], known.taps[K / 2]);
         for i in 0..K / 2 {
             let both = under[i].add(l, under[K - 1 - i]);
-            sum = sum.step::<HIGH>(l, both, l.h_splat(taps[i]));
+            sum = sum.step::<HIGH>(l, both, known.taps[i]);
         }
         sum
     }
@@ -615,14 +655,15 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
     unsafe fn block<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
         &self,
         l: L,
-        side: &Side<L>,
+        known: &Known<L>,
         x: usize,
         out: *mut O,
         stream: bool,
     ) {
+        let finish = &known.finish;
         let mut acc = [[Apart::splat(l, 0); M]; U];
         for acc in &mut acc {
-            for (acc, fixed) in acc.iter_mut().zip(&self.finish.fixed) {
+            for (acc, fixed) in acc.iter_mut().zip(&finish.fixed) {
                 *acc = Apart::splat(l, fixed.start);
             }
         }
@@ -633,16 +674,16 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
                 let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
                 if FOLD == ODD {
                     let mut sums = [acc[0][m]; U];
-                    self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], side);
+                    self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], &known.side);
                     for (acc, sum) in acc.iter_mut().zip(sums) {
                         acc[m] = sum;
                     }
                 } else if FOLD > 0 {
                     for (u, acc) in acc.iter_mut().enumerate() {
-                        let halves = [even.add(u * lanes), odd.add(u * lanes)];
+                        let k = x / 2 + u * lanes;
                         acc[m] = match FOLD {
-                            5 => self.fold::<L, NEXT, 5>(l, acc[m], halves),
-                            _ => self.fold::<L, NEXT, 7>(l, acc[m], halves),
+                            5 => self.fold::<L, NEXT, 5>(l, known, acc[m], k),
+                            _ => self.fold::<L, NEXT, 7>(l, known, acc[m], k),
                         };
                     }
                 } else if NEXT {
@@ -689,8 +730,8 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
                 for (m, acc) in acc.iter().enumerate() {
                     (even[m], odd[m]) = (acc.even, acc.odd);
                 }
-                let even = Words::result(l, even, self.finish);
-                let odd = Words::result(l, odd, self.finish);
+                let even = Words::result(l, even, finish);
+                let odd = Words::result(l, odd, finish);
                 O::store_apart(l, out.add(2 * u * lanes), even, odd, stream);
             }
         }

@@ -262,7 +262,7 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
             *to = out.as_mut_ptr();
         }
         let from = &from[..count + 2];
-        let block = Block { from, step, across, down, start, finish, next };
+        let block = Block { from, step, across, down, start, finish: *finish, next };
         // SAFETY: `run` reads 2·step + 4·N samples of each row from x on and writes 4·N of each output
         // at x. In the loop x + 4·N ≤ n, the last call starts at n − 4·N ≥ 0, and rows shorter than
         // a vector, which go on that far, write to `whole`.
@@ -314,7 +314,8 @@ struct Block<'a, L: Lanes, const M: usize> {
     down: [Taps<L>; M],
     /// What sums start with.
     start: [Apart<L>; M],
-    finish: &'a Finish,
+    /// A copy, as in [`Dense`](super::Dense).
+    finish: Finish,
     next: &'a [&'a [u8]],
 }
 
@@ -378,8 +379,8 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                     }
                     (even[m], odd[m]) = (done.even, done.odd);
                 }
-                let even = Words::result(l, even, self.finish);
-                let odd = Words::result(l, odd, self.finish);
+                let even = Words::result(l, even, &self.finish);
+                let odd = Words::result(l, odd, &self.finish);
                 O::store_apart(l, to.add(x), even, odd, stream);
             }
         }
