@@ -138,22 +138,19 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'
                 x = first;
             }
             let stream = first.is_some();
-            // Vectors in flight: as many as the registers hold.
+            // Vectors in flight: as many as the registers hold. Three, beside which few are left, pay
+            // where rows have many taps.
             let each = ROWS * M * (1 + usize::from(R::ROW_SUMS));
             let most = if L::N == 16 { 16 } else { 8 };
             if 4 * each <= most {
-                while x + 4 * lanes <= n {
-                    let stream = stream && streams::<O>(x, 4, lanes, n);
-                    self.block::<L, 4>(l, x, &to, stream);
-                    x += 4 * lanes;
-                }
+                x = self.blocks::<L, 4>(l, x, &to, stream);
+            }
+            let lines = (lanes * size_of::<O>()).is_multiple_of(LINE);
+            if L::N == 16 && R::ROW_SUMS && each == 8 && lines && self.width >= MANY_TAPS {
+                x = self.blocks::<L, 3>(l, x, &to, stream);
             }
             if 2 * each <= most {
-                while x + 2 * lanes <= n {
-                    let stream = stream && streams::<O>(x, 2, lanes, n);
-                    self.block::<L, 2>(l, x, &to, stream);
-                    x += 2 * lanes;
-                }
+                x = self.blocks::<L, 2>(l, x, &to, stream);
             }
             while x + lanes <= n {
                 self.block::<L, 1>(l, x, &to, false);
@@ -173,6 +170,9 @@ fn streams<O>(x: usize, u: usize, lanes: usize, n: usize) -> bool {
     let end = x + u * lanes;
     (u * lanes * size_of::<O>()).is_multiple_of(LINE) && (end + lanes <= n || end == n)
 }
+
+/// Taps of a row from which on three vectors at once take less time than two.
+const MANY_TAPS: usize = 11;
 
 /// Most output rows of a block.
 const MOST_ROWS: usize = 4;
@@ -220,6 +220,28 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
                 }),
             }
         })
+    }
+
+    /// As many blocks from sample x on as are whole: where they end.
+    ///
+    /// # Safety
+    ///
+    /// As for `block`, of the pass's samples.
+    #[inline(always)]
+    unsafe fn blocks<L: Lanes, const U: usize>(
+        &self,
+        l: L,
+        mut x: usize,
+        to: &Output<R, O, M, ROWS>,
+        stream: bool,
+    ) -> usize {
+        let (n, lanes) = (self.outs[0].len(), R::wide_lanes::<L>());
+        while x + U * lanes <= n {
+            // SAFETY: as promised by the caller; x + U·lanes ≤ n.
+            unsafe { self.block::<L, U>(l, x, to, stream && streams::<O>(x, U, lanes, n)) }
+            x += U * lanes;
+        }
+        x
     }
 
     /// U vectors of every output row from sample x on.

@@ -73,9 +73,18 @@ impl Nine {
         })
     }
 
-    /// Whether it is a product whose column begins with 1 or −1 and ends with 1.
-    fn is_unit(&self) -> bool {
-        matches!(self, Self::Product { column: [1 | -1, _, 1], .. })
+    /// Whether all taps of each row are of 8 bits.
+    fn is_bytes(&self) -> bool {
+        self.across().iter().flatten().all(|&tap| i8::try_from(tap).is_ok())
+    }
+
+    /// The outer taps of a product's column: [`ONES`], [`SIGNED`] or [`ANY`].
+    fn ends(&self) -> u8 {
+        match self {
+            Self::Product { column: [1, _, 1], .. } => ONES,
+            Self::Product { column: [-1, _, 1], .. } => SIGNED,
+            _ => ANY,
+        }
     }
 }
 
@@ -104,12 +113,31 @@ const PRODUCT: u8 = 0;
 const ROWS: u8 = 1;
 const ROUNDED: u8 = 2;
 
+/// How a row's sums come about.
+/// Bytes become words, which are multiplied.
+const WORDS: u8 = 0;
+/// Taps are of 8 bits, and multiplied with pairs of bytes, one of which is to count for nothing.
+const BYTES: u8 = 1;
+/// The step is 1, so that a byte's neighbour lies under the next tap; whole taps are small, so that two
+/// products and their sum are one instruction, and the third tap of a [`PRODUCT`]'s row is 1.
+const NEXT: u8 = 2;
+
+/// The outer taps of products' columns.
+/// All 1.
+const ONES: u8 = 0;
+/// The last 1, the first 1 or −1.
+const SIGNED: u8 = 1;
+/// Others too.
+const ANY: u8 = 2;
+
 /// Three taps in all lanes.
 #[derive(Clone, Copy)]
 struct Taps<L: Lanes> {
     each: [L::H; 3],
     /// The first two as bytes.
     pair: L::H,
+    /// Each as a byte, for the even and for the odd bytes of a vector.
+    lone: [Apart<L>; 3],
     /// All bits set if the first is −1, none if it is 1.
     flip: L::H,
 }
@@ -120,18 +148,21 @@ impl<L: Lanes> Taps<L> {
         Self {
             each: [l.h_splat(a), l.h_splat(b), l.h_splat(c)],
             pair: l.h_splat((a & 0xff) | (b << 8)),
+            lone: [a, b, c].map(|t| Apart { even: l.h_splat(t & 0xff), odd: l.h_splat(t << 8) }),
             flip: l.h_splat(if a == -1 { -1 } else { 0 }),
         }
     }
 
-    /// a·t₀ + b·t₁ + c·t₂; with `UNIT`, t₀ is ±1 and t₂ is 1, and if t₀ is −1, 1 less.
+    /// a·t₀ + b·t₁ + c·t₂; if the `ENDS` are [`SIGNED`] and t₀ is −1, 1 less.
     #[inline(always)]
-    fn sum<const UNIT: bool>(&self, l: L, a: L::H, b: L::H, c: L::H) -> L::H {
+    fn sum<const ENDS: u8>(&self, l: L, a: L::H, b: L::H, c: L::H) -> L::H {
         let middle = l.h_mul(b, self.each[1]);
-        if UNIT {
-            return l.h_add(l.h_add(l.h_xor(a, self.flip), c), middle);
-        }
-        l.h_add(l.h_add(l.h_mul(a, self.each[0]), l.h_mul(c, self.each[2])), middle)
+        let outer = match ENDS {
+            ONES => l.h_add(a, c),
+            SIGNED => l.h_add(l.h_xor(a, self.flip), c),
+            _ => l.h_add(l.h_mul(a, self.each[0]), l.h_mul(c, self.each[2])),
+        };
+        l.h_add(outer, middle)
     }
 
     /// a·t₀ + b·t₁ + c·t₂, the upper 16 bits of each product.
@@ -144,13 +175,9 @@ impl<L: Lanes> Taps<L> {
 
 /// a·t₀ + b·t₁ + c·t₂, as [`Taps::sum`].
 #[inline(always)]
-fn sum_apart<L: Lanes, const UNIT: bool>(
-    l: L,
-    taps: &Taps<L>,
-    [a, b, c]: [Apart<L>; 3],
-) -> Apart<L> {
-    let even = taps.sum::<UNIT>(l, a.even, b.even, c.even);
-    Apart { even, odd: taps.sum::<UNIT>(l, a.odd, b.odd, c.odd) }
+fn sum_apart<L: Lanes, const ENDS: u8>(l: L, taps: &Taps<L>, [a, b, c]: [Apart<L>; 3]) -> Apart<L> {
+    let even = taps.sum::<ENDS>(l, a.even, b.even, c.even);
+    Apart { even, odd: taps.sum::<ENDS>(l, a.odd, b.odd, c.odd) }
 }
 
 /// The samples of a row under three taps.
@@ -179,21 +206,20 @@ impl<L: Lanes> Under<L> {
         Apart { even: l.h_even_upper(signed), odd: l.h_odd_upper(signed) }
     }
 
-    /// Their sum with taps. `NEXT`: the step is 1, so that a byte's neighbour lies under the next tap, and
-    /// whole taps are small, so that two products and their sum are one instruction; the third tap of
-    /// a `PRODUCT`'s row is then 1.
+    /// Their sum with taps.
     #[inline(always)]
-    fn sum<const KIND: u8, const NEXT: bool>(&self, l: L, taps: &Taps<L>) -> Apart<L> {
+    fn sum<const KIND: u8, const WAY: u8>(&self, l: L, taps: &Taps<L>) -> Apart<L> {
         let [a, b, c] = self.bytes;
         if KIND == ROUNDED {
             let (a, c) = (Self::middle(l, a), Self::middle(l, c));
-            let b = if NEXT { Apart { even: a.odd, odd: c.even } } else { Self::middle(l, b) };
+            let b =
+                if WAY == NEXT { Apart { even: a.odd, odd: c.even } } else { Self::middle(l, b) };
             return Apart {
                 even: taps.rounded(l, a.even, b.even, c.even),
                 odd: taps.rounded(l, a.odd, b.odd, c.odd),
             };
         }
-        if NEXT {
+        if WAY == NEXT {
             let mut third = Apart { even: l.h_odd(b), odd: l.h_odd(c) };
             if KIND != PRODUCT {
                 third.even = l.h_mul(third.even, taps.each[2]);
@@ -201,9 +227,17 @@ impl<L: Lanes> Under<L> {
             }
             return third.add(l, Apart { even: l.h_dot(a, taps.pair), odd: l.h_dot(b, taps.pair) });
         }
+        if WAY == BYTES {
+            let [p, q, r] = taps.lone;
+            let outer = Apart {
+                even: l.h_add(l.h_dot(a, p.even), l.h_dot(c, r.even)),
+                odd: l.h_add(l.h_dot(a, p.odd), l.h_dot(c, r.odd)),
+            };
+            return outer.add(l, Apart { even: l.h_dot(b, q.even), odd: l.h_dot(b, q.odd) });
+        }
         Apart {
-            even: taps.sum::<false>(l, l.h_even(a), l.h_even(b), l.h_even(c)),
-            odd: taps.sum::<false>(l, l.h_odd(a), l.h_odd(b), l.h_odd(c)),
+            even: taps.sum::<ANY>(l, l.h_even(a), l.h_even(b), l.h_even(c)),
+            odd: taps.sum::<ANY>(l, l.h_odd(a), l.h_odd(b), l.h_odd(c)),
         }
     }
 }
@@ -216,26 +250,42 @@ impl<O: SampleLanes, const M: usize> Job for Stencil<'_, '_, O, M> {
         assert!(self.outs.iter().all(|out| out.len() == n));
         let most = n.max(4 * L::N) + 2 * self.step;
         assert!(self.rows.iter().all(|row| row.len() >= most));
-        let next = self.step == 1 && self.kernels.iter().all(|kernel| kernel.is_small());
-        let unit = self.kernels.iter().all(|kernel| kernel.is_unit());
-        match (self.kernels[0], next, unit) {
-            (Nine::Product { .. }, true, true) => self.lines::<L, PRODUCT, true, true>(l),
-            (Nine::Product { .. }, true, false) => self.lines::<L, PRODUCT, true, false>(l),
-            (Nine::Product { .. }, false, true) => self.lines::<L, PRODUCT, false, true>(l),
-            (Nine::Product { .. }, false, false) => self.lines::<L, PRODUCT, false, false>(l),
-            (Nine::Rows(_), true, _) => self.lines::<L, ROWS, true, false>(l),
-            (Nine::Rows(_), false, _) => self.lines::<L, ROWS, false, false>(l),
+        let ends = self.kernels.iter().map(|kernel| kernel.ends()).max();
+        match (self.kernels[0], self.way::<L>(), ends.unwrap_or(ANY)) {
+            (Nine::Product { .. }, NEXT, ONES) => self.lines::<L, PRODUCT, NEXT, ONES>(l),
+            (Nine::Product { .. }, NEXT, SIGNED) => self.lines::<L, PRODUCT, NEXT, SIGNED>(l),
+            (Nine::Product { .. }, NEXT, _) => self.lines::<L, PRODUCT, NEXT, ANY>(l),
+            (Nine::Product { .. }, BYTES, ONES) => self.lines::<L, PRODUCT, BYTES, ONES>(l),
+            (Nine::Product { .. }, BYTES, SIGNED) => self.lines::<L, PRODUCT, BYTES, SIGNED>(l),
+            (Nine::Product { .. }, BYTES, _) => self.lines::<L, PRODUCT, BYTES, ANY>(l),
+            (Nine::Product { .. }, _, ONES | SIGNED) => self.lines::<L, PRODUCT, WORDS, SIGNED>(l),
+            (Nine::Product { .. }, _, _) => self.lines::<L, PRODUCT, WORDS, ANY>(l),
+            (Nine::Rows(_), NEXT, _) => self.lines::<L, ROWS, NEXT, ANY>(l),
+            (Nine::Rows(_), BYTES, _) => self.lines::<L, ROWS, BYTES, ANY>(l),
+            (Nine::Rows(_), ..) => self.lines::<L, ROWS, WORDS, ANY>(l),
             // No plan has two of them.
             (Nine::Rounded(_), ..) if const { M > 1 } => {}
-            (Nine::Rounded(_), ..) if self.step == 1 => self.lines::<L, ROUNDED, true, false>(l),
-            (Nine::Rounded(_), ..) => self.lines::<L, ROUNDED, false, false>(l),
+            (Nine::Rounded(_), ..) if self.step == 1 => self.lines::<L, ROUNDED, NEXT, ANY>(l),
+            (Nine::Rounded(_), ..) => self.lines::<L, ROUNDED, WORDS, ANY>(l),
         }
     }
 }
 
 impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
+    /// How whole taps are multiplied.
+    fn way<L: Lanes>(&self) -> u8 {
+        let all = |holds: fn(&Nine) -> bool| self.kernels.iter().all(|kernel| holds(kernel));
+        if self.step == 1 && all(Nine::is_small) {
+            NEXT
+        } else if L::DOTS_BYTES && all(Nine::is_bytes) {
+            BYTES
+        } else {
+            WORDS
+        }
+    }
+
     #[inline(always)]
-    fn lines<L: Lanes, const KIND: u8, const NEXT: bool, const UNIT: bool>(self, l: L) {
+    fn lines<L: Lanes, const KIND: u8, const WAY: u8, const ENDS: u8>(self, l: L) {
         let Self { rows, kernels, step, finish, stream, next, outs } = self;
         let count = outs.len();
         let n = outs.first().map_or(0, |out| out.len());
@@ -249,7 +299,7 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
             let mut from = finish.fixed[m].start;
             if let Nine::Product { column, .. } = kernel {
                 down[m] = Taps::new(l, *column);
-                from += i32::from(UNIT && column[0] == -1);
+                from += i32::from(ENDS == SIGNED && column[0] == -1);
             }
             start[m] = Apart::splat(l, from);
         }
@@ -272,7 +322,7 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
                 for (to, whole) in to.iter_mut().zip(&mut whole) {
                     *to = whole.as_mut_ptr();
                 }
-                block.run::<O, KIND, NEXT, UNIT>(l, 0, &to[..count], false);
+                block.run::<O, KIND, WAY, ENDS>(l, 0, &to[..count], false);
                 for (out, whole) in outs.iter_mut().zip(&whole) {
                     out.copy_from_slice(&whole[..n]);
                 }
@@ -285,7 +335,7 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
             let alike = to.iter().all(|to| to.addr() % lanes == misfit);
             let mut x = 0;
             if alike && misfit % size_of::<O>() == 0 && misfit > 0 {
-                block.run::<O, KIND, NEXT, UNIT>(l, 0, to, false);
+                block.run::<O, KIND, WAY, ENDS>(l, 0, to, false);
                 x = (lanes - misfit) / size_of::<O>();
             }
             let stream = stream && to.iter().all(|to| to.add(x).addr() % lanes == 0);
@@ -294,11 +344,11 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
             let (first, end) = (x, n - n % lanes);
             while x + lanes <= n {
                 let apart = first == 0 && end == n || x >= first + lanes && x + 2 * lanes <= n;
-                block.run::<O, KIND, NEXT, UNIT>(l, x, to, stream && apart);
+                block.run::<O, KIND, WAY, ENDS>(l, x, to, stream && apart);
                 x += lanes;
             }
             if x < n {
-                block.run::<O, KIND, NEXT, UNIT>(l, n - lanes, to, false);
+                block.run::<O, KIND, WAY, ENDS>(l, n - lanes, to, false);
             }
         }
     }
@@ -327,7 +377,7 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
     /// Every row must have x + 2·step + 4·N samples and every output x + 4·N; to `stream`, the
     /// outputs' places must be multiples of a vector's size.
     #[inline(always)]
-    unsafe fn run<O: SampleLanes, const KIND: u8, const NEXT: bool, const UNIT: bool>(
+    unsafe fn run<O: SampleLanes, const KIND: u8, const WAY: u8, const ENDS: u8>(
         &self,
         l: L,
         x: usize,
@@ -344,12 +394,12 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
             let second = Under::load(l, self.from.get_unchecked(1).add(x), self.step);
             for m in 0..M {
                 let across = &self.across[m];
-                let top = first.sum::<KIND, NEXT>(l, &across[0]);
-                let next = second.sum::<KIND, NEXT>(l, &across[0]);
+                let top = first.sum::<KIND, WAY>(l, &across[0]);
+                let next = second.sum::<KIND, WAY>(l, &across[0]);
                 if KIND == PRODUCT {
                     (upper[m], lower[m]) = (top, next);
                 } else {
-                    let middle = second.sum::<KIND, NEXT>(l, &across[1]);
+                    let middle = second.sum::<KIND, WAY>(l, &across[1]);
                     upper[m] = self.start[m].add(l, top).add(l, middle);
                     lower[m] = self.start[m].add(l, next);
                 }
@@ -366,15 +416,15 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                     let across = &self.across[m];
                     let done;
                     if KIND == PRODUCT {
-                        let sum = under.sum::<KIND, NEXT>(l, &across[0]);
+                        let sum = under.sum::<KIND, WAY>(l, &across[0]);
                         let sums =
-                            sum_apart::<L, UNIT>(l, &self.down[m], [upper[m], lower[m], sum]);
+                            sum_apart::<L, ENDS>(l, &self.down[m], [upper[m], lower[m], sum]);
                         done = self.start[m].add(l, sums);
                         (upper[m], lower[m]) = (lower[m], sum);
                     } else {
-                        done = upper[m].add(l, under.sum::<KIND, NEXT>(l, &across[2]));
-                        upper[m] = lower[m].add(l, under.sum::<KIND, NEXT>(l, &across[1]));
-                        let top = under.sum::<KIND, NEXT>(l, &across[0]);
+                        done = upper[m].add(l, under.sum::<KIND, WAY>(l, &across[2]));
+                        upper[m] = lower[m].add(l, under.sum::<KIND, WAY>(l, &across[1]));
+                        let top = under.sum::<KIND, WAY>(l, &across[0]);
                         lower[m] = self.start[m].add(l, top);
                     }
                     (even[m], odd[m]) = (done.even, done.odd);

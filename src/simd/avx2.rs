@@ -370,6 +370,7 @@ impl Lanes for Avx2 {
     fn h_odd_upper(self, bytes: __m256i) -> __m256i {
         isa!(_mm256_and_si256(bytes, _mm256_set1_epi16(!0xff)))
     }
+    const DOTS_BYTES: bool = true;
     #[inline(always)]
     fn h_dot(self, bytes: __m256i, taps: __m256i) -> __m256i {
         isa!(_mm256_maddubs_epi16(bytes, taps))

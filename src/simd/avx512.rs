@@ -354,6 +354,7 @@ impl Lanes for Avx512 {
     fn h_odd_upper(self, bytes: __m512i) -> __m512i {
         isa!(_mm512_and_si512(bytes, _mm512_set1_epi16(!0xff)))
     }
+    const DOTS_BYTES: bool = true;
     #[inline(always)]
     fn h_dot(self, bytes: __m512i, taps: __m512i) -> __m512i {
         isa!(_mm512_maddubs_epi16(bytes, taps))

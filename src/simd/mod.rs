@@ -163,6 +163,8 @@ pub trait Lanes: Copy {
     fn h_even_upper(self, bytes: Self::H) -> Self::H;
     /// [`h_odd`](Self::h_odd) in the upper halves of words.
     fn h_odd_upper(self, bytes: Self::H) -> Self::H;
+    /// Whether [`h_dot`](Self::h_dot) is one instruction.
+    const DOTS_BYTES: bool;
     /// b₀·t₀ + b₁·t₁ for the two bytes of each lane, without a sign, and its two taps, with one; the
     /// sum must be within the range of `i16`.
     fn h_dot(self, bytes: Self::H, taps: Self::H) -> Self::H;

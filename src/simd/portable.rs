@@ -347,6 +347,7 @@ impl Lanes for Portable {
     fn h_odd_upper(self, bytes: i16x8) -> i16x8 {
         bytes & i16x8::splat(!0xff)
     }
+    const DOTS_BYTES: bool = false;
     #[inline(always)]
     fn h_dot(self, bytes: i16x8, taps: i16x8) -> i16x8 {
         // The low byte of a tap, with its sign.

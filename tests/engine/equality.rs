@@ -66,31 +66,48 @@ fn large_integer() {
     large::<u8, i16>(&sobel_x());
 }
 
-/// Rows of `f32` so long that taps lie whole vectors apart: one vector, three, and other numbers of them; of
-/// all widths around those of a block.
-#[test]
-fn long_rows() {
-    for count in [16, 17, 33, 47] {
-        let row: Vec<f64> = (0..count).map(|i| 0.03 + 0.01 * f64::from(i * i % 7)).collect();
-        let filter = Filter::new(Kernel::separable(&[0.3, 0.7], &row).unwrap());
-        for channels in 1..=6 {
-            for width in [1, 2, 3, 11, 16, 43, 64, 85, 128, 130, 171, 300] {
-                let shape = Shape::new(width, 5, channels);
-                let source = image::<f32>(shape, Look::Noise, width as u64);
-                check_levels::<f32, f32>(&filter, source.view()).unwrap();
-                for level in levels() {
-                    let plan = filter.clone().level(level).plan::<f32, f32>(shape).unwrap();
-                    let whole = run_plan(&plan, source.view()).unwrap();
-                    for tile in [1, 37] {
-                        let other = with_tiles(plan.clone(), tile, 2);
-                        let other = run_plan(&other, source.view()).unwrap();
-                        if let Err(e) = same(&whole, &other) {
-                            panic!("{count} taps, {shape}, level {level}, tiles of {tile}: {e}");
-                        }
+/// At every level, of one tile and of others, for images of `f32` as wide as one vector, three, and other
+/// numbers of them.
+fn vectors_of_f32(filter: &Filter, height: usize) {
+    for channels in 1..=6 {
+        for width in [1, 2, 3, 11, 16, 43, 64, 85, 128, 130, 171, 300] {
+            let shape = Shape::new(width, height, channels);
+            let source = image::<f32>(shape, Look::Noise, width as u64);
+            check_levels::<f32, f32>(filter, source.view()).unwrap();
+            for level in levels() {
+                let plan = filter.clone().level(level).plan::<f32, f32>(shape).unwrap();
+                let whole = run_plan(&plan, source.view()).unwrap();
+                for tile in [1, 37] {
+                    let other = with_tiles(plan.clone(), tile, 2);
+                    let other = run_plan(&other, source.view()).unwrap();
+                    if let Err(e) = same(&whole, &other) {
+                        panic!("{shape}, level {level}, tiles of {tile}: {e}, {plan}");
                     }
                 }
             }
         }
+    }
+}
+
+/// Rows of `f32` so long that taps lie whole vectors apart.
+#[test]
+fn long_rows() {
+    for count in [16, 17, 33, 47] {
+        let row: Vec<f64> = (0..count).map(|i| 0.03 + 0.01 * f64::from(i * i % 7)).collect();
+        vectors_of_f32(&Filter::new(Kernel::separable(&[0.3, 0.7], &row).unwrap()), 5);
+    }
+}
+
+/// Direct kernels of `f32`, on either side of the number of taps from which on three vectors are taken
+/// at once.
+#[test]
+fn long_dense_rows() {
+    for width in [10, 11, 15] {
+        let taps = (0..3 * width).map(|i| (i as f64 * 2.3).sin()).collect();
+        let filter = Filter::new(Kernel::new(width, 3, taps).unwrap());
+        let plan = filter.plan::<f32, f32>(Shape::new(64, 9, 1)).unwrap();
+        assert_eq!(plan.multiplications_per_pixel(), 3 * width, "{plan}");
+        vectors_of_f32(&filter, 9);
     }
 }
 

@@ -363,6 +363,45 @@ fn nines_are_rounded_within_their_bound() {
     assert!(rounded > 500, "only {rounded} plans of 860 round products");
 }
 
+/// Whole 3×3 taps are exact however they are multiplied: with bytes, where all are of 8 bits, in pairs
+/// of neighbours or one at a time, or with words; as products, of columns that end with ±1 and others,
+/// and without any pattern.
+#[test]
+fn whole_nines_are_exact() {
+    let column_row = |column: [f64; 3], row: [f64; 3]| Kernel::separable(&column, &row).unwrap();
+    let nine = |taps: [f64; 9]| Kernel::new(3, 3, taps.to_vec()).unwrap();
+    let kernels = [
+        column_row([1.0, 2.0, 1.0], [1.0, 2.0, 1.0]),
+        column_row([1.0, 2.0, 1.0], [-1.0, 0.0, 1.0]),
+        column_row([-1.0, 0.0, 1.0], [1.0, 2.0, 1.0]),
+        column_row([3.0, 10.0, 3.0], [-1.0, 0.0, 1.0]),
+        column_row([-1.0, 0.0, 1.0], [3.0, 10.0, 3.0]),
+        column_row([1.0, -3.0, 2.0], [5.0, -7.0, 2.0]),
+        column_row([1.0, 0.0, 0.0], [-128.0, 1.0, 127.0]),
+        column_row([0.0, 1.0, 0.0], [128.0, -127.0, 0.0]),
+        nine([-128.0, 0.0, 0.0, 0.0, 127.0, 0.0, 0.0, 0.0, 1.0]),
+        nine([0.0, 0.0, 0.0, -127.0, 127.0, 0.0, 1.0, 0.0, 0.0]),
+        nine([0.0, -1.0, 0.0, 2.0, -126.0, 3.0, 0.0, 120.0, -1.0]),
+        nine([0.0, -1.0, 128.0, 0.0, -122.0, 0.0, -4.0, 0.0, -1.0]),
+        nine([0.0, 1.0, 0.0, 1.0, -4.0, 1.0, 0.0, 1.0, 0.0]),
+    ];
+    for (i, kernel) in kernels.into_iter().enumerate() {
+        let filter = Filter::new(kernel).border(Border::Reflect101);
+        for channels in [1, 2, 3, 4] {
+            for (width, height) in [(2, 3), (40, 21), (70, 9), (131, 11)] {
+                let shape = Shape::new(width, height, channels);
+                let plan = filter.plan::<u8, i16>(shape).unwrap();
+                assert_eq!(plan.error_bound(), 0.0, "{plan}");
+                assert!(plan.arithmetic().starts_with("16-bit integers"), "{plan}");
+                for look in [Look::Noise, Look::Extremes] {
+                    let source = image::<u8>(shape, look, i as u64);
+                    check_levels::<u8, i16>(&filter, source.view()).unwrap();
+                }
+            }
+        }
+    }
+}
+
 /// A kernel of whole taps is exact, also if the factors that it was made of are not whole.
 #[test]
 fn whole_taps_of_other_factors() {
