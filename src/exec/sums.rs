@@ -4,9 +4,8 @@
 use super::words::{LINE, copies_of, layout, pad, place_in_halves};
 use super::{Core, Feed, Sink, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{
-    Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, PHASE_SLACK, RowLevel,
-    RowSums, SUMMED, Scan, ScanPhases, ScanWords, Share, WindowSums, Windows, WindowsPhases,
-    WindowsWords,
+    Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
+    PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums, Windows, parity_unit,
 };
 use crate::plan::arithmetic::running_middle;
 use crate::sample::{Sample, Source};
@@ -93,18 +92,9 @@ impl<T: Source, const P: usize> Moving<T> for Phases<'_, P> {
         out: &mut [O],
     ) {
         let taps = core.filter.kernels()[0].width();
-        let first = tile.first + self.shift;
-        // From the lane of the first window's first sample to the one behind the last window's last.
-        let n = (first % P + tile.x.len() - 1 + taps) / P + 1;
-        core.level.run(ScanPhases::<P> {
-            sums: self.sums,
-            from: first / P,
-            n,
-            prefix: self.prefix,
-        });
-        let (prefix, finish) = (&*self.prefix, &core.finish);
-        let from = first % P;
-        core.level.run(WindowsPhases { prefix, from, taps, finish, stream, next, out });
+        let from = tile.first + self.shift;
+        let (sums, prefix, finish) = (&*self.sums, &mut *self.prefix, &core.finish);
+        core.level.run(MeansPhases { sums, from, prefix, taps, finish, stream, next, out });
     }
 }
 
@@ -117,6 +107,8 @@ struct Words<'a> {
     prefix: [&'a mut [i16]; 2],
     /// Where rows start, in samples.
     shift: usize,
+    /// Samples that are even or odd together.
+    unit: usize,
     share: Share,
 }
 
@@ -125,7 +117,7 @@ impl<T: Source> Moving<T> for Words<'_> {
         let (add, take) = (cast_slice(add), take.map(cast_slice));
         let (even, odd) = self.sums.split_at_mut(self.sums.len() / 2);
         let sums = [even, odd];
-        level.run(AccumulateWords { add, take, at: at + self.shift, sums });
+        level.run(AccumulateWords { add, take, at: at + self.shift, unit: self.unit, sums });
     }
 
     fn pad(&mut self, _: &Tile, _: usize) {
@@ -146,11 +138,8 @@ impl<T: Source> Moving<T> for Words<'_> {
         let (even, odd) = self.sums.split_at(self.sums.len() / 2);
         let sums = [&even[first..], &odd[first..]];
         let halves = Halves { sums, channels, share: self.share };
-        let n = ((tile.x.len() - 1 + taps) * channels).div_ceil(2);
         let prefix = self.prefix.each_mut().map(|prefix| &mut **prefix);
-        core.level.run(ScanWords { halves, n, prefix });
-        let prefix = self.prefix.each_ref().map(|prefix| &**prefix);
-        core.level.run(WindowsWords { halves, prefix, taps, stream, next, out });
+        core.level.run(MeansWords { halves, prefix, taps, stream, next, out });
     }
 }
 
@@ -171,12 +160,13 @@ impl Stage<'_> {
         let [a, b, c, d] = &mut scratch;
         if let Some(share) = share {
             if const { T::NARROW && O::NARROW } {
-                let (shift, half) = layout(tile, channels);
+                let unit = parity_unit(channels);
+                let (shift, half) = layout(tile, channels, unit);
                 let sums = a.aligned(2 * half);
                 sums.fill(LEAST_SUM);
                 let prefix = [c.aligned(half), d.aligned(half)];
-                let copies = copies_of(b, tile, channels, place_in_halves(half, shift));
-                let moving = Words { sums, copies, prefix, shift, share };
+                let copies = copies_of(b, tile, channels, place_in_halves(half, shift, unit));
+                let moving = Words { sums, copies, prefix, shift, unit, share };
                 self.walk(moving, tile, constants, feed, sink);
             }
             *self.scratch = scratch;

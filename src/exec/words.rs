@@ -13,11 +13,12 @@ use crate::sample::{Sample, Source};
 use std::mem::take;
 
 /// Where a row of two halves starts, in samples, and elements of a half: the first window starts with an
-/// even sample, and most of what a column pass writes is aligned to cache lines.
-pub(super) fn layout(tile: &Tile, channels: usize) -> (usize, usize) {
+/// even sample, or an even group of `unit` samples, and most of what a column pass writes is aligned to cache
+/// lines.
+pub(super) fn layout(tile: &Tile, channels: usize, unit: usize) -> (usize, usize) {
     let shift = (tile.longest() * channels).wrapping_neg() % LINE;
-    let shift = shift + (tile.first * channels + shift) % 2;
-    let half = ((tile.len + 2) * channels + shift) / 2 + channels + HALF_SLACK + 1;
+    let shift = shift + (tile.first * channels + shift) % (2 * unit);
+    let half = ((tile.len + 2) * channels + shift) / 2 + channels + HALF_SLACK + unit;
     (shift, half.next_multiple_of(LINE / 2))
 }
 
@@ -25,9 +26,12 @@ pub(super) fn layout(tile: &Tile, channels: usize) -> (usize, usize) {
 pub(super) const LINE: usize = 64;
 
 /// The element of a row of two halves of `half` elements each, one behind the other, where a sample lies,
-/// if the row starts at sample `shift`.
-pub(super) fn place_in_halves(half: usize, shift: usize) -> impl Fn(usize) -> usize {
-    move |sample| (sample + shift) % 2 * half + (sample + shift) / 2
+/// if the row starts at sample `shift` and groups of `unit` samples are even or odd.
+pub(super) fn place_in_halves(half: usize, shift: usize, unit: usize) -> impl Fn(usize) -> usize {
+    move |sample| {
+        let (group, within) = ((sample + shift) / unit, (sample + shift) % unit);
+        group % 2 * half + group / 2 * unit + within
+    }
 }
 
 /// The pixels of a tile that are copies of others, as the elements where `place` puts their samples:
@@ -75,8 +79,8 @@ struct Halves<'a, const HIGH: bool> {
 impl<'a, const HIGH: bool> Halves<'a, HIGH> {
     /// For the tile's rows; what is padded is noted in `memory`.
     fn new(core: &'a Core, tile: &'a Tile, passes: &Passes, memory: &'a mut Memory) -> Self {
-        let (start, half) = layout(tile, core.input.channels);
-        let place = place_in_halves(half, start);
+        let (start, half) = layout(tile, core.input.channels, 1);
+        let place = place_in_halves(half, start, 1);
         let copies = copies_of(memory, tile, core.input.channels, place);
         let (rounded, adds) = (passes.shift > 0, passes.halves_add());
         Self { core, tile, start, half, copies, rounded, adds }

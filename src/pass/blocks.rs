@@ -6,7 +6,7 @@
 //! columns, and of these those of more, until they are as wide as the window.
 
 use super::rung::post;
-use super::{Finish, line_from, starts_before};
+use super::{Finish, PIECE, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Output rows whose windows are summed together.
@@ -214,32 +214,25 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
         let count = levels.iter().fold(1, |size, level| size * level.terms + level.rest);
         let Some((last, before)) = levels.split_last() else { return };
         let len = n + (count - 1) * step;
-        assert!(levels.iter().all(|level| level.terms > 0));
+        assert!(levels.iter().all(|level| level.terms > 0) && before.len() <= MOST_LEVELS);
         assert!(columns.len() >= len + MAX_LANES);
         assert!(parts.iter().all(|part| part.len() >= len + MAX_LANES));
-        let mut sum = LevelSums {
-            parts: columns.as_ptr(),
+        let mut levels = Levels {
             columns: columns.as_ptr(),
-            size: 1,
+            parts: parts.map(|part| part.as_mut_ptr()),
+            before,
+            last: *last,
+            count,
             step,
-            level: *last,
+            done: [0; MOST_LEVELS],
+            next,
+            each: next.len() / n.max(1),
         };
-        // SAFETY: of the sums of `size` columns, those up to n + (count − size)·step are used.
-        // Whole vectors reach less than 2·N ≤ MAX_LANES elements further, in reading and writing.
+        // SAFETY: `go_on` has what the sums up to its end need; whole vectors, and what is written beyond
+        // the row goes to `whole`.
         unsafe {
-            for (k, level) in before.iter().enumerate() {
-                sum.level = *level;
-                let size = sum.size * level.terms + level.rest;
-                let to = parts[k % 2].as_mut_ptr();
-                for x in (0..n + (count - size) * step).step_by(2 * L::N) {
-                    let [a, b] = sum.at::<L, 2>(l, x);
-                    l.f_store(to.add(x), a);
-                    l.f_store(to.add(x + L::N), b);
-                }
-                (sum.parts, sum.size) = (to, size);
-            }
-            sum.level = *last;
             if n < L::N {
+                let sum = levels.go_on(l, n);
                 let mut whole = [O::zeroed(); MAX_LANES];
                 let [v] = sum.at::<L, 1>(l, 0);
                 write(l, v, finish, whole.as_mut_ptr(), false);
@@ -251,25 +244,34 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
             let first = first.filter(|first| first + L::N <= n);
             let mut x = 0;
             if let Some(first) = first {
+                let sum = levels.go_on(l, first + L::N);
                 for x in starts_before(first, L::N) {
                     let [v] = sum.at::<L, 1>(l, x);
                     write(l, v, finish, out.add(x), false);
                 }
                 x = first;
             }
-            let each = next.len() / n;
-            while x + 4 * L::N <= n {
-                if let Some(next) = next.get(each * x..each * (x + 4 * L::N)) {
-                    prefetch(next);
+            let four = 4 * L::N;
+            while x + four <= n {
+                let end = x + (PIECE / size_of::<O>()).min((n - x) / four * four);
+                let sum = levels.go_on(l, end);
+                while x < end {
+                    // Where there is but one level, memory is asked for here.
+                    if before.is_empty()
+                        && let Some(next) = next.get(levels.each * x..levels.each * (x + four))
+                    {
+                        prefetch(next);
+                    }
+                    // The last vector of all must not overlap these.
+                    let whole = x + four + L::N <= n || x + four == n;
+                    let stream = first.is_some() && whole;
+                    for (u, v) in sum.at::<L, 4>(l, x).into_iter().enumerate() {
+                        write(l, v, finish, out.add(x + u * L::N), stream);
+                    }
+                    x += four;
                 }
-                // The last vector of all must not overlap these.
-                let whole = x + 5 * L::N <= n || x + 4 * L::N == n;
-                let stream = first.is_some() && whole;
-                for (u, v) in sum.at::<L, 4>(l, x).into_iter().enumerate() {
-                    write(l, v, finish, out.add(x + u * L::N), stream);
-                }
-                x += 4 * L::N;
             }
+            let sum = levels.go_on(l, n);
             while x + L::N <= n {
                 let [v] = sum.at::<L, 1>(l, x);
                 write(l, v, finish, out.add(x), false);
@@ -280,6 +282,65 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
                 write(l, v, finish, out.add(n - L::N), false);
             }
         }
+    }
+}
+
+/// Most levels but the last: each has at least twice as many columns as the one before.
+const MOST_LEVELS: usize = 32;
+
+/// The levels of a row, as far as their sums are made.
+struct Levels<'a> {
+    columns: *const f32,
+    /// In turns; the sums of a level lie before those that the one before it is about to write.
+    parts: [*mut f32; 2],
+    before: &'a [RowLevel],
+    last: RowLevel,
+    /// Columns of a window.
+    count: usize,
+    step: usize,
+    /// Elements of each level.
+    done: [usize; MOST_LEVELS],
+    next: &'a [u8],
+    /// Bytes of `next` for an element.
+    each: usize,
+}
+
+impl Levels<'_> {
+    /// Makes what windows before element `upto` need: the last level is left to be summed. Asks for the part
+    /// of `next` that belongs to it.
+    ///
+    /// # Safety
+    ///
+    /// Columns and parts must be good for `upto` + (count − 1)·step elements and `MAX_LANES` more.
+    #[inline(always)]
+    unsafe fn go_on<L: Lanes>(&mut self, l: L, upto: usize) -> LevelSums {
+        let Self { columns, parts, before, last, count, step, next, each, .. } = *self;
+        let mut sum = LevelSums { parts: columns, columns, size: 1, step, level: last };
+        for (k, (level, done)) in before.iter().zip(&mut self.done).enumerate() {
+            sum.level = *level;
+            let size = sum.size * level.terms + level.rest;
+            let to = parts[k % 2];
+            let mut x = *done;
+            while x < upto + (count - size) * step {
+                if k == 0
+                    && let Some(next) = next.get(each * x..each * (x + 2 * L::N))
+                {
+                    prefetch(next);
+                }
+                // SAFETY: of the sums of `size` columns, those up to upto + (count − size)·step are used.
+                // Whole vectors reach less than 2·N ≤ MAX_LANES elements further, in reading and writing.
+                unsafe {
+                    let [a, b] = sum.at::<L, 2>(l, x);
+                    l.f_store(to.add(x), a);
+                    l.f_store(to.add(x + L::N), b);
+                }
+                x += 2 * L::N;
+            }
+            *done = x;
+            (sum.parts, sum.size) = (to, size);
+        }
+        sum.level = last;
+        sum
     }
 }
 

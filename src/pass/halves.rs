@@ -65,19 +65,21 @@ impl<L: Lanes> Apart<L> {
 }
 
 /// The places of the samples from `at` on, those of the even ones of them first: if `at` is odd, they
-/// are in the odd half.
+/// are in the odd half. What is even or odd are single samples, or groups of `unit`, at the first of
+/// which `at` must be.
 ///
 /// # Safety
 ///
-/// Both halves must be good for `at` / 2 + 1 elements.
+/// Both halves must be good for `at` / 2 + `unit` elements.
 #[inline(always)]
-pub(super) unsafe fn places([even, odd]: [*mut i16; 2], at: usize) -> [*mut i16; 2] {
+pub(super) unsafe fn places([even, odd]: [*mut i16; 2], at: usize, unit: usize) -> [*mut i16; 2] {
+    let pair = at / (2 * unit) * unit;
     // SAFETY: as promised by the caller.
     unsafe {
-        if at.is_multiple_of(2) {
-            [even.add(at / 2), odd.add(at / 2)]
+        if at.is_multiple_of(2 * unit) {
+            [even.add(pair), odd.add(pair)]
         } else {
-            [odd.add(at / 2), even.add(at / 2 + 1)]
+            [odd.add(pair), even.add(pair + unit)]
         }
     }
 }
@@ -90,16 +92,16 @@ pub(super) unsafe fn places([even, odd]: [*mut i16; 2], at: usize) -> [*mut i16;
 #[inline(always)]
 unsafe fn lie(halves: [*const i16; 2], at: usize) -> [*const i16; 2] {
     // SAFETY: as promised by the caller.
-    unsafe { places(halves.map(<*const i16>::cast_mut), at).map(<*mut i16>::cast_const) }
+    unsafe { places(halves.map(<*const i16>::cast_mut), at, 1).map(<*mut i16>::cast_const) }
 }
 
 /// Where vectors start that are aligned to what they write, `lanes` bytes at a time, if a row that
-/// starts at `out` has such places at an even sample: after how many.
+/// starts at `out` has such places at an even sample, or an even group of `unit`: after how many samples.
 #[inline(always)]
-pub(super) fn aligned_from<O>(out: *const O, lanes: usize) -> Option<usize> {
+pub(super) fn aligned_from<O>(out: *const O, lanes: usize, unit: usize) -> Option<usize> {
     let misfit = out.addr().wrapping_neg() % lanes;
     let samples = misfit / size_of::<O>();
-    (misfit.is_multiple_of(size_of::<O>()) && samples.is_multiple_of(2)).then_some(samples)
+    (misfit.is_multiple_of(size_of::<O>()) && samples.is_multiple_of(2 * unit)).then_some(samples)
 }
 
 /// One scratch row to compute, as [`Sum`](super::Sum).
@@ -338,7 +340,7 @@ impl<const N: usize> ColumnHalves<'_, N> {
             let halves = sum.out.each_mut().map(|half| half.as_mut_ptr());
             // SAFETY: as promised by the caller.
             unsafe {
-                let [first, second] = places(halves, self.at + x);
+                let [first, second] = places(halves, self.at + x, 1);
                 for (u, acc) in acc.iter().enumerate() {
                     l.h_store(first.add(u * 2 * L::N), acc.even);
                     l.h_store(second.add(u * 2 * L::N), acc.odd);
@@ -451,7 +453,9 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         // U·4·N samples at x. In the loops x + U·4·N ≤ n; the last vector, which reads into the
         // slack, is written to `whole`.
         unsafe {
-            if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 3 * lanes) {
+            if let Some(from) =
+                aligned_from(out, lanes, 1).filter(|_| self.stream && n >= 3 * lanes)
+            {
                 // Whole lines are streamed, and no other store may touch those.
                 if from > 0 {
                     self.block::<L, 1, NEXT, FOLD>(l, known, 0, out, false);

@@ -19,8 +19,8 @@
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
 //! | [`Scan`] | column sums | their prefix sums |
 //! | [`Windows`] | prefix sums | output samples |
-//! | [`AccumulatePhases`], [`ScanPhases`], [`WindowsPhases`] | one channel, neighbours apart | the same |
-//! | [`AccumulateWords`], [`ScanWords`], [`WindowsWords`] | `u8`, in 16 bits | the same |
+//! | [`AccumulatePhases`], [`MeansPhases`] | one channel, neighbours apart | the same |
+//! | [`AccumulateWords`], [`MeansWords`] | `u8`, in 16 bits | the same |
 //! | [`WindowSums`] | rows of `f32` | sums of the windows of some rows |
 //! | [`RowSums`] | column sums of `f32` | output samples |
 //!
@@ -60,8 +60,8 @@ pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row, folds};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{
-    Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, PHASE_SLACK, Scan,
-    ScanPhases, ScanWords, Share, Windows, WindowsPhases, WindowsWords,
+    Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
+    PHASE_SLACK, Scan, Share, Windows, parity_unit,
 };
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
 pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
@@ -128,6 +128,10 @@ impl Fixed {
         (1 << self.shift) >> 1
     }
 }
+
+/// Bytes of output for which sums of windows are prepared at a time. They go to memory while
+/// the next are prepared: longer pieces would wait for it.
+const PIECE: usize = 2048;
 
 /// Bytes in a cache line.
 const LINE: usize = 64;

@@ -6,11 +6,11 @@
 mod phases;
 mod words;
 
-pub use phases::{AccumulatePhases, PHASE_SLACK, ScanPhases, WindowsPhases};
-pub use words::{AccumulateWords, Halves, LEAST_SUM, ScanWords, Share, WindowsWords};
+pub use phases::{AccumulatePhases, MeansPhases, PHASE_SLACK};
+pub use words::{AccumulateWords, Halves, LEAST_SUM, MeansWords, Share, parity_unit};
 
-use super::Finish;
 use super::rung::{post, to_float};
+use super::{Finish, PIECE};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// `sums[x] += add[x] − take[x]`; without `take`, `sums[x] += add[x]`.
@@ -144,6 +144,7 @@ fn one_by_one<T: Copy + Default>(
         1 => carried::<T, 1>(out, values, add),
         2 => carried::<T, 2>(out, values, add),
         3 => carried::<T, 3>(out, values, add),
+        4 => carried::<T, 4>(out, values, add),
         _ => {
             for x in 0..out.len() {
                 let Some(value) = values.next() else { return };

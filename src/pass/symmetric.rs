@@ -105,7 +105,7 @@ impl<const N: usize> SymmetricHalves<'_, N> {
                 for (r, sum) in self.sums.iter_mut().enumerate() {
                     acc[r] = l.h_add(acc[r], l.h_mul_high(upper[r], taps[middle]));
                     let halves = sum.out.each_mut().map(|half| half.as_mut_ptr());
-                    l.h_store(places(halves, self.at + x)[half], acc[r]);
+                    l.h_store(places(halves, self.at + x, 1)[half], acc[r]);
                 }
             }
         }

@@ -53,6 +53,19 @@ unsafe fn bytes(even: __m256i, odd: __m256i) -> __m256i {
     })
 }
 
+/// The same of even and odd groups of four.
+///
+/// # Safety
+///
+/// As for `bytes`.
+#[inline(always)]
+unsafe fn fours(even: __m256i, odd: __m256i) -> __m256i {
+    isa!(_mm256_shuffle_epi32::<MIDDLE_SWAPPED>(_mm256_packus_epi16(even, odd)))
+}
+
+/// The order 0, 2, 1, 3.
+const MIDDLE_SWAPPED: i32 = 0b11_01_10_00;
+
 impl Lanes for Avx2 {
     const N: usize = 8;
     type F = __m256;
@@ -353,6 +366,21 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn h_xor(self, a: __m256i, b: __m256i) -> __m256i {
         isa!(_mm256_xor_si256(a, b))
+    }
+    #[inline(always)]
+    fn h_fours(self, bytes: __m256i) -> [__m256i; 2] {
+        isa!({
+            let (zero, v) = (_mm256_setzero_si256(), _mm256_shuffle_epi32::<MIDDLE_SWAPPED>(bytes));
+            [_mm256_unpacklo_epi8(v, zero), _mm256_unpackhi_epi8(v, zero)]
+        })
+    }
+    #[inline(always)]
+    unsafe fn h_store_fours(self, p: *mut u8, even: __m256i, odd: __m256i) {
+        isa!(_mm256_storeu_si256(p.cast(), fours(even, odd)))
+    }
+    #[inline(always)]
+    unsafe fn h_stream_fours(self, p: *mut u8, even: __m256i, odd: __m256i) {
+        isa!(_mm256_stream_si256(p.cast(), fours(even, odd)))
     }
     #[inline(always)]
     fn h_even(self, bytes: __m256i) -> __m256i {

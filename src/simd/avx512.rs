@@ -50,6 +50,19 @@ unsafe fn bytes(even: __m512i, odd: __m512i) -> __m512i {
     })
 }
 
+/// The same of even and odd groups of four.
+///
+/// # Safety
+///
+/// As for `bytes`.
+#[inline(always)]
+unsafe fn fours(even: __m512i, odd: __m512i) -> __m512i {
+    isa!(_mm512_shuffle_epi32::<MIDDLE_SWAPPED>(_mm512_packus_epi16(even, odd)))
+}
+
+/// The order 0, 2, 1, 3.
+const MIDDLE_SWAPPED: i32 = 0b11_01_10_00;
+
 impl Lanes for Avx512 {
     const N: usize = 16;
     type F = __m512;
@@ -337,6 +350,21 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn h_xor(self, a: __m512i, b: __m512i) -> __m512i {
         isa!(_mm512_xor_si512(a, b))
+    }
+    #[inline(always)]
+    fn h_fours(self, bytes: __m512i) -> [__m512i; 2] {
+        isa!({
+            let (zero, v) = (_mm512_setzero_si512(), _mm512_shuffle_epi32::<MIDDLE_SWAPPED>(bytes));
+            [_mm512_unpacklo_epi8(v, zero), _mm512_unpackhi_epi8(v, zero)]
+        })
+    }
+    #[inline(always)]
+    unsafe fn h_store_fours(self, p: *mut u8, even: __m512i, odd: __m512i) {
+        isa!(_mm512_storeu_si512(p.cast(), fours(even, odd)))
+    }
+    #[inline(always)]
+    unsafe fn h_stream_fours(self, p: *mut u8, even: __m512i, odd: __m512i) {
+        isa!(_mm512_stream_si512(p.cast(), fours(even, odd)))
     }
     #[inline(always)]
     fn h_even(self, bytes: __m512i) -> __m512i {

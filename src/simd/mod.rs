@@ -155,6 +155,12 @@ pub trait Lanes: Copy {
     fn h_shr_unsigned(self, v: Self::H, bits: u32) -> Self::H;
 
     fn h_xor(self, a: Self::H, b: Self::H) -> Self::H;
+    /// The even and the odd groups of four of 4·N bytes: 0 to 3, 8 to 11, … and 4 to 7, 12 to 15, ….
+    fn h_fours(self, bytes: Self::H) -> [Self::H; 2];
+    /// Writes 4·N in the order of [`h_fours`](Self::h_fours), each limited to 0..=255.
+    unsafe fn h_store_fours(self, p: *mut u8, even: Self::H, odd: Self::H);
+    /// [`h_store_fours`](Self::h_store_fours), and past the cache as [`f_stream`](Self::f_stream) is.
+    unsafe fn h_stream_fours(self, p: *mut u8, even: Self::H, odd: Self::H);
     /// The bytes 0, 2, 4, … of 4·N bytes.
     fn h_even(self, bytes: Self::H) -> Self::H;
     /// The bytes 1, 3, 5, … of 4·N bytes.

@@ -332,6 +332,28 @@ impl Lanes for Portable {
         a ^ b
     }
     #[inline(always)]
+    fn h_fours(self, bytes: i16x8) -> [i16x8; 2] {
+        let [a, b, c, d]: [[u8; 4]; 4] = cast(bytes);
+        let words = |a: [u8; 4], b: [u8; 4]| {
+            let [a, b] = [a, b].map(|four| four.map(i16::from));
+            i16x8::new([a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]])
+        };
+        [words(a, c), words(b, d)]
+    }
+    #[inline(always)]
+    unsafe fn h_store_fours(self, p: *mut u8, even: i16x8, odd: i16x8) {
+        let fours =
+            |v: i16x8| -> [[u8; 4]; 2] { cast(v.to_array().map(|v| v.clamp(0, 255) as u8)) };
+        let ([a, c], [b, d]) = (fours(even), fours(odd));
+        // SAFETY: as stated above the impl.
+        unsafe { write(p, cast::<_, [u8; 16]>([a, b, c, d])) }
+    }
+    #[inline(always)]
+    unsafe fn h_stream_fours(self, p: *mut u8, even: i16x8, odd: i16x8) {
+        // SAFETY: as stated above the impl.
+        unsafe { self.h_store_fours(p, even, odd) }
+    }
+    #[inline(always)]
     fn h_even(self, bytes: i16x8) -> i16x8 {
         bytes & i16x8::splat(0xff)
     }

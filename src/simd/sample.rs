@@ -61,6 +61,10 @@ pub trait SampleLanes: Pod {
     /// Writes 4·N, the even ones and the odd ones; `stream` as in `stream_h`. Only where
     /// [`NARROW`](Self::NARROW).
     unsafe fn store_apart<L: Lanes>(l: L, p: *mut Self, even: L::H, odd: L::H, stream: bool);
+    /// Writes 4·N, whose even and odd groups of four are apart; `stream` as in `stream_h`.
+    unsafe fn store_fours<L: Lanes>(_: L, _: *mut Self, _even: L::H, _odd: L::H, _stream: bool) {
+        unreachable!("{ONLY_PLANNED}")
+    }
     /// Adds N · [`PHASES`](Self::PHASES) samples to sums, each neighbour to its own vector, and takes
     /// away as many unless `take` is null.
     unsafe fn move_phases<L: Lanes>(
@@ -169,6 +173,13 @@ impl SampleLanes for u8 {
     unsafe fn store_apart<L: Lanes>(l: L, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
         // SAFETY: the caller's promise is the callee's.
         unsafe { if stream { l.h_stream_u8x2(p, even, odd) } else { l.h_store_u8x2(p, even, odd) } }
+    }
+    #[inline(always)]
+    unsafe fn store_fours<L: Lanes>(l: L, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe {
+            if stream { l.h_stream_fours(p, even, odd) } else { l.h_store_fours(p, even, odd) }
+        }
     }
     #[inline(always)]
     unsafe fn move_phases<L: Lanes>(

@@ -32,9 +32,15 @@ fn gradient() -> Filter {
 
 /// Against the reference at every level, then other tiles and regions at every level.
 fn large<I: Source, O: Sample>(filter: &Filter) {
-    for (width, height, channels) in
-        [(4500, 7, 1), (1500, 6, 3), (3, 2500, 1), (5, 700, 4), (300, 200, 1), (90, 120, 2)]
-    {
+    for (width, height, channels) in [
+        (4500, 7, 1),
+        (1500, 6, 3),
+        (1100, 6, 4),
+        (3, 2500, 1),
+        (5, 700, 4),
+        (300, 200, 1),
+        (90, 120, 2),
+    ] {
         let shape = Shape::new(width, height, channels);
         let source = image::<I>(shape, Look::Noise, width as u64);
         if let Err(e) = check_levels::<I, O>(filter, source.view()) {

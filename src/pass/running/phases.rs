@@ -6,7 +6,7 @@
 //! All sums are exact, as those of [`Accumulate`](super::Accumulate), [`Scan`](super::Scan) and
 //! [`Windows`](super::Windows) are.
 
-use super::{index, rounded};
+use super::{PIECE, index, rounded};
 use crate::pass::Finish;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
@@ -109,39 +109,65 @@ unsafe fn accumulate<T: SampleLanes, L: Lanes, const P: usize>(
     }
 }
 
-/// For each phase the sums of all samples to the left, which start with 0.
-pub struct ScanPhases<'a, const P: usize> {
+/// The means of windows, rounded and written. On the way, for each phase the sums of all samples to the left,
+/// which start with 0.
+pub struct MeansPhases<'a, O> {
     /// The column sums, as [`AccumulatePhases`] has them.
     pub sums: &'a [i32],
-    /// The lane to start with.
+    /// The sample of `sums` with which the first window starts.
     pub from: usize,
-    /// Lanes to sum.
-    pub n: usize,
-    /// P rows, one behind the other, of `n` elements and [`PHASE_SLACK`] more.
+    /// Room for as many elements.
     pub prefix: &'a mut [i32],
+    /// Samples of a window.
+    pub taps: usize,
+    /// From sum to sample; [`Finish::rounds`].
+    pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
+    /// Memory to ask for on the way; as much for each sample that is written.
+    pub next: &'a [u8],
+    /// Exactly the samples to write.
+    pub out: &'a mut [O],
 }
 
-impl<const P: usize> Job for ScanPhases<'_, P> {
+/// Prefix sums as far as they are made.
+struct Scan<'a, L: Lanes, const P: usize> {
+    /// From the lane of the first window's first sample on.
+    sums: *const i32,
+    prefix: *mut i32,
+    /// Elements from one phase to the next, of both.
+    each: usize,
+    /// Bytes of `next` for a lane.
+    share: usize,
+    next: &'a [u8],
+    /// What is added in each step within a vector: what lies 1, 2, 4 … lanes to the left.
+    left: [L::I; 4],
+    carry: L::I,
+    /// Lanes that are summed.
+    x: usize,
+}
+
+impl<L: Lanes, const P: usize> Scan<'_, L, P> {
+    /// Goes on until `upto` lanes are summed; whole vectors, and asks for the part of `next` that belongs to
+    /// them.
+    ///
+    /// # Safety
+    ///
+    /// The phases' rows must be good for `upto` + N elements.
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let Self { sums, from, n, prefix } = self;
-        let [each, prefix_each] = [sums.len() / P, prefix.len() / P];
-        assert!(each >= from + n + L::N && prefix_each >= n + L::N);
-        // Within a vector: add what lies 1, 2, 4 … lanes to the left. A lane with a negative index
-        // is 0.
-        let mut left = [l.i_splat(-1); 4];
-        for (count, left) in left.iter_mut().enumerate() {
-            *left = index(l, |lane| lane as i32 - (1 << count));
-        }
+    unsafe fn go_on(&mut self, l: L, upto: usize) {
+        let Self { sums, prefix, each, share, next, left, mut carry, mut x } = *self;
         let steps = L::N.ilog2() as usize;
         let last = l.i_splat(L::N as i32 - 1);
-        let mut carry = l.i_splat(0);
-        for x in (0..n).step_by(L::N) {
-            // SAFETY: x < n, and rows go on for a vector behind n.
+        while x < upto {
+            if let Some(next) = next.get(share * x..share * (x + L::N)) {
+                prefetch(next);
+            }
+            // SAFETY: as promised by the caller.
             unsafe {
                 let mut own = [l.i_splat(0); P];
                 for (phase, own) in own.iter_mut().enumerate() {
-                    *own = l.i_load(sums.as_ptr().add(phase * each + from + x));
+                    *own = l.i_load(sums.add(phase * each + x));
                 }
                 let mut all = own[0];
                 for own in &own[1..] {
@@ -155,33 +181,17 @@ impl<const P: usize> Job for ScanPhases<'_, P> {
                 carry = l.i_add(carry, l.i_permute(v, last));
                 let mut v = before;
                 for (phase, own) in own.into_iter().enumerate() {
-                    l.i_store(prefix.as_mut_ptr().add(phase * prefix_each + x), v);
+                    l.i_store(prefix.add(phase * each + x), v);
                     v = l.i_add(v, own);
                 }
             }
+            x += L::N;
         }
+        (self.carry, self.x) = (carry, x);
     }
 }
 
-/// The means of windows, rounded and written.
-pub struct WindowsPhases<'a, O> {
-    /// As [`ScanPhases`] made them.
-    pub prefix: &'a [i32],
-    /// The sample of `prefix` with which the first window starts.
-    pub from: usize,
-    /// Samples of a window.
-    pub taps: usize,
-    /// From sum to sample; [`Finish::rounds`].
-    pub finish: &'a Finish,
-    /// Whether the output is so large that it had better go past the cache.
-    pub stream: bool,
-    /// Memory to ask for on the way; as much for each sample that is written.
-    pub next: &'a [u8],
-    /// Exactly the samples to write.
-    pub out: &'a mut [O],
-}
-
-impl<O: SampleLanes> Job for WindowsPhases<'_, O> {
+impl<O: SampleLanes> Job for MeansPhases<'_, O> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         match O::PHASES {
@@ -192,13 +202,34 @@ impl<O: SampleLanes> Job for WindowsPhases<'_, O> {
     }
 }
 
-impl<O: SampleLanes> WindowsPhases<'_, O> {
+impl<O: SampleLanes> MeansPhases<'_, O> {
     #[inline(always)]
     fn phases<L: Lanes, const P: usize>(self, l: L) {
-        let Self { prefix, from, taps, finish, stream, next, out } = self;
-        let (n, lanes, each) = (out.len(), P * L::N, prefix.len() / P);
+        let Self { sums, from, prefix, taps, finish, stream, next, out } = self;
+        let (n, lanes, each) = (out.len(), P * L::N, sums.len() / P);
         // The last window's end, and what a vector reads behind it.
-        assert!(each >= (from + n + taps) / P + PHASE_SLACK);
+        assert!(taps > 0 && each >= (from + n + taps) / P + PHASE_SLACK);
+        assert!(prefix.len() == sums.len());
+        // Within a vector: a lane with a negative index is 0.
+        let mut left = [l.i_splat(-1); 4];
+        for (count, left) in left.iter_mut().enumerate() {
+            *left = index(l, |lane| lane as i32 - (1 << count));
+        }
+        let prefix = prefix.as_mut_ptr();
+        let mut scan = Scan::<L, P> {
+            // SAFETY: the first phase's row reaches beyond the last window's end.
+            sums: unsafe { sums.as_ptr().add(from / P) },
+            prefix,
+            each,
+            share: next.len() / n * P,
+            next,
+            left,
+            carry: l.i_splat(0),
+            x: 0,
+        };
+        let from = from % P;
+        // Lanes that must be summed for the windows before a sample.
+        let needed = |end: usize| (from + end - 1 + taps) / P + 1;
         // What is streamed is whole lines, and no other store may touch those: before them, two vectors.
         let aligned =
             out.as_ptr().addr().wrapping_neg() % (lanes * size_of::<O>()) / size_of::<O>();
@@ -207,24 +238,27 @@ impl<O: SampleLanes> WindowsPhases<'_, O> {
         // SAFETY: x + P·N ≤ n, or what is written goes to `whole`; the rows of `prefix` reach a vector
         // behind the last window's end.
         unsafe {
-            let prefix = prefix.as_ptr().cast_mut();
             let ends = |x| [x, x + taps].map(|at| places::<P>(prefix, each, from + at));
             let (p, mut x) = (out.as_mut_ptr(), 0);
             if first > 0 {
+                scan.go_on(l, needed(first + lanes));
                 windows::<O, L, P>(l, ends(0), 0, finish, p, false);
                 windows::<O, L, P>(l, ends(first), 0, finish, p.add(first), false);
                 x = first + lanes;
             }
             let (places, start) = (ends(x), x);
-            let share = next.len() / n;
+            // Pieces gain nothing where four phases' sums are written for each.
+            let piece = if P > 2 { n } else { PIECE / size_of::<O>() };
             while x + lanes <= n {
-                if let Some(next) = next.get(share * x..share * (x + lanes)) {
-                    prefetch(next);
+                let end = x + piece.min((n - x) / lanes * lanes);
+                scan.go_on(l, needed(end));
+                while x < end {
+                    windows::<O, L, P>(l, places, (x - start) / P, finish, p.add(x), stream);
+                    x += lanes;
                 }
-                windows::<O, L, P>(l, places, (x - start) / P, finish, p.add(x), stream);
-                x += lanes;
             }
             if x < n {
+                scan.go_on(l, needed(n));
                 let mut whole = [O::zeroed(); 2 * MAX_LANES];
                 let at = (x - start) / P;
                 windows::<O, L, P>(l, places, at, finish, whole.as_mut_ptr(), false);

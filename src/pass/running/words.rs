@@ -1,15 +1,16 @@
 //! Running sums of `u8` samples in 16 bits, for means of windows. Even and odd samples of a row, which are
-//! the even and odd bytes of a vector, are kept apart in rows of their own, called the two halves.
+//! the even and odd bytes of a vector, are kept apart in rows of their own, called the two halves. Of four
+//! channels, these are even and odd pixels.
 //!
 //! Column sums are exact, less 2¹⁵ so that they have a sign. Prefix sums wrap; only their differences, the
 //! windows, must fit into 16 bits. Where whole sums do, they are divided, exactly. Otherwise column sums are
 //! multiplied by the common tap on their way to the prefix sums, in units so small that a window just
 //! fits, and rounded: a window is off by at most half such a unit for each column.
 //!
-//! With an odd number of channels, a pixel's neighbour lies in the other half. The prefix sums are then
+//! With an odd number of channels, or four, a pixel's neighbour lies in the other half. The prefix sums are then
 //! those of pairs: an even sample and its neighbour to the right.
 
-use super::{last_pixel, one_by_one};
+use super::{PIECE, last_pixel, one_by_one};
 use crate::pass::halves::{HALF_SLACK, aligned_from, places};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
@@ -73,6 +74,11 @@ impl Share {
     }
 }
 
+/// Samples that are even or odd together, for so many channels.
+pub fn parity_unit(channels: usize) -> usize {
+    if channels == 4 { 4 } else { 1 }
+}
+
 /// `sums += add − take`; without `take`, `sums += add`.
 pub struct AccumulateWords<'a> {
     /// The row that enters the window.
@@ -81,6 +87,8 @@ pub struct AccumulateWords<'a> {
     pub take: Option<&'a [u8]>,
     /// Where the row starts in `sums`.
     pub at: usize,
+    /// Samples that are even or odd together: [`parity_unit`].
+    pub unit: usize,
     /// The two halves; each reaches [`HALF_SLACK`] elements beyond the row.
     pub sums: [&'a mut [i16]; 2],
 }
@@ -88,19 +96,27 @@ pub struct AccumulateWords<'a> {
 impl Job for AccumulateWords<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { add, take, at, sums } = self;
+        if self.unit == 4 { self.rows::<L, true>(l) } else { self.rows::<L, false>(l) }
+    }
+}
+
+impl AccumulateWords<'_> {
+    #[inline(always)]
+    fn rows<L: Lanes, const FOURS: bool>(self, l: L) {
+        let Self { add, take, at, unit, sums } = self;
         let n = add.len();
-        assert!(take.is_none_or(|take| take.len() == n));
+        assert!(at.is_multiple_of(unit) && take.is_none_or(|take| take.len() == n));
         assert!(sums.iter().all(|half| half.len() >= (at + n) / 2 + HALF_SLACK));
         // SAFETY: both halves have `at` / 2 elements and more.
-        let [even, odd] = unsafe { places(sums.map(<[i16]>::as_mut_ptr), at) };
+        let [even, odd] = unsafe { places(sums.map(<[i16]>::as_mut_ptr), at, unit) };
         let lanes = 4 * L::N;
         let mut x = 0;
         // SAFETY: x + 4·N ≤ n, which both rows have; both halves have as many words.
         unsafe {
             while x + lanes <= n {
                 let take = take.map_or(std::ptr::null(), |take| take.as_ptr().add(x));
-                accumulate(l, add.as_ptr().add(x), take, [even.add(x / 2), odd.add(x / 2)]);
+                let sums = [even.add(x / 2), odd.add(x / 2)];
+                accumulate::<L, FOURS>(l, add.as_ptr().add(x), take, sums);
                 x += lanes;
             }
         }
@@ -114,38 +130,54 @@ impl Job for AccumulateWords<'_> {
             // SAFETY: the arrays have 2·MAX_LANES ≥ 4·N samples, and the halves go on that far.
             unsafe {
                 let [add, take] = [whole[0].as_ptr(), whole[1].as_ptr()];
-                accumulate(l, add, take, [even.add(x / 2), odd.add(x / 2)]);
+                accumulate::<L, FOURS>(l, add, take, [even.add(x / 2), odd.add(x / 2)]);
             }
         }
     }
 }
 
-/// 4·N sums. A null `take` takes nothing.
+/// 4·N sums. A null `take` takes nothing. FOURS: groups of four are even or odd.
 ///
 /// # Safety
 ///
 /// `add` and `take`, unless it is null, must be good for 4·N samples, the halves for 2·N words.
 #[inline(always)]
-unsafe fn accumulate<L: Lanes>(l: L, add: *const u8, take: *const u8, [even, odd]: [*mut i16; 2]) {
+unsafe fn accumulate<L: Lanes, const FOURS: bool>(
+    l: L,
+    add: *const u8,
+    take: *const u8,
+    [even, odd]: [*mut i16; 2],
+) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let bytes = l.h_load(add.cast());
-        let (mut e, mut o) = (l.h_even(bytes), l.h_odd(bytes));
+        let [mut e, mut o] = apart::<L, FOURS>(l, add);
         if !take.is_null() {
-            let bytes = l.h_load(take.cast());
-            e = l.h_sub(e, l.h_even(bytes));
-            o = l.h_sub(o, l.h_odd(bytes));
+            let [even, odd] = apart::<L, FOURS>(l, take);
+            (e, o) = (l.h_sub(e, even), l.h_sub(o, odd));
         }
         l.h_store(even, l.h_add(l.h_load(even), e));
         l.h_store(odd, l.h_add(l.h_load(odd), o));
     }
 }
 
+/// Reads 4·N samples, those that are even and those that are odd.
+///
+/// # Safety
+///
+/// `p` must be good for them.
+#[inline(always)]
+unsafe fn apart<L: Lanes, const FOURS: bool>(l: L, p: *const u8) -> [L::H; 2] {
+    // SAFETY: as promised by the caller.
+    let bytes = unsafe { l.h_load(p.cast()) };
+    if FOURS { l.h_fours(bytes) } else { [l.h_even(bytes), l.h_odd(bytes)] }
+}
+
 /// What prefix sums are made of and windows are taken from: the column sums from the first window's
-/// first sample on, which is the first of the even half.
+/// first sample on, which is the first of the even half; halves as [`parity_unit`] has them.
 #[derive(Clone, Copy)]
 pub struct Halves<'a> {
-    /// Even and odd sums.
+    /// Even and odd sums; each half has the words of all windows, as many as a pixel has channels and
+    /// [`HALF_SLACK`] more, whose values do not matter.
     pub sums: [&'a [i16]; 2],
     /// Interleaved channels.
     pub channels: usize,
@@ -154,243 +186,271 @@ pub struct Halves<'a> {
 }
 
 impl Halves<'_> {
-    /// Words from a prefix sum to the next of the same channel, and whether they are of pairs.
-    fn stride(&self) -> (usize, bool) {
-        let pairs = self.channels % 2 == 1;
-        (if pairs { self.channels } else { self.channels / 2 }, pairs)
+    /// Whether a pixel's neighbour lies in the other half.
+    fn pairs(&self) -> bool {
+        self.channels % 2 == 1 || parity_unit(self.channels) > 1
     }
 
-    /// Words from an even sample to its neighbour in the odd half, if the number of channels is odd.
+    /// Words from a prefix sum to the next of the same channel.
+    fn stride(&self) -> usize {
+        if self.pairs() { self.channels } else { self.channels / 2 }
+    }
+
+    /// Words from an even sample to the odd one to its right, if its neighbour is that.
     fn neighbour(&self) -> usize {
-        self.channels / 2
+        if parity_unit(self.channels) > 1 { 0 } else { self.channels / 2 }
     }
 }
 
-/// `prefix[x + stride] = prefix[x] + what lies at x`, and `prefix` starts with zeros; one row of
-/// pairs, or one for each half.
-pub struct ScanWords<'a> {
-    /// Each half has n words, and as many as a pixel has channels and [`HALF_SLACK`] more, whose
-    /// values do not matter.
+/// Windows of `taps` pixels, corrected, rounded and written. Prefix sums, which start with zeros, are made on the
+/// way, `prefix[x + stride] = prefix[x] + what lies at x`: one row of pairs, or one for each half.
+pub struct MeansWords<'a, O> {
+    /// What the windows are of.
     pub halves: Halves<'a>,
-    /// Words of a half to sum.
-    pub n: usize,
-    /// n words, one for each channel and [`HALF_SLACK`] more.
+    /// Room for as many words as the halves have.
     pub prefix: [&'a mut [i16]; 2],
-}
-
-impl Job for ScanWords<'_> {
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let Self { halves, n, prefix } = self;
-        let (stride, pairs) = halves.stride();
-        let len = n + halves.channels + HALF_SLACK;
-        assert!(halves.channels > 0 && halves.sums.iter().all(|half| half.len() >= len));
-        assert!(prefix.iter().all(|prefix| prefix.len() >= len));
-        let [even, odd] = halves.sums.map(<[i16]>::as_ptr);
-        let [first, second] = prefix;
-        let share = halves.share;
-        // SAFETY: x < n; all rows go on for a pixel's channels and a vector behind n.
-        unsafe {
-            let neighbours = odd.add(halves.neighbour());
-            match (pairs, share.is_whole()) {
-                (true, true) => {
-                    scan::<L, true, true>(l, [even, neighbours], share, n, stride, first)
-                }
-                (true, false) => {
-                    scan::<L, true, false>(l, [even, neighbours], share, n, stride, first)
-                }
-                (false, true) => {
-                    scan::<L, false, true>(l, [even; 2], share, n, stride, first);
-                    scan::<L, false, true>(l, [odd; 2], share, n, stride, second);
-                }
-                (false, false) => {
-                    scan::<L, false, false>(l, [even; 2], share, n, stride, first);
-                    scan::<L, false, false>(l, [odd; 2], share, n, stride, second);
-                }
-            }
-        }
-    }
-}
-
-/// Prefix sums of one row of words, or (PAIRS) of the sums of two. WHOLE: without a tap.
-///
-/// # Safety
-///
-/// The rows must be good for n + 2·N words.
-#[inline(always)]
-unsafe fn scan<L: Lanes, const PAIRS: bool, const WHOLE: bool>(
-    l: L,
-    rows: [*const i16; 2],
-    share: Share,
-    n: usize,
-    stride: usize,
-    prefix: &mut [i16],
-) {
-    let lanes = 2 * L::N;
-    prefix[..stride].fill(0);
-    if stride < lanes && !L::PERMUTES_H {
-        // SAFETY: as promised by the caller.
-        let rows = unsafe { rows.map(|row| std::slice::from_raw_parts(row, n)) };
-        let values = rows[0].iter().zip(rows[1]).map(|(&a, &b)| {
-            let a = share.of_one::<WHOLE>(a);
-            if PAIRS { a.wrapping_add(share.of_one::<WHOLE>(b)) } else { a }
-        });
-        return one_by_one(stride, &mut prefix[stride..], values, i16::wrapping_add);
-    }
-    let prefix = prefix.as_mut_ptr();
-    // SAFETY: as promised by the caller; `prefix` goes on as far, and `stride` further.
-    unsafe {
-        match stride {
-            _ if stride >= lanes || !L::PERMUTES_H => {
-                steps::<L, PAIRS, WHOLE, 0>(l, rows, share, n, stride, prefix)
-            }
-            _ if stride * 2 >= lanes => {
-                steps::<L, PAIRS, WHOLE, 1>(l, rows, share, n, stride, prefix)
-            }
-            _ if stride * 4 >= lanes => {
-                steps::<L, PAIRS, WHOLE, 2>(l, rows, share, n, stride, prefix)
-            }
-            _ if stride * 8 >= lanes => {
-                steps::<L, PAIRS, WHOLE, 3>(l, rows, share, n, stride, prefix)
-            }
-            _ if stride * 16 >= lanes => {
-                steps::<L, PAIRS, WHOLE, 4>(l, rows, share, n, stride, prefix)
-            }
-            _ => steps::<L, PAIRS, WHOLE, 5>(l, rows, share, n, stride, prefix),
-        }
-    }
-}
-
-/// Prefix sums by whole vectors, each in STEPS steps: stride·2^STEPS is 2·N words or more, for at most 32.
-///
-/// # Safety
-///
-/// The rows must be good for n + 2·N words, `prefix` for `stride` more.
-#[inline(always)]
-unsafe fn steps<L: Lanes, const PAIRS: bool, const WHOLE: bool, const STEPS: usize>(
-    l: L,
-    rows: [*const i16; 2],
-    share: Share,
-    n: usize,
-    stride: usize,
-    prefix: *mut i16,
-) {
-    let lanes = 2 * L::N;
-    let tap = l.h_splat(share.tap);
-    // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's last
-    // pixel, repeated.
-    let mut left = [l.h_shift(0); STEPS];
-    for (count, left) in left.iter_mut().enumerate() {
-        *left = l.h_shift(stride << count);
-    }
-    // SAFETY: MAX_LANES ≥ 2·N elements.
-    let last = unsafe { l.h_load(last_pixel(lanes, stride).as_ptr()) };
-    let mut carry = l.h_splat(0);
-    for x in (0..n).step_by(lanes) {
-        // SAFETY: as promised by the caller.
-        unsafe {
-            let mut v = Share::of::<L, WHOLE>(l, l.h_load(rows[0].add(x)), tap);
-            if PAIRS {
-                v = l.h_add(v, Share::of::<L, WHOLE>(l, l.h_load(rows[1].add(x)), tap));
-            }
-            if STEPS == 0 {
-                // No element of a vector depends on another one of it.
-                v = l.h_add(v, l.h_load(prefix.add(x)));
-                l.h_store(prefix.add(x + stride), v);
-                continue;
-            }
-            for left in &left {
-                v = l.h_add(v, l.h_shifted(v, *left));
-            }
-            v = l.h_add(v, carry);
-            l.h_store(prefix.add(x + stride), v);
-            carry = l.h_permute(v, last);
-        }
-    }
-}
-
-/// Windows of `taps` pixels, corrected, rounded and written.
-pub struct WindowsWords<'a, O> {
-    /// As [`ScanWords`] had them; a window of every output sample, and [`HALF_SLACK`] more.
-    pub halves: Halves<'a>,
-    /// Prefix sums.
-    pub prefix: [&'a [i16]; 2],
     /// Pixels of a window.
     pub taps: usize,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
-    /// Memory to ask for on the way; as much for each sample that is written.
+    /// Memory to ask for on the way; a byte for each sample.
     pub next: &'a [u8],
     /// Exactly the samples to write.
     pub out: &'a mut [O],
 }
 
-impl<O: SampleLanes> Job for WindowsWords<'_, O> {
+impl<O: SampleLanes> Job for MeansWords<'_, O> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let n = self.out.len();
+        let (n, channels) = (self.out.len(), self.halves.channels);
+        assert!(channels > 0 && self.taps > 0);
         // The last window's end, and what a vector reads behind it.
-        let reach = (n + (self.taps + 1) * self.halves.channels) / 2 + HALF_SLACK;
-        assert!(self.halves.sums.iter().chain(&self.prefix).all(|half| half.len() >= reach));
-        assert!(self.taps > 0);
+        let reach = (n + (self.taps + 1) * channels) / 2 + channels + HALF_SLACK;
+        assert!(self.halves.sums.iter().all(|half| half.len() >= reach));
+        assert!(self.prefix.iter().all(|prefix| prefix.len() >= reach));
         if self.halves.share.is_whole() { self.all::<L, true>(l) } else { self.all::<L, false>(l) }
     }
 }
 
-impl<O: SampleLanes> WindowsWords<'_, O> {
+/// Prefix sums of words as far as they are made: of one row of pairs (PAIRS), or of each half. WHOLE: without
+/// a tap.
+struct Scan<L: Lanes, const PAIRS: bool, const WHOLE: bool> {
+    /// What is summed: of pairs, the even words and their neighbours.
+    rows: [*const i16; 2],
+    prefix: [*mut i16; 2],
+    share: Share,
+    tap: L::H,
+    stride: usize,
+    /// Steps within a vector: stride·2^steps is 2·N words or more, for at most 32.
+    steps: usize,
+    /// What is added in each: what lies 1, 2, 4 … pixels to the left.
+    left: [L::Shift; 5],
+    /// The lanes of a vector's last pixel, again and again.
+    last: L::H,
+    /// The last pixel of the vectors before.
+    carry: [L::H; 2],
+    /// Words that are summed.
+    x: usize,
+    /// Words to sum.
+    n: usize,
+}
+
+impl<L: Lanes, const PAIRS: bool, const WHOLE: bool> Scan<L, PAIRS, WHOLE> {
+    #[inline(always)]
+    fn new(l: L, halves: &Halves, prefix: &mut [&mut [i16]; 2], n: usize) -> Self {
+        let lanes = 2 * L::N;
+        let stride = halves.stride();
+        let [even, odd] = halves.sums;
+        let odd = if PAIRS { &odd[halves.neighbour()..] } else { odd };
+        for prefix in &mut *prefix {
+            prefix[..stride].fill(0);
+        }
+        let mut left = [l.h_shift(0); 5];
+        let mut steps = 0;
+        while steps < left.len() && stride << steps < lanes {
+            left[steps] = l.h_shift(stride << steps);
+            steps += 1;
+        }
+        Self {
+            rows: [even, odd].map(<[i16]>::as_ptr),
+            prefix: prefix.each_mut().map(|prefix| prefix.as_mut_ptr()),
+            share: halves.share,
+            tap: l.h_splat(halves.share.tap),
+            stride,
+            steps,
+            left,
+            // SAFETY: MAX_LANES ≥ 2·N elements.
+            last: unsafe { l.h_load(last_pixel(lanes, stride).as_ptr()) },
+            carry: [l.h_splat(0); 2],
+            x: 0,
+            n,
+        }
+    }
+
+    /// Goes on until `upto` words are summed, or all; whole vectors, and asks for the part of `next` that
+    /// belongs to them.
+    ///
+    /// # Safety
+    ///
+    /// The rows must be good for n + 2·N words, prefix sums for `stride` more.
+    #[inline(always)]
+    unsafe fn go_on(&mut self, l: L, upto: usize, next: &[u8]) {
+        let upto = upto.min(self.n);
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match self.steps {
+                0 => self.vectors::<0>(l, upto, next),
+                _ if !L::PERMUTES_H => self.one_by_one(),
+                1 => self.vectors::<1>(l, upto, next),
+                2 => self.vectors::<2>(l, upto, next),
+                3 => self.vectors::<3>(l, upto, next),
+                4 => self.vectors::<4>(l, upto, next),
+                _ => self.vectors::<5>(l, upto, next),
+            }
+        }
+    }
+
+    /// All words.
+    ///
+    /// # Safety
+    ///
+    /// As for `go_on`.
+    unsafe fn one_by_one(&mut self) {
+        if self.x == self.n {
+            return;
+        }
+        self.x = self.n;
+        let Self { n, stride, share, .. } = *self;
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let [first, second] = self.rows.map(|row| {
+                let row = std::slice::from_raw_parts(row, n);
+                row.iter().map(move |&sum| share.of_one::<WHOLE>(sum))
+            });
+            let [to, other] =
+                self.prefix.map(|prefix| std::slice::from_raw_parts_mut(prefix.add(stride), n));
+            if PAIRS {
+                let pairs = first.zip(second).map(|(a, b)| a.wrapping_add(b));
+                return one_by_one(stride, to, pairs, i16::wrapping_add);
+            }
+            one_by_one(stride, to, first, i16::wrapping_add);
+            one_by_one(stride, other, second, i16::wrapping_add);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for `go_on`.
+    #[inline(always)]
+    unsafe fn vectors<const STEPS: usize>(&mut self, l: L, upto: usize, next: &[u8]) {
+        let lanes = 2 * L::N;
+        let Self { rows, prefix, stride, tap, last, mut carry, mut x, .. } = *self;
+        let mut left = [l.h_shift(0); STEPS];
+        left.copy_from_slice(&self.left[..STEPS]);
+        while x < upto {
+            if let Some(next) = next.get(2 * x..2 * (x + lanes)) {
+                prefetch(next);
+            }
+            for half in 0..if PAIRS { 1 } else { 2 } {
+                // SAFETY: as promised by the caller.
+                unsafe {
+                    let mut v = Share::of::<L, WHOLE>(l, l.h_load(rows[half].add(x)), tap);
+                    if PAIRS {
+                        v = l.h_add(v, Share::of::<L, WHOLE>(l, l.h_load(rows[1].add(x)), tap));
+                    }
+                    let to = prefix[half].add(x);
+                    if STEPS == 0 {
+                        // No element of a vector depends on another one of it.
+                        l.h_store(to.add(stride), l.h_add(v, l.h_load(to)));
+                        continue;
+                    }
+                    for left in &left {
+                        v = l.h_add(v, l.h_shifted(v, *left));
+                    }
+                    v = l.h_add(v, carry[half]);
+                    l.h_store(to.add(stride), v);
+                    carry[half] = l.h_permute(v, last);
+                }
+            }
+            x += lanes;
+        }
+        (self.carry, self.x) = (carry, x);
+    }
+}
+
+impl<O: SampleLanes> MeansWords<'_, O> {
     #[inline(always)]
     fn all<L: Lanes, const WHOLE: bool>(self, l: L) {
-        if self.halves.channels.is_multiple_of(2) {
-            self.rows::<L, WHOLE, false, false>(l);
-        } else if self.taps % 2 == 1 {
-            self.rows::<L, WHOLE, true, true>(l);
-        } else {
-            self.rows::<L, WHOLE, true, false>(l);
+        match (parity_unit(self.halves.channels), self.halves.pairs(), self.taps % 2) {
+            (4, _, 1) => self.rows::<L, WHOLE, true, true, true>(l),
+            (4, ..) => self.rows::<L, WHOLE, true, true, false>(l),
+            (_, true, 1) => self.rows::<L, WHOLE, false, true, true>(l),
+            (_, true, _) => self.rows::<L, WHOLE, false, true, false>(l),
+            (_, false, _) => self.rows::<L, WHOLE, false, false, false>(l),
         }
     }
 
     #[inline(always)]
-    fn rows<L: Lanes, const WHOLE: bool, const PAIRS: bool, const ODD: bool>(self, l: L) {
-        let n = self.out.len();
+    fn rows<L: Lanes, const WHOLE: bool, const FOURS: bool, const PAIRS: bool, const ODD: bool>(
+        mut self,
+        l: L,
+    ) {
+        let (n, channels, next) = (self.out.len(), self.halves.channels, self.next);
         let lanes = 4 * L::N;
+        // Words that must be summed for the windows before a sample.
+        let unit = parity_unit(channels);
+        let words = |end: usize| (end + (self.taps - 1) * channels).div_ceil(2 * unit) * unit;
+        let all = words(n);
+        let mut scan = Scan::<L, PAIRS, WHOLE>::new(l, &self.halves, &mut self.prefix, all);
         let out = self.out.as_mut_ptr();
         let mut x = 0;
         let mut stream = false;
         // SAFETY: x + 4·N ≤ n, and the last vector is written to `whole`; `run` has checked what
         // windows read.
         unsafe {
-            if let Some(from) = aligned_from(out, lanes).filter(|_| self.stream && n >= 3 * lanes) {
+            if let Some(from) =
+                aligned_from(out, lanes, unit).filter(|_| self.stream && n >= 3 * lanes)
+            {
                 // Whole lines are streamed, and no other store may touch those.
                 if from > 0 {
-                    self.windows::<L, WHOLE, PAIRS, ODD>(l, 0, out, false);
-                    self.windows::<L, WHOLE, PAIRS, ODD>(l, from / 2, out.add(from), false);
+                    scan.go_on(l, words(from + lanes), next);
+                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, 0, out, false);
+                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, from / 2, out.add(from), false);
                     x = from + lanes;
                 }
                 stream = true;
             }
-            let each = self.next.len() / n;
             while x + lanes <= n {
-                if let Some(next) = self.next.get(each * x..each * (x + lanes)) {
-                    prefetch(next);
+                let end = x + PIECE.min((n - x) / lanes * lanes);
+                scan.go_on(l, words(end), next);
+                while x < end {
+                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, x / 2, out.add(x), stream);
+                    x += lanes;
                 }
-                self.windows::<L, WHOLE, PAIRS, ODD>(l, x / 2, out.add(x), stream);
-                x += lanes;
             }
             if x < n {
+                scan.go_on(l, all, next);
                 let mut whole = [O::zeroed(); 2 * MAX_LANES];
-                self.windows::<L, WHOLE, PAIRS, ODD>(l, x / 2, whole.as_mut_ptr(), false);
+                self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, x / 2, whole.as_mut_ptr(), false);
                 self.out[x..].copy_from_slice(&whole[..n - x]);
             }
         }
     }
 
-    /// 4·N windows from word `k` of the halves on. WHOLE: without a tap; ODD: of an odd number of pixels.
+    /// 4·N windows from word `k` of the halves on. WHOLE: without a tap; FOURS: of four channels; PAIRS: prefix
+    /// sums are those of pairs; ODD: of an odd number of pixels.
     ///
     /// # Safety
     ///
     /// The halves must reach a window and a vector beyond k, `out` must be good for 4·N samples.
     #[inline(always)]
-    unsafe fn windows<L: Lanes, const WHOLE: bool, const PAIRS: bool, const ODD: bool>(
+    unsafe fn windows<
+        L: Lanes,
+        const WHOLE: bool,
+        const FOURS: bool,
+        const PAIRS: bool,
+        const ODD: bool,
+    >(
         &self,
         l: L,
         k: usize,
@@ -406,14 +466,14 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
         // SAFETY: as promised by the caller.
         unsafe {
             let [even, odd] = self.halves.sums.map(|half| half.as_ptr().add(k));
-            let [first, second] = self.prefix.map(|prefix| prefix.as_ptr().add(k));
+            let [first, second] = self.prefix.each_ref().map(|prefix| prefix.as_ptr().add(k));
             let (mut e, mut o);
             if PAIRS {
                 // The pairs of a window that starts with an even sample, and those of one that starts
                 // with an odd sample, behind it; and the even sample that is left.
                 let pairs = self.taps / 2 * channels;
                 e = l.h_sub(l.h_load(first.add(pairs)), l.h_load(first));
-                let behind = channels.div_ceil(2);
+                let behind = channels - self.halves.neighbour();
                 let odd_pairs = behind + (self.taps - 1) / 2 * channels;
                 o = l.h_sub(l.h_load(first.add(odd_pairs)), l.h_load(first.add(behind)));
                 o = l.h_add(o, Share::of::<L, WHOLE>(l, l.h_load(odd), tap));
@@ -451,7 +511,11 @@ impl<O: SampleLanes> WindowsWords<'_, O> {
             let start = l.h_splat(start);
             let e = l.h_shr_unsigned(l.h_add(e, start), shift);
             let o = l.h_shr_unsigned(l.h_add(o, start), shift);
-            O::store_apart(l, out, e, o, stream);
+            if FOURS {
+                O::store_fours(l, out, e, o, stream);
+            } else {
+                O::store_apart(l, out, e, o, stream);
+            }
         }
     }
 }
