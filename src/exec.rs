@@ -635,9 +635,9 @@ struct Job<'a, I> {
     stream: bool,
 }
 
-/// Outputs above this size, half of a usual last-level cache, are written past it: a line need not
-/// be read before it is overwritten, and the source stays in the cache.
-const STREAM_BYTES: usize = 16 << 20;
+/// Outputs above this size are written past the cache: a line need not be read before it is overwritten,
+/// and the source stays in the cache. With a source as large, that is half of a usual last-level cache.
+const STREAM_BYTES: usize = 8 << 20;
 
 impl<I: Source> Job<'_, I> {
     /// Filters one strip, whose first row is output row `y`.

@@ -217,12 +217,20 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
         assert!(levels.iter().all(|level| level.terms > 0) && before.len() <= MOST_LEVELS);
         assert!(columns.len() >= len + MAX_LANES);
         assert!(parts.iter().all(|part| part.len() >= len + MAX_LANES));
+        let mut sizes = [1; MOST_LEVELS];
+        let mut size = 1;
+        for (wider, level) in sizes.iter_mut().zip(before) {
+            size = size * level.terms + level.rest;
+            *wider = size;
+        }
         let mut levels = Levels {
+            n,
             columns: columns.as_ptr(),
             parts: parts.map(|part| part.as_mut_ptr()),
             before,
             last: *last,
             count,
+            sizes,
             step,
             done: [0; MOST_LEVELS],
             next,
@@ -290,15 +298,20 @@ const MOST_LEVELS: usize = 32;
 
 /// The levels of a row, as far as their sums are made.
 struct Levels<'a> {
+    /// Windows of the row.
+    n: usize,
     columns: *const f32,
-    /// In turns; the sums of a level lie before those that the one before it is about to write.
+    /// In turns: a level writes over those sums of the one two before it that the one before it has read, since none
+    /// is made further than the one before it.
     parts: [*mut f32; 2],
     before: &'a [RowLevel],
     last: RowLevel,
     /// Columns of a window.
     count: usize,
+    /// Columns of a sum of each level.
+    sizes: [usize; MOST_LEVELS],
     step: usize,
-    /// Elements of each level.
+    /// Elements of each level that are made.
     done: [usize; MOST_LEVELS],
     next: &'a [u8],
     /// Bytes of `next` for an element.
@@ -314,21 +327,31 @@ impl Levels<'_> {
     /// Columns and parts must be good for `upto` + (count − 1)·step elements and `MAX_LANES` more.
     #[inline(always)]
     unsafe fn go_on<L: Lanes>(&mut self, l: L, upto: usize) -> LevelSums {
-        let Self { columns, parts, before, last, count, step, next, each, .. } = *self;
+        let Self { n, columns, parts, before, last, count, ref sizes, step, next, each, .. } =
+            *self;
+        // Where each level ends, from the last of them on: so that whole vectors of it find all that they
+        // need, but for what lies behind the row, which nothing is made of.
+        let mut ends = [0; MOST_LEVELS];
+        let parts_of = |k: usize| if k > 0 { sizes[k - 1] } else { 1 };
+        let mut needed = upto + (count - parts_of(before.len())) * step;
+        for (k, level) in before.iter().enumerate().rev() {
+            let all = n + (count - sizes[k]) * step;
+            ends[k] = needed.min(all).next_multiple_of(2 * L::N);
+            needed = ends[k] + (level.terms - 1) * parts_of(k) * step;
+        }
         let mut sum = LevelSums { parts: columns, columns, size: 1, step, level: last };
         for (k, (level, done)) in before.iter().zip(&mut self.done).enumerate() {
             sum.level = *level;
-            let size = sum.size * level.terms + level.rest;
             let to = parts[k % 2];
             let mut x = *done;
-            while x < upto + (count - size) * step {
+            while x < ends[k] {
                 if k == 0
                     && let Some(next) = next.get(each * x..each * (x + 2 * L::N))
                 {
                     prefetch(next);
                 }
-                // SAFETY: of the sums of `size` columns, those up to upto + (count − size)·step are used.
-                // Whole vectors reach less than 2·N ≤ MAX_LANES elements further, in reading and writing.
+                // SAFETY: whole vectors reach less than 2·N ≤ MAX_LANES elements beyond those up to
+                // n + (count − size)·step, in reading and writing.
                 unsafe {
                     let [a, b] = sum.at::<L, 2>(l, x);
                     l.f_store(to.add(x), a);
@@ -337,7 +360,7 @@ impl Levels<'_> {
                 x += 2 * L::N;
             }
             *done = x;
-            (sum.parts, sum.size) = (to, size);
+            (sum.parts, sum.size) = (to, sizes[k]);
         }
         sum.level = last;
         sum

@@ -2,7 +2,7 @@
 //! workspace.
 
 use crate::common::{Look, check_levels, image, levels, run_plan, run_tiling, same, with_tiles};
-use twopass::{Border, Filter, Image, Kernel, Sample, Shape, Source, Workspace};
+use twopass::{Border, Filter, Image, Kernel, Rect, Sample, Shape, Source, Workspace};
 
 fn sobel_x() -> Filter {
     Filter::new(Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap())
@@ -120,6 +120,59 @@ fn long_dense_rows() {
 #[test]
 fn large_u8() {
     large::<u8, u8>(&blur());
+}
+
+/// Outputs large enough to go past the cache, with rows that begin anywhere: the same bytes as parts of them,
+/// which do not.
+#[test]
+fn streams() {
+    fn check<I: Source, O: Sample>(filter: &Filter, shape: Shape) {
+        let source = image::<I>(shape, Look::Noise, 5);
+        assert!(shape.samples().unwrap() * size_of::<O>() > 8 << 20, "{shape}");
+        let mut workspace = Workspace::new();
+        for level in levels() {
+            let plan = filter.clone().level(level).threads(1).plan::<I, O>(shape).unwrap();
+            let whole = run_plan(&plan, source.view()).unwrap();
+            for (x, y, width, height) in
+                [(0, 0, 270, 3), (13, 37, 91, 10), (shape.width - 700, 90, 700, 5)]
+            {
+                let small = Shape::new(width, height, shape.channels);
+                let mut out = Image::<O>::new(small).unwrap();
+                let rect = Rect::new(x, y, width, height);
+                plan.run_region(source.view(), (0, 0), rect, out.view_mut(), &mut workspace)
+                    .unwrap();
+                let n = shape.channels;
+                let rows = (y..y + height).map(|y| (y * shape.width + x) * n);
+                let want: Vec<O> =
+                    rows.flat_map(|row| whole[row..row + width * n].to_vec()).collect();
+                assert_eq!(same(&want, out.data()), Ok(()), "{plan}, {rect}");
+            }
+        }
+    }
+    let one = Shape::new(4003, 2101, 1);
+    let wide = Shape::new(2503, 1701, 1);
+    let float = Shape::new(1503, 1403, 1);
+    let three = Shape::new(3001, 961, 3);
+    let four = Shape::new(2203, 957, 4);
+    for size in [3, 12, 15, 40] {
+        let filter = Filter::new(Kernel::box_(size, size).unwrap()).border(Border::Reflect101);
+        for shape in [one, three, four] {
+            check::<u8, u8>(&filter, shape);
+        }
+        check::<u16, u16>(&filter, wide);
+        check::<f32, f32>(&filter, float);
+    }
+    let binomial = [1.0, 4.0, 6.0, 4.0, 1.0].map(|tap| tap / 16.0);
+    let binomial = Filter::new(Kernel::separable(&binomial, &binomial).unwrap());
+    for filter in [&blur(), &dense(), &nine(), &binomial] {
+        for shape in [one, three, four] {
+            check::<u8, u8>(filter, shape);
+        }
+        check::<u16, u16>(filter, wide);
+        check::<f32, f32>(filter, float);
+    }
+    check::<u8, i16>(&sobel_x(), one);
+    check::<u8, u8>(&gradient(), one);
 }
 
 /// Lopsided taps of both signs, too many for 16 bits.
