@@ -402,6 +402,7 @@ impl<O: SampleLanes> MeansWords<'_, O> {
         let words = |end: usize| (end + (self.taps - 1) * channels).div_ceil(2 * unit) * unit;
         let all = words(n);
         let mut scan = Scan::<L, PAIRS, WHOLE>::new(l, &self.halves, &mut self.prefix, all);
+        let prefix = scan.prefix.map(<*mut i16>::cast_const);
         let out = self.out.as_mut_ptr();
         let mut x = 0;
         let mut stream = false;
@@ -414,8 +415,14 @@ impl<O: SampleLanes> MeansWords<'_, O> {
                 // Whole lines are streamed, and no other store may touch those.
                 if from > 0 {
                     scan.go_on(l, words(from + lanes), next);
-                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, 0, out, false);
-                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, from / 2, out.add(from), false);
+                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, prefix, 0, out, false);
+                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(
+                        l,
+                        prefix,
+                        from / 2,
+                        out.add(from),
+                        false,
+                    );
                     x = from + lanes;
                 }
                 stream = true;
@@ -424,14 +431,26 @@ impl<O: SampleLanes> MeansWords<'_, O> {
                 let end = x + PIECE.min((n - x) / lanes * lanes);
                 scan.go_on(l, words(end), next);
                 while x < end {
-                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, x / 2, out.add(x), stream);
+                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(
+                        l,
+                        prefix,
+                        x / 2,
+                        out.add(x),
+                        stream,
+                    );
                     x += lanes;
                 }
             }
             if x < n {
                 scan.go_on(l, all, next);
                 let mut whole = [O::zeroed(); 2 * MAX_LANES];
-                self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, x / 2, whole.as_mut_ptr(), false);
+                self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(
+                    l,
+                    prefix,
+                    x / 2,
+                    whole.as_mut_ptr(),
+                    false,
+                );
                 self.out[x..].copy_from_slice(&whole[..n - x]);
             }
         }
@@ -442,7 +461,8 @@ impl<O: SampleLanes> MeansWords<'_, O> {
     ///
     /// # Safety
     ///
-    /// The halves must reach a window and a vector beyond k, `out` must be good for 4·N samples.
+    /// The halves and the prefix sums must reach a window and a vector beyond k, `out` must be good for 4·N
+    /// samples.
     #[inline(always)]
     unsafe fn windows<
         L: Lanes,
@@ -453,6 +473,7 @@ impl<O: SampleLanes> MeansWords<'_, O> {
     >(
         &self,
         l: L,
+        prefix: [*const i16; 2],
         k: usize,
         out: *mut O,
         stream: bool,
@@ -466,7 +487,7 @@ impl<O: SampleLanes> MeansWords<'_, O> {
         // SAFETY: as promised by the caller.
         unsafe {
             let [even, odd] = self.halves.sums.map(|half| half.as_ptr().add(k));
-            let [first, second] = self.prefix.each_ref().map(|prefix| prefix.as_ptr().add(k));
+            let [first, second] = prefix.map(|prefix| prefix.add(k));
             let (mut e, mut o);
             if PAIRS {
                 // The pairs of a window that starts with an even sample, and those of one that starts
