@@ -137,7 +137,7 @@ impl<T: Source> Moving<T> for Words<'_> {
         let first = (tile.first * channels + self.shift) / 2;
         let (even, odd) = self.sums.split_at(self.sums.len() / 2);
         let sums = [&even[first..], &odd[first..]];
-        let halves = Halves { sums, channels, share: self.share };
+        let halves = Halves { sums, channels, unit: self.unit, share: self.share };
         let prefix = self.prefix.each_mut().map(|prefix| &mut **prefix);
         core.level.run(MeansWords { halves, prefix, taps, stream, next, out });
     }
@@ -160,7 +160,7 @@ impl Stage<'_> {
         let [a, b, c, d] = &mut scratch;
         if let Some(share) = share {
             if const { T::NARROW && O::NARROW } {
-                let unit = parity_unit(channels);
+                let unit = parity_unit(core.level, channels);
                 let (shift, half) = layout(tile, channels, unit);
                 let sums = a.aligned(2 * half);
                 sums.fill(LEAST_SUM);

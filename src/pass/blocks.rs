@@ -6,7 +6,7 @@
 //! columns, and of these those of more, until they are as wide as the window.
 
 use super::rung::post;
-use super::{Finish, PIECE, line_from, starts_before};
+use super::{Finish, LINE, PIECE, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Output rows whose windows are summed together.
@@ -345,7 +345,9 @@ impl Levels<'_> {
             let to = parts[k % 2];
             let mut x = *done;
             while x < ends[k] {
+                // A line at a time, where vectors are short.
                 if k == 0
+                    && x.is_multiple_of(LINE / size_of::<f32>())
                     && let Some(next) = next.get(each * x..each * (x + 2 * L::N))
                 {
                     prefetch(next);

@@ -12,7 +12,7 @@
 
 use super::{PIECE, last_pixel, one_by_one};
 use crate::pass::halves::{HALF_SLACK, aligned_from, places};
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
+use crate::simd::{Job, Lanes, Level, MAX_LANES, SampleLanes, prefetch};
 
 /// The common tap of a mean, in the forms that sums of words need.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,9 +74,10 @@ impl Share {
     }
 }
 
-/// Samples that are even or odd together, for so many channels.
-pub fn parity_unit(channels: usize) -> usize {
-    if channels == 4 { 4 } else { 1 }
+/// Samples that are even or odd together, for so many channels. Where lanes cannot be permuted, bytes are not
+/// easily taken apart by fours.
+pub fn parity_unit(level: Level, channels: usize) -> usize {
+    if channels == 4 && level.permutes() { 4 } else { 1 }
 }
 
 /// `sums += add − take`; without `take`, `sums += add`.
@@ -181,6 +182,8 @@ pub struct Halves<'a> {
     pub sums: [&'a [i16]; 2],
     /// Interleaved channels.
     pub channels: usize,
+    /// Samples that are even or odd together: [`parity_unit`].
+    pub unit: usize,
     /// The common tap.
     pub share: Share,
 }
@@ -188,7 +191,7 @@ pub struct Halves<'a> {
 impl Halves<'_> {
     /// Whether a pixel's neighbour lies in the other half.
     fn pairs(&self) -> bool {
-        self.channels % 2 == 1 || parity_unit(self.channels) > 1
+        self.channels % 2 == 1 || self.unit > 1
     }
 
     /// Words from a prefix sum to the next of the same channel.
@@ -198,7 +201,7 @@ impl Halves<'_> {
 
     /// Words from an even sample to the odd one to its right, if its neighbour is that.
     fn neighbour(&self) -> usize {
-        if parity_unit(self.channels) > 1 { 0 } else { self.channels / 2 }
+        if self.unit > 1 { 0 } else { self.channels / 2 }
     }
 }
 
@@ -224,6 +227,7 @@ impl<O: SampleLanes> Job for MeansWords<'_, O> {
     fn run<L: Lanes>(self, l: L) {
         let (n, channels) = (self.out.len(), self.halves.channels);
         assert!(channels > 0 && self.taps > 0);
+        assert!(self.halves.unit == 1 || self.halves.unit == 4 && channels == 4);
         // The last window's end, and what a vector reads behind it.
         let reach = (n + (self.taps + 1) * channels) / 2 + channels + HALF_SLACK;
         assert!(self.halves.sums.iter().all(|half| half.len() >= reach));
@@ -381,7 +385,7 @@ impl<L: Lanes, const PAIRS: bool, const WHOLE: bool> Scan<L, PAIRS, WHOLE> {
 impl<O: SampleLanes> MeansWords<'_, O> {
     #[inline(always)]
     fn all<L: Lanes, const WHOLE: bool>(self, l: L) {
-        match (parity_unit(self.halves.channels), self.halves.pairs(), self.taps % 2) {
+        match (self.halves.unit, self.halves.pairs(), self.taps % 2) {
             (4, _, 1) => self.rows::<L, WHOLE, true, true, true>(l),
             (4, ..) => self.rows::<L, WHOLE, true, true, false>(l),
             (_, true, 1) => self.rows::<L, WHOLE, false, true, true>(l),
@@ -398,7 +402,7 @@ impl<O: SampleLanes> MeansWords<'_, O> {
         let (n, channels, next) = (self.out.len(), self.halves.channels, self.next);
         let lanes = 4 * L::N;
         // Words that must be summed for the windows before a sample.
-        let unit = parity_unit(channels);
+        let unit = self.halves.unit;
         let words = |end: usize| (end + (self.taps - 1) * channels).div_ceil(2 * unit) * unit;
         let all = words(n);
         let mut scan = Scan::<L, PAIRS, WHOLE>::new(l, &self.halves, &mut self.prefix, all);
