@@ -478,9 +478,10 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         }
     }
 
+    /// For as many symmetric taps of one kernel as `block` takes for `FOLD`.
     #[inline(always)]
     fn known<L: Lanes, const FOLD: usize>(&self, l: L) -> Known<L> {
-        let [HalfInput { halves, taps }, ..] = &self.inputs[..] else { unreachable!("M > 0") };
+        let HalfInput { halves, taps } = self.inputs[0];
         let mut known = Known {
             side: [l.h_splat(0); SIDE],
             taps: [l.h_splat(0); MOST_UNROLLED.div_ceil(2)],

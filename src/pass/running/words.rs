@@ -1,13 +1,13 @@
 //! Running sums of `u8` samples in 16 bits, for means of windows. Even and odd samples of a row, which are
 //! the even and odd bytes of a vector, are kept apart in rows of their own, called the two halves. Of four
-//! channels, these are even and odd pixels.
+//! channels, these are even and odd pixels ([`parity_unit`]).
 //!
 //! Column sums are exact, less 2¹⁵ so that they have a sign. Prefix sums wrap; only their differences, the
 //! windows, must fit into 16 bits. Where whole sums do, they are divided, exactly. Otherwise column sums are
 //! multiplied by the common tap on their way to the prefix sums, in units so small that a window just
 //! fits, and rounded: a window is off by at most half such a unit for each column.
 //!
-//! With an odd number of channels, or four, a pixel's neighbour lies in the other half. The prefix sums are then
+//! With an odd number of channels, or pixels apart, a pixel's neighbour lies in the other half. The prefix sums are then
 //! those of pairs: an even sample and its neighbour to the right.
 
 use super::{PIECE, last_pixel, one_by_one};
