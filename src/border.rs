@@ -26,12 +26,15 @@ pub enum Border {
 }
 
 impl Border {
-    /// The index inside `0..len` that stands for `index`, or `None` where the constant does.
+    /// The index inside `0..len` that stands for `index`, or `None` where the constant does, and where `len`
+    /// is 0: nothing stands for anything there.
     ///
-    /// Defined for every `index`, however far outside. `len` must not be 0.
+    /// Defined for every `index`, however far outside.
     #[must_use]
     pub fn map(&self, index: isize, len: usize) -> Option<usize> {
-        debug_assert!(len > 0);
+        if len == 0 {
+            return None;
+        }
         let n = len as isize;
         if (0..n).contains(&index) {
             return Some(index as usize);
@@ -106,6 +109,15 @@ mod tests {
         assert_eq!(picture(&Border::Reflect, 9), "hhgfedcba|abcdefgh|hgfedcbaa");
         assert_eq!(picture(&Border::Reflect101, 9), "fghgfedcb|abcdefgh|gfedcbabc");
         assert_eq!(picture(&Border::Wrap, 3), "fgh|abcdefgh|abc");
+    }
+
+    #[test]
+    fn nothing_stands_for_anything_in_nothing() {
+        for border in
+            [Border::Replicate, Border::Reflect, Border::Reflect101, Border::Wrap, Border::Valid]
+        {
+            assert_eq!((border.map(0, 0), border.map(-3, 0)), (None, None), "{border}");
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The one error type of the library: every variant names the thing that is wrong and, where
 //! there is one, the limit. Nothing a caller supplies panics; it ends here.
 
-use crate::sample::SampleType;
 use crate::view::{Rect, Shape};
 
 /// What can be wrong with a kernel, a filter, an image or a plan.
@@ -93,12 +92,14 @@ pub enum Error {
     Parse(String),
     /// Two passes were asked for and the kernel is not of rank 1.
     #[error(
-        "the kernel is not separable: rank {rank}, two passes would be wrong by up to \
-         {residual:.6} of the input range"
+        "the kernel is not separable: rank {least}{rank}, two passes would be wrong by up to \
+         {residual:.6} of the input range", least = if *.rank_known { "" } else { "at least " }
     )]
     NotSeparable {
         /// Numerical rank.
         rank: usize,
+        /// Whether it is that, and not only no less.
+        rank_known: bool,
         /// ‖K − K₁‖₁.
         residual: f64,
     },
@@ -122,6 +123,19 @@ pub enum Error {
         /// Samples given.
         given: usize,
     },
+    /// A vector that holds more or fewer samples than an image.
+    #[error("an image of {shape} has {needed} samples, the vector has {given}")]
+    SampleCount {
+        /// The shape claimed.
+        shape: Shape,
+        /// Samples needed.
+        needed: usize,
+        /// Samples given.
+        given: usize,
+    },
+    /// Memory that the system did not give.
+    #[error("there is no memory for an image of {0}")]
+    OutOfMemory(Shape),
     /// A row stride shorter than a row.
     #[error("a row stride of {stride} samples is shorter than a row of {row}")]
     StrideTooShort {
@@ -148,7 +162,7 @@ pub enum Error {
         /// The image.
         shape: Shape,
     },
-    /// The part given to `run_region` does not hold what the region needs.
+    /// The part given for a region does not hold what that needs.
     #[error("the region needs {needed} of the source, {given} was given")]
     PartTooSmall {
         /// From `input_region`.
@@ -178,13 +192,11 @@ pub enum Error {
         /// Channels of the image.
         channels: usize,
     },
-    /// A border constant that the sample type cannot hold.
-    #[error("the border constant {value} is not a value of {sample} samples")]
+    /// A border constant that `f32`, in which constants are kept, does not hold.
+    #[error("the border constant {value} is not a finite number of f32")]
     ConstantValue {
         /// The constant.
         value: f64,
-        /// The sample type.
-        sample: SampleType,
     },
     /// Alpha handling asked for on an image without an alpha channel.
     #[error("alpha handling needs 2 or 4 channels, the image has {channels}")]

@@ -32,10 +32,11 @@ use crate::sample::{Sample, Source};
 use crate::simd::fence;
 use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
 use std::array::from_fn;
+use std::cmp::Ordering;
 use std::mem::take;
 use std::ops::Range;
 #[cfg(feature = "rayon")]
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{self, AtomicUsize};
 use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
 
 /// The scratch memory that plans need, kept between runs. Any plan can use any workspace; a second
@@ -73,8 +74,8 @@ struct Slot {
     padded: [Memory; 2],
     /// The rows of a window; empty between uses.
     window: Vec<&'static [u8]>,
-    /// The source columns of padded copies of a tile's edges; `None` is the constant.
-    edges: Vec<Option<usize>>,
+    /// The pieces of padded copies of a tile's edges.
+    edges: Vec<Run>,
     tile: Tile,
 }
 
@@ -299,13 +300,14 @@ impl<I: Source> Feed<I> for Direct<'_, I> {
     }
 }
 
-/// The source, its colours multiplied by alpha.
-struct Premultiplied<'a, I> {
+/// The source as `f32`, its colours multiplied by alpha if the filter says so.
+struct Widened<'a, I> {
     source: Direct<'a, I>,
+    premultiplied: bool,
     ring: &'a mut Ring,
 }
 
-impl<I: Source> Feed<f32> for Premultiplied<'_, I> {
+impl<I: Source> Feed<f32> for Widened<'_, I> {
     fn start(&mut self, core: &Core, tile: &Tile) {
         self.ring.clear(core.window_rows());
         let len = tile.columns.len() * core.input.channels;
@@ -315,7 +317,12 @@ impl<I: Source> Feed<f32> for Premultiplied<'_, I> {
     fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize) {
         let len = tile.columns.len() * core.input.channels;
         if let Some(row) = self.ring.missing::<f32>(v, len) {
-            multiply(self.source.pixels(y, tile.columns.clone()), row, core.input.channels);
+            let pixels = self.source.pixels(y, tile.columns.clone());
+            if self.premultiplied {
+                multiply(pixels, row, core.input.channels);
+            } else {
+                row.iter_mut().zip(pixels).for_each(|(o, s)| *o = s.to_f64() as f32);
+            }
         }
     }
 
@@ -389,29 +396,37 @@ impl<I: Source, O: Sample> Sink<O> for KeepAlpha<'_, I, O> {
     }
 
     fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {
-        let channels = self.source.part.shape().channels;
-        let under = x.start + self.anchor.0..x.end + self.anchor.0;
         for y in y..y + rows {
-            let source = self.source.pixels(y + self.anchor.1, under.clone());
             let [out] = self.strip.pixels(y, x.clone());
-            let pixels = out.chunks_exact_mut(channels).zip(source.chunks_exact(channels));
-            for (o, s) in pixels {
-                o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
-            }
+            keep_alpha(&self.source, self.anchor, y, x.clone(), out);
         }
     }
 }
 
-/// A strip whose colours are divided by alpha first, and then get offset and post-step.
-struct DivideByAlpha<'a, O> {
+/// A strip of results that are not rounded yet.
+struct Unrounded<'a, I, O> {
     strip: Strip<'a, O>,
     filtered: &'a mut Memory,
-    opacity: Opacity,
-    offset: f64,
-    post: Post,
+    alpha: AlphaOf<'a, I>,
 }
 
-impl<O: Sample> Sink<f32> for DivideByAlpha<'_, O> {
+/// What is yet to be done about alpha.
+enum AlphaOf<'a, I> {
+    Nothing,
+    /// Colours are divided by it first, and then get offset and post-step.
+    Divide {
+        opacity: Opacity,
+        offset: f64,
+        post: Post,
+    },
+    /// It comes from the source; the input pixel under output pixel (0, 0) and the anchor.
+    Keep {
+        source: Direct<'a, I>,
+        anchor: (usize, usize),
+    },
+}
+
+impl<I: Source, O: Sample> Sink<f32> for Unrounded<'_, I, O> {
     fn rows<const R: usize>(&mut self, _: usize, x: Range<usize>) -> [&mut [f32]; R] {
         let len = x.len() * self.strip.out.shape().channels;
         let mut rows = self.filtered.get(R * len).chunks_exact_mut(len);
@@ -424,14 +439,36 @@ impl<O: Sample> Sink<f32> for DivideByAlpha<'_, O> {
         let filtered: &[f32] = self.filtered.get(rows * len);
         for (y, filtered) in (y..).zip(filtered.chunks_exact(len)) {
             let [out] = self.strip.pixels(y, x.clone());
-            for (o, v) in out.chunks_exact_mut(channels).zip(filtered.chunks_exact(channels)) {
-                let alpha = self.opacity.limit(v[channels - 1]);
-                for (o, v) in o.iter_mut().zip(v) {
-                    *o = O::from_f64(self.opacity.colour(*v, alpha, self.offset, self.post));
+            if let AlphaOf::Divide { opacity, offset, post } = self.alpha {
+                for (o, v) in out.chunks_exact_mut(channels).zip(filtered.chunks_exact(channels)) {
+                    let alpha = opacity.limit(v[channels - 1]);
+                    for (o, v) in o.iter_mut().zip(v) {
+                        *o = O::from_f64(opacity.colour(*v, alpha, offset, post));
+                    }
+                    o[channels - 1] = O::from_f64(alpha);
                 }
-                o[channels - 1] = O::from_f64(alpha);
+                continue;
+            }
+            out.iter_mut().zip(filtered).for_each(|(o, v)| *o = O::from_f64(f64::from(*v)));
+            if let AlphaOf::Keep { source, anchor } = &self.alpha {
+                keep_alpha(source, *anchor, y, x.clone(), out);
             }
         }
+    }
+}
+
+/// Copies alpha to output pixels `x` of row `y` from the pixels under the anchor.
+fn keep_alpha<I: Source, O: Sample>(
+    source: &Direct<'_, I>,
+    anchor: (usize, usize),
+    y: usize,
+    x: Range<usize>,
+    out: &mut [O],
+) {
+    let channels = source.part.shape().channels;
+    let source = source.pixels(y + anchor.1, x.start + anchor.0..x.end + anchor.0);
+    for (o, s) in out.chunks_exact_mut(channels).zip(source.chunks_exact(channels)) {
+        o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
     }
 }
 
@@ -443,7 +480,8 @@ impl Opacity {
     /// A colour from colour × alpha.
     fn colour(&self, product: f32, alpha: f64, offset: f64, post: Post) -> f64 {
         let colour = f64::from(product) / alpha + offset;
-        if alpha < self.visible {
+        // Not where alpha is NaN either.
+        if !matches!(alpha.partial_cmp(&self.visible), Some(Ordering::Greater | Ordering::Equal)) {
             0.0
         } else if post == Post::Abs {
             colour.abs()
@@ -580,12 +618,12 @@ fn each_strip<O: Send, S: Send>(
             for (i, slot) in others.iter_mut().enumerate() {
                 scope.spawn(move |_| {
                     some(1 + i, slot);
-                    busy.fetch_sub(1, Ordering::Release);
+                    busy.fetch_sub(1, atomic::Ordering::Release);
                 });
             }
             some(0, own);
             for _ in 0..SPINS {
-                if busy.load(Ordering::Acquire) == 0 {
+                if busy.load(atomic::Ordering::Acquire) == 0 {
                     break;
                 }
                 std::hint::spin_loop();
@@ -646,29 +684,33 @@ impl<I: Source> Job<'_, I> {
         let rows = y..y + out.shape().height;
         let strip = Strip { out, origin: (self.rect.x, y) };
         let mut source = self.source;
+        let kernel = &core.filter.kernels()[0];
+        let (border_x, border_y) = core.filter.get_borders();
+        let anchor = (
+            reference::output_origin(border_x, kernel.anchor().0),
+            reference::output_origin(border_y, kernel.anchor().1),
+        );
+        let premultiplied = core.filter.get_alpha() == Some(Alpha::Premultiply);
         match core.filter.get_alpha() {
-            Some(Alpha::Premultiply) => {
+            alpha if premultiplied || core.widened => {
                 let mut colour = take(&mut slot.colour);
                 let mut filtered = take(&mut slot.filtered);
-                let mut feed = Premultiplied { source, ring: &mut colour };
-                let mut sink = DivideByAlpha {
-                    strip,
-                    filtered: &mut filtered,
-                    opacity: Opacity::of::<I>(),
-                    offset: core.filter.get_offset(),
-                    post: core.filter.get_post(),
+                let mut feed = Widened { source, premultiplied, ring: &mut colour };
+                let alpha = match alpha {
+                    Some(Alpha::Premultiply) => AlphaOf::Divide {
+                        opacity: Opacity::of::<I>(),
+                        offset: core.filter.get_offset(),
+                        post: core.filter.get_post(),
+                    },
+                    Some(Alpha::Keep) => AlphaOf::Keep { source, anchor },
+                    Some(Alpha::Plain) | None => AlphaOf::Nothing,
                 };
+                let mut sink = Unrounded { strip, filtered: &mut filtered, alpha };
                 self.filter(rows, &mut feed, &mut sink, slot);
                 slot.colour = colour;
                 slot.filtered = filtered;
             }
             Some(Alpha::Keep) => {
-                let kernel = &core.filter.kernels()[0];
-                let (border_x, border_y) = core.filter.get_borders();
-                let anchor = (
-                    reference::output_origin(border_x, kernel.anchor().0),
-                    reference::output_origin(border_y, kernel.anchor().1),
-                );
                 let mut sink = KeepAlpha { strip, source, anchor };
                 self.filter(rows, &mut source, &mut sink, slot);
             }
@@ -809,7 +851,7 @@ struct Stage<'a> {
     wide: &'a mut Ring,
     padded: &'a mut [Memory; 2],
     window: &'a mut Vec<&'static [u8]>,
-    edges: &'a mut Vec<Option<usize>>,
+    edges: &'a mut Vec<Run>,
     stream: bool,
 }
 

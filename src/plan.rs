@@ -19,8 +19,8 @@ use crate::pass::{Finish, Nine, RowLevel, Share};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
-use crate::view::{Rect, Shape, View, ViewMut};
-use arithmetic::{Arithmetic, Passes, Rows, Rung, Task};
+use crate::view::{Rect, Shape, View, ViewMut, check_part};
+use arithmetic::{Arithmetic, Noise, Passes, Rows, Rung, Task};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -47,6 +47,8 @@ pub(crate) struct Core {
     pub arithmetic: Arithmetic,
     pub finish: Finish,
     pub level: Level,
+    /// Whether rows are widened to `f32` first, because a border's constant is no sample of the source.
+    pub widened: bool,
     /// Output pixels of a tile.
     pub tile: usize,
     /// Output rows of a strip.
@@ -105,13 +107,14 @@ const INLINE_WORK: usize = 1 << 20;
 impl Filter {
     /// Plans this filter for images of shape `input`.
     ///
-    /// Errors: an empty or too large shape, a border constant that `I` cannot hold, border `Valid`
+    /// A border's constant may be any number that `f32` holds. One that is no sample of the source makes the plan
+    /// widen the source's rows first.
+    ///
+    /// Errors: an empty or too large shape, a border constant beyond `f32`, border `Valid`
     /// with an image smaller than the kernel, `Method::Separable` with a kernel that is not, alpha
     /// handling without an alpha channel, a scale or offset that is not finite.
     pub fn plan<I: Source, O: Sample>(&self, input: Shape) -> Result<Plan<I, O>, Error> {
-        let core = Core::new(self, input, (I::TYPE, O::TYPE), |v| {
-            I::from_f64(v).to_f64() == v || I::TYPE == SampleType::F32 && !v.is_nan()
-        })?;
+        let core = Core::new(self, input, (I::TYPE, O::TYPE))?;
         Ok(Plan { core, types: PhantomData })
     }
 }
@@ -136,35 +139,32 @@ impl Cut {
 }
 
 impl Core {
-    fn new(
-        filter: &Filter,
-        input: Shape,
-        types: (SampleType, SampleType),
-        representable: impl Fn(f64) -> bool,
-    ) -> Result<Self, Error> {
+    fn new(filter: &Filter, input: Shape, types: (SampleType, SampleType)) -> Result<Self, Error> {
         let output = reference::output_shape(filter, input)?;
         let (border_x, border_y) = filter.get_borders();
+        let mut widened = false;
         for border in [border_x, border_y] {
-            if let Border::Constant(values) = border
-                && let Some(&value) = values.iter().find(|v| !representable(**v))
-            {
-                return Err(Error::ConstantValue { value, sample: types.0 });
-            }
+            widened |= !check_constants(border, types.0)?;
         }
         let separations: Vec<_> = filter.kernels().iter().map(Separation::of).collect();
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
+        let widened = widened && !premultiplied;
+        let level = filter.get_level().unwrap_or_else(Level::detect);
         let task = Task {
             filter,
             channels: input.channels,
             source: types.0,
             output: types.1,
             premultiplied,
+            widened,
+            level,
+            fused: types == (SampleType::F32, SampleType::F32),
             precise: false,
             chained: false,
         };
         let (work, arithmetic, finish) = choose(&task, &separations)?;
         let kernel = &filter.kernels()[0];
-        let level = filter.get_level().unwrap_or_else(Level::detect);
+        let prepared = premultiplied || widened;
         // A tile is wide enough that what neighbours compute twice does not count, and tiles
         // are of equal width.
         let bytes = match (&work, types.0) {
@@ -174,8 +174,8 @@ impl Core {
             (Work::Dense(_), _) => 4,
             // Four for two rows.
             (Work::RowFirst(_), _) => 2,
-            (_, SampleType::U8) if !premultiplied => 1,
-            (_, SampleType::U16) if !premultiplied => 2,
+            (_, SampleType::U8) if !prepared => 1,
+            (_, SampleType::U16) if !prepared => 2,
             _ => 4,
         };
         // The window, and about as much again for a scratch row and an output row.
@@ -201,6 +201,7 @@ impl Core {
             arithmetic,
             finish,
             level,
+            widened,
             tile,
             strip,
         })
@@ -286,6 +287,7 @@ impl Core {
                 return vec![format!("reference: {count}{width}×{height} taps, one by one")];
             }
             _ if premultiply => stages.push("multiply colour by alpha, in f32".to_owned()),
+            _ if self.widened => stages.push("widen to f32, for the border's constant".to_owned()),
             _ => {}
         }
         match self.work {
@@ -346,7 +348,14 @@ fn choose(
         let (bits, peak) = ((0, 0), 0.0);
         (
             Work::Naive,
-            Arithmetic { rung: Rung::Reference, bound: 0.0, bits, peak, relative },
+            Arithmetic {
+                rung: Rung::Reference,
+                bound: 0.0,
+                bits,
+                peak,
+                relative,
+                noise: Noise::default(),
+            },
             finish,
         )
     };
@@ -388,7 +397,11 @@ fn choose(
                 }
             }
             Some((s, _)) if method == Method::Separable => {
-                return Err(Error::NotSeparable { rank: s.rank(), residual: s.residual(1) });
+                return Err(Error::NotSeparable {
+                    rank: s.rank(),
+                    rank_known: s.rank_known(),
+                    residual: s.residual(1),
+                });
             }
             Some(_) => {}
         }
@@ -402,36 +415,26 @@ fn choose(
     })
 }
 
+/// Whether all constants of a border are samples of that type. Errors: some that `f32` does not hold.
+fn check_constants(border: &Border, source: SampleType) -> Result<bool, Error> {
+    let Border::Constant(values) = border else { return Ok(true) };
+    if let Some(&value) = values.iter().find(|v| !(**v as f32).is_finite()) {
+        return Err(Error::ConstantValue { value });
+    }
+    let most = match source {
+        SampleType::U8 => 255.0,
+        SampleType::U16 => 65535.0,
+        _ => return Ok(true),
+    };
+    Ok(values.iter().all(|v| v.fract() == 0.0 && (0.0..=most).contains(v)))
+}
+
 /// One pass for kernels that are all 3×3.
 fn stencil(task: &Task<'_>, kernels: impl Iterator<Item = Option<Nine>>) -> Option<Work> {
     let kernel = &task.filter.kernels()[0];
     // Nine taps may also lie in a line.
     let small = (kernel.width(), kernel.height()) == (3, 3);
     kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Work::Stencil)
-}
-
-/// Whether a part of an image of shape `whole`, given with the place of its first pixel, holds what
-/// is `needed`.
-fn check_part(
-    whole: Shape,
-    part: Shape,
-    origin: (usize, usize),
-    needed: Rect,
-) -> Result<(), Error> {
-    if part.channels != whole.channels {
-        let expected = Shape { channels: whole.channels, ..part };
-        return Err(Error::ShapeMismatch { what: "part", expected, given: part });
-    }
-    let given = Rect::new(origin.0, origin.1, part.width, part.height);
-    let holds = |from: usize, len: usize, at: usize, size: usize| {
-        from >= at && at.checked_add(size).is_some_and(|end| from + len <= end)
-    };
-    if !holds(needed.x, needed.width, given.x, given.width)
-        || !holds(needed.y, needed.height, given.y, given.height)
-    {
-        return Err(Error::PartTooSmall { needed, given });
-    }
-    Ok(())
 }
 
 /// Whether what one product leaves out disappears in the rounding of `f32`.

@@ -21,8 +21,9 @@ use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
+use crate::layer::filter_axes;
 use crate::sample::{Sample, SampleType, Source};
-use crate::view::{Image, Rect, Shape, View};
+use crate::view::{Image, Rect, Shape, View, check_part};
 
 /// Filters the whole image by the definition. Slow: one core, `f64`, no SIMD.
 pub fn filter<I: Source, O: Sample>(
@@ -38,6 +39,9 @@ pub fn filter<I: Source, O: Sample>(
 /// The exact results before rounding, for the output rectangle `rect`, row by row. `part` holds at
 /// least what [`Plan::input_region`](crate::Plan::input_region) names, its top left pixel being
 /// `origin` in an image of shape `whole`.
+///
+/// Errors: a rectangle outside the output, a part that does not hold what it reads, and what planning the
+/// filter says.
 pub fn region<I: Source>(
     filter: &Filter,
     whole: Shape,
@@ -45,6 +49,12 @@ pub fn region<I: Source>(
     origin: (usize, usize),
     rect: Rect,
 ) -> Result<Vec<f64>, Error> {
+    let shape = output_shape(filter, whole)?;
+    if !rect.fits(shape) {
+        return Err(Error::RectOutside { rect, shape });
+    }
+    let needed = layer::read_by(&filter_axes(filter, whole), rect);
+    check_part(whole, part.shape(), origin, needed)?;
     region_of(filter, whole, part, origin, rect, Opacity::of::<I>())
 }
 

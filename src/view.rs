@@ -294,9 +294,14 @@ pub struct Image<S> {
 }
 
 impl<S: Copy + Default> Image<S> {
-    /// An image of zeros.
+    /// An image of zeros. Errors: an empty shape, or one that there is no memory for.
     pub fn new(shape: Shape) -> Result<Self, Error> {
         let n = shape.samples()?;
+        // Asked for first, since `vec!` ends the process where there is none; then given back, so that
+        // zeros come from the system, which has them ready.
+        let mut data = Vec::<S>::new();
+        data.try_reserve_exact(n).map_err(|_| Error::OutOfMemory(shape))?;
+        drop(data);
         Ok(Self { data: vec![S::default(); n], shape })
     }
 }
@@ -306,8 +311,7 @@ impl<S> Image<S> {
     pub fn from_vec(data: Vec<S>, shape: Shape) -> Result<Self, Error> {
         let needed = shape.samples()?;
         if data.len() != needed {
-            let (given, stride) = (data.len(), shape.row());
-            return Err(Error::SliceTooShort { shape, stride, needed, given });
+            return Err(Error::SampleCount { shape, needed, given: data.len() });
         }
         Ok(Self { data, shape })
     }
@@ -341,6 +345,30 @@ impl<S> Image<S> {
     pub fn view_mut(&mut self) -> ViewMut<'_, S> {
         ViewMut { stride: self.shape.row(), data: &mut self.data, shape: self.shape }
     }
+}
+
+/// Whether a part of an image of shape `whole`, given with the place of its first pixel, holds what
+/// is `needed`.
+pub(crate) fn check_part(
+    whole: Shape,
+    part: Shape,
+    origin: (usize, usize),
+    needed: Rect,
+) -> Result<(), Error> {
+    if part.channels != whole.channels {
+        let expected = Shape { channels: whole.channels, ..part };
+        return Err(Error::ShapeMismatch { what: "part", expected, given: part });
+    }
+    let given = Rect::new(origin.0, origin.1, part.width, part.height);
+    let holds = |from: usize, len: usize, at: usize, size: usize| {
+        len == 0 || from >= at && at.checked_add(size).is_some_and(|end| from + len <= end)
+    };
+    if !holds(needed.x, needed.width, given.x, given.width)
+        || !holds(needed.y, needed.height, given.y, given.height)
+    {
+        return Err(Error::PartTooSmall { needed, given });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ use super::{Direct, Memory, Workspace, each_strip, recycle, take};
 use crate::error::Error;
 use crate::layer::Activation;
 use crate::pass::{
-    Colour, Column, Dense, Depthwise, Double, F32, Fused, Input, Mix, Prepare, Row, Rung, TapRows,
+    Colour, Column, Dense, Depthwise, Double, F32, Fused, Input, Mix, Prepare, Row, RowOrder, Rung,
+    TapRows,
 };
 use crate::plan::arithmetic::{Passes, Rows as TapsOfRows, Rung as Chosen};
 use crate::plan::{
@@ -945,17 +946,18 @@ impl FilterPass<'_> {
         }
         for (out, [first, second]) in outs.into_iter().zip([[&*a, &*c], [&*b, &*d]]) {
             let Some(out) = out else { continue };
+            let order = passes.first().map_or(RowOrder::InOrder, |p| p.order);
             match passes {
                 [p] => {
                     let inputs = [Input::<R> { scratch: first, taps: R::taps(&p.row) }];
-                    level.run(Row { inputs, count, step, finish, stream, next: &[], out });
+                    level.run(Row { inputs, count, step, finish, order, stream, next: &[], out });
                 }
                 [p, q, ..] => {
                     let inputs = [
                         Input::<R> { scratch: first, taps: R::taps(&p.row) },
                         Input { scratch: second, taps: R::taps(&q.row) },
                     ];
-                    level.run(Row { inputs, count, step, finish, stream, next: &[], out });
+                    level.run(Row { inputs, count, step, finish, order, stream, next: &[], out });
                 }
                 [] => {}
             }

@@ -22,13 +22,15 @@ struct Edges {
     /// The first column of the source under those inside, and how many there are.
     from: usize,
     columns: usize,
+    /// Samples of an output row that are made from copies.
+    copied: usize,
     /// Samples in a padded copy of a row of the edges.
     reach: usize,
 }
 
 impl Edges {
-    /// Fills in the source columns of the copies: one after the other, those of both edges.
-    fn new(core: &Core, tile: &Tile, copied: &mut Vec<Option<usize>>) -> Self {
+    /// Fills in the pieces of the copies: one after the other, those of both edges.
+    fn new(core: &Core, tile: &Tile, copied: &mut Vec<Run>) -> Self {
         let channels = core.input.channels;
         let taps = core.filter.kernels()[0].width();
         let vector = 2 * MAX_LANES;
@@ -46,13 +48,23 @@ impl Edges {
         };
         let border = core.filter.get_borders().0;
         copied.clear();
-        copied.extend(
-            around(0, left)
-                .chain(around(left + inside, right))
-                .map(|x| border.map(x, core.input.width)),
-        );
-        let outputs = copied.len().saturating_sub(taps - 1) * channels;
+        let mut count = 0;
+        for x in around(0, left).chain(around(left + inside, right)) {
+            let from = border.map(x, core.input.width);
+            match copied.last_mut() {
+                // Most follow each other.
+                Some(run)
+                    if run.from.map(|from| from + run.len) == from && run.at + run.len == count =>
+                {
+                    run.len += 1;
+                }
+                _ => copied.push(Run { at: count, len: 1, from }),
+            }
+            count += 1;
+        }
+        let outputs = count.saturating_sub(taps - 1) * channels;
         Self {
+            copied: outputs,
             left,
             inside,
             right,
@@ -126,7 +138,7 @@ impl Stage<'_> {
         let channels = core.input.channels;
         let count = outs.len();
         let virtual_rows = core.rows(y..y + count);
-        let &Edges { left, inside, right, from, columns, reach } = edges;
+        let &Edges { left, inside, right, from, columns, copied, reach } = edges;
         if inside > 0 {
             let mut window = recycle(take(self.window));
             window.extend(virtual_rows.clone().map(|v| -> &[E] {
@@ -155,21 +167,18 @@ impl Stage<'_> {
             for (v, copy) in virtual_rows.zip(copies.chunks_exact_mut(reach)) {
                 let row =
                     core.image_row(v).map(|row| feed.row(core, tile, v, row, tile.columns.clone()));
-                for (x, out) in self.edges.iter().zip(copy.chunks_exact_mut(channels)) {
-                    let pixel = match (x, row) {
+                for run in &*self.edges {
+                    let len = run.len * channels;
+                    let pixels = match (run.from, row) {
                         (None, _) => constants[0],
                         (_, None) => constants[1],
                         (Some(x), Some(row)) => &row[(x - tile.columns.start) * channels..],
                     };
-                    for (out, sample) in out.iter_mut().zip(pixel) {
-                        *out = *sample;
-                    }
+                    copy[run.at * channels..][..len].copy_from_slice(&pixels[..len]);
                 }
             }
             let mut window = recycle(take(self.window));
             window.extend(copies.chunks_exact(reach).map(cast_slice));
-            let taps = core.filter.kernels()[0].width();
-            let copied = (self.edges.len() + 1 - taps) * channels;
             let results: &mut [O] = results.get(count * copied);
             let mut each = results.chunks_exact_mut(copied);
             let mut parts: [&mut [O]; 8] = from_fn(|_| each.next().unwrap_or_default());
@@ -233,7 +242,7 @@ impl Stage<'_> {
     ) {
         let core = self.core;
         let step = core.input.channels;
-        let Passes { row, column, start, shift } = passes;
+        let Passes { row, column, start, shift, .. } = passes;
         let (taps, start, shift) = (Pairs::taps(row), *start, *shift);
         let outputs = tile.x.len();
         let reach = Across::reach(0, 2 * taps.len(), step);

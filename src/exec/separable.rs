@@ -95,11 +95,12 @@ impl<T: Sample, O: Sample, R: Rung> ScratchRows<T, O> for Whole<'_, R> {
         let Self { core, tile, .. } = self;
         let (step, finish) = (core.input.channels, &core.finish);
         let count = core.filter.kernels()[0].width();
+        let order = inputs[0].0.order;
         let inputs = inputs.map(|(pass, row)| Input::<R> {
             scratch: &row[tile.first * step..],
             taps: R::taps(&pass.row),
         });
-        core.level.run(Row { inputs, count, step, finish, stream, next, out });
+        core.level.run(Row { inputs, count, step, finish, order, stream, next, out });
     }
 }
 

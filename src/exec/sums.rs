@@ -7,7 +7,6 @@ use crate::pass::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
     PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums, Windows, parity_unit,
 };
-use crate::plan::arithmetic::running_middle;
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES};
 use std::mem::take;
@@ -160,7 +159,8 @@ impl Stage<'_> {
         let [a, b, c, d] = &mut scratch;
         if let Some(share) = share {
             if const { T::NARROW && O::NARROW } {
-                let unit = parity_unit(core.level, channels);
+                let bytes = size_of::<O>() == 1;
+                let unit = if bytes { parity_unit(core.level, channels) } else { 1 };
                 let (shift, half) = layout(tile, channels, unit);
                 let sums = a.aligned(2 * half);
                 sums.fill(LEAST_SUM);
@@ -173,8 +173,7 @@ impl Stage<'_> {
             return;
         }
         // Rows that enter and leave cancel, so mid-grey is subtracted once, for the first window.
-        let height = core.filter.kernels()[0].height();
-        let start = -(running_middle(core.types.0) as i32) * height as i32;
+        let start = core.finish.fixed[0].start;
         let apart = channels == 1 && core.level.permutes() && core.finish.rounds();
         if const { T::PHASES > 0 && T::PHASES == O::PHASES } && apart {
             let phases = T::PHASES;
@@ -260,6 +259,8 @@ impl Stage<'_> {
         let channels = core.input.channels;
         let kernel = &core.filter.kernels()[0];
         let height = kernel.height() as isize;
+        // Of the taps, a power of 2 is on the rows, and what is left on the sums.
+        let unit = core.finish.fixed[1].unit;
         let block = if height > SUMMED as isize { SUMMED as isize } else { 1 };
         let len = tile.len * channels + MAX_LANES;
         let mut parts: [&mut [f32]; 2] = padded.each_mut().map(|memory| memory.get(len));
@@ -288,6 +289,8 @@ impl Stage<'_> {
                         window.extend(rows.map(piece));
                         core.level.run(WindowSums {
                             common: &window,
+                            summed: 0..0,
+                            unit,
                             first: 0,
                             above: &[],
                             below: &[],
@@ -305,12 +308,15 @@ impl Stage<'_> {
                 let piece = |v| cast_slice(piece(core, tile, run, constants, feed, v));
                 window.extend((start..common.start).map(piece));
                 let above = window.len();
+                let mut summed = 0..0;
                 if groups.is_empty() {
                     window.extend(common.clone().map(piece));
                 } else {
                     let all: &[f32] = cast_slice(&ring.memory.0);
                     window.extend((common.start..groups.start * GROUP).map(piece));
+                    summed.start = window.len() - above;
                     window.extend(groups.clone().map(|g| &ring.row(all, g, len)[at..][..n]));
+                    summed.end = window.len() - above;
                     window.extend((groups.end * GROUP..common.end).map(piece));
                 }
                 let both = window.len();
@@ -318,6 +324,8 @@ impl Stage<'_> {
                 let mut outs = [&mut a[at..], &mut b[at..], &mut c[at..], &mut d[at..]];
                 core.level.run(WindowSums {
                     common: &window[above..both],
+                    summed: summed.clone(),
+                    unit,
                     first,
                     above: &window[..above],
                     below: &window[both..],

@@ -123,19 +123,28 @@ impl Kernel {
         self.factors.as_ref().map(|(c, r)| (c.as_slice(), r.as_slice()))
     }
 
-    /// The sum of all taps. Where the factors are known it is the product of their sums, which
-    /// is exact for factors that sum to 0 or 1: what rounding the single products adds is not
-    /// counted.
+    /// The sum of all taps as they are, rounded once: with compensation for what each addition loses
+    /// (Neumaier 1974). Infinite if `f64` does not hold it.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        if let Some((column, row)) = &self.factors {
-            let sum = column.iter().sum::<f64>() * row.iter().sum::<f64>();
-            // Factors that nearly overflow may, though their products do not.
-            if sum.is_finite() {
-                return sum;
-            }
+        let largest = self.largest();
+        if largest == 0.0 {
+            return 0.0;
         }
-        self.taps.iter().sum()
+        // In units of the largest, nothing overflows on the way; of a power of 2, nothing is rounded.
+        let unit = f64::from_bits(largest.to_bits() & (0x7ff << 52)).max(f64::MIN_POSITIVE);
+        let (mut sum, mut lost) = (0.0f64, 0.0);
+        for t in self.taps.iter().map(|t| t / unit) {
+            let next = sum + t;
+            lost += if sum.abs() >= t.abs() { (sum - next) + t } else { (t - next) + sum };
+            sum = next;
+        }
+        (sum + lost) * unit
+    }
+
+    /// The largest magnitude of a tap.
+    fn largest(&self) -> f64 {
+        self.taps.iter().fold(0.0, |most: f64, t| most.max(t.abs()))
     }
 
     /// The sum of the taps' magnitudes: how far a result can be from 0, per unit of input.
@@ -147,7 +156,9 @@ impl Kernel {
     /// Whether the taps cancel: their sum is 0 up to the rounding of the taps themselves.
     #[must_use]
     pub fn is_zero_sum(&self) -> bool {
-        self.sum().abs() <= self.abs_sum() * 1e-12 * self.taps.len() as f64
+        // Sums of large taps may overflow, in which case they do not cancel.
+        let sum = self.sum().abs();
+        sum.is_finite() && sum <= self.abs_sum() * 1e-12 * self.taps.len() as f64
     }
 
     /// Whether any tap is below 0.

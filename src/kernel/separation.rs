@@ -12,7 +12,9 @@
 //! Taps are rounded numbers. Each is taken to be wrong by at most 2⁻⁴⁷ of the largest one (32
 //! units of `f64`'s rounding: room for a Gaussian computed in 2D, or printed with 17 digits). A
 //! kernel is of rank 1 if one product meets all taps within that; a singular value counts for
-//! the rank if it is above what such errors can add up to, 2⁻⁴⁷ · max|tap| · √(width · height).
+//! the rank if it is above what such errors can add up to, 2⁻⁴⁷ · max|tap| · √(width · height), and
+//! above 2⁻³⁸ of the largest one: kernels that were given an exact sum have one tap that is off by
+//! as much as all others were rounded by.
 //! The tolerance decides the rank only: the residuals are those of the taps as they are.
 
 use super::Kernel;
@@ -20,6 +22,8 @@ use super::svd;
 
 /// How far a tap may be from its true value, as a part of the largest tap.
 const TAP_ERROR: f64 = 1.0 / (1u64 << 47) as f64;
+/// Singular values below this part of the largest one are rounding.
+const RANK_ERROR: f64 = 1.0 / (1u64 << 38) as f64;
 /// Largest side that goes to the SVD, whose work grows with the cube of the side.
 const SVD_SIDE: usize = 256;
 /// Rounds of power iteration for larger kernels; each is two sweeps over the taps.
@@ -99,6 +103,7 @@ impl Separation {
         }
         let svd = svd::decompose(width, height, &scaled.taps);
         let least = TAP_ERROR * scaled.largest * ((width * height) as f64).sqrt();
+        let least = least.max(svd.values.first().map_or(0.0, |largest| largest * RANK_ERROR));
         let rank = svd.values.iter().take_while(|&&s| s > least).count().max(at_least);
         let values = svd.values[..rank].to_vec();
         let vectors = svd.left.into_iter().zip(svd.right).zip(&values);
@@ -142,8 +147,9 @@ impl Separation {
         Self { terms, rank, rank_known, singular_values, residuals }
     }
 
-    /// The numerical rank: the number of terms that the kernel needs. 0 for a kernel of zeros;
-    /// 2, meaning at least 2, where it is not [known](Self::rank_known).
+    /// The numerical rank: the number of singular values above 2⁻³⁸ (4·10⁻¹²) of the largest one, and above what
+    /// the taps' own rounding comes to. 0 for a kernel of zeros; 2, meaning at least 2, where it is not
+    /// [known](Self::rank_known).
     #[must_use]
     pub fn rank(&self) -> usize {
         self.rank

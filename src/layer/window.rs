@@ -150,9 +150,8 @@ impl Window {
                         if !(values.len() == 1 || values.len() == channels) {
                             return Err(Error::ConstantCount { given: values.len(), channels });
                         }
-                        if let Some(&value) = values.iter().find(|v| v.is_nan()) {
-                            let sample = crate::sample::SampleType::F32;
-                            return Err(Error::ConstantValue { value, sample });
+                        if let Some(&value) = values.iter().find(|v| !(**v as f32).is_finite()) {
+                            return Err(Error::ConstantValue { value });
                         }
                     }
                     _ => {}

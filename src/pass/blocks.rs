@@ -8,6 +8,7 @@
 use super::rung::post;
 use super::{Finish, LINE, PIECE, line_from, starts_before};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
+use std::ops::Range;
 
 /// Output rows whose windows are summed together.
 pub const SUMMED: usize = 4;
@@ -18,6 +19,10 @@ pub const SUMMED: usize = 4;
 pub struct WindowSums<'a> {
     /// Rows, or sums of some of them; at least one.
     pub common: &'a [&'a [f32]],
+    /// Which of them are sums, in units of `unit` already.
+    pub summed: Range<usize>,
+    /// What rows are multiplied by, a power of 2, so that no sum overflows where the window's mean does not.
+    pub unit: f32,
     /// The first row of the block that is wanted.
     pub first: usize,
     /// The first row of every window from `first` on, but for the block's last.
@@ -33,7 +38,7 @@ pub struct WindowSums<'a> {
 impl Job for WindowSums<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
-        let Self { common, first, above, below, ref outs, n } = self;
+        let Self { common, first, above, below, ref outs, n, .. } = self;
         assert!(!common.is_empty() && !outs.is_empty() && first + outs.len() <= SUMMED);
         assert!(above.len() < SUMMED && below.len() == first + outs.len() - 1);
         for row in common.iter().chain(above).chain(below) {
@@ -81,21 +86,22 @@ impl WindowSums<'_> {
     unsafe fn block<L: Lanes, const U: usize, const SHORT: bool>(&mut self, l: L, x: usize) {
         // SAFETY: as promised by the caller.
         unsafe {
-            let mut common = self.read::<L, U, SHORT>(l, self.common[0], x);
-            for row in &self.common[1..] {
-                common = add(l, common, self.read::<L, U, SHORT>(l, row, x));
+            let unit = |j: usize| if self.summed.contains(&j) { 1.0 } else { self.unit };
+            let mut common = self.read::<L, U, SHORT>(l, self.common[0], x, unit(0));
+            for (j, row) in self.common.iter().enumerate().skip(1) {
+                common = add(l, common, self.read::<L, U, SHORT>(l, row, x, unit(j)));
             }
             // Row k of these: what the k-th wanted row has above.
             let mut upper = [common; SUMMED];
             let most = self.above.len();
             for (k, row) in self.above.iter().enumerate().rev() {
-                let row = self.read::<L, U, SHORT>(l, row, x);
+                let row = self.read::<L, U, SHORT>(l, row, x, self.unit);
                 upper[k] = if k + 1 == most { row } else { add(l, row, upper[k + 1]) };
             }
             let mut lower = common;
             for r in 0..self.first + self.outs.len() {
                 if r > 0 {
-                    let row = self.read::<L, U, SHORT>(l, self.below[r - 1], x);
+                    let row = self.read::<L, U, SHORT>(l, self.below[r - 1], x, self.unit);
                     lower = if r == 1 { row } else { add(l, lower, row) };
                 }
                 if r < self.first {
@@ -114,7 +120,7 @@ impl WindowSums<'_> {
         }
     }
 
-    /// U vectors of one row.
+    /// U vectors of one row, times `unit`.
     ///
     /// # Safety
     ///
@@ -125,6 +131,7 @@ impl WindowSums<'_> {
         l: L,
         row: &[f32],
         x: usize,
+        unit: f32,
     ) -> [L::F; U] {
         let mut whole = [0.0; MAX_LANES];
         let mut p = row.as_ptr();
@@ -135,7 +142,7 @@ impl WindowSums<'_> {
         let mut v = [l.f_splat(0.0); U];
         for (u, v) in v.iter_mut().enumerate() {
             // SAFETY: as promised by the caller; `whole` has MAX_LANES ≥ N elements.
-            *v = unsafe { l.f_load(p.add(x + u * L::N)) };
+            *v = l.f_mul(unsafe { l.f_load(p.add(x + u * L::N)) }, l.f_splat(unit));
         }
         v
     }

@@ -57,7 +57,7 @@ pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, R
 pub use high::{High, StencilHigh};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
-pub use row::{Input, Row, folds};
+pub use row::{Input, Row, RowOrder};
 pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
 pub use running::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
@@ -119,6 +119,8 @@ pub struct Fixed {
     pub unit: f32,
     /// Where a 16-bit sum is not shifted but multiplied: in units of 2⁻¹⁵; 0 where it is not.
     pub factor: i16,
+    /// Whether such a sum is divided: multiplied by `factor` in units of 2^−(16 + shift), rounded down.
+    pub divides: bool,
 }
 
 impl Fixed {

@@ -24,6 +24,8 @@ pub struct Row<'a, R: Rung, O, const M: usize> {
     pub step: usize,
     /// From accumulator to sample.
     pub finish: &'a Finish,
+    /// In which order products are added.
+    pub order: RowOrder,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
     /// Memory to ask for on the way; as much for each sample that is written.
@@ -31,6 +33,59 @@ pub struct Row<'a, R: Rung, O, const M: usize> {
     /// Exactly the samples to write.
     pub out: &'a mut [O],
 }
+
+/// In which order a row pass of floats adds its products. It is part of a plan, whose bound is that of this
+/// order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RowOrder {
+    /// From the first tap to the last.
+    #[default]
+    InOrder,
+    /// Samples that meet the same of symmetric taps are added before they are multiplied, from the outermost
+    /// two to the one in the middle.
+    Folded,
+    /// Taps so many apart, whose samples are whole vectors apart, one after the other: those loads serve several
+    /// vectors.
+    Shared {
+        /// Taps from one to the next.
+        apart: usize,
+    },
+}
+
+impl RowOrder {
+    /// The fastest order for one kernel's taps, `step` samples from one to the next. FUSED: for lanes of this
+    /// number, as such results are those of one level only.
+    pub fn of(taps: &[f32], step: usize, fused: Option<usize>) -> Self {
+        // Where a vector is a whole cache line, all but one in so many loads lie across two.
+        if let Some(lanes) = fused.filter(|lanes| *lanes == SHARED_LANES) {
+            // Taps so far apart are whole vectors apart: these are one behind the other, or three (of RGB).
+            let apart = lanes >> step.trailing_zeros().min(lanes.trailing_zeros());
+            if taps.len() > apart && matches!(step * apart / lanes, 1 | 3) {
+                return Self::Shared { apart };
+            }
+        }
+        let symmetric = taps.iter().eq(taps.iter().rev());
+        if taps.len() >= FOLDED_FROM && symmetric { Self::Folded } else { Self::InOrder }
+    }
+
+    /// The numbers of `count` taps in this order; in pairs where it is [`Folded`](Self::Folded).
+    pub fn taps(self, count: usize) -> Vec<usize> {
+        match self {
+            Self::InOrder => (0..count).collect(),
+            Self::Folded => (0..count.div_ceil(2))
+                .flat_map(|i| {
+                    [i, count - 1 - i].into_iter().take(if 2 * i + 1 == count { 1 } else { 2 })
+                })
+                .collect(),
+            Self::Shared { apart } => {
+                (0..apart.min(count)).flat_map(|first| (first..count).step_by(apart)).collect()
+            }
+        }
+    }
+}
+
+/// Lanes of vectors that are whole cache lines.
+const SHARED_LANES: usize = 16;
 
 impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
     #[inline(always)]
@@ -40,33 +95,22 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
             assert!(input.taps.len() == self.count.div_ceil(R::PAIRED) && self.count > 0);
             assert!(input.scratch.len() >= n + (self.count - 1) * self.step + MAX_LANES);
         }
-        // Where a vector is a whole cache line, all but one in so many loads lie across two.
-        if R::SHARES && M == 1 && L::N == 16 {
-            // Taps so far apart are whole vectors apart: these are one behind the other, or three (of RGB).
-            let divisor = 1 << self.step.trailing_zeros().min(L::N.trailing_zeros());
-            if self.count > L::N / divisor {
-                match self.step / divisor {
-                    1 => return self.row::<L, false, 1>(l),
-                    3 => return self.row::<L, false, 3>(l),
-                    _ => {}
+        match self.order {
+            RowOrder::Shared { apart } if R::SHARES && M == 1 && L::N == SHARED_LANES => {
+                match self.step * apart / L::N {
+                    1 => self.row::<L, false, 1>(l),
+                    3 => self.row::<L, false, 3>(l),
+                    _ => unreachable!("no plan shares other steps"),
                 }
             }
-        }
-        if R::FOLDS && M == 1 && folds(self.inputs[0].taps) {
-            self.row::<L, true, 0>(l);
-        } else {
-            self.row::<L, false, 0>(l);
+            RowOrder::Folded if R::FOLDS && M == 1 => self.row::<L, true, 0>(l),
+            RowOrder::InOrder => self.row::<L, false, 0>(l),
+            _ => unreachable!("no plan of this arithmetic has that order"),
         }
     }
 }
 
-/// Whether taps are so many, and read the same from both ends, that arithmetics which fold add the samples
-/// that meet the same tap before they multiply.
-pub fn folds<T: PartialEq>(taps: &[T]) -> bool {
-    taps.len() >= FOLDED_FROM && taps.iter().eq(taps.iter().rev())
-}
-
-/// Taps from which that is faster.
+/// Taps from which folding is faster.
 const FOLDED_FROM: usize = 9;
 
 impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {

@@ -127,12 +127,22 @@ pub(super) fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], post: Post) -> 
     match post {
         Post::None => v[0],
         Post::Abs => l.f_abs(v[0]),
-        Post::Magnitude => {
-            let y = v[M - 1];
-            l.f_sqrt(l.f_add(l.f_mul(v[0], v[0]), l.f_mul(y, y)))
-        }
+        Post::Magnitude => magnitude(l, v[0], v[M - 1]),
     }
 }
+
+/// √(x² + y²). Both are divided by a power of 2 first, so that no square overflows, or vanishes.
+#[inline(always)]
+fn magnitude<L: Lanes>(l: L, x: L::F, y: L::F) -> L::F {
+    let largest = l.f_max(l.f_abs(x), l.f_abs(y));
+    let largest = l.f_max(largest, l.f_splat(f32::MIN_POSITIVE));
+    let [power, inverse] = l.f_power(l.f_min(largest, l.f_splat(LARGEST_POWER)));
+    let (x, y) = (l.f_mul(x, inverse), l.f_mul(y, inverse));
+    l.f_mul(l.f_sqrt(l.f_add(l.f_mul(x, x), l.f_mul(y, y))), power)
+}
+
+/// 2¹²⁶.
+const LARGEST_POWER: f32 = 1.0 / f32::MIN_POSITIVE;
 
 // SAFETY of all unsafe blocks in the impls below: each only passes on a pointer, for the number
 // of elements that the trait states and the caller allows.

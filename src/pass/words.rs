@@ -27,7 +27,11 @@ impl Words {
             return l.h_shr(l.h_add(l.h_abs(acc[0]), half), fixed.shift);
         }
         if fixed.factor != 0 {
-            return l.h_mul_high(acc[0], l.h_splat(fixed.factor));
+            let factor = l.h_splat(fixed.factor);
+            if fixed.divides {
+                return l.h_shr(l.h_mul_upper(acc[0], factor), fixed.shift);
+            }
+            return l.h_mul_high(acc[0], factor);
         }
         if fixed.unsigned {
             return l.h_shr_unsigned(acc[0], fixed.shift);

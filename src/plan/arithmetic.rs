@@ -12,15 +12,19 @@
 
 mod between;
 mod display;
+mod noise;
 mod words;
 
 pub(crate) use between::{Freedom, between, sums};
+pub(crate) use noise::Noise;
 
+use crate::border::Border;
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{self, Finish, Fixed, Nine, RowLevel, Rung as _, Taps};
+use crate::pass::{self, Finish, Fixed, Nine, RowLevel, RowOrder, Rung as _, Taps};
 use crate::plan::Work;
 use crate::sample::SampleType;
+use crate::simd::Level;
 
 /// The rungs, from cheap to precise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub(crate) struct Arithmetic {
     pub peak: f64,
     /// Whether the bound is per unit of input range.
     pub relative: bool,
+    /// What it makes of noise; nothing known is 0.
+    pub noise: Noise,
 }
 
 /// Taps for two output rows that share a window: what the upper one meets, and the lower one. The
@@ -112,6 +118,8 @@ pub(crate) struct Passes {
     pub start: i32,
     /// The first pass divides by 2^shift.
     pub shift: u32,
+    /// In which order the row pass adds floats.
+    pub order: RowOrder,
 }
 
 impl Passes {
@@ -142,6 +150,12 @@ pub(crate) struct Task<'a> {
     pub output: SampleType,
     /// Rows reach the passes multiplied by alpha, as `f32`.
     pub premultiplied: bool,
+    /// Rows reach the passes as `f32`, because a border's constant is no sample of the source.
+    pub widened: bool,
+    /// The instruction set; `f32` results are those of one.
+    pub level: Level,
+    /// Whether multiply-adds may be fused: from `f32` to `f32`.
+    pub fused: bool,
     /// Whether `f32` sums are too coarse.
     pub precise: bool,
     /// Rows come from and go to other stages, and no stage keeps sums from row to row.
@@ -151,12 +165,57 @@ pub(crate) struct Task<'a> {
 impl Task<'_> {
     /// R: the largest sample that a pass can meet; 1 for float images, whose bounds are relative.
     fn range(&self) -> f64 {
-        let range = match self.source {
+        let full = self.full();
+        if self.float_source() {
+            return full;
+        }
+        let range = self.constants().fold(full, |most, v| most.max(v.abs()));
+        if self.premultiplied { range * range } else { range }
+    }
+
+    /// The largest sample of the source.
+    fn full(&self) -> f64 {
+        match self.source {
             SampleType::U8 => 255.0,
             SampleType::U16 => 65535.0,
             _ => 1.0,
-        };
-        if self.premultiplied { range * range } else { range }
+        }
+    }
+
+    /// What the borders' constants are.
+    fn constants(&self) -> impl Iterator<Item = f64> {
+        let (x, y) = self.filter.get_borders();
+        [x, y]
+            .into_iter()
+            .flat_map(|border| match border {
+                Border::Constant(values) => values.as_slice(),
+                _ => &[],
+            })
+            .copied()
+    }
+
+    /// Whether rows reach the passes as `f32`, though the source is not.
+    fn prepared(&self) -> bool {
+        self.premultiplied || self.widened
+    }
+
+    /// How far what reaches the passes may be from exact: colours times alpha and constants are rounded to `f32`.
+    fn given(&self) -> f64 {
+        let off = |v: f64| (f64::from(v as f32) - v).abs();
+        if self.premultiplied {
+            // Products of bytes are whole numbers that `f32` holds.
+            let exact = self.source == SampleType::U8
+                && self.constants().all(|v| v.fract() == 0.0 && v.abs() <= 4096.0);
+            return if exact { 0.0 } else { U * self.range() };
+        }
+        let constants = self.constants().fold(0.0, |most: f64, v| most.max(off(v)));
+        // Per unit of a range that is no less than the constant.
+        if self.float_source() && constants > 0.0 { U } else { constants }
+    }
+
+    /// That, as the sums of a kernel show it: Σ|taps| is `gain`.
+    fn carried(&self, gain: f64) -> f64 {
+        self.given() * gain
     }
 
     fn float_source(&self) -> bool {
@@ -183,6 +242,7 @@ impl Task<'_> {
             && self.post() != Post::Magnitude
             && self.filter.get_scale() == 1.0
             && self.filter.kernels().iter().all(integer)
+            && self.given() == 0.0
     }
 
     /// Whether a constant image must come out as it went in.
@@ -199,7 +259,7 @@ impl Task<'_> {
         let allowed = if self.keeps_constants() { 0.5 } else { 1.0 };
         if self.premultiplied {
             // Full alpha times what is allowed, for colour × alpha and for alpha, which divides it.
-            return bound < allowed / 2.0 * self.range().sqrt();
+            return bound < allowed / 2.0 * self.full();
         }
         if self.must_be_exact() {
             return bound == 0.0;
@@ -209,7 +269,7 @@ impl Task<'_> {
 
     fn arithmetic(&self, rung: Rung, bound: f64) -> Arithmetic {
         let relative = self.float_source();
-        Arithmetic { rung, bound, bits: (0, 0), peak: 0.0, relative }
+        Arithmetic { rung, bound, bits: (0, 0), peak: 0.0, relative, noise: Noise::default() }
     }
 
     /// The float finish, shared by all rungs.
@@ -218,7 +278,7 @@ impl Task<'_> {
     }
 
     fn float_rung(&self) -> Rung {
-        if self.float_source() && self.float_output() { Rung::Fused } else { Rung::F32 }
+        if self.fused { Rung::Fused } else { Rung::F32 }
     }
 
     /// How far a value of at most `value` before the post-step is from exact after it, if it was
@@ -268,14 +328,28 @@ fn quantise(v: &[f64], bits: i32) -> Vec<f64> {
     let unit = 2f64.powi(bits);
     let mut q: Vec<f64> = v.iter().map(|t| (t * unit).round()).collect();
     let excess = q.iter().sum::<f64>() - (v.iter().sum::<f64>() * unit).round();
-    let mut order: Vec<usize> = (0..v.len()).collect();
-    // How far each tap was rounded in the direction of the excess.
-    let moved = |i: &usize| (q[*i] - v[*i] * unit) * excess.signum();
-    order.sort_by(|a, b| moved(b).total_cmp(&moved(a)).then(a.cmp(b)));
-    for &i in order.iter().take(excess.abs() as usize) {
-        q[i] -= excess.signum();
+    let count = excess.abs() as usize;
+    if (1..v.len()).contains(&count) {
+        // Those that were rounded furthest in the direction of the excess.
+        let moved = |i: &usize| (q[*i] - v[*i] * unit) * excess.signum();
+        let mut order: Vec<usize> = (0..v.len()).collect();
+        order
+            .select_nth_unstable_by(count - 1, |a, b| moved(b).total_cmp(&moved(a)).then(a.cmp(b)));
+        order.truncate(count);
+        order.into_iter().for_each(|i| q[i] -= excess.signum());
     }
     q
+}
+
+/// The largest magnitude.
+fn largest(v: &[f64]) -> f64 {
+    v.iter().fold(0.0, |most: f64, t| most.max(t.abs()))
+}
+
+/// Whether integers of 16 bits may hold taps with so many fraction bits, before any is rounded: what is not
+/// quantised takes no time.
+fn may_fit_i16(v: &[f64], bits: i32) -> bool {
+    largest(v) * 2f64.powi(bits) <= 32768.5
 }
 
 /// Σ|ε| and |Σ ε| of quantised taps.
@@ -345,11 +419,6 @@ const RUNNING_U16_FROM: [usize; 2] = [3, 5];
 /// Taps a side from which sums of blocks are.
 const BLOCKS_FROM: usize = 13;
 
-/// What running sums subtract from every sample.
-pub(crate) fn running_middle(source: SampleType) -> f64 {
-    if source == SampleType::U16 { 32768.0 } else { 0.0 }
-}
-
 /// Running sums, if all taps of the one kernel are equal (but for the rounding that makes their sum
 /// exact) and a window's sum fits.
 pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
@@ -357,7 +426,7 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
     if task.chained {
         return None;
     }
-    if task.float_source() || task.premultiplied {
+    if task.float_source() || task.prepared() {
         return blocks(task, kernel);
     }
     let (mean, spread) = level(kernel)?;
@@ -375,7 +444,14 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
     }
     let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     // Sums are kept less those of mid-grey, which halves their range.
-    let middle = running_middle(task.source);
+    // Unless results show all digits of sums, which then must not be taken from something larger.
+    let middle = if task.source == SampleType::U16
+        && !(task.float_output() && task.range() * count < 2f64.powi(31))
+    {
+        32768.0
+    } else {
+        0.0
+    };
     let peak = (task.range() - middle).max(middle) * count;
     let unit = (mean * scale) as f32;
     let grey = middle * count * mean * scale;
@@ -385,6 +461,7 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
     }
     let mut finish = task.finish();
     finish.fixed[0].unit = unit;
+    finish.fixed[0].start = -(middle * kernel.height() as f64) as i32;
     finish.offset = task.offset() + grey;
     let exact = float_exact(task, &[mean * scale], count * (mean * scale).abs().max(1.0));
     let bound = if exact {
@@ -417,19 +494,23 @@ fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Work, Arithmetic, Finish)
     let (mean, spread) = level(kernel).filter(|_| longest(kernel) >= BLOCKS_FROM)?;
     let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
-    // The plain sum must not overflow where the mean does not.
-    if value.max(task.range() * count) > 1e30 {
+    if value > 1e30 {
         return None;
     }
+    // Rows are divided by a power of 2, so that no sum overflows where its mean does not.
+    let part = (count.log2().ceil() + 1.0).exp2();
     let mut finish = task.finish();
-    finish.fixed[0].unit = (mean * scale) as f32;
+    finish.fixed[0].unit = (mean * scale * part) as f32;
+    finish.fixed[1].unit = (1.0 / part) as f32;
     // No row of a window goes through more additions than there are rows and parts of their sum,
     // no column through more than its levels have. The tap, the product, the offset and the ½ are
     // rounded.
     let levels = RowLevel::levels(kernel.width());
     let along: usize = levels.iter().map(|level| level.terms + level.rest).sum();
     let additions = kernel.height() as f64 + along as f64 + 8.0;
-    let bound = additions * U * value * (1.0 + 1e-4) + spread * scale.abs() * task.range();
+    let bound = additions * U * value * (1.0 + 1e-4)
+        + spread * scale.abs() * task.range()
+        + task.carried(count * (mean * scale).abs());
     let arithmetic = task.arithmetic(Rung::Blocks, bound);
     task.accepts(bound).then_some((Work::Blocks(levels), arithmetic, finish))
 }
@@ -441,7 +522,7 @@ pub(crate) fn separable(
 ) -> Option<(Work, Arithmetic, Finish)> {
     let work = |(arithmetic, passes, finish)| (Work::Separable(passes), arithmetic, finish);
     let factors = factors(task, separations);
-    if task.source == SampleType::U8 && !task.premultiplied {
+    if task.source == SampleType::U8 && !task.prepared() {
         let found = words::exact(task, &factors)
             .or_else(|| words::multiples(task, &factors))
             .or_else(|| words::rounded(task, &factors))
@@ -458,7 +539,7 @@ pub(crate) fn separable(
         return float.map(work);
     }
     let exact =
-        if task.float_source() || task.premultiplied { None } else { exact_i32(task, &factors) };
+        if task.float_source() || task.prepared() { None } else { exact_i32(task, &factors) };
     exact.or_else(|| double(task, &factors)).map(work)
 }
 
@@ -503,10 +584,17 @@ fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         let found = pairs_exact(task, samples, f.written.0, &row)
             .filter(|_| f.residual == 0.0)
             .or_else(|| pairs_rounded(task, samples, &f.column, &f.row))?;
-        let Found { taps: [column, row], start, shift, fixed, bits, peak, bound } = found;
+        let Found { taps: [column, row], start, shift, fixed, bits, peak, bound, noise } = found;
         finish.fixed[kernel] = fixed;
+        arithmetic.noise = noise;
         let column = Rows::paired(&column, 1);
-        passes.push(Passes { column, row: Taps::Integer(pack(&row)), start, shift });
+        passes.push(Passes {
+            column,
+            row: Taps::Integer(pack(&row)),
+            start,
+            shift,
+            order: RowOrder::InOrder,
+        });
         arithmetic.bits = bits;
         arithmetic.peak = arithmetic.peak.max(peak);
         let value = 255.0 * abs_sum(&f.column) * abs_sum(&f.row);
@@ -530,13 +618,15 @@ fn row_first(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<(Work, Arithmet
     let found = pairs_exact(task, samples, &written, f.written.0)
         .filter(|found| f.residual == 0.0 && fits_digits(&found.taps[0]))
         .or_else(|| pairs_rounded(task, samples, &row, &column))?;
-    let Found { taps: [row, column], start, shift, fixed, bits, peak, bound } = found;
+    let Found { taps: [row, column], start, shift, fixed, bits, peak, bound, noise } = found;
     let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
     let mut arithmetic = task.arithmetic(Rung::Pairs, bound + f.residual);
+    arithmetic.noise = noise;
     arithmetic.bits = bits;
     arithmetic.peak = peak;
     let column = Rows::paired(&column, 1);
-    let passes = Passes { column, row: Taps::Integer(pack(&row)), start, shift };
+    let passes =
+        Passes { column, row: Taps::Integer(pack(&row)), start, shift, order: RowOrder::InOrder };
     pairs_will_do(task, &arithmetic).then_some((Work::RowFirst(passes), arithmetic, finish))
 }
 
@@ -546,7 +636,7 @@ fn pairs_will_do(task: &Task<'_>, arithmetic: &Arithmetic) -> bool {
     if task.float_output() {
         arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
     } else {
-        task.accepts(arithmetic.bound)
+        task.accepts(arithmetic.bound) && arithmetic.is_fair(task)
     }
 }
 
@@ -562,6 +652,7 @@ struct Found {
     bits: (u32, u32),
     peak: f64,
     bound: f64,
+    noise: Noise,
 }
 
 /// Taps that are integers once multiplied by a small power of two, and a scratch row that holds
@@ -580,7 +671,8 @@ fn pairs_exact(
     let shift = column_bits + row_bits;
     let (fixed, bound, peak) = fixed(task, shift, scratch * abs_sum(&r))?;
     let bits = (column_bits, shift);
-    Some(Found { taps: [c, r], start: 0, shift: 0, fixed, bits, peak, bound })
+    let noise = Noise::default();
+    Some(Found { taps: [c, r], start: 0, shift: 0, fixed, bits, peak, bound, noise })
 }
 
 /// How far Σ ε·x may be from 0 for samples x of a range, from Σ|ε| and |Σ ε|.
@@ -596,8 +688,11 @@ fn pairs_rounded(
     row: &[f64],
 ) -> Option<Found> {
     // The column's taps sum to less than 2 in magnitude.
-    let (column_bits, c) =
-        (0..=15).rev().map(|b| (b, quantise(column, b))).find(|(_, q)| fits_digits(q))?;
+    let (column_bits, c) = (0..=15)
+        .rev()
+        .filter(|&b| may_fit_i16(column, b))
+        .map(|b| (b, quantise(column, b)))
+        .find(|(_, q)| fits_digits(q))?;
     let plus = c.iter().filter(|t| **t > 0.0).sum::<f64>();
     let minus = -c.iter().filter(|t| **t < 0.0).sum::<f64>();
     let (positive, negative) = (most * plus - least * minus, most * minus - least * plus);
@@ -612,7 +707,8 @@ fn pairs_rounded(
         return None;
     }
     let scratch = (peak / 2f64.powi(shift) + 1.0).min(32768.0);
-    (0..=30 - scratch_bits).rev().find_map(|row_bits| {
+    let bits = (0..=30 - scratch_bits).rev().filter(|&b| may_fit_i16(row, b));
+    bits.into_iter().find_map(|row_bits| {
         let r = quantise(row, row_bits);
         if !fits_i16(&r) {
             return None;
@@ -627,10 +723,18 @@ fn pairs_rounded(
         let row_error = spread((low, high), errors(row, &r, row_bits));
         let bound = column_error + rounding + row_error + offset_error;
         let bits = (scratch_bits as u32, total);
+        let row_unit = 2f64.powi(row_bits);
+        let (gain, squares) =
+            noise::of_product((column, row), (&c, 2f64.powi(column_bits)), (&r, row_unit));
+        // Halves are rounded up, which on the whole is half a unit too much.
+        let step = if shift > 0 { 2f64.powi(-scratch_bits) } else { 0.0 };
+        let mean = step * 2f64.powi(-shift - 1) * r.iter().sum::<f64>() / row_unit;
+        let taken = r.iter().map(|t| t * t).sum::<f64>() / row_unit / row_unit;
+        let noise = Noise::new(gain, squares, most - least, (mean, step * step * taken / 12.0));
         // Rounds half up.
         let start = (1 << shift) >> 1;
         let (taps, shift) = ([c.clone(), r], shift as u32);
-        Some(Found { taps, start, shift, fixed, bits, peak, bound })
+        Some(Found { taps, start, shift, fixed, bits, peak, bound, noise })
     })
 }
 
@@ -686,6 +790,11 @@ fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let mut passes = Vec::new();
     let mut bounds = Vec::new();
     for f in factors {
+        // Of floats, what a column sums is at most half of the largest sample: two of them must not overflow
+        // where their mean does not.
+        let half = if task.float_source() { 0.25 } else { 1.0 };
+        let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
+        let f = &Factors { column: times(&f.column, half), row: times(&f.row, 1.0 / half), ..*f };
         let (column, row) = (abs_sum(&f.column), abs_sum(&f.row));
         let value = range * column * row + task.offset().abs() + 1.0;
         if value > 1e30 || row > 1e30 {
@@ -699,23 +808,38 @@ fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
             vec![f64::NAN]
         };
         let row_taps: Vec<f32> = f.row.iter().map(|&t| t as f32).collect();
-        let folded = factors.len() == 1 && pass::folds(&row_taps);
+        let lanes = task.fused.then(|| task.level.lanes());
+        let order = match factors {
+            [_] => RowOrder::of(&row_taps, task.channels, lanes),
+            // Of the two of a magnitude, sums are kept side by side.
+            _ => RowOrder::InOrder,
+        };
         // Two column sums are added before anything is multiplied.
-        let least = if folded { 2.0 } else { 1.0 };
-        let exact = float_exact(task, &products, column.max(1.0) * row.max(least));
+        let least = if order == RowOrder::Folded { 2.0 } else { 1.0 };
+        let exact = f.row.iter().all(|t| exact_f32(*t))
+            && task.given() == 0.0
+            && float_exact(task, &products, column.max(1.0) * row.max(least));
         let bound = if exact {
             0.0
         } else {
             let vertical = range * float_sum_error(&f.column);
-            let error = if folded { folded_sum_error(&f.row) } else { float_sum_error(&f.row) };
+            let error = match order {
+                RowOrder::Folded => folded_sum_error(&f.row),
+                _ => float_sum_error(
+                    &order.taps(f.row.len()).iter().map(|&i| f.row[i]).collect::<Vec<_>>(),
+                ),
+            };
             let horizontal = range * column * error;
             // Offset and the ½ of rounding.
-            vertical * row * (1.0 + 1e-4) + horizontal + 2.0 * U * value
+            vertical * row * (1.0 + 1e-4)
+                + horizontal
+                + 2.0 * U * value
+                + task.carried(column * row)
         };
         bounds.push((bound + f.residual, value));
         let taps = |v: &[f64]| Taps::Float(v.iter().map(|&t| t as f32).collect());
         let column = Rows::single(taps(&f.column));
-        passes.push(Passes { column, row: taps(&f.row), start: 0, shift: 0 });
+        passes.push(Passes { column, row: taps(&f.row), start: 0, shift: 0, order });
     }
     let bound = task.after_post(bounds.into_iter());
     Some((task.arithmetic(task.float_rung(), bound), passes, task.finish()))
@@ -740,7 +864,7 @@ fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         bounds.push((error + f.residual, value));
         let taps = |v: &[f64]| Taps::Integer(to_i32(v));
         let column = Rows::single(taps(&c));
-        passes.push(Passes { column, row: taps(&r), start: 0, shift: 0 });
+        passes.push(Passes { column, row: taps(&r), start: 0, shift: 0, order: RowOrder::InOrder });
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
     task.accepts(arithmetic.bound).then_some((arithmetic, passes, finish))
@@ -755,7 +879,7 @@ fn double_bound(task: &Task<'_>, taps: usize, value: f64) -> f64 {
     // Integer samples saturate long before `f32` gets coarse.
     let most = task.range().max(65_536.0) * 2.0;
     let shown = if task.float_output() { value } else { value.min(most) };
-    shown * U + value * (taps as f64 + 4.0) * 2f64.powi(-53)
+    shown * U + value * (taps as f64 + 4.0) * 2f64.powi(-53) + task.carried(value / task.range())
 }
 
 /// Two passes for taps that nothing cheaper can take.
@@ -769,7 +893,13 @@ fn double(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         let bound = double_bound(task, f.column.len() + f.row.len(), value);
         bounds.push((bound + f.residual, value.min(131_072.0)));
         let column = Rows::single(Taps::Double(f.written.0.to_vec()));
-        passes.push(Passes { column, row: Taps::Double(row), start: 0, shift: 0 });
+        passes.push(Passes {
+            column,
+            row: Taps::Double(row),
+            start: 0,
+            shift: 0,
+            order: RowOrder::InOrder,
+        });
     }
     let bound = task.after_post(bounds.into_iter());
     let found = (task.arithmetic(Rung::Double, bound), passes, task.finish());
@@ -797,7 +927,14 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
             // Exact bits first; only 16-bit taps may be rounded.
             let choices = exact.into_iter().map(|b| b as i32).chain((0..=24).rev());
             let limit = if paired { usize::MAX } else { usize::from(exact.is_some()) };
+            let total = abs_sum(taps);
             let (q, fixed, peak, bound) = choices.take(limit).find_map(|bits| {
+                // Rounding takes at most half a unit from each tap, and as much to keep their sum.
+                let least = total * 2f64.powi(bits) - taps.len() as f64;
+                let fits = !paired || may_fit_i16(taps, bits);
+                if !fits || task.range() * least >= 2f64.powi(31) {
+                    return None;
+                }
                 let q = quantise(taps, bits);
                 if paired && !fits_i16(&q) {
                     return None;
@@ -810,6 +947,8 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
             arithmetic.peak = arithmetic.peak.max(peak);
             arithmetic.bits = (0, fixed.shift);
             finish.fixed[kernel] = fixed;
+            arithmetic.noise =
+                noise::of_taps(taps, &q, f64::from(fixed.shift).exp2(), task.range());
             bounds.push((bound, task.range() * abs_sum(taps)));
             all.push(if paired {
                 Rows::paired(&q, *width)
@@ -821,13 +960,14 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
         let good = if task.float_output() {
             arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
         } else {
-            task.accepts(arithmetic.bound)
+            task.accepts(arithmetic.bound) && arithmetic.is_fair(task)
         };
         good.then_some((arithmetic, all, finish))
     };
-    let whole = !task.float_source() && !task.premultiplied;
+    let whole = !task.float_source() && !task.prepared();
     if task.source == SampleType::U8 && whole {
         let found = words::dense(task, &kernels)
+            .or_else(|| words::dense_multiples(task, &kernels))
             .or_else(|| words::nine(task, &kernels))
             .or_else(|| integer(true));
         if found.is_some() {
@@ -877,7 +1017,10 @@ fn dense_float(
         if value > 1e30 {
             return None;
         }
-        let bound = if float_exact(task, taps, sum) {
+        let bound = if task.given() == 0.0
+            && taps.iter().all(|t| exact_f32(*t))
+            && float_exact(task, taps, sum)
+        {
             0.0
         } else {
             // Each row is summed alone, then the rows are.
@@ -889,7 +1032,7 @@ fn dense_float(
                 so_far += abs_sum(row);
                 outer += U * so_far;
             }
-            range * (inner + outer * (1.0 + 1e-4)) + 2.0 * U * value
+            range * (inner + outer * (1.0 + 1e-4)) + 2.0 * U * value + task.carried(sum)
         };
         bounds.push((bound, value));
         all.push(Rows::single(Taps::Float(taps.iter().map(|&t| t as f32).collect())));

@@ -21,7 +21,7 @@ mod proof;
 pub(crate) use images::Images;
 
 use super::arithmetic::{Rung, Task};
-use super::{Cut, Work, choose, negligible, reach};
+use super::{Cut, Work, check_constants, choose, negligible, reach};
 use crate::border::Border;
 use crate::error::Error;
 use crate::exec::{self, Workspace};
@@ -34,7 +34,7 @@ use crate::pass::{ColourWeights, Finish, NarrowWeights, TapRows, Weights};
 use crate::reference::{self, Opacity};
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{Level, MAX_LANES};
-use crate::view::{Rect, Shape, View, ViewMut};
+use crate::view::{Rect, Shape, View, ViewMut, check_part};
 use proof::{FilterFacts, Proof, keeps_constants};
 use std::fmt;
 use std::marker::PhantomData;
@@ -275,8 +275,8 @@ impl Chain {
     /// the layers is rounded or cut off, and integer results are rounded once, at the end.
     ///
     /// Errors: an empty or too large shape, here or between layers; other channels than a layer
-    /// takes; an image smaller than a layer's window; a border constant that is not finite with an
-    /// integer image, or NaN; what [`Filter::plan`] says of a filter.
+    /// takes; an image smaller than a layer's window; a border constant beyond `f32`; what
+    /// [`Filter::plan`] says of a filter.
     pub fn plan<I: Source, O: Sample>(&self, input: Shape) -> Result<ChainPlan<I, O>, Error> {
         let types = (I::TYPE, O::TYPE);
         let core = ChainCore::new(self, input, types, Opacity::of::<I>())?;
@@ -301,12 +301,12 @@ impl ChainCore {
         let float = |sample| sample == SampleType::F32;
         let fused = float(types.0) && float(types.1);
         for border in chain.layers().iter().flat_map(borders) {
-            let bad = |v: &&f64| v.is_nan() || !float(types.0) && !(**v as f32).is_finite();
-            if let Border::Constant(values) = border
-                && let Some(&value) = values.iter().find(bad)
-            {
-                return Err(Error::ConstantValue { value, sample: types.0 });
-            }
+            check_constants(border, types.0)?;
+        }
+        // What the first layer's borders read must be what its rows hold.
+        let mut samples = true;
+        for border in chain.layers().first().map(borders).unwrap_or_default() {
+            samples &= check_constants(border, types.0)?;
         }
         let filters = chain.layers().iter().filter_map(|layer| match layer {
             Layer::Filter(filter) => Some(filter.kernels().iter().map(Separation::of).collect()),
@@ -343,7 +343,7 @@ impl ChainCore {
             words = Some((allowed(&proof), proof.whole));
         }
         let mut images = match builder.segments.as_slice() {
-            [only] if !exact => Images::floats(&builder, only, types),
+            [only] if !exact && samples => Images::floats(&builder, only, types),
             _ => None,
         };
         if types.0 == SampleType::U8
@@ -536,7 +536,19 @@ impl Builder<'_> {
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
         let (source, output) = (SampleType::F32, SampleType::F32);
         let (channels, precise) = (input.channels, self.precise);
-        let task = Task { filter, channels, source, output, premultiplied, precise, chained: true };
+        let (level, fused) = (self.level, self.fused);
+        let task = Task {
+            filter,
+            channels,
+            source,
+            output,
+            premultiplied,
+            widened: false,
+            level,
+            fused,
+            precise,
+            chained: true,
+        };
         let (work, arithmetic, finish) = choose(&task, separations)?;
         let whole = |v: &f64| v.fract() == 0.0;
         let taps = filter.kernels().iter().flat_map(Kernel::taps);
@@ -572,10 +584,7 @@ impl Builder<'_> {
         let output = reference::output_shape(filter, input)?;
         let samples = output.samples()? as u64;
         let multiplications = samples.saturating_mul((taps * filter.kernels().len()) as u64);
-        let rung = match arithmetic.rung {
-            Rung::Fused if !self.fused => Rung::F32,
-            rung => rung,
-        };
+        let rung = arithmetic.rung;
         let window = WindowStage {
             axes: filter_axes(filter, input),
             inputs: input.channels,
@@ -918,7 +927,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         if given != expected {
             return Err(Error::ShapeMismatch { what: "output", expected, given });
         }
-        super::check_part(input, part.shape(), origin, needed)?;
+        check_part(input, part.shape(), origin, needed)?;
         exec::run_chain(&self.core, I::any(part), origin, rect, O::any_mut(out), workspace)
     }
 

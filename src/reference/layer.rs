@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::layer::{Axis, Chain, Conv2d, Depthwise, Layer, Pointwise, filter_axes};
 use crate::sample::Source;
-use crate::view::{Rect, Shape, View};
+use crate::view::{Rect, Shape, View, check_part};
 use std::ops::Range;
 
 /// All layers of a chain: the exact results, row by row.
@@ -29,6 +29,8 @@ pub fn chain<I: Source>(chain: &Chain, source: View<'_, I>) -> Result<Vec<f64>, 
 /// The same for the output rectangle `rect`. `part` holds at least what
 /// [`ChainPlan::input_region`](crate::ChainPlan::input_region) names, its top left pixel being
 /// `origin` in an image of shape `whole`.
+///
+/// Errors: as of [`filter`](super::region).
 pub fn region<I: Source>(
     chain: &Chain,
     whole: Shape,
@@ -48,6 +50,7 @@ pub fn region<I: Source>(
     }
     needed.reverse();
     let first = needed[0];
+    check_part(whole, part.shape(), origin, first)?;
     let samples = (first.y..first.y + first.height).flat_map(|y| {
         let start = (first.x - origin.0) * whole.channels;
         &part.row(y - origin.1)[start..][..first.width * whole.channels]
@@ -113,24 +116,12 @@ fn steps(chain: &Chain, input: Shape) -> Result<Vec<Step<'_>>, Error> {
 impl Step<'_> {
     /// The part of its input that a rectangle of its output needs.
     fn reads(&self, rect: Rect) -> Rect {
-        let [x, y] = match &self.kind {
+        let axes = match &self.kind {
             Kind::Pointwise(_) => return rect,
             Kind::Depthwise(_, axes) | Kind::Conv2d(_, axes) | Kind::Filter(_, axes) => axes,
         };
-        let under = |axis: &Axis, out: Range<usize>| {
-            let under = axis.under(out).filter_map(|v| axis.map(v));
-            let both = under.fold(None, |both: Option<Range<usize>>, i| match both {
-                None => Some(i..i + 1),
-                Some(both) => Some(both.start.min(i)..both.end.max(i + 1)),
-            });
-            both.unwrap_or(0..0)
-        };
-        let x = under(x, rect.x..rect.x + rect.width);
-        let y = under(y, rect.y..rect.y + rect.height);
-        if x.is_empty() || y.is_empty() {
-            return Rect::new(0, 0, 0, 0);
-        }
-        Rect::new(x.start, y.start, x.len(), y.len())
+        let read = read_by(axes, rect);
+        if read.width == 0 || read.height == 0 { Rect::new(0, 0, 0, 0) } else { read }
     }
 
     fn run(&self, part: &Part, rect: Rect, opacity: Opacity) -> Result<Vec<f64>, Error> {
@@ -149,6 +140,23 @@ impl Step<'_> {
             }
         }
     }
+}
+
+/// The part of an input that windows of a rectangle of the output read; of no columns, or rows, where they read
+/// nothing but constants.
+pub(super) fn read_by([x, y]: &[Axis; 2], rect: Rect) -> Rect {
+    let under = |axis: &Axis, out: Range<usize>| {
+        let read = if out.is_empty() { 0..0 } else { axis.under(out) };
+        let under = read.filter_map(|v| axis.map(v));
+        let both = under.fold(None, |both: Option<Range<usize>>, i| match both {
+            None => Some(i..i + 1),
+            Some(both) => Some(both.start.min(i)..both.end.max(i + 1)),
+        });
+        both.unwrap_or(0..0)
+    };
+    let x = under(x, rect.x..rect.x + rect.width);
+    let y = under(y, rect.y..rect.y + rect.height);
+    Rect::new(x.start, y.start, x.len(), y.len())
 }
 
 /// A part of a map.

@@ -145,6 +145,14 @@ impl Lanes for Avx2 {
         isa!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), v))
     }
     #[inline(always)]
+    fn f_power(self, v: __m256) -> [__m256; 2] {
+        // The exponent is kept, and taken from twice its middle.
+        let exponent =
+            isa!(_mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7f80_0000)));
+        let inverse = isa!(_mm256_sub_epi32(_mm256_set1_epi32(0x7f00_0000), exponent));
+        isa!([_mm256_castsi256_ps(exponent), _mm256_castsi256_ps(inverse)])
+    }
+    #[inline(always)]
     fn f_sqrt(self, v: __m256) -> __m256 {
         isa!(_mm256_sqrt_ps(v))
     }

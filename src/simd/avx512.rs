@@ -137,6 +137,14 @@ impl Lanes for Avx512 {
         isa!(_mm512_abs_ps(v))
     }
     #[inline(always)]
+    fn f_power(self, v: __m512) -> [__m512; 2] {
+        // The exponent is kept, and taken from twice its middle.
+        let exponent =
+            isa!(_mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7f80_0000)));
+        let inverse = isa!(_mm512_sub_epi32(_mm512_set1_epi32(0x7f00_0000), exponent));
+        isa!([_mm512_castsi512_ps(exponent), _mm512_castsi512_ps(inverse)])
+    }
+    #[inline(always)]
     fn f_sqrt(self, v: __m512) -> __m512 {
         isa!(_mm512_sqrt_ps(v))
     }

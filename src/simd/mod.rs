@@ -71,6 +71,8 @@ pub trait Lanes: Copy {
     fn f_at_most(self, v: Self::F, most: Self::F) -> Self::F;
     fn f_abs(self, v: Self::F) -> Self::F;
     fn f_sqrt(self, v: Self::F) -> Self::F;
+    /// The largest power of 2 that is not above `v`, and what times it is 1, for `v` from 2⁻¹²⁶ to 2¹²⁶.
+    fn f_power(self, v: Self::F) -> [Self::F; 2];
     /// The largest integer not above `v`, which must be within ±2³⁰.
     fn f_floor(self, v: Self::F) -> Self::I;
 

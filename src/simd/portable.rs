@@ -119,6 +119,12 @@ impl Lanes for Portable {
         v.abs()
     }
     #[inline(always)]
+    fn f_power(self, v: f32x4) -> [f32x4; 2] {
+        // The exponent is kept, and taken from twice its middle.
+        let exponent = cast::<f32x4, i32x4>(v) & i32x4::splat(0x7f80_0000);
+        [cast(exponent), cast(i32x4::splat(0x7f00_0000) - exponent)]
+    }
+    #[inline(always)]
     fn f_sqrt(self, v: f32x4) -> f32x4 {
         v.sqrt()
     }

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bias;
 mod equality;
 mod properties;
 mod sample;

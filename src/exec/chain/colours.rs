@@ -3,7 +3,7 @@
 use super::super::{Direct, Memory, each_strip};
 use super::{Crew, Slot};
 use crate::filter::Post;
-use crate::pass::{F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row};
+use crate::pass::{F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row, RowOrder};
 use crate::plan::{ChainCore, MixStage, Segment};
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES};
@@ -107,11 +107,21 @@ pub(super) fn colour_tile<I: Source, O: Sample>(
 pub(super) fn copy<O: Sample>(level: Level, row: &[f32], stream: bool, out: &mut [O]) {
     let finish = &Finish { post: Post::None, offset: 0.0, fixed: [Fixed::default(); 2] };
     let (count, step, taps) = (1, 1, &[1.0f32][..]);
+    let order = RowOrder::InOrder;
     if const { O::FLOAT } {
         let inputs = [Input::<Fused> { scratch: row, taps }];
-        level.run(Row::<Fused, O, 1> { inputs, count, step, finish, stream, next: &[], out });
+        level.run(Row::<Fused, O, 1> {
+            inputs,
+            count,
+            step,
+            finish,
+            order,
+            stream,
+            next: &[],
+            out,
+        });
     } else {
         let inputs = [Input::<F32> { scratch: row, taps }];
-        level.run(Row::<F32, O, 1> { inputs, count, step, finish, stream, next: &[], out });
+        level.run(Row::<F32, O, 1> { inputs, count, step, finish, order, stream, next: &[], out });
     }
 }

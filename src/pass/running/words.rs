@@ -74,8 +74,8 @@ impl Share {
     }
 }
 
-/// Samples that are even or odd together, for so many channels. Where lanes cannot be permuted, bytes are not
-/// easily taken apart by fours.
+/// Samples that are even or odd together, for so many channels, if results are bytes. Where lanes cannot be
+/// permuted, bytes are not easily taken apart by fours.
 pub fn parity_unit(level: Level, channels: usize) -> usize {
     if channels == 4 && level.permutes() { 4 } else { 1 }
 }

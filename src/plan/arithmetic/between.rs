@@ -9,7 +9,7 @@ use super::{
 };
 use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{Finish, Fixed, Nine, Taps};
+use crate::pass::{Finish, Fixed, Nine, RowOrder, Taps};
 use crate::plan::{Work, stencil};
 use crate::sample::SampleType;
 
@@ -123,6 +123,7 @@ fn high(
                     row: Taps::Words(words(row)),
                     start: 0,
                     shift: 0,
+                    order: RowOrder::InOrder,
                 })
                 .collect(),
         ),
@@ -209,10 +210,17 @@ fn separable(
         let found = pairs_exact(task, samples, &term.column, &times(&term.row, scale))
             .filter(|_| residual == 0.0)
             .or_else(|| pairs_rounded(task, samples, &column, &row))?;
-        let Found { taps: [column_taps, row_taps], start, shift, fixed, bits, peak, bound } = found;
+        let Found { taps: [column_taps, row_taps], start, shift, fixed, bits, peak, bound, .. } =
+            found;
         finish.fixed[kernel] = fixed;
         let row_taps = Taps::Integer(pack(&row_taps));
-        passes.push(Passes { column: Rows::paired(&column_taps, 1), row: row_taps, start, shift });
+        passes.push(Passes {
+            column: Rows::paired(&column_taps, 1),
+            row: row_taps,
+            start,
+            shift,
+            order: RowOrder::InOrder,
+        });
         arithmetic.bits = bits;
         arithmetic.peak = arithmetic.peak.max(peak);
         bounds.push((bound + residual, largest(samples) * abs_sum(&column) * abs_sum(&row)));

@@ -3,13 +3,16 @@
 //! Integers may wrap: additions and multiplications modulo 2¹⁶ give the right sum as long as that
 //! one fits. So only the range of results counts, not that of what is added up on the way.
 
+use super::noise::{Noise, common_divisor, errors_and_squares, parts, rounded_mean, rounds_right};
 use super::{
     Arithmetic, Factors, Passes, Rows, Rung, Separable, Task, abs_sum, errors, errors_of, fits_i16,
     quantise, whole,
 };
 use crate::filter::Post;
 use crate::kernel::Kernel;
-use crate::pass::{Finish, Fixed, MOST_SYMMETRIC, ROUNDED_BITS, SYMMETRIC_SHIFT, Share, Taps};
+use crate::pass::{
+    Finish, Fixed, MOST_SYMMETRIC, ROUNDED_BITS, RowOrder, SYMMETRIC_SHIFT, Share, Taps,
+};
 use crate::sample::SampleType;
 
 /// Σ of the positive values and −Σ of the negative ones.
@@ -47,7 +50,7 @@ pub(super) fn fixed(task: &Task<'_>, shift: u32, start: f64, low: f64, high: f64
     let (start, factor) = if factor { (start - half, 1 << (15 - shift)) } else { (start, 0) };
     // Modulo 2¹⁶.
     let start = start as i32;
-    let fixed = Fixed { shift, start, unsigned: !signed, unit, factor };
+    let fixed = Fixed { shift, start, unsigned: !signed, unit, factor, divides: false };
     (signed || unsigned).then_some(fixed)
 }
 
@@ -96,50 +99,126 @@ pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         arithmetic.bits = (column_bits, shift);
         arithmetic.peak = arithmetic.peak.max(high - low);
         let column = Rows::single(taps(&c));
-        passes.push(Passes { column, row: taps(&r), start: 0, shift: 0 });
+        passes.push(Passes { column, row: taps(&r), start: 0, shift: 0, order: RowOrder::InOrder });
         bounds.push((0.0, high.max(-low)));
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
     Some((arithmetic, passes, finish))
 }
 
-/// The largest number that all of `v` are whole multiples of, but for what `f64` rounds, and the
-/// multiples; only where it is the least of them.
+/// A number that all of `v` are whole multiples of, but for what `f64` rounds, and the multiples: the least of
+/// them in magnitude, or a small part of it.
 fn multiples_of(v: &[f64]) -> Option<(f64, Vec<f64>)> {
-    let unit = v.iter().map(|t| t.abs()).filter(|t| *t > 0.0).fold(f64::INFINITY, f64::min);
-    let q: Vec<f64> = v.iter().map(|t| (t / unit).round()).collect();
-    let near = v.iter().zip(&q).all(|(t, q)| (q * unit - t).abs() <= 1e-12 * t.abs());
-    (unit.is_finite() && near).then_some((unit, q))
+    let least = v.iter().map(|t| t.abs()).filter(|t| *t > 0.0).fold(f64::INFINITY, f64::min);
+    if !least.is_finite() {
+        return None;
+    }
+    let units = (1..=MOST_PARTS).map(|part| least / f64::from(part));
+    let near = |t: &f64, unit: f64| ((t / unit).round() * unit - t).abs() <= 1e-12 * t.abs();
+    let unit = units.into_iter().find(|&unit| v.iter().all(|t| near(t, unit)))?;
+    Some((unit, v.iter().map(|t| (t / unit).round()).collect()))
+}
+
+/// Parts of the least tap that [`multiples_of`] tries.
+const MOST_PARTS: u32 = 4;
+
+/// Whether sums of whole numbers may be multiplied by what taps have in common.
+fn may_divide(task: &Task<'_>) -> bool {
+    suits(task) && task.post() == Post::None && task.offset() == 0.0 && !task.must_be_exact()
 }
 
 /// Two passes in whole numbers whose sum is multiplied by what the taps have in common, such as
 /// the ninth of a box of 3×3: one rounding, of the result.
 pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
-    if !suits(task) || task.post() != Post::None || task.offset() != 0.0 || task.must_be_exact() {
+    if !may_divide(task) {
         return None;
     }
     let ((column_unit, c), (row_unit, r)) = (multiples_of(&f.column)?, multiples_of(&f.row)?);
-    let (low, high) = range(&c, &r);
-    let unit = column_unit * row_unit;
-    let factor = (unit * 32768.0).round();
-    let fits = fits_i16(&c) && fits_i16(&r) && low >= -32768.0 && high <= 32767.0;
-    // A factor of 0 would mean that there is none.
-    if !fits || !(1.0..=32767.0).contains(&factor) {
+    if !fits_i16(&c) || !fits_i16(&r) {
         return None;
     }
     let (column_each, _) = errors_of(&f.column, &c, 1.0 / column_unit);
     let (row_each, _) = errors_of(&f.row, &r, 1.0 / row_unit);
-    let bound = (factor / 32768.0 - unit).abs() * high.max(-low)
-        + 255.0 * (column_each * abs_sum(&f.row) + row_each * abs_sum(&f.column))
-        + f.residual;
-    let mut finish = task.finish();
-    finish.fixed[0] = Fixed { factor: factor as i16, ..Fixed::default() };
-    let mut arithmetic = task.arithmetic(Rung::Words, bound);
-    arithmetic.peak = high - low;
+    let taps_error = 255.0 * (column_each * abs_sum(&f.row) + row_each * abs_sum(&f.column));
+    let unit = column_unit * row_unit;
+    let (fixed, arithmetic) = divided(task, unit, range(&c, &r), taps_error + f.residual)?;
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
     let column = Rows::single(taps(&c));
-    let pass = Passes { column, row: taps(&r), start: 0, shift: 0 };
-    task.accepts(bound).then_some((arithmetic, vec![pass], finish))
+    let pass = Passes { column, row: taps(&r), start: 0, shift: 0, order: RowOrder::InOrder };
+    Some((arithmetic, vec![pass], finish))
+}
+
+/// The same in one direct pass.
+pub(super) fn dense_multiples(
+    task: &Task<'_>,
+    kernels: &[(usize, Vec<f64>)],
+) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
+    let [(_, written)] = kernels else { return None };
+    if !may_divide(task) {
+        return None;
+    }
+    let (unit, q) = multiples_of(written)?;
+    if !fits_i16(&q) {
+        return None;
+    }
+    let (each, _) = errors_of(written, &q, 1.0 / unit);
+    let (fixed, arithmetic) = divided(task, unit, range(&q, &[1.0]), 255.0 * each)?;
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+    Some((arithmetic, vec![Rows::single(taps(&q))], finish))
+}
+
+/// The finish of whole sums between `low` and `high`, each of which counts for `unit`, where taps were off by so
+/// much. One rounded multiplication if that is right; else, at a little more cost, a division, which is off by
+/// less and never too low.
+fn divided(
+    task: &Task<'_>,
+    unit: f64,
+    (low, high): (f64, f64),
+    taps_error: f64,
+) -> Option<(Fixed, Arithmetic)> {
+    let count = (1.0 / unit).round();
+    let even = (unit * count - 1.0).abs() <= 1e-12;
+    let parts = if even { Some(count as u32) } else { parts(&[unit]) };
+    // What is below 0 does not show in samples without a sign.
+    let below = if task.output == SampleType::U8 { 0.0 } else { low };
+    // `start` is added to a sum, which is off by `more` for that.
+    let accepted = |fixed: Fixed, effective: f64, start: f64, more: f64| {
+        let errors = [below, high].map(|sum| (effective - unit) * sum + more);
+        let (least, most) = (errors[0].min(errors[1]), errors[0].max(errors[1]));
+        let right = parts.is_some_and(|m| rounds_right(m, least, most));
+        let gain = (effective - unit) * (low + high) / 255.0;
+        let noise = Noise::new(gain, 0.0, 255.0, (more, 0.0));
+        let fits = low + start >= -32768.0 && high + start <= 32767.0;
+        let mut arithmetic = task.arithmetic(Rung::Words, most.max(-least) + taps_error);
+        arithmetic.peak = high - low;
+        arithmetic.noise = if right { Noise::default() } else { noise };
+        let good = fits && arithmetic.is_fair(task) && task.accepts(arithmetic.bound);
+        good.then_some((fixed, arithmetic, right))
+    };
+    let factor = (unit * 32768.0).round();
+    let once = Fixed { factor: factor as i16, ..Fixed::default() };
+    // A factor of 0 would mean that there is none.
+    let multiplied = (1.0..=32767.0).contains(&factor);
+    let multiplied = multiplied.then(|| accepted(once, factor / 32768.0, 0.0, 0.0)).flatten();
+    if let Some((fixed, arithmetic, true)) = multiplied {
+        return Some((fixed, arithmetic));
+    }
+    // As many bits of the factor as there are.
+    let shift = (0..=15).rev().find(|&s| (unit * f64::from(16 + s).exp2()).ceil() <= 32767.0)?;
+    let whole = f64::from(16 + shift).exp2();
+    let factor = (unit * whole).ceil();
+    let (start, more) = if even {
+        // Half of an odd number is as good as the whole number below it.
+        ((count / 2.0).floor(), 0.0)
+    } else {
+        let start = (0.5 / unit).round();
+        (start, start * unit - 0.5)
+    };
+    let (factor, start_i32) = (factor as i16, start as i32);
+    let division = Fixed { factor, shift, start: start_i32, divides: true, ..Fixed::default() };
+    let divided = accepted(division, f64::from(factor) / whole, start, more);
+    divided.or(multiplied).map(|(fixed, arithmetic, _)| (fixed, arithmetic))
 }
 
 /// Taps a side up to which rounded 16-bit products are faster than exact pairs.
@@ -162,7 +241,7 @@ pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separa
     let best = |folds: bool| {
         (1..=257)
             .filter_map(|m| scaled(task, f, f64::from(m) / largest, folds))
-            .min_by(|a, b| a.0.bound.total_cmp(&b.0.bound))
+            .min_by(|a, b| a.0.noise.cost().total_cmp(&b.0.noise.cost()))
     };
     let folds = f.row.len() == 7 && symmetric_taps(&f.row) && !task.chained;
     let folded = if folds { best(true) } else { None };
@@ -182,22 +261,28 @@ fn scaled(
     folds: bool,
 ) -> Option<(Arithmetic, Passes, Fixed)> {
     let most = if folds { 16384.0 } else { 32768.0 };
-    let q = quantise(&f.column.iter().map(|t| t * scale).collect::<Vec<_>>(), 0);
-    let (positive, negative) = halves(&q);
+    let times: Vec<f64> = f.column.iter().map(|t| t * scale).collect();
+    // What rounding does to the sum, the row makes up for, unless that is 0.
+    let taps = if cancels(&f.column) {
+        quantise(&times, 0)
+    } else {
+        times.iter().map(|t| t.round()).collect()
+    };
+    let (positive, negative) = halves(&taps);
     // Column sums start so low that the least of them is the least of the range.
     let start = 255.0 * negative - most;
-    if 255.0 * positive + start > most - 1.0 {
+    let room = most - 1.0 - (255.0 * positive + start);
+    if room < 0.0 {
         return None;
     }
-    let column = Column { taps: q, shift: 0, scale, start, folds };
-    with_row(task, f, column)
+    with_row(task, f, Column { taps, shift: 0, scale, start, room, folds })
 }
 
 /// The bound up to which products of both passes are rounded.
 const SYMMETRIC_BOUND: f64 = 0.25;
 
-/// Two passes of symmetric taps, too many for [`rounded`], that both round products and add samples that
-/// meet the same tap before.
+/// Two passes of symmetric taps, too many for [`rounded`], or such that it is too coarse for them, that both
+/// round products and add samples that meet the same tap before.
 pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
     let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
@@ -210,15 +295,16 @@ pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
     let rounding = (f.column.len() + 1) as f64;
     let divisor = f64::from(SYMMETRIC_SHIFT).exp2();
     let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
-    let scale = (32767.0 - 2.0 * rounding) / (255.0 * (positive + negative));
+    let scale = (32767.0 - 2.0 * rounding - START_ROOM) / (255.0 * (positive + negative));
     let scale = scale.min(32766.0 / (largest * divisor));
     let unit = scale * divisor;
-    let q = quantise_symmetric(&f.column, unit);
-    if !fits_i16(&q) {
+    let taps = quantise_symmetric(&f.column, unit);
+    if !fits_i16(&taps) {
         return None;
     }
     let start = (255.0 * negative * scale + rounding).ceil() - 16384.0;
-    let column = Column { taps: q, shift: SYMMETRIC_SHIFT, scale, start, folds: true };
+    let room = START_ROOM;
+    let column = Column { taps, shift: SYMMETRIC_SHIFT, scale, start, room, folds: true };
     let (mut arithmetic, pass, fixed) = with_row(task, f, column)?;
     arithmetic.bits.0 = scale.log2() as u32;
     let good = arithmetic.bound <= SYMMETRIC_BOUND && pass.halves_add();
@@ -226,15 +312,24 @@ pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
     good.then_some((arithmetic, vec![pass], finish))
 }
 
-/// A column in 16 bits: sums are in units of 1 / `scale` and start with `start`; what taps are multiplied
-/// by has `shift` more bits, which each product is rounded by.
+/// Starts of column sums to choose from.
+const START_ROOM: f64 = 63.0;
+
+/// A column in 16 bits: sums are in units of 1 / `scale` and start with `start` or up to `room` more; what taps
+/// are multiplied by has `shift` more bits, which each product is rounded by.
 struct Column {
     taps: Vec<f64>,
     shift: u32,
     scale: f64,
     start: f64,
+    room: f64,
     /// Whether the row, whose taps are symmetric, adds two sums before it multiplies them.
     folds: bool,
+}
+
+/// Whether the sum of taps is small beside them.
+fn cancels(v: &[f64]) -> bool {
+    v.iter().sum::<f64>().abs() < abs_sum(v) / 8.0
 }
 
 /// An odd number of them, opposite ones equal.
@@ -249,23 +344,51 @@ fn quantise_symmetric(v: &[f64], unit: f64) -> Vec<f64> {
     q
 }
 
+/// The sum of |errors| of a product's taps, and of their squares.
+fn errors_2d(
+    f: &Factors<'_>,
+    (column, column_unit): (&[f64], f64),
+    (row, row_unit): (&[f64], f64),
+) -> (f64, f64) {
+    let (mut each, mut squares) = (0.0, 0.0);
+    for (c, p) in f.column.iter().zip(column) {
+        let p = p / column_unit;
+        for (r, q) in f.row.iter().zip(row) {
+            let error = p * (q / row_unit) - c * r;
+            each += error.abs();
+            squares += error * error;
+        }
+    }
+    (each, squares)
+}
+
 /// A row for such a column, whose products are rounded.
 fn with_row(
     task: &Task<'_>,
     f: &Factors<'_>,
     column: Column,
 ) -> Option<(Arithmetic, Passes, Fixed)> {
-    let Column { taps: q, shift, scale, start: column_start, folds } = column;
-    let unit = scale * f64::from(shift).exp2();
-    let (positive, negative) = halves(&q);
-    let (each, sum) = errors_of(&f.column, &q, unit);
-    // Products of pairs, of which each is rounded.
-    let column_rounding = if shift > 0 { (q.len() / 2 + 1) as f64 / 2.0 / scale } else { 0.0 };
+    let Column { taps: q, shift, scale, start: least_start, room, folds } = column;
+    let column_unit = scale * f64::from(shift).exp2();
+    let sum = |v: &[f64]| v.iter().sum::<f64>();
+    // The sum that both passes have together is right: the row makes up for what the column's is off by.
+    let effective = sum(&q) / column_unit;
+    let makes_up = if cancels(&f.column) { 1.0 } else { sum(&f.column) / effective };
+    if !(0.5..=2.0).contains(&makes_up) {
+        return None;
+    }
+    let row: Vec<f64> = f.row.iter().map(|r| r * makes_up).collect();
+    // Of the column's products each is rounded, where they are divided; samples that meet a tap are multiplied
+    // by 64 before.
+    let column_products = if shift > 0 { (q.len() / 2 + 1) as f64 } else { 0.0 };
+    let column_means: f64 = if shift > 0 {
+        q[..=q.len() / 2].iter().map(|t| rounded_mean(*t, 15, 64.0, 0.0)).sum()
+    } else {
+        0.0
+    };
     let products = if folds { f.row.len() / 2 + 1 } else { f.row.len() };
-    let row = abs_sum(&f.row);
     let (low, high) = range(&f.column, &f.row);
-    let column_low = -255.0 * negative / unit - column_rounding;
-    let column_high = 255.0 * positive / unit + column_rounding;
+    let none = task.post() == Post::None;
     // Rows between filters have fraction bits of their own.
     let least = if task.chained { 0 } else { 1 };
     (least..=14).rev().find_map(|bits| {
@@ -273,45 +396,73 @@ fn with_row(
         // A product keeps the bits from 2¹⁵ up.
         let row_unit = unit * 32768.0 / scale;
         let t = if folds {
-            quantise_symmetric(&f.row, row_unit)
+            quantise_symmetric(&row, row_unit)
         } else {
-            quantise(&f.row.iter().map(|r| r / scale * unit * 32768.0).collect::<Vec<_>>(), 0)
+            quantise(&row.iter().map(|r| r * row_unit).collect::<Vec<_>>(), 0)
         };
         if !fits_i16(&t) {
             return None;
         }
-        let (row_each, row_sum) = errors_of(&f.row, &t, row_unit);
+        let (each, squares) = errors_2d(f, (&q, column_unit), (&t, row_unit));
+        let gain = effective * (sum(&t) / row_unit) - sum(&f.column) * sum(&f.row);
+        let taken: f64 = abs_sum(&t) / row_unit;
         // Every product is rounded, and the start.
-        let rounding = column_rounding * row + (products as f64 + 1.0) / 2.0 / unit;
-        let bound = 127.5 * (each + sum) * row
-            + (column_high - column_low) / 2.0 * row_each
-            + (column_high + column_low).abs() / 2.0 * row_sum
-            + rounding
-            + f.residual;
-        let constant = 255.0 * sum * row + column_high.max(-column_low) * row_sum + rounding;
-        let none = task.post() == Post::None;
-        // The ½ that makes a shift round.
-        let half = if none && bits > 0 { 0.5 } else { 0.0 };
-        // What columns start with is taken back, so it counts for the start only modulo 2¹⁶.
+        let rounding = column_products / 2.0 / scale * taken + (products as f64 + 1.0) / 2.0 / unit;
+        let bound = 127.5 * (gain.abs() + each) + rounding + f.residual;
+        // The ½ that makes a shift round. Where it does, halves are rounded up, which on the whole is half a
+        // unit too much.
+        let (half, up) = if none && bits > 0 { (0.5, 0.5) } else { (0.0, 0.0) };
+        let step = common_divisor(&q);
+        // What columns start with is taken back, so it counts for the start only modulo 2¹⁶: the one that
+        // leaves least to be rounded.
+        let started = |more: usize| {
+            let start = least_start + more as f64;
+            let means: f64 = if folds {
+                let middle = t.len() / 2;
+                let both = t[..middle].iter().map(|t| rounded_mean(*t, 15, step, 2.0 * start));
+                both.sum::<f64>() + rounded_mean(t[middle], 15, step, start)
+            } else {
+                t.iter().map(|t| rounded_mean(*t, 15, step, start)).sum()
+            };
+            let means = means + column_means * sum(&t) / 32768.0;
+            let exact = (task.offset() + half) * unit - start * sum(&t) / 32768.0 - means - up;
+            (start, exact)
+        };
+        let (column_start, exact) = (0..=room.min(START_ROOM) as usize)
+            .map(started)
+            .min_by(|a, b| (a.1 - a.1.round()).abs().total_cmp(&(b.1 - b.1.round()).abs()))?;
+        let start = exact.round();
         let shown = (task.offset() + half) * unit;
-        let start = shown - column_start * t.iter().sum::<f64>() / 32768.0;
         let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
         let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
-        fixed.start = (start - half).round() as i32;
-        // What is right for a chain shows at its end.
-        let good =
-            task.chained || bound < 1.0 && (!task.keeps_constants() || constant + f.residual < 0.5);
+        fixed.start = (start - half) as i32;
+        let variance = (column_products / scale / scale * squares_of(&t) / row_unit / row_unit
+            + products as f64 / unit / unit)
+            / 12.0;
         let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
+        arithmetic.noise = Noise::new(gain, squares, 255.0, ((start - exact) / unit, variance));
         arithmetic.bits = (0, bits);
         arithmetic.peak = (high - low + 2.0 * bound) * unit;
+        // What is right for a chain shows at its end.
+        let constant = 255.0 * gain.abs() + rounding + f.residual;
+        let good = task.chained
+            || bound < 1.0
+                && arithmetic.is_fair(task)
+                && (!task.keeps_constants() || constant < 0.5);
         let pass = Passes {
             column: Rows::single(taps(&q)),
             row: taps(&t),
             start: column_start as i32,
             shift,
+            order: RowOrder::InOrder,
         };
         good.then_some((arithmetic, pass, fixed))
     })
+}
+
+/// Σ t².
+fn squares_of(v: &[f64]) -> f64 {
+    v.iter().map(|t| t * t).sum()
 }
 
 /// A direct 2D pass in whole numbers, exact but for the root of a magnitude.
@@ -362,20 +513,28 @@ pub(super) fn nine(
             return None;
         }
         let (each, sum) = errors(written, &t, tap_bits);
-        // Products lose 0 to 255/256 when they are rounded down, those with multiples of 256 nothing. Half of
-        // that comes back with the start, and so does what is taken from samples.
+        // Products lose 0 to 255/256 when they are rounded down, those with multiples of a power of 2 less. Half
+        // of that comes back with the start, and so does what is taken from samples.
         let whole = f64::from(ROUNDED_BITS).exp2();
-        let lost = t.iter().filter(|t| *t % whole != 0.0).count() as f64 * (1.0 - 1.0 / whole);
-        let shown = (task.offset() + if task.post() == Post::None { 0.5 } else { 0.0 }) * unit;
-        let start = shown + t.iter().sum::<f64>() * 128.0 / whole + lost / 2.0;
-        let rounding = (lost / 2.0 + (start.round() - start).abs()) / unit;
+        let lost: f64 = t.iter().map(|t| 1.0 - common_divisor(&[*t, whole]) / whole).sum();
+        let none = task.post() == Post::None;
+        // Halves are rounded up, which on the whole is half a unit too much.
+        let (half, up) = if none { (0.5, 0.5) } else { (0.0, 0.0) };
+        let shown = (task.offset() + half) * unit;
+        let start = shown + t.iter().sum::<f64>() * 128.0 / whole + lost / 2.0 - up;
+        let rounding = (lost / 2.0 + (start.round() - start).abs() + up) / unit;
         let bound = 127.5 * (each + sum) + rounding;
         // What was taken is added modulo 2¹⁶.
         let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
         let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
         fixed.start = (start - half).round() as i32;
-        let good = bound < 1.0 && (!task.keeps_constants() || 255.0 * sum + rounding < 0.5);
         let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
+        let (gain, squares) = errors_and_squares(written, &t, f64::from(tap_bits).exp2());
+        let rounded = ((start.round() - start) / unit, lost / 12.0 / unit / unit);
+        arithmetic.noise = Noise::new(gain, squares, 255.0, rounded);
+        let good = bound < 1.0
+            && arithmetic.is_fair(task)
+            && (!task.keeps_constants() || 255.0 * sum + rounding < 0.5);
         arithmetic.bits = (0, bits);
         arithmetic.peak = (high - low + 2.0 * bound) * unit;
         let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };

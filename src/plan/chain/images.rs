@@ -64,6 +64,7 @@ impl Images {
                 arithmetic,
                 finish: stage.finish,
                 level: builder.level,
+                widened: false,
                 tile: 1,
                 strip: 1,
             });
@@ -93,19 +94,21 @@ impl Images {
                     let unit = f64::from(bits).exp2();
                     error = error.max(((v * unit).round() / unit - v).abs());
                     range = (range.0.min(v), range.1.max(v));
-                    if i == 0 && !(v.fract() == 0.0 && (0.0..=255.0).contains(&v)) {
-                        return None;
-                    }
                 }
             }
             let last = i + 1 == self.stages.len();
+            // What rows must hold: results, and the constants that the next filter reads beside them.
             let after = results(filter, range);
+            let next = self.stages.get(i + 1).map(|next| next.filter.get_borders());
+            let beside = next.map_or(0.0, |(x, y)| {
+                constants(x).iter().chain(constants(y)).fold(0.0, |most: f64, v| most.max(v.abs()))
+            });
             let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
             let carried = error * gains.sum::<f64>();
             let most = if whole || last { 0 } else { MOST_BITS };
             let (stage, bound) = (0..=most).rev().find_map(|out| {
                 let unit = f64::from(out).exp2();
-                if !last && after.1.max(-after.0) * unit > 32767.0 {
+                if !last && after.1.max(-after.0).max(beside) * unit > 32767.0 {
                     return None;
                 }
                 let (stage, bound) = stage(core, (range, error), (bits, out), freedom)?;
@@ -216,6 +219,9 @@ fn stage(
         source: types.0,
         output: types.1,
         premultiplied: false,
+        widened: false,
+        level: core.level,
+        fused: false,
         precise: false,
         chained: true,
     };
@@ -240,6 +246,7 @@ fn stage(
         arithmetic,
         finish,
         level,
+        widened: false,
         tile,
         strip,
     };

@@ -1,0 +1,174 @@
+//! What arithmetic makes of noise. A bound says how far a result may be from exact; whether pictures get
+//! brighter, and how many samples are rounded the other way, is a matter of means.
+//!
+//! All of it is for samples that are independent and uniform over their type.
+
+use super::{Arithmetic, Task};
+
+/// How far the gain for a constant image may be from exact, as a share of it.
+const GAIN: f64 = 1.0 / 4096.0;
+/// The same where the exact one is 0, or nearly.
+const LEAST_GAIN: f64 = 1e-6;
+/// The mean error that is let pass, in levels.
+const BIAS: f64 = 0.01;
+/// The root mean square error that is let pass. The share of samples that are not the correctly rounded ones is
+/// the mean of errors' magnitudes, and so no larger.
+const RMS: f64 = 0.1;
+
+/// The errors of one arithmetic over noise, in levels.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Noise {
+    /// The sum of the taps that are really applied, less that of the kernel's.
+    pub gain: f64,
+    /// The mean error.
+    pub bias: f64,
+    /// The root mean square error.
+    pub rms: f64,
+}
+
+impl Noise {
+    /// From the sum of errors of taps and of their squares, for samples up to `most`, and from the mean of what
+    /// is rounded besides, and its variance.
+    pub fn new(gain: f64, squares: f64, most: f64, (mean, variance): (f64, f64)) -> Self {
+        let bias = most / 2.0 * gain + mean;
+        let variance = variance + squares * most * most / 12.0;
+        Self { gain, bias, rms: (bias * bias + variance).sqrt() }
+    }
+
+    /// Whether it shows neither in the mean of a picture nor in many of its samples; `sum` is that of the kernel.
+    pub fn is_fair(&self, sum: f64) -> bool {
+        self.gain.abs() <= GAIN * sum.abs() + LEAST_GAIN
+            && self.bias.abs() <= BIAS
+            && self.rms <= RMS
+    }
+
+    /// What the choice among several of one cost goes by: a bias adds up from pass to pass.
+    pub fn cost(&self) -> f64 {
+        self.rms + 32.0 * self.bias.abs()
+    }
+}
+
+impl Arithmetic {
+    /// Whether the contract about noise is kept; for integers only, where results are those of images.
+    pub fn is_fair(&self, task: &Task<'_>) -> bool {
+        let sum: f64 = task.filter.kernels()[0].sum() * task.filter.get_scale();
+        task.chained || self.noise.is_fair(sum)
+    }
+}
+
+/// The sum of what quantised taps, in units of 1 / `unit`, are off by, and of its squares.
+pub(super) fn errors_and_squares(taps: &[f64], q: &[f64], unit: f64) -> (f64, f64) {
+    let errors = taps.iter().zip(q).map(|(t, q)| q / unit - t);
+    errors.fold((0.0, 0.0), |(sum, squares), e| (sum + e, squares + e * e))
+}
+
+/// What taps that were quantised make of noise, in a direct pass that rounds nothing else.
+pub(super) fn of_taps(taps: &[f64], q: &[f64], unit: f64, most: f64) -> Noise {
+    let (gain, squares) = errors_and_squares(taps, q, unit);
+    Noise::new(gain, squares, most, (0.0, 0.0))
+}
+
+/// `errors_and_squares` of the products of a column and a row, each with its unit.
+pub(super) fn of_product(
+    (column, row): (&[f64], &[f64]),
+    (c, column_unit): (&[f64], f64),
+    (r, row_unit): (&[f64], f64),
+) -> (f64, f64) {
+    let sum = |v: &[f64]| v.iter().sum::<f64>();
+    let times = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (p, q) = (column_unit, row_unit);
+    let gain = sum(c) / p * (sum(r) / q) - sum(column) * sum(row);
+    // Σ (a·b − c·d)², taken apart.
+    let squares = times(c, c) / p / p * (times(r, r) / q / q)
+        + times(column, column) * times(row, row)
+        - 2.0 * times(c, column) / p * (times(r, row) / q);
+    (gain, squares.max(0.0))
+}
+
+/// The mean error of products of a tap, in units of 2^−`bits` of the result, that are rounded half up. What they
+/// are products of are multiples of `step`, from `start` on.
+pub(super) fn rounded_mean(tap: f64, bits: u32, step: f64, start: f64) -> f64 {
+    let whole = f64::from(bits).exp2();
+    let apart = (tap * step).abs();
+    if apart == 0.0 {
+        // Always the same.
+        let rest = (tap * start).rem_euclid(whole) / whole;
+        return (rest + 0.5).floor() - rest;
+    }
+    // Of the products modulo 2^bits, so many lie `unit` apart, and are equally frequent.
+    let mut unit = 1.0;
+    while unit < whole && apart % (2.0 * unit) == 0.0 {
+        unit *= 2.0;
+    }
+    let count = whole / unit;
+    let first = (tap * start).rem_euclid(unit) / unit;
+    if count == 1.0 { (first + 0.5).floor() - first } else { (0.5 - first) / count }
+}
+
+/// The largest number that all of some whole numbers are multiples of.
+pub(super) fn common_divisor(q: &[f64]) -> f64 {
+    let divisor = q.iter().fold(0.0f64, |a, b| {
+        let (mut a, mut b) = (a, b.abs());
+        while b != 0.0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    });
+    divisor.max(1.0)
+}
+
+/// Most parts of a level that [`parts`] looks for.
+const MOST_PARTS: u32 = 256;
+
+/// The least m such that all of these are whole multiples of 1 / m, but for what `f64` rounds: then so are sums of
+/// their products with whole samples, and many may lie halfway between two levels.
+pub(super) fn parts(values: &[f64]) -> Option<u32> {
+    let whole = |m: u32| {
+        let m = f64::from(m);
+        values.iter().all(|v| (v * m - (v * m).round()).abs() <= 1e-12 * (v * m).abs().max(1.0))
+    };
+    (1..=MOST_PARTS).find(|&m| whole(m))
+}
+
+/// Whether results that are multiples of 1 / m, and computed with an error from `low` to `high`, are rounded to
+/// the right level for all m.
+pub(super) fn rounds_right(m: u32, low: f64, high: f64) -> bool {
+    let part = 1.0 / f64::from(m);
+    // Multiples of an odd part never lie halfway.
+    if m % 2 == 1 { high < part / 2.0 && -low < part / 2.0 } else { low >= 0.0 && high < part }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_of_rounded_products() {
+        for (tap, step, start) in [
+            (3.0, 1.0, 0.0),
+            (4.0, 1.0, 3.0),
+            (96.0, 2.0, 5.0),
+            (-64.0, 4.0, 7.0),
+            (0.0, 1.0, 1.0),
+            (256.0, 1.0, 9.0),
+            (128.0, 3.0, 1.0),
+        ] {
+            let (bits, n) = (8, 1 << 12);
+            let error = |k: i32| {
+                let p = tap * (start + step * f64::from(k)) / 256.0;
+                (p + 0.5).floor() - p
+            };
+            let mean = (0..n).map(error).sum::<f64>() / f64::from(n);
+            let said = rounded_mean(tap, bits, step, start);
+            assert!((mean - said).abs() < 1e-9, "{tap} {step} {start}: {mean} {said}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_level() {
+        assert_eq!(parts(&[1.0, -3.0]), Some(1));
+        assert_eq!(parts(&[0.1, 0.2, 0.05]), Some(20));
+        assert_eq!(parts(&[1.0 / 36.0]), Some(36));
+        assert_eq!(parts(&[0.123_456_789]), None);
+    }
+}
