@@ -535,6 +535,21 @@ impl<I: Source, O: Sample> Plan<I, O> {
         self.core.arithmetic.bound
     }
 
+    /// The sum of the taps that are really applied, after they were rounded to what the arithmetic takes, less that
+    /// of the kernel's taps times the scale: what a constant image of 1 is off by, before rounding. For integer
+    /// images; 0 where nothing is rounded that shows, as in `f32`.
+    #[must_use]
+    pub fn gain_error(&self) -> f64 {
+        self.core.arithmetic.noise.gain
+    }
+
+    /// The mean error of results of uniform noise over all levels, in levels, as it is to be expected: that of the
+    /// gain, and what roundings do not make up for. For integer images, as [`gain_error`](Self::gain_error).
+    #[must_use]
+    pub fn bias(&self) -> f64 {
+        self.core.arithmetic.noise.bias
+    }
+
     /// How each kernel was separated; two for a magnitude.
     #[must_use]
     pub fn separations(&self) -> &[Separation] {

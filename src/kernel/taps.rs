@@ -24,14 +24,14 @@ impl Kernel {
         fixed(1, 1, &[1.0])
     }
 
-    /// The mean over `width` × `height` pixels, each from 1 to [`Kernel::MAX_SIDE`]; the sum is
-    /// exactly 1, so the middle taps may differ from the others in the last bits.
+    /// The mean over `width` × `height` pixels, each from 1 to [`Kernel::MAX_SIDE`]; column and row sum to
+    /// exactly 1 each, so their middle taps may differ from the others in the last bits.
     pub fn box_(width: usize, height: usize) -> Result<Self, Error> {
         Self::check_size(width, height)?;
         Self::separable(&mean(height), &mean(width))
     }
 
-    /// A Gaussian of standard deviation `sigma` pixels, 2·⌈3σ⌉+1 taps a side, of sum exactly 1.
+    /// A Gaussian of standard deviation `sigma` pixels, 2·⌈3σ⌉+1 taps a side; column and row sum to exactly 1.
     ///
     /// `sigma` is above 0 and finite, and at most 341, where the size reaches its limit.
     pub fn gaussian(sigma: f64) -> Result<Self, Error> {

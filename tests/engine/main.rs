@@ -5,7 +5,9 @@
 mod common;
 
 mod bias;
+mod bounds;
 mod equality;
+mod limits;
 mod properties;
 mod sample;
 mod sweep;

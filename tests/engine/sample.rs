@@ -26,6 +26,8 @@ enum Taps {
     Derivative,
     /// Mostly zeros.
     Sparse,
+    /// All the same: a box, or its sum.
+    Flat,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +89,7 @@ fn case() -> impl Strategy<Value = Case> {
         Taps::Blur,
         Taps::Derivative,
         Taps::Sparse,
+        Taps::Flat,
     ];
     let scales =
         vec![Scale::One, Scale::One, Scale::Unit, Scale::Convert, Scale::Negative, Scale::Large];
@@ -165,6 +168,11 @@ impl Case {
                 let odd = row.iter().zip(row.iter().rev()).map(|(a, b)| a - b);
                 Kernel::separable(&blur(floats(height)), &odd.collect::<Vec<_>>())
             }
+            Taps::Flat => {
+                let all = (width * height) as f64;
+                let tap = [1.0, 1.0 / all, 1.0 / 49.0, -0.25][(self.seed % 4) as usize];
+                Kernel::new(width, height, vec![tap; width * height])
+            }
             Taps::Sparse => {
                 let taps = floats(width * height).into_iter();
                 Kernel::new(width, height, taps.map(|t| if t < 0.7 { 0.0 } else { t }).collect())
@@ -187,7 +195,11 @@ impl Case {
         let mut rng = rng(self.seed ^ seed);
         let mut constant = || match I::TYPE {
             SampleType::F32 => rng.random_range(-1.0..1.0),
-            _ => (rng.random_range(0.0..=1.0) * I::FULL).round(),
+            // Any number will do, but most are samples.
+            _ => match self.seed % 4 {
+                0 => rng.random_range(-0.5..=1.5) * I::FULL,
+                _ => (rng.random_range(0.0..=1.0) * I::FULL).round(),
+            },
         };
         let n = if self.constant_per_channel { self.channels } else { 1 };
         match &borders(0.0)[index] {

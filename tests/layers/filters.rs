@@ -620,3 +620,63 @@ fn threads() {
         }
     });
 }
+
+/// A random filter of a chain: small results before larger ones, and constants that rows must hold beside them.
+fn any_filter(channels: usize, full: f64, rng: &mut rand::rngs::StdRng) -> Filter {
+    let (width, height) = (rng.random_range(1..=8), rng.random_range(1..=8));
+    let kernel = match rng.random_range(0..7) {
+        0 => Kernel::box_(width, height),
+        1 => Kernel::gaussian(rng.random_range(0.3..2.0)),
+        2 => Ok(Kernel::sobel_x()),
+        3 => Ok(Kernel::laplacian()),
+        4 => Kernel::new(1, 1, vec![rng.random_range(-1.0..1.0)]),
+        5 => Ok(dense(width, height, rng.random_range(0..1000))),
+        _ => {
+            let mut line =
+                |n: usize| (0..n).map(|_| rng.random_range(-0.3..0.6)).collect::<Vec<_>>();
+            Kernel::separable(&line(height), &line(width))
+        }
+    };
+    let mut filter = match rng.random_range(0..6) {
+        0 => Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap(),
+        _ => Filter::new(kernel.unwrap()),
+    };
+    if rng.random_range(0..4) == 0 {
+        filter = filter.abs();
+    }
+    filter = filter.scale([1.0, 0.25, 0.125, 0.5, 2.0, 0.0][rng.random_range(0..6)]);
+    filter = filter.offset([0.0, 0.0, 3.0, -7.5][rng.random_range(0..4)] * full / 255.0);
+    let mut border = || match rng.random_range(0..3) {
+        0 => {
+            let count = if rng.random_range(0..2) == 0 { 1 } else { channels };
+            let value = |_| (rng.random_range(-1.0..2.0f64) * full).round();
+            Border::Constant((0..count).map(value).collect())
+        }
+        _ => borders(0.0)[rng.random_range(1..5)].clone(),
+    };
+    let (x, y) = (border(), border());
+    filter.borders(x, y)
+}
+
+/// Chains of random filters between all types of samples.
+#[test]
+fn random_chains() {
+    for seed in 0..160 {
+        let mut rng = rng(seed);
+        let channels = rng.random_range(1..=4);
+        let shape = Shape::new(rng.random_range(1..=40), rng.random_range(1..=12), channels);
+        let count = rng.random_range(1..=3);
+        let mut chain = |full: f64| {
+            let first = Chain::new(any_filter(channels, full, &mut rng));
+            (1..count)
+                .fold(first, |chain, _| chain.then(any_filter(channels, full, &mut rng)).unwrap())
+        };
+        match seed % 5 {
+            0 => agree::<u8, u8>(&chain(255.0), shape, seed),
+            1 => agree::<u8, i16>(&chain(255.0), shape, seed),
+            2 => agree::<u8, f32>(&chain(255.0), shape, seed),
+            3 => agree::<u16, u16>(&chain(65535.0), shape, seed),
+            _ => agree::<f32, f32>(&chain(1.0), shape, seed),
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! An arithmetic in words, as `--explain` prints it.
 
-use super::{Arithmetic, Rung};
+use super::{Arithmetic, Noise, Rung};
 use std::fmt;
 
 impl fmt::Display for Arithmetic {
@@ -62,7 +62,15 @@ impl fmt::Display for Arithmetic {
         }
         match (self.bound, self.relative) {
             (0.0, _) => f.write_str(", exact"),
-            (e, false) => write!(f, ", error before rounding at most {e:.3}"),
+            (e, false) => {
+                write!(f, ", error before rounding at most {e:.3}")?;
+                match self.noise {
+                    Noise { gain: 0.0, bias: 0.0, .. } => Ok(()),
+                    Noise { gain, bias, .. } => {
+                        write!(f, ", {bias:+.4} in the mean (gain {gain:+.1e})")
+                    }
+                }
+            }
             (e, true) => write!(f, ", error at most {e:.2e} per unit of input range"),
         }
     }

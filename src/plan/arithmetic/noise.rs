@@ -42,9 +42,10 @@ impl Noise {
             && self.rms <= RMS
     }
 
-    /// What the choice among several of one cost goes by: a bias adds up from pass to pass.
+    /// What the choice among several that take as long goes by: what all samples have in common adds up from pass
+    /// to pass, and that of the gain is another one in darker or brighter pictures.
     pub fn cost(&self) -> f64 {
-        self.rms + 32.0 * self.bias.abs()
+        self.rms + 64.0 * (self.bias.abs() + 64.0 * self.gain.abs())
     }
 }
 

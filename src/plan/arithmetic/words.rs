@@ -296,21 +296,30 @@ pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
     let divisor = f64::from(SYMMETRIC_SHIFT).exp2();
     let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
     let scale = (32767.0 - 2.0 * rounding - START_ROOM) / (255.0 * (positive + negative));
-    let scale = scale.min(32766.0 / (largest * divisor));
-    let unit = scale * divisor;
-    let taps = quantise_symmetric(&f.column, unit);
-    if !fits_i16(&taps) {
-        return None;
-    }
-    let start = (255.0 * negative * scale + rounding).ceil() - 16384.0;
-    let room = START_ROOM;
-    let column = Column { taps, shift: SYMMETRIC_SHIFT, scale, start, room, folds: true };
-    let (mut arithmetic, pass, fixed) = with_row(task, f, column)?;
-    arithmetic.bits.0 = scale.log2() as u32;
-    let good = arithmetic.bound <= SYMMETRIC_BOUND && pass.halves_add();
+    let most = scale.min(32766.0 / (largest * divisor));
+    // The largest, or one little below it whose taps fit better.
+    let scales = (0..SYMMETRIC_SCALES).map(|i| most * (1.0 - f64::from(i) / 512.0));
+    let found = scales.filter_map(|scale| {
+        let taps = quantise_symmetric(&f.column, scale * divisor);
+        if !fits_i16(&taps) {
+            return None;
+        }
+        let start = (255.0 * negative * scale + rounding).ceil() - 16384.0;
+        let room = START_ROOM;
+        let column = Column { taps, shift: SYMMETRIC_SHIFT, scale, start, room, folds: true };
+        let mut found = with_row(task, f, column)?;
+        found.0.bits.0 = scale.log2() as u32;
+        let good = found.0.bound <= SYMMETRIC_BOUND && found.1.halves_add();
+        good.then_some(found)
+    });
+    let (arithmetic, pass, fixed) =
+        found.min_by(|a, b| a.0.noise.cost().total_cmp(&b.0.noise.cost()))?;
     let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
-    good.then_some((arithmetic, vec![pass], finish))
+    Some((arithmetic, vec![pass], finish))
 }
+
+/// Scales that are tried for such columns.
+const SYMMETRIC_SCALES: u32 = 16;
 
 /// Starts of column sums to choose from.
 const START_ROOM: f64 = 63.0;

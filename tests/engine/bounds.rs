@@ -1,0 +1,96 @@
+//! Bounds against images that are made to meet them: samples by the sign of what the arithmetic makes of each tap,
+//! found by probing with single samples; for every order in which rows are added.
+
+use crate::common::{levels, rng, run};
+use rand::RngExt;
+use twopass::{Border, Filter, Kernel, Sample, SampleType, Shape, Source, View, reference};
+
+/// Positive, symmetric or not, of sum 1.
+fn line(n: usize, symmetric: bool, seed: u64) -> Vec<f64> {
+    let mut rng = rng(seed);
+    let mut taps: Vec<f64> = (0..n).map(|_| rng.random_range(0.05..1.0)).collect();
+    if symmetric {
+        (0..n / 2).for_each(|i| taps[n - 1 - i] = taps[i]);
+    }
+    let sum: f64 = taps.iter().sum();
+    taps.into_iter().map(|t| t / sum).collect()
+}
+
+/// Errors of results on images of which each is the worst for one phase, and their bound.
+fn check<I: Source>(kernel: &Kernel, channels: usize) {
+    let full = if I::TYPE == SampleType::F32 { 1.0 } else { I::FULL };
+    let (width, height) = (kernel.width() + 40, kernel.height() + 3);
+    let shape = Shape::new(width, height, channels);
+    for level in levels() {
+        let filter = Filter::new(kernel.clone()).border(Border::Wrap).level(level);
+        let plan = filter.plan::<I, f32>(shape).unwrap();
+        let rounded = filter.plan::<I, I>(shape).unwrap();
+        let mut rng = rng(kernel.taps().len() as u64);
+        // What taps are rounded to shows in the results of single samples.
+        let (ax, ay) = kernel.anchor();
+        let mut single = vec![I::default(); shape.samples().unwrap()];
+        let at = |x: usize, y: usize| (y * width + x) * channels;
+        single[at(ax + 20, ay + 1)] = I::from_f64(full);
+        let seen = run::<I, f32>(&filter, View::new(&single, shape).unwrap()).unwrap();
+        let exact = |samples: &[I]| {
+            let view = View::new(samples, shape).unwrap();
+            reference::region(&filter, shape, view, (0, 0), shape.rect()).unwrap()
+        };
+        let wanted = exact(&single);
+        let too_much = |x: usize, y: usize| f64::from(seen[at(x, y)]) > wanted[at(x, y)];
+        for kind in 0..6 {
+            let sample = |i: usize| {
+                let (x, y) = (i / channels % width, i / channels / width);
+                // The sample under tap (i, j) of the middle pixel.
+                let sign = too_much(width - 1 - x, height - 1 - y) ^ (kind % 2 == 1);
+                let low = if I::TYPE == SampleType::F32 { -full } else { 0.0 };
+                match kind {
+                    0 | 1 => I::from_f64(if sign { full } else { low }),
+                    2 => I::from_f64(full),
+                    3 => I::from_f64(if rng.random_range(0..2) == 0 { full } else { low }),
+                    _ => I::from_f64(rng.random_range(0.0..=1.0) * full),
+                }
+            };
+            let samples: Vec<I> = (0..shape.samples().unwrap()).map(sample).collect();
+            let exact = exact(&samples);
+            let view = View::new(&samples, shape).unwrap();
+            let what =
+                |p: &str| format!("{}×{} {} {level} {p}", kernel.width(), kernel.height(), I::TYPE);
+            let out = run::<I, f32>(&filter, view).unwrap();
+            for (o, e) in out.iter().zip(&exact) {
+                let ulp = e.abs() * f64::from(f32::EPSILON) / 2.0;
+                let off = (f64::from(*o) - e).abs();
+                assert!(off <= plan.error_bound() + ulp, "{}: {off}", what(&plan.arithmetic()));
+            }
+            if I::TYPE != SampleType::F32 {
+                let out = run::<I, I>(&filter, view).unwrap();
+                for (o, e) in out.iter().zip(&exact) {
+                    let off = (o.to_f64() - e.clamp(I::MIN, I::MAX)).abs() - 0.5;
+                    assert!(off <= rounded.error_bound() + 1e-9, "{}", what(&rounded.arithmetic()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn adversarial_images() {
+    for (i, n) in [3, 5, 7, 9, 14, 31].into_iter().enumerate() {
+        for symmetric in [true, false] {
+            let (column, row) = (line(3, symmetric, 1), line(n, symmetric, i as u64));
+            let kernels = [
+                Kernel::separable(&column, &row).unwrap(),
+                Kernel::separable(&row, &row).unwrap(),
+                Kernel::new(n, 3, line(3 * n, false, 9)).unwrap(),
+                Kernel::box_(n, n).unwrap(),
+            ];
+            for kernel in kernels {
+                for channels in [1, 3] {
+                    check::<f32>(&kernel, channels);
+                    check::<u8>(&kernel, channels);
+                }
+                check::<u16>(&kernel, 1);
+            }
+        }
+    }
+}
