@@ -10,7 +10,7 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Border {
     /// `vvvvvv|abcdefgh|vvvvvv`: one value for all channels, or one per channel, in the units of
-    /// the samples.
+    /// the samples: any finite number of `f32`, whether or not the samples' type holds it.
     Constant(Vec<f64>),
     /// `aaaaaa|abcdefgh|hhhhhh`: the edge pixel again and again.
     Replicate,

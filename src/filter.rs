@@ -52,7 +52,12 @@ pub enum Post {
 pub enum Alpha {
     /// Colour is filtered multiplied by alpha and divided by the filtered alpha afterwards, so
     /// that the colour of transparent pixels does not bleed. Colour is 0 where alpha rounds to
-    /// 0. Scale acts on colour × alpha and on alpha, offset on colour only. Not for magnitudes.
+    /// 0, or is NaN. Scale acts on colour × alpha and on alpha, offset on colour only. Not for magnitudes.
+    ///
+    /// The filtered alpha is limited to 0 to full (1 in `f32` images) before colours are divided by it, so that
+    /// colours under an alpha of more than full get brighter: in `f32` images alpha must be from 0 to 1. With taps
+    /// below 0 the filtered alpha may be much smaller than what it is made of, and the error of colours, which is
+    /// bounded on colour × alpha, that much larger.
     Premultiply,
     /// Alpha is a channel like any other.
     Plain,

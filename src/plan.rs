@@ -24,6 +24,7 @@ use arithmetic::{Arithmetic, Noise, Passes, Rows, Rung, Task};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// How a filter will be done on images of one shape, from samples `I` to samples `O`.
 ///
@@ -42,7 +43,7 @@ pub(crate) struct Core {
     pub input: Shape,
     pub output: Shape,
     pub types: (SampleType, SampleType),
-    pub separations: Vec<Separation>,
+    pub separations: Separations,
     pub work: Work,
     pub arithmetic: Arithmetic,
     pub finish: Finish,
@@ -146,7 +147,6 @@ impl Core {
         for border in [border_x, border_y] {
             widened |= !check_constants(border, types.0)?;
         }
-        let separations: Vec<_> = filter.kernels().iter().map(Separation::of).collect();
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
         let widened = widened && !premultiplied;
         let level = filter.get_level().unwrap_or_else(Level::detect);
@@ -162,7 +162,10 @@ impl Core {
             precise: false,
             chained: false,
         };
+        let within = |k| Separation::within(k, may_leave(&task, k));
+        let separations: Vec<_> = filter.kernels().iter().map(within).collect();
         let (work, arithmetic, finish) = choose(&task, &separations)?;
+        let separations = Separations::new(separations);
         let kernel = &filter.kernels()[0];
         let prepared = premultiplied || widened;
         // A tile is wide enough that what neighbours compute twice does not count, and tiles
@@ -343,7 +346,8 @@ fn choose(
 ) -> Result<(Work, Arithmetic, Finish), Error> {
     let method = task.filter.get_method();
     let naive = || {
-        let finish = Finish { post: Post::None, offset: 0.0, fixed: Default::default() };
+        let finish =
+            Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: Default::default() };
         let relative = task.source == SampleType::F32;
         let (bits, peak) = ((0, 0), 0.0);
         (
@@ -363,18 +367,10 @@ fn choose(
         return Ok(naive());
     }
     if method != Method::Dense {
-        let apart = separations.iter().zip(task.filter.kernels()).find(|(s, k)| {
-            // What one product leaves out must disappear in the rounding.
-            let float = task.source == SampleType::F32 || task.output == SampleType::F32;
-            let range = if task.source == SampleType::U8 { 255.0 } else { 65535.0 };
-            let residual = s.residual(1);
-            let small = if float {
-                negligible(s, k)
-            } else {
-                residual * range * task.filter.get_scale().abs() <= 0.25
-            };
-            !(s.is_separable() || small)
-        });
+        let apart = separations
+            .iter()
+            .zip(task.filter.kernels())
+            .find(|(s, k)| !(s.is_separable() || s.residual(1) <= may_leave(task, k)));
         match apart {
             None => {
                 if let Some(found) = arithmetic::running(task) {
@@ -396,7 +392,8 @@ fn choose(
                     ));
                 }
             }
-            Some((s, _)) if method == Method::Separable => {
+            Some((_, k)) if method == Method::Separable => {
+                let s = Separation::of(k);
                 return Err(Error::NotSeparable {
                     rank: s.rank(),
                     rank_known: s.rank_known(),
@@ -440,6 +437,43 @@ fn stencil(task: &Task<'_>, kernels: impl Iterator<Item = Option<Nine>>) -> Opti
 /// Whether what one product leaves out disappears in the rounding of `f32`.
 fn negligible(separation: &Separation, kernel: &Kernel) -> bool {
     separation.residual(1) <= kernel.abs_sum() / f64::from(1 << 22)
+}
+
+/// What one product may leave out of a kernel, so that it disappears in the rounding.
+fn may_leave(task: &Task<'_>, kernel: &Kernel) -> f64 {
+    if task.source == SampleType::F32 || task.output == SampleType::F32 {
+        return kernel.abs_sum() / f64::from(1 << 22);
+    }
+    let range = if task.source == SampleType::U8 { 255.0 } else { 65535.0 };
+    (0.25 / (range * task.filter.get_scale().abs())).min(f64::MAX)
+}
+
+/// How a plan's kernels were separated, as far as it had to know; all of it when somebody asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Separations {
+    known: Vec<Separation>,
+    whole: OnceLock<Vec<Separation>>,
+}
+
+impl Separations {
+    fn new(known: Vec<Separation>) -> Self {
+        Self { known, whole: OnceLock::new() }
+    }
+
+    /// Those of the filter's kernels, whole.
+    fn of(&self, filter: &Filter) -> &[Separation] {
+        if self.known.iter().all(Separation::rank_known) {
+            return &self.known;
+        }
+        self.whole.get_or_init(|| filter.kernels().iter().map(Separation::of).collect())
+    }
+}
+
+impl PartialEq for Separations {
+    /// What was asked for makes no difference.
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known
+    }
 }
 
 /// Input coordinates under output coordinates `out` and their kernels, on one endless axis.
@@ -527,9 +561,15 @@ impl<I: Source, O: Sample> Plan<I, O> {
         self.core.arithmetic.to_string()
     }
 
-    /// Largest distance of a result before rounding from the exact one, proved from the taps. In
-    /// output units for integer images; per unit of input range for `f32` images. With
-    /// premultiplied alpha it holds on colour × alpha.
+    /// Largest distance of a result before rounding from the exact one, proved from the taps for the order of
+    /// operations that runs. In output units for integer images; for `f32` images per unit of input range, the
+    /// largest magnitude of samples and border constants. Where there is an offset, or the output is of integers, a
+    /// range below 1 counts as 1: what rounds there does not shrink with the samples. Samples below about 10⁻³⁰
+    /// lose digits that `f32` has no exponents for, which is not counted.
+    ///
+    /// With premultiplied alpha it holds on colour × alpha: the colour itself may be off by as much divided by
+    /// alpha's share of full. Where taps below 0 are premultiplied all the same, alpha may be small and colours off
+    /// by more than 1.
     #[must_use]
     pub fn error_bound(&self) -> f64 {
         self.core.arithmetic.bound
@@ -553,7 +593,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
     /// How each kernel was separated; two for a magnitude.
     #[must_use]
     pub fn separations(&self) -> &[Separation] {
-        &self.core.separations
+        self.core.separations.of(&self.core.filter)
     }
 
     /// Multiplications per output sample: taps as written, before folding or zero skipping.
@@ -637,7 +677,7 @@ impl<I: Source, O: Sample> fmt::Display for Plan<I, O> {
         writeln!(f, "image:           {} {} → {} {}", core.input, I::TYPE, core.output, O::TYPE)?;
         let (width, height) = (kernel.width(), kernel.height());
         writeln!(f, "kernel:          {width}×{height}, anchor {:?}", kernel.anchor())?;
-        for s in &core.separations {
+        for s in self.separations() {
             write!(f, "separation:      rank {}, residual {:.3e}", s.rank(), s.residual(1))?;
             match s.singular_values() {
                 Some(values) if values.len() <= 8 => writeln!(f, ", singular values {values:.6?}")?,

@@ -436,7 +436,7 @@ unsafe fn write<O: SampleLanes, L: Lanes>(
     stream: bool,
 ) {
     let v = l.f_mul(sum, l.f_splat(finish.fixed[0].unit));
-    let v = post(l, [l.f_add(v, l.f_splat(finish.offset as f32))], finish.post);
+    let v = post(l, [l.f_add(v, l.f_splat(finish.offset as f32))], finish);
     // SAFETY: as promised by the caller.
     unsafe { if stream { O::stream_f(l, out, v) } else { O::store_f(l, out, v) } }
 }

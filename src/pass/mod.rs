@@ -89,6 +89,8 @@ pub enum Taps {
 pub struct Finish {
     /// The post-step.
     pub post: Post,
+    /// Whether values may be so large, or small, that their squares have no place in `f32`.
+    pub unlimited: bool,
     /// Added to float results, in output units.
     pub offset: f64,
     /// For integer accumulators, which hold results in units of 2^−shift; one for each kernel.

@@ -123,22 +123,29 @@ pub type Fused = Float<true>;
 
 /// The post-step on float values that already carry their offset.
 #[inline(always)]
-pub(super) fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], post: Post) -> L::F {
-    match post {
+pub(super) fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], finish: &Finish) -> L::F {
+    match finish.post {
         Post::None => v[0],
         Post::Abs => l.f_abs(v[0]),
+        Post::Magnitude if finish.unlimited => scaled_magnitude(l, v[0], v[M - 1]),
         Post::Magnitude => magnitude(l, v[0], v[M - 1]),
     }
 }
 
-/// √(x² + y²). Both are divided by a power of 2 first, so that no square overflows, or vanishes.
+/// √(x² + y²).
 #[inline(always)]
 fn magnitude<L: Lanes>(l: L, x: L::F, y: L::F) -> L::F {
+    l.f_sqrt(l.f_add(l.f_mul(x, x), l.f_mul(y, y)))
+}
+
+/// √(x² + y²). Both are divided by a power of 2 first, so that no square overflows, or vanishes.
+#[inline(always)]
+fn scaled_magnitude<L: Lanes>(l: L, x: L::F, y: L::F) -> L::F {
     let largest = l.f_max(l.f_abs(x), l.f_abs(y));
     let largest = l.f_max(largest, l.f_splat(f32::MIN_POSITIVE));
     let [power, inverse] = l.f_power(l.f_min(largest, l.f_splat(LARGEST_POWER)));
     let (x, y) = (l.f_mul(x, inverse), l.f_mul(y, inverse));
-    l.f_mul(l.f_sqrt(l.f_add(l.f_mul(x, x), l.f_mul(y, y))), power)
+    l.f_mul(magnitude(l, x, y), power)
 }
 
 /// 2¹²⁶.
@@ -212,7 +219,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         for v in &mut acc {
             *v = l.f_add(*v, offset);
         }
-        let v = post(l, acc, finish.post);
+        let v = post(l, acc, finish);
         // SAFETY: see above the impl.
         unsafe { if stream { O::stream_f(l, p, v) } else { O::store_f(l, p, v) } }
     }
@@ -292,7 +299,7 @@ unsafe fn finish_integer<L: Lanes, O: SampleLanes, const M: usize>(
             for (k, v) in v.iter_mut().enumerate() {
                 *v = to_float(l, acc[k], finish, k);
             }
-            O::store_f(l, p, post(l, v, finish.post));
+            O::store_f(l, p, post(l, v, finish));
         } else {
             O::store_i(l, p, to_integer(l, acc[0], finish));
         }
@@ -600,7 +607,7 @@ impl Rung for Double {
             *v = l.d_to_f(l.d_add(acc.0, offset), l.d_add(acc.1, offset));
         }
         // SAFETY: see above the impl.
-        unsafe { O::store_f(l, p, post(l, v, finish.post)) }
+        unsafe { O::store_f(l, p, post(l, v, finish)) }
     }
     #[inline(always)]
     fn wide_start<L: Lanes>(l: L, value: i32) -> (L::D, L::D) {

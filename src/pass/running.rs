@@ -303,7 +303,7 @@ unsafe fn windows<O: SampleLanes, L: Lanes, const U: usize>(
         for (u, result) in results.iter_mut().enumerate() {
             let prefix = prefix.add(u * L::N);
             let sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
-            *result = post(l, [to_float(l, sum, finish, 0)], finish.post);
+            *result = post(l, [to_float(l, sum, finish, 0)], finish);
         }
         O::store_floats(l, out, results);
     }

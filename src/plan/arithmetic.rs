@@ -274,7 +274,9 @@ impl Task<'_> {
 
     /// The float finish, shared by all rungs.
     fn finish(&self) -> Finish {
-        Finish { post: self.post(), offset: self.offset(), fixed: [Fixed::default(); 2] }
+        let unlimited = self.float_source();
+        let fixed = [Fixed::default(); 2];
+        Finish { post: self.post(), unlimited, offset: self.offset(), fixed }
     }
 
     fn float_rung(&self) -> Rung {

@@ -805,7 +805,9 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         if self.core.exact {
             return Some(0.0);
         }
-        if let Some(bound) = self.core.images.as_ref().and_then(|images| images.bound) {
+        let integers = self.core.images.as_ref().and_then(|images| images.bound);
+        let colour = self.core.colour.as_ref().map(ColourWeights::error);
+        if let Some(bound) = integers.or(colour) {
             return Some(bound);
         }
         let proof = Proof::of(&self.core.chain, (I::TYPE, range), &self.core.filters);

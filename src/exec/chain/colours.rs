@@ -105,7 +105,8 @@ pub(super) fn colour_tile<I: Source, O: Sample>(
 
 /// Rounds a row into samples: a row pass with one tap of 1.
 pub(super) fn copy<O: Sample>(level: Level, row: &[f32], stream: bool, out: &mut [O]) {
-    let finish = &Finish { post: Post::None, offset: 0.0, fixed: [Fixed::default(); 2] };
+    let finish =
+        &Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::default(); 2] };
     let (count, step, taps) = (1, 1, &[1.0f32][..]);
     let order = RowOrder::InOrder;
     if const { O::FLOAT } {

@@ -7,8 +7,8 @@ use super::{Arithmetic, Task};
 
 /// How far the gain for a constant image may be from exact, as a share of it.
 const GAIN: f64 = 1.0 / 4096.0;
-/// The same where the exact one is 0, or nearly.
-const LEAST_GAIN: f64 = 1e-6;
+/// The same where the exact one is small: what does not show in a level.
+const LEAST_GAIN: f64 = 1.0 / 16384.0;
 /// The mean error that is let pass, in levels.
 const BIAS: f64 = 0.01;
 /// The root mean square error that is let pass. The share of samples that are not the correctly rounded ones is
@@ -37,7 +37,7 @@ impl Noise {
 
     /// Whether it shows neither in the mean of a picture nor in many of its samples; `sum` is that of the kernel.
     pub fn is_fair(&self, sum: f64) -> bool {
-        self.gain.abs() <= GAIN * sum.abs() + LEAST_GAIN
+        self.gain.abs() <= (GAIN * sum.abs()).max(LEAST_GAIN)
             && self.bias.abs() <= BIAS
             && self.rms <= RMS
     }

@@ -6,11 +6,10 @@
 //! where all errors together stay small enough. No value between filters is rounded to a sample.
 
 use super::super::arithmetic::{Freedom, Rung, Task, between, sums};
-use super::super::{Core, Work};
+use super::super::{Core, Separations, Work};
 use super::{Builder, Segment, WindowKind};
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Post};
-use crate::kernel::Separation;
 use crate::layer::{Chain, Layer};
 use crate::pass::STENCIL_ROWS;
 use crate::reference;
@@ -59,7 +58,7 @@ impl Images {
                 input: shape,
                 output: reference::output_shape(filter, shape).ok()?,
                 types: (source, output),
-                separations: builder.separations.get(i)?.clone(),
+                separations: Separations::new(builder.separations.get(i)?.clone()),
                 work: stage.work.clone(),
                 arithmetic,
                 finish: stage.finish,
@@ -227,12 +226,12 @@ fn stage(
     };
     let samples = (((range.0 - error) * from).floor(), ((range.1 + error) * from).ceil());
     let separations = match core.work {
-        Work::Separable(_) => Some(core.separations.as_slice()),
+        Work::Separable(_) => Some(core.separations.of(&core.filter)),
         _ => None,
     };
     let (work, arithmetic, finish) = between(&task, separations, samples, freedom)?;
     let bound = arithmetic.bound;
-    let separations: Vec<Separation> = core.separations.clone();
+    let separations = core.separations.clone();
     let shape: (Shape, Shape) = (core.input, core.output);
     let (input, output, level) = (shape.0, shape.1, core.level);
     let (tile, strip) = (core.tile, core.strip);
