@@ -3,7 +3,7 @@
 
 use crate::common::{levels, rng, run};
 use rand::RngExt;
-use twopass::{Border, Filter, Kernel, Sample, SampleType, Shape, Source, View, reference};
+use twopass::{Border, Filter, Kernel, SampleType, Shape, Source, View, reference};
 
 /// Positive, symmetric or not, of sum 1.
 fn line(n: usize, symmetric: bool, seed: u64) -> Vec<f64> {
