@@ -1060,6 +1060,63 @@ mod tests {
         assert_eq!(quantise(&[-0.3, 0.0, 0.3], 8).iter().sum::<f64>(), 0.0);
     }
 
+    /// What is proved of a row of floats against interval arithmetic of the operations that the pass does, in its
+    /// order: each interval holds all values that may occur for samples from −1 to 1.
+    #[test]
+    fn bounds_hold_what_intervals_hold() {
+        /// A sum, exactly and as computed, for the samples that make it most.
+        #[derive(Clone, Copy)]
+        struct Most {
+            exact: f64,
+            computed: f64,
+        }
+        let up = |v: f64| v + v.abs() * U;
+        let wave = |i: usize| (i as f64 * 0.37).sin() + 0.2;
+        for count in 1..=70usize {
+            for symmetric in [false, true] {
+                let at = |i: usize| if symmetric { i.min(count - 1 - i) } else { i };
+                let taps: Vec<f64> = (0..count).map(|i| wave(at(i))).collect();
+                let rounded: Vec<f32> = taps.iter().map(|&t| t as f32).collect();
+                for step in 1..=4 {
+                    for fused in [None, Some(8), Some(16)] {
+                        let order = RowOrder::of(&rounded, step, fused);
+                        let sequence = order.taps(count);
+                        let mut all = sequence.clone();
+                        all.sort_unstable();
+                        assert!(all.into_iter().eq(0..count), "{order:?} of {count}");
+                        let mut sum = Most { exact: 0.0, computed: 0.0 };
+                        let folds = order == RowOrder::Folded;
+                        for (k, group) in sequence.chunks(if folds { 2 } else { 1 }).enumerate() {
+                            let exact: f64 = group.iter().map(|&i| taps[i].abs()).sum();
+                            // Two samples are added, and the sum is rounded.
+                            let samples = if group.len() == 2 { up(2.0) } else { 1.0 };
+                            let tap = f64::from(rounded[group[0]]).abs();
+                            let product = up(samples * tap.max(taps[group[0]].abs()));
+                            sum.exact += exact;
+                            sum.computed = sum.computed + product;
+                            if k > 0 {
+                                sum.computed = up(sum.computed);
+                            }
+                        }
+                        let bound = match order {
+                            RowOrder::Folded => folded_sum_error(&taps),
+                            _ => {
+                                let ordered = sequence.iter().map(|&i| taps[i]);
+                                float_sum_error(&ordered.collect::<Vec<_>>())
+                            }
+                        };
+                        let off = sum.computed - sum.exact;
+                        assert!(off <= bound, "{order:?} of {count}: {off:e}, proved {bound:e}");
+                        assert!(
+                            bound <= 1e-15 + 4.0 * off,
+                            "{order:?} of {count}: {bound:e} is no bound"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn pairs_pack_low_first() {
         assert_eq!(pack(&[1.0, -1.0, -2.0]), vec![0xffff_0001u32 as i32, 0x0000_fffe]);

@@ -599,7 +599,14 @@ pub(super) fn running(
         let mut arithmetic = task.arithmetic(Rung::RunningWords, bound);
         arithmetic.bits = (0, shift);
         arithmetic.peak = largest;
+        let gain = (up / 32768.0 * kept / unit - tap) * width * height;
+        // Where a shift rounds halves up, that is half a unit too much on the whole.
+        let shifted = if shift > 0 { 0.5 } else { 0.0 };
+        let window = if once > 0.0 { rounded_mean(correction, 15, 1.0, 0.0) } else { 0.0 };
+        let mean = width * rounded_mean(up, 15, 1.0, 0.0) + window + shifted;
+        let variance = (width + once) / 12.0 / unit / unit;
+        arithmetic.noise = Noise::new(gain, 0.0, 255.0, (mean / unit, variance));
         let share = Share { tap: up as i16, factor: correction as i16, half: 0, shift };
-        task.accepts(bound).then_some((share, arithmetic))
+        (task.accepts(bound) && arithmetic.is_fair(task)).then_some((share, arithmetic))
     })
 }
