@@ -1093,7 +1093,7 @@ mod tests {
                             let tap = f64::from(rounded[group[0]]).abs();
                             let product = up(samples * tap.max(taps[group[0]].abs()));
                             sum.exact += exact;
-                            sum.computed = sum.computed + product;
+                            sum.computed += product;
                             if k > 0 {
                                 sum.computed = up(sum.computed);
                             }
