@@ -243,6 +243,7 @@ impl Task<'_> {
             && self.filter.get_scale() == 1.0
             && self.filter.kernels().iter().all(integer)
             && self.given() == 0.0
+            && self.constants().all(|v| v.fract() == 0.0)
     }
 
     /// Whether a constant image must come out as it went in.
@@ -782,8 +783,11 @@ fn float_exact(task: &Task<'_>, taps: &[f64], sum: f64) -> bool {
     }
     let offset = task.offset();
     let values = taps.iter().copied().chain([offset, 0.5]);
+    // Products of taps and constants have the bits of both.
+    let Some(more) = fraction_bits(task.constants()) else { return false };
     fraction_bits(values).is_some_and(|bits| {
-        (task.range() * sum + offset.abs() + 1.0) * f64::from(bits).exp2() <= 2f64.powi(24)
+        let unit = f64::from(bits + more).exp2();
+        (task.range() * sum + offset.abs() + 1.0) * unit <= 2f64.powi(24)
     })
 }
 

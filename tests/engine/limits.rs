@@ -157,6 +157,15 @@ fn exactness() {
         plan.run(source, out, &mut Workspace::new()).unwrap();
     }
     assert!((f64::from(out[0]) - 255.0).abs() <= plan.error_bound());
+    // Constants have digits behind the point.
+    let filter = Filter::new(Kernel::new(3, 3, vec![-127.0; 9]).unwrap())
+        .border(Border::Constant(vec![2039.9375]));
+    let (shape, noise) = (Shape::new(9, 4, 1), image::<u8>(Shape::new(9, 4, 1), Look::Noise, 4));
+    let exact = reference::region(&filter, shape, noise.view(), (0, 0), shape.rect()).unwrap();
+    let plan = filter.plan::<u8, f32>(shape).unwrap();
+    let out = run::<u8, f32>(&filter, noise.view()).unwrap();
+    let near = |(o, e): (&f32, &f64)| (f64::from(*o) - e).abs() <= plan.error_bound();
+    assert!(plan.error_bound() > 0.0 && out.iter().zip(&exact).all(near));
     // Premultiplied: colours times alpha do not fit into `f32`.
     let shape = Shape::new(64, 4, 2);
     let values: Vec<u16> =
