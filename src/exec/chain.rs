@@ -394,7 +394,7 @@ impl Walk<'_> {
                     for (i, y) in block.clone().enumerate() {
                         let target = &mut out.row_mut(y)[start..][..row_len];
                         let row = &results[i * row_len..][..row_len + MAX_LANES];
-                        copy::<O>(self.level, row, self.stream, target);
+                        copy::<O>(self.level, row, target);
                     }
                     slot.result = result;
                 }

@@ -252,6 +252,11 @@ impl Task<'_> {
         (sum - 1.0).abs() < 1e-9
     }
 
+    /// Whether the contract lets this arithmetic be used.
+    fn takes(&self, arithmetic: &Arithmetic) -> bool {
+        self.accepts(arithmetic.bound) && arithmetic.is_fair(self)
+    }
+
     /// Whether the contract lets a rung with this bound be used.
     fn accepts(&self, bound: f64) -> bool {
         if self.float_source() || self.float_output() {
@@ -475,7 +480,12 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
     };
     let mut arithmetic = task.arithmetic(Rung::Running, bound);
     arithmetic.peak = peak;
-    task.accepts(bound).then_some((Work::Running(None), arithmetic, finish))
+    if !exact {
+        let gain = (f64::from(unit) - mean * scale) * count;
+        let (samples, variance) = ((0.0, task.range()), noise::roundings(4, value));
+        arithmetic.noise = Noise::new(gain, 0.0, samples, (0.0, variance));
+    }
+    task.takes(&arithmetic).then_some((Work::Running(None), arithmetic, finish))
 }
 
 /// The longer side.
@@ -538,7 +548,7 @@ pub(crate) fn separable(
         }
     }
     let float = if task.precise { None } else { float(task, &factors) };
-    if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
+    if float.as_ref().is_some_and(|(a, ..)| task.takes(a)) {
         return float.map(work);
     }
     let exact =
@@ -639,7 +649,7 @@ fn pairs_will_do(task: &Task<'_>, arithmetic: &Arithmetic) -> bool {
     if task.float_output() {
         arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
     } else {
-        task.accepts(arithmetic.bound) && arithmetic.is_fair(task)
+        task.takes(arithmetic)
     }
 }
 
@@ -733,7 +743,7 @@ fn pairs_rounded(
         let step = if shift > 0 { 2f64.powi(-scratch_bits) } else { 0.0 };
         let mean = step * 2f64.powi(-shift - 1) * r.iter().sum::<f64>() / row_unit;
         let taken = r.iter().map(|t| t * t).sum::<f64>() / row_unit / row_unit;
-        let noise = Noise::new(gain, squares, most - least, (mean, step * step * taken / 12.0));
+        let noise = Noise::new(gain, squares, (least, most), (mean, step * step * taken / 12.0));
         // Rounds half up.
         let start = (1 << shift) >> 1;
         let (taps, shift) = ([c.clone(), r], shift as u32);
@@ -847,8 +857,17 @@ fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
         let column = Rows::single(taps(&f.column));
         passes.push(Passes { column, row: taps(&f.row), start: 0, shift: 0, order });
     }
-    let bound = task.after_post(bounds.into_iter());
-    Some((task.arithmetic(task.float_rung(), bound), passes, task.finish()))
+    let mut arithmetic = task.arithmetic(task.float_rung(), 0.0);
+    arithmetic.bound = task.after_post(bounds.into_iter());
+    if let ([f], true) = (factors, arithmetic.bound > 0.0) {
+        let taps = [&f.column, &f.row].map(|taps| noise::single(taps));
+        let (gain, squares) =
+            noise::of_product((&f.column, &f.row), (&taps[0], 1.0), (&taps[1], 1.0));
+        let value = range * abs_sum(&f.column) * abs_sum(&f.row);
+        let variance = noise::roundings(f.column.len() + f.row.len(), value);
+        arithmetic.noise = Noise::new(gain, squares, (0.0, range), (0.0, variance));
+    }
+    Some((arithmetic, passes, task.finish()))
 }
 
 /// Integer taps too large for the cheaper rungs.
@@ -954,7 +973,7 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
             arithmetic.bits = (0, fixed.shift);
             finish.fixed[kernel] = fixed;
             arithmetic.noise =
-                noise::of_taps(taps, &q, f64::from(fixed.shift).exp2(), task.range());
+                noise::of_taps(taps, &q, f64::from(fixed.shift).exp2(), (0.0, task.range()));
             bounds.push((bound, task.range() * abs_sum(taps)));
             all.push(if paired {
                 Rows::paired(&q, *width)
@@ -966,7 +985,7 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
         let good = if task.float_output() {
             arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
         } else {
-            task.accepts(arithmetic.bound) && arithmetic.is_fair(task)
+            task.takes(&arithmetic)
         };
         good.then_some((arithmetic, all, finish))
     };
@@ -981,7 +1000,7 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
         }
     }
     let float = if task.precise { None } else { dense_float(task, &kernels) };
-    if float.as_ref().is_some_and(|(a, ..)| task.accepts(a.bound)) {
+    if float.as_ref().is_some_and(|(a, ..)| task.takes(a)) {
         return float;
     }
     let exact = if whole { integer(false) } else { None };
@@ -1043,8 +1062,14 @@ fn dense_float(
         bounds.push((bound, value));
         all.push(Rows::single(Taps::Float(taps.iter().map(|&t| t as f32).collect())));
     }
-    let bound = task.after_post(bounds.into_iter());
-    Some((task.arithmetic(task.float_rung(), bound), all, task.finish()))
+    let mut arithmetic = task.arithmetic(task.float_rung(), 0.0);
+    arithmetic.bound = task.after_post(bounds.into_iter());
+    if let ([(_, taps)], true) = (kernels, arithmetic.bound > 0.0) {
+        let (gain, squares) = noise::errors_and_squares(taps, &noise::single(taps), 1.0);
+        let variance = noise::roundings(taps.len(), range * abs_sum(taps));
+        arithmetic.noise = Noise::new(gain, squares, (0.0, range), (0.0, variance));
+    }
+    Some((arithmetic, all, task.finish()))
 }
 
 #[cfg(test)]

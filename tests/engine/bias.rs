@@ -393,9 +393,9 @@ fn a_hundred_passes() {
             exact = sums.into_iter().map(|v| u8::from_f64(v + 1e-9)).collect();
         }
         let (moved, least) = ((mean(&ours) - before).abs(), (mean(&exact) - before).abs());
-        // Where a step of one level meets taps that weigh half of all but for some thousandths, the rounding of
-        // taps decides, again and again: that is all that is left.
-        if moved > least + 0.2 || moved > least.max(0.3) + 0.2 {
+        // A tenth holds on photographs. This picture is drawn, of ramps: where a step of one level meets taps that
+        // weigh half of all but for some thousandths, their rounding decides, again and again, all along the step.
+        if moved > least + 0.15 {
             let arithmetic = plan.arithmetic();
             faults.push(format!("{name} ({arithmetic}): {moved:.3}, exactly rounded {least:.3}"));
         }

@@ -4,7 +4,7 @@ use crate::common::{Look, Strided, borders, image, levels, rng, same, tiling};
 use crate::make::{check, conv2d, depthwise, numbers, paddings, pointwise, window};
 use rand::RngExt;
 use twopass::{
-    Alpha, Border, Chain, ChainPlan, Depthwise, Filter, Image, Kernel, KernelParams, Method,
+    Alpha, Border, Chain, ChainPlan, Depthwise, Filter, Image, Kernel, KernelParams, Layer, Method,
     NamedKernel, Padding, Pointwise, Sample, SampleType, Shape, Source, View, Workspace, reference,
 };
 
@@ -14,7 +14,7 @@ fn run<I: Source, O: Sample>(plan: &ChainPlan<I, O>, source: View<'_, I>) -> Vec
     let strided = out.into_samples();
     let mut out = Image::new(plan.output_shape()).unwrap();
     plan.run(source, out.view_mut(), &mut Workspace::new()).unwrap();
-    assert_eq!(same(&strided, out.data()), Ok(()));
+    assert_eq!(same(&strided, out.data()), Ok(()), "{plan}");
     strided
 }
 
@@ -677,6 +677,49 @@ fn random_chains() {
             2 => agree::<u8, f32>(&chain(255.0), shape, seed),
             3 => agree::<u16, u16>(&chain(65535.0), shape, seed),
             _ => agree::<f32, f32>(&chain(1.0), shape, seed),
+        }
+    }
+}
+
+/// Where products underflow, zeros have signs: the same ones whatever the tile.
+#[test]
+fn signs_of_zero() {
+    for seed in 0..120 {
+        let mut rng = rng(seed);
+        let channels = rng.random_range(1..=4);
+        let shape = Shape::new(rng.random_range(1..=70), rng.random_range(1..=12), channels);
+        let count = rng.random_range(1..=3);
+        let mut layer = || -> Layer {
+            let size = (rng.random_range(1..=4), rng.random_range(1..=4));
+            let seed = rng.random_range(0..1000);
+            match rng.random_range(0..4) {
+                0 => depthwise(size, channels, 1, seed)
+                    .with_bias(&vec![0.0; channels])
+                    .unwrap()
+                    .into(),
+                1 => pointwise(channels, channels, seed)
+                    .with_bias(&vec![0.0; channels])
+                    .unwrap()
+                    .into(),
+                _ => any_filter(channels, 1e-44, &mut rng).into(),
+            }
+        };
+        let first = Chain::new(layer());
+        let chain = (1..count).fold(first, |chain, _| chain.then(layer()).unwrap());
+        let source: Vec<f32> = image::<f32>(shape, Look::Noise, seed).into_vec();
+        let tiny = source.iter().map(|v| (v - 0.5) * [1e-44, 1e-45, 1e-38][seed as usize % 3]);
+        let source = Image::from_vec(tiny.collect(), shape).unwrap();
+        for level in levels() {
+            let Ok(plan) = chain.clone().level(level).plan::<f32, f32>(shape) else { continue };
+            let out = run(&plan, source.view());
+            for (tile, rows, strip) in [(1, 1, 1), (5, 1, 3), (37, 2, 4), (1000, 3, 7)] {
+                let other = run(&plan.clone().with_tiles(tile, rows, strip), source.view());
+                assert_eq!(
+                    same(&out, &other),
+                    Ok(()),
+                    "{plan}\nseed {seed}, tiles {tile}, {strip}"
+                );
+            }
         }
     }
 }

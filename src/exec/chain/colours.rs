@@ -3,11 +3,12 @@
 use super::super::{Direct, Memory, each_strip};
 use super::{Crew, Slot};
 use crate::filter::Post;
-use crate::pass::{F32, Finish, Fixed, Fused, Input, Mix, Narrow, Prepare, Row, RowOrder};
+use crate::pass::{F32, Finish, Fixed, Input, Mix, Narrow, Prepare, Row, RowOrder};
 use crate::plan::{ChainCore, MixStage, Segment};
 use crate::sample::{Sample, Source};
 use crate::simd::{Level, MAX_LANES};
 use crate::view::{Rect, View, ViewMut};
+use wide::bytemuck::cast_slice_mut;
 
 /// One pointwise layer over a row, while `next` is fetched.
 pub(super) fn mix_row<const FUSED: bool>(
@@ -100,29 +101,19 @@ pub(super) fn colour_tile<I: Source, O: Sample>(
         std::mem::swap(&mut from, &mut to);
     }
     let row = from.aligned(out.len() + MAX_LANES);
-    copy::<O>(level, row, false, out);
+    copy::<O>(level, row, out);
 }
 
-/// Rounds a row into samples: a row pass with one tap of 1.
-pub(super) fn copy<O: Sample>(level: Level, row: &[f32], stream: bool, out: &mut [O]) {
+/// Rounds a row into samples: a row pass with one tap of 1; floats stay as they are, with the signs of zeros.
+pub(super) fn copy<O: Sample>(level: Level, row: &[f32], out: &mut [O]) {
+    if const { O::FLOAT } {
+        let row = &row[..out.len()];
+        return cast_slice_mut(out).copy_from_slice(row);
+    }
     let finish =
         &Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::default(); 2] };
-    let (count, step, taps) = (1, 1, &[1.0f32][..]);
-    let order = RowOrder::InOrder;
-    if const { O::FLOAT } {
-        let inputs = [Input::<Fused> { scratch: row, taps }];
-        level.run(Row::<Fused, O, 1> {
-            inputs,
-            count,
-            step,
-            finish,
-            order,
-            stream,
-            next: &[],
-            out,
-        });
-    } else {
-        let inputs = [Input::<F32> { scratch: row, taps }];
-        level.run(Row::<F32, O, 1> { inputs, count, step, finish, order, stream, next: &[], out });
-    }
+    let (count, step, order) = (1, 1, RowOrder::InOrder);
+    let inputs = [Input::<F32> { scratch: row, taps: &[1.0] }];
+    let (stream, next) = (false, &[][..]);
+    level.run(Row::<F32, O, 1> { inputs, count, step, finish, order, stream, next, out });
 }

@@ -3,6 +3,7 @@
 //! filter is written in units of its rows: scale, offset and border constants are those of an
 //! ordinary filter from 16-bit samples to 16-bit samples.
 
+use super::noise::{self, Noise, errors_and_squares, rounded_mean};
 use super::{
     Arithmetic, Found, Passes, Rows, Rung, Task, abs_sum, errors, factors, fits_i16, fixed, pack,
     pairs_exact, pairs_rounded, quantise, spread, words,
@@ -83,7 +84,14 @@ fn high(
     let words = |q: &[f64]| q.iter().map(|&t| t as i16).collect::<Vec<_>>();
     let small = (kernels[0].width(), kernels[0].height()) == (3, 3);
     let Some(separations) = separations else {
-        let sum = |k: &Kernel| Sum { values: samples, error: 0.0, taps: times(k.taps(), scale) };
+        let sum = |k: &Kernel| Sum {
+            values: samples,
+            error: 0.0,
+            gain: 1.0,
+            mean: 0.0,
+            noise: Noise::default(),
+            taps: times(k.taps(), scale),
+        };
         let sums: Vec<_> = kernels.iter().map(sum).collect();
         let (taps, arithmetic, finish) = last(task, &sums)?;
         let taps = taps.iter().map(|q| Rows::single(Taps::Words(words(q)))).collect::<Vec<_>>();
@@ -106,8 +114,11 @@ fn high(
         if !fits_i16(&q) || largest(values) + error > 32767.0 {
             return None;
         }
+        let (off, squares) = errors_and_squares(&one, &q, 32768.0);
+        let noise = Noise::new(off, squares, samples, (0.0, one.len() as f64 / 12.0));
+        let mean = q.iter().map(|t| rounded_mean(*t, 15, 1.0, 0.0)).sum();
         firsts.push(words(&q));
-        sums.push(Sum { values, error, taps });
+        sums.push(Sum { values, error, gain: one.iter().sum(), mean, noise, taps });
         residual += s.residual(1) * scale.abs() * largest(samples);
     }
     let (taps, mut arithmetic, finish) = last(task, &sums)?;
@@ -136,6 +147,10 @@ struct Sum {
     /// The range of what is multiplied, and how far off it may be.
     values: (f64, f64),
     error: f64,
+    /// What a constant image was multiplied by, what was added to it on the whole, and other errors.
+    gain: f64,
+    mean: f64,
+    noise: Noise,
     taps: Vec<f64>,
 }
 
@@ -148,15 +163,22 @@ fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Arithmetic, Fin
         let (mut all, mut finish) = (Vec::new(), task.finish());
         let mut arithmetic = task.arithmetic(Rung::WordsHigh, 0.0);
         let mut bounds = Vec::new();
-        for (kernel, Sum { values, error, taps }) in sums.iter().enumerate() {
+        for (kernel, sum) in sums.iter().enumerate() {
+            let Sum { values, error, taps, .. } = sum;
             let q = quantise(taps, 15 + bits as i32);
             if !fits_i16(&q) {
                 return None;
             }
-            // The ½ that makes a shift round.
-            let exact = (task.offset() + if none && bits > 0 { 0.5 } else { 0.0 }) * unit;
+            // The ½ that makes a shift round; half a unit of a sum is what it rounds up by on the whole. That and
+            // what products are rounded by comes back with the start.
+            let (half, up) = if none && bits > 0 { (0.5, 0.5) } else { (0.0, 0.0) };
+            let gain = q.iter().sum::<f64>() / 32768.0;
+            let means = q.iter().map(|t| rounded_mean(*t, 15, 1.0, 0.0)).sum::<f64>();
+            let means = means + sum.mean * gain;
+            let taken_back = if task.post() == Post::Magnitude { 0.0 } else { up + means };
+            let exact = (task.offset() + half) * unit - taken_back;
             let start = exact.round();
-            let rounding = taps.len() as f64 / 2.0 + (start - exact).abs();
+            let rounding = (taps.len() as f64 + 1.0) / 2.0;
             let bound = spread(*values, errors(taps, &q, 15 + bits as i32))
                 + error * abs_sum(&q) / (unit * 32768.0)
                 + rounding / unit;
@@ -172,6 +194,12 @@ fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Arithmetic, Fin
             } else {
                 words::fixed(task, bits, start, low, high)?
             };
+            let (off, squares) = errors_and_squares(taps, &q, unit * 32768.0);
+            let rounded = (start - exact, taps.len() as f64 / 12.0);
+            let own = (rounded.0 / unit, rounded.1 / unit / unit);
+            let own = Noise::new(off, squares, *values, own);
+            let of_squares = q.iter().map(|t| t * t).sum::<f64>() / (unit * 32768.0).powi(2);
+            arithmetic.noise = own.after(sum.noise, sum.gain, gain / unit, of_squares);
             arithmetic.peak = arithmetic.peak.max(largest((low, high)));
             bounds.push((bound, largest((low, high)) / unit));
             all.push(q);
@@ -210,9 +238,10 @@ fn separable(
         let found = pairs_exact(task, samples, &term.column, &times(&term.row, scale))
             .filter(|_| residual == 0.0)
             .or_else(|| pairs_rounded(task, samples, &column, &row))?;
-        let Found { taps: [column_taps, row_taps], start, shift, fixed, bits, peak, bound, .. } =
+        let Found { taps: [column_taps, row_taps], start, shift, fixed, bits, peak, bound, noise } =
             found;
         finish.fixed[kernel] = fixed;
+        arithmetic.noise = noise;
         let row_taps = Taps::Integer(pack(&row_taps));
         passes.push(Passes {
             column: Rows::paired(&column_taps, 1),
@@ -247,6 +276,7 @@ fn dense(task: &Task<'_>, samples: (f64, f64)) -> Option<(Work, Arithmetic, Fini
         })?;
         arithmetic.peak = arithmetic.peak.max(peak);
         arithmetic.bits = (0, fixed.shift);
+        arithmetic.noise = noise::of_taps(&taps, &q, f64::from(fixed.shift).exp2(), samples);
         finish.fixed[kernel] = fixed;
         bounds.push((bound, largest(samples) * abs_sum(&taps)));
         all.push(Rows::paired(&q, k.width()));

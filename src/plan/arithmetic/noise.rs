@@ -1,19 +1,26 @@
 //! What arithmetic makes of noise. A bound says how far a result may be from exact; whether pictures get
 //! brighter, and how many samples are rounded the other way, is a matter of means.
 //!
-//! All of it is for samples that are independent and uniform over their type.
+//! All of it is for samples that are independent and uniform over their type; between filters of a chain, over
+//! the range of rows.
 
 use super::{Arithmetic, Task};
+use crate::sample::SampleType;
 
-/// How far the gain for a constant image may be from exact, as a share of it.
-const GAIN: f64 = 1.0 / 4096.0;
-/// The same where the exact one is small: what does not show in a level.
-const LEAST_GAIN: f64 = 1.0 / 16384.0;
-/// The mean error that is let pass, in levels.
-const BIAS: f64 = 0.01;
-/// The root mean square error that is let pass. The share of samples that are not the correctly rounded ones is
-/// the mean of errors' magnitudes, and so no larger.
-const RMS: f64 = 0.1;
+/// What errors over noise are let pass, in levels of the output.
+struct Limits {
+    /// How far the gain for a constant image may be from exact, as a share of it.
+    gain: f64,
+    /// What it may make of the largest sample, where the exact gain is small: what does not show.
+    shown: f64,
+    bias: f64,
+    /// The root mean square error. The share of samples that are not the correctly rounded ones is the mean of
+    /// errors' magnitudes, and so no larger.
+    rms: f64,
+}
+
+const OF_U8: Limits = Limits { gain: 1.0 / 4096.0, shown: 1.0 / 64.0, bias: 0.01, rms: 0.1 };
+const OF_U16: Limits = Limits { gain: 1.0 / 1_048_576.0, shown: 1.0 / 32.0, bias: 0.025, rms: 0.5 };
 
 /// The errors of one arithmetic over noise, in levels.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -27,19 +34,44 @@ pub(crate) struct Noise {
 }
 
 impl Noise {
-    /// From the sum of errors of taps and of their squares, for samples up to `most`, and from the mean of what
-    /// is rounded besides, and its variance.
-    pub fn new(gain: f64, squares: f64, most: f64, (mean, variance): (f64, f64)) -> Self {
-        let bias = most / 2.0 * gain + mean;
-        let variance = variance + squares * most * most / 12.0;
+    /// From the sum of errors of taps and of their squares, for samples of a range, and from the mean of what is
+    /// rounded besides, and its variance.
+    pub fn new(
+        gain: f64,
+        squares: f64,
+        (low, high): (f64, f64),
+        (mean, variance): (f64, f64),
+    ) -> Self {
+        let bias = (low + high) / 2.0 * gain + mean;
+        let variance = variance + squares * (high - low).powi(2) / 12.0;
         Self { gain, bias, rms: (bias * bias + variance).sqrt() }
     }
 
+    /// The same in levels, of which output and input have `out` and `input` parts.
+    pub fn in_units(self, out: f64, input: f64) -> Self {
+        Self { gain: self.gain / out * input, bias: self.bias / out, rms: self.rms / out }
+    }
+
+    /// That of two filters, `self` being what the second one adds: its kernel's sum, and that of the squares of
+    /// its taps, multiply what the first, whose sum is `before_sum`, is off by.
+    pub fn after(self, before: Self, before_sum: f64, sum: f64, squares: f64) -> Self {
+        let variance = |noise: &Self| noise.rms.powi(2) - noise.bias.powi(2);
+        let gain = before.gain * sum + self.gain * before_sum;
+        let bias = before.bias * sum + self.bias;
+        let variance = variance(&before) * squares + variance(&self);
+        Self { gain, bias, rms: (bias * bias + variance.max(0.0)).sqrt() }
+    }
+
     /// Whether it shows neither in the mean of a picture nor in many of its samples; `sum` is that of the kernel.
-    pub fn is_fair(&self, sum: f64) -> bool {
-        self.gain.abs() <= (GAIN * sum.abs()).max(LEAST_GAIN)
-            && self.bias.abs() <= BIAS
-            && self.rms <= RMS
+    /// Of images of bytes, or of 16 bits.
+    pub fn is_fair(&self, sum: f64, source: SampleType) -> bool {
+        let (limits, most) = match source {
+            SampleType::U8 => (OF_U8, 255.0),
+            _ => (OF_U16, 65535.0),
+        };
+        self.gain.abs() <= (limits.gain * sum.abs()).max(limits.shown / most)
+            && self.bias.abs() <= limits.bias
+            && self.rms <= limits.rms
     }
 
     /// What the choice among several that take as long goes by: what all samples have in common adds up from pass
@@ -50,10 +82,12 @@ impl Noise {
 }
 
 impl Arithmetic {
-    /// Whether the contract about noise is kept; for integers only, where results are those of images.
+    /// Whether the contract about noise is kept; for integers only, where results are those of images. Filters of
+    /// chains are looked at together.
     pub fn is_fair(&self, task: &Task<'_>) -> bool {
+        let integers = !task.float_source() && !task.float_output() && !task.prepared();
         let sum: f64 = task.filter.kernels()[0].sum() * task.filter.get_scale();
-        task.chained || self.noise.is_fair(sum)
+        task.chained || !integers || self.noise.is_fair(sum, task.source)
     }
 }
 
@@ -64,9 +98,19 @@ pub(super) fn errors_and_squares(taps: &[f64], q: &[f64], unit: f64) -> (f64, f6
 }
 
 /// What taps that were quantised make of noise, in a direct pass that rounds nothing else.
-pub(super) fn of_taps(taps: &[f64], q: &[f64], unit: f64, most: f64) -> Noise {
+pub(super) fn of_taps(taps: &[f64], q: &[f64], unit: f64, samples: (f64, f64)) -> Noise {
     let (gain, squares) = errors_and_squares(taps, q, unit);
-    Noise::new(gain, squares, most, (0.0, 0.0))
+    Noise::new(gain, squares, samples, (0.0, 0.0))
+}
+
+/// Taps as `f32` has them.
+pub(super) fn single(taps: &[f64]) -> Vec<f64> {
+    taps.iter().map(|&t| f64::from(t as f32)).collect()
+}
+
+/// The variance of so many roundings to `f32` of values of at most this magnitude.
+pub(super) fn roundings(count: usize, value: f64) -> f64 {
+    count as f64 * (value * super::U).powi(2) / 3.0
 }
 
 /// `errors_and_squares` of the products of a column and a row, each with its unit.

@@ -188,7 +188,7 @@ fn divided(
         let (least, most) = (errors[0].min(errors[1]), errors[0].max(errors[1]));
         let right = parts.is_some_and(|m| rounds_right(m, least, most));
         let gain = (effective - unit) * (low + high) / 255.0;
-        let noise = Noise::new(gain, 0.0, 255.0, (more, 0.0));
+        let noise = Noise::new(gain, 0.0, (0.0, 255.0), (more, 0.0));
         let fits = low + start >= -32768.0 && high + start <= 32767.0;
         let mut arithmetic = task.arithmetic(Rung::Words, most.max(-least) + taps_error);
         arithmetic.peak = high - low;
@@ -239,9 +239,14 @@ pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separa
     // The column may be scaled by anything, as long as the row takes it back: the scale whose
     // rounded taps fit best.
     let best = |folds: bool| {
-        (1..=257)
-            .filter_map(|m| scaled(task, f, f64::from(m) / largest, folds))
-            .min_by(|a, b| a.0.noise.cost().total_cmp(&b.0.noise.cost()))
+        let scales = (1..=257).map(|m| f64::from(m) / largest);
+        let (scale, found) = scales
+            .filter_map(|scale| Some((scale, scaled(task, f, scale, folds, false)?)))
+            .min_by(|a, b| a.1.0.noise.cost().total_cmp(&b.1.0.noise.cost()))?;
+        // A mean error that would show after some hundred passes: it may be gone in other units of the result.
+        let finer = || scaled(task, f, scale, folds, true);
+        let shows = found.0.noise.bias.abs() > FINE_BIAS;
+        Some(if shows { finer().unwrap_or(found) } else { found })
     };
     let folds = f.row.len() == 7 && symmetric_taps(&f.row) && !task.chained;
     let folded = if folds { best(true) } else { None };
@@ -253,12 +258,17 @@ pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separa
     Some((arithmetic, vec![pass], finish))
 }
 
-/// `rounded` with column taps in units of 1 / `scale`, whose sums take 16 bits, or 15 if the row `folds`.
+/// The mean error, in levels, from which on others are looked for.
+const FINE_BIAS: f64 = 1.0 / 4096.0;
+
+/// `rounded` with column taps in units of 1 / `scale`, whose sums take 16 bits, or 15 if the row `folds`; with
+/// `finer` results are multiplied by a factor instead of shifted.
 fn scaled(
     task: &Task<'_>,
     f: &Factors<'_>,
     scale: f64,
     folds: bool,
+    finer: bool,
 ) -> Option<(Arithmetic, Passes, Fixed)> {
     let most = if folds { 16384.0 } else { 32768.0 };
     let times: Vec<f64> = f.column.iter().map(|t| t * scale).collect();
@@ -275,7 +285,8 @@ fn scaled(
     if room < 0.0 {
         return None;
     }
-    with_row(task, f, Column { taps, shift: 0, scale, start, room, folds })
+    let column = Column { taps, shift: 0, scale, start, room, folds };
+    if finer { with_factor(task, f, &column) } else { with_row(task, f, &column) }
 }
 
 /// The bound up to which products of both passes are rounded.
@@ -307,7 +318,7 @@ pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
         let start = (255.0 * negative * scale + rounding).ceil() - 16384.0;
         let room = START_ROOM;
         let column = Column { taps, shift: SYMMETRIC_SHIFT, scale, start, room, folds: true };
-        let mut found = with_row(task, f, column)?;
+        let mut found = with_row(task, f, &column)?;
         found.0.bits.0 = scale.log2() as u32;
         let good = found.0.bound <= SYMMETRIC_BOUND && found.1.halves_add();
         good.then_some(found)
@@ -319,7 +330,7 @@ pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
 }
 
 /// Scales that are tried for such columns.
-const SYMMETRIC_SCALES: u32 = 16;
+const SYMMETRIC_SCALES: u32 = 48;
 
 /// Starts of column sums to choose from.
 const START_ROOM: f64 = 63.0;
@@ -371,102 +382,155 @@ fn errors_2d(
     (each, squares)
 }
 
-/// A row for such a column, whose products are rounded.
+/// A row for such a column, whose products are rounded: as many fraction bits as fit.
 fn with_row(
     task: &Task<'_>,
     f: &Factors<'_>,
-    column: Column,
+    column: &Column,
+) -> Option<(Arithmetic, Passes, Fixed)> {
+    // Rows between filters have fraction bits of their own.
+    let least = if task.chained { 0 } else { 1 };
+    (least..=14).rev().find_map(|bits| row_in(task, f, column, Unit::Bits(bits)))
+}
+
+/// The same where the result's unit is no power of 2: of several, with as many fraction bits as fit, the fairest.
+fn with_factor(
+    task: &Task<'_>,
+    f: &Factors<'_>,
+    column: &Column,
+) -> Option<(Arithmetic, Passes, Fixed)> {
+    if task.chained || task.post() != Post::None {
+        return None;
+    }
+    (1..=14).rev().find_map(|bits| {
+        let factors = (0..FACTORS).map(|i| (1 << (15 - bits)) + 2 * i + 1);
+        let found = factors.filter_map(|factor| row_in(task, f, column, Unit::Factor(factor)));
+        found.min_by(|a, b| a.0.noise.cost().total_cmp(&b.0.noise.cost()))
+    })
+}
+
+/// Factors that are tried for each number of fraction bits.
+const FACTORS: i16 = 16;
+
+/// What a level is in a row's sums, and how they become results.
+#[derive(Clone, Copy)]
+enum Unit {
+    /// 2^bits.
+    Bits(u32),
+    /// 2¹⁵ / factor.
+    Factor(i16),
+}
+
+impl Unit {
+    fn size(self) -> f64 {
+        match self {
+            Self::Bits(bits) => f64::from(bits).exp2(),
+            Self::Factor(factor) => 32768.0 / f64::from(factor),
+        }
+    }
+}
+
+/// A row whose sums have this unit.
+fn row_in(
+    task: &Task<'_>,
+    f: &Factors<'_>,
+    column: &Column,
+    level: Unit,
 ) -> Option<(Arithmetic, Passes, Fixed)> {
     let Column { taps: q, shift, scale, start: least_start, room, folds } = column;
-    let column_unit = scale * f64::from(shift).exp2();
+    let (scale, folds) = (*scale, *folds);
+    let column_unit = scale * f64::from(*shift).exp2();
     let sum = |v: &[f64]| v.iter().sum::<f64>();
     // The sum that both passes have together is right: the row makes up for what the column's is off by.
-    let effective = sum(&q) / column_unit;
+    let effective = sum(q) / column_unit;
     let makes_up = if cancels(&f.column) { 1.0 } else { sum(&f.column) / effective };
     if !(0.5..=2.0).contains(&makes_up) {
         return None;
     }
-    let row: Vec<f64> = f.row.iter().map(|r| r * makes_up).collect();
+    // A product keeps the bits from 2¹⁵ up.
+    let unit = level.size();
+    let row_unit = unit * 32768.0 / scale;
+    let row: Vec<f64> = f.row.iter().map(|r| r * makes_up * row_unit).collect();
+    let t = if folds { quantise_symmetric(&row, 1.0) } else { quantise(&row, 0) };
+    if !fits_i16(&t) {
+        return None;
+    }
     // Of the column's products each is rounded, where they are divided; samples that meet a tap are multiplied
     // by 64 before.
-    let column_products = if shift > 0 { (q.len() / 2 + 1) as f64 } else { 0.0 };
-    let column_means: f64 = if shift > 0 {
-        q[..=q.len() / 2].iter().map(|t| rounded_mean(*t, 15, 64.0, 0.0)).sum()
+    let (column_products, column_means) = if *shift > 0 {
+        let different = &q[..=q.len() / 2];
+        let means = different.iter().map(|t| rounded_mean(*t, 15, 64.0, 0.0));
+        (different.len() as f64, means.sum())
     } else {
-        0.0
+        (0.0, 0.0)
     };
     let products = if folds { f.row.len() / 2 + 1 } else { f.row.len() };
     let (low, high) = range(&f.column, &f.row);
-    let none = task.post() == Post::None;
-    // Rows between filters have fraction bits of their own.
-    let least = if task.chained { 0 } else { 1 };
-    (least..=14).rev().find_map(|bits| {
-        let unit = f64::from(bits).exp2();
-        // A product keeps the bits from 2¹⁵ up.
-        let row_unit = unit * 32768.0 / scale;
-        let t = if folds {
-            quantise_symmetric(&row, row_unit)
+    let (each, squares) = errors_2d(f, (q, column_unit), (&t, row_unit));
+    let gain = effective * (sum(&t) / row_unit) - sum(&f.column) * sum(&f.row);
+    let taken: f64 = abs_sum(&t) / row_unit;
+    // Every product is rounded, and the start.
+    let rounding = column_products / 2.0 / scale * taken + (products as f64 + 1.0) / 2.0 / unit;
+    let bound = 127.5 * (gain.abs() + each) + rounding + f.residual;
+    // The ½ that makes a shift round, which a multiplication does by itself, and what results are rounded up by on the whole: half a unit of a sum where
+    // all of its bits are shifted out.
+    let rounds = task.post() == Post::None;
+    let (half, up) = match level {
+        Unit::Bits(bits) if rounds && bits > 0 => (0.5, 0.5),
+        Unit::Bits(_) => (0.0, 0.0),
+        Unit::Factor(factor) => (0.0, unit * rounded_mean(f64::from(factor), 15, 1.0, 0.0)),
+    };
+    let step = common_divisor(q);
+    // What columns start with is taken back, so it counts for the start only modulo 2¹⁶: the one that
+    // leaves least to be rounded.
+    let started = |more: usize| {
+        let start = least_start + more as f64;
+        let means: f64 = if folds {
+            let middle = t.len() / 2;
+            let both = t[..middle].iter().map(|t| rounded_mean(*t, 15, step, 2.0 * start));
+            both.sum::<f64>() + rounded_mean(t[middle], 15, step, start)
         } else {
-            quantise(&row.iter().map(|r| r * row_unit).collect::<Vec<_>>(), 0)
+            t.iter().map(|t| rounded_mean(*t, 15, step, start)).sum()
         };
-        if !fits_i16(&t) {
-            return None;
+        let means = means + column_means * sum(&t) / 32768.0;
+        let exact = (task.offset() + half) * unit - start * sum(&t) / 32768.0 - means - up;
+        (start, exact)
+    };
+    let (column_start, exact) = (0..=room.min(START_ROOM) as usize)
+        .map(started)
+        .min_by(|a, b| (a.1 - a.1.round()).abs().total_cmp(&(b.1 - b.1.round()).abs()))?;
+    let start = exact.round();
+    let shown = (task.offset() + half) * unit;
+    let (least, most) = ((low - bound) * unit, (high + bound) * unit);
+    let (mut fixed, bits) = match level {
+        Unit::Bits(bits) => (fixed(task, bits, shown, least, most)?, bits),
+        Unit::Factor(factor) => {
+            let offset = task.offset() * unit;
+            let fits = least + offset >= -32768.0 && most + offset <= 32767.0;
+            (fits.then(|| Fixed { factor, ..Fixed::default() })?, unit.log2().round() as u32)
         }
-        let (each, squares) = errors_2d(f, (&q, column_unit), (&t, row_unit));
-        let gain = effective * (sum(&t) / row_unit) - sum(&f.column) * sum(&f.row);
-        let taken: f64 = abs_sum(&t) / row_unit;
-        // Every product is rounded, and the start.
-        let rounding = column_products / 2.0 / scale * taken + (products as f64 + 1.0) / 2.0 / unit;
-        let bound = 127.5 * (gain.abs() + each) + rounding + f.residual;
-        // The ½ that makes a shift round. Where it does, halves are rounded up, which on the whole is half a
-        // unit too much.
-        let (half, up) = if none && bits > 0 { (0.5, 0.5) } else { (0.0, 0.0) };
-        let step = common_divisor(&q);
-        // What columns start with is taken back, so it counts for the start only modulo 2¹⁶: the one that
-        // leaves least to be rounded.
-        let started = |more: usize| {
-            let start = least_start + more as f64;
-            let means: f64 = if folds {
-                let middle = t.len() / 2;
-                let both = t[..middle].iter().map(|t| rounded_mean(*t, 15, step, 2.0 * start));
-                both.sum::<f64>() + rounded_mean(t[middle], 15, step, start)
-            } else {
-                t.iter().map(|t| rounded_mean(*t, 15, step, start)).sum()
-            };
-            let means = means + column_means * sum(&t) / 32768.0;
-            let exact = (task.offset() + half) * unit - start * sum(&t) / 32768.0 - means - up;
-            (start, exact)
-        };
-        let (column_start, exact) = (0..=room.min(START_ROOM) as usize)
-            .map(started)
-            .min_by(|a, b| (a.1 - a.1.round()).abs().total_cmp(&(b.1 - b.1.round()).abs()))?;
-        let start = exact.round();
-        let shown = (task.offset() + half) * unit;
-        let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
-        let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
-        fixed.start = (start - half) as i32;
-        let variance = (column_products / scale / scale * squares_of(&t) / row_unit / row_unit
-            + products as f64 / unit / unit)
-            / 12.0;
-        let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
-        arithmetic.noise = Noise::new(gain, squares, 255.0, ((start - exact) / unit, variance));
-        arithmetic.bits = (0, bits);
-        arithmetic.peak = (high - low + 2.0 * bound) * unit;
-        // What is right for a chain shows at its end.
-        let constant = 255.0 * gain.abs() + rounding + f.residual;
-        let good = task.chained
-            || bound < 1.0
-                && arithmetic.is_fair(task)
-                && (!task.keeps_constants() || constant < 0.5);
-        let pass = Passes {
-            column: Rows::single(taps(&q)),
-            row: taps(&t),
-            start: column_start as i32,
-            shift,
-            order: RowOrder::InOrder,
-        };
-        good.then_some((arithmetic, pass, fixed))
-    })
+    };
+    let taken_back = if fixed.factor != 0 { half * unit } else { 0.0 };
+    fixed.start = (start - taken_back) as i32;
+    let variance = (column_products / scale / scale * squares_of(&t) / row_unit / row_unit
+        + products as f64 / unit / unit)
+        / 12.0;
+    let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
+    arithmetic.noise = Noise::new(gain, squares, (0.0, 255.0), ((start - exact) / unit, variance));
+    arithmetic.bits = (0, bits);
+    arithmetic.peak = (high - low + 2.0 * bound) * unit;
+    // What is right for a chain shows at its end.
+    let constant = 255.0 * gain.abs() + rounding + f.residual;
+    let good = task.chained
+        || bound < 1.0 && arithmetic.is_fair(task) && (!task.keeps_constants() || constant < 0.5);
+    let pass = Passes {
+        column: Rows::single(taps(q)),
+        row: taps(&t),
+        start: column_start as i32,
+        shift: *shift,
+        order: RowOrder::InOrder,
+    };
+    good.then_some((arithmetic, pass, fixed))
 }
 
 /// Σ t².
@@ -540,7 +604,7 @@ pub(super) fn nine(
         let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
         let (gain, squares) = errors_and_squares(written, &t, f64::from(tap_bits).exp2());
         let rounded = ((start.round() - start) / unit, lost / 12.0 / unit / unit);
-        arithmetic.noise = Noise::new(gain, squares, 255.0, rounded);
+        arithmetic.noise = Noise::new(gain, squares, (0.0, 255.0), rounded);
         let good = bound < 1.0
             && arithmetic.is_fair(task)
             && (!task.keeps_constants() || 255.0 * sum + rounding < 0.5);
@@ -605,7 +669,7 @@ pub(super) fn running(
         let window = if once > 0.0 { rounded_mean(correction, 15, 1.0, 0.0) } else { 0.0 };
         let mean = width * rounded_mean(up, 15, 1.0, 0.0) + window + shifted;
         let variance = (width + once) / 12.0 / unit / unit;
-        arithmetic.noise = Noise::new(gain, 0.0, 255.0, (mean / unit, variance));
+        arithmetic.noise = Noise::new(gain, 0.0, (0.0, 255.0), (mean / unit, variance));
         let share = Share { tap: up as i16, factor: correction as i16, half: 0, shift };
         (task.accepts(bound) && arithmetic.is_fair(task)).then_some((share, arithmetic))
     })

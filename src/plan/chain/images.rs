@@ -5,7 +5,7 @@
 //! Rows between filters are `f32`; from `u8` images they are 16-bit integers with fraction bits,
 //! where all errors together stay small enough. No value between filters is rounded to a sample.
 
-use super::super::arithmetic::{Freedom, Rung, Task, between, sums};
+use super::super::arithmetic::{Freedom, Noise, Rung, Task, between, sums};
 use super::super::{Core, Separations, Work};
 use super::{Builder, Segment, WindowKind};
 use crate::border::Border;
@@ -85,6 +85,8 @@ impl Images {
         // What reaches a filter: exact values in units of samples, and how far off they are.
         let mut range = (0.0f64, 255.0f64);
         let (mut error, mut bits) = (0.0f64, 0);
+        // What all filters so far make of noise, and of a constant image.
+        let (mut noise, mut total) = (Noise::default(), 1.0);
         for (i, core) in self.stages.iter().enumerate() {
             let filter = &core.filter;
             let (border_x, border_y) = filter.get_borders();
@@ -95,7 +97,7 @@ impl Images {
                     range = (range.0.min(v), range.1.max(v));
                 }
             }
-            let last = i + 1 == self.stages.len();
+            let (last, from) = (i + 1 == self.stages.len(), bits);
             // What rows must hold: results, and the constants that the next filter reads beside them.
             let after = results(filter, range);
             let next = self.stages.get(i + 1).map(|next| next.filter.get_borders());
@@ -120,10 +122,18 @@ impl Images {
                     (stage, error)
                 })
             })?;
+            let units = [bits, from].map(|bits| f64::from(bits).exp2());
+            let (sum, squares) = sum_and_squares(filter);
+            let own = stage.arithmetic.noise.in_units(units[0], units[1]);
+            let rows =
+                if last || whole { Noise::default() } else { rounded_rows(&stage, units[0]) };
+            noise = rows.after(own.after(noise, total, sum, squares), total * sum, 1.0, 1.0);
+            total *= sum;
             stages.push(stage);
             (range, error) = (after, bound);
         }
-        (error < allowed).then_some(Self { stages, bound: Some(error) })
+        let fair = noise.is_fair(total, SampleType::U8);
+        (error < allowed && fair).then_some(Self { stages, bound: Some(error) })
     }
 
     /// Whether sums have 16 bits, as rows have, in all filters, or in some.
@@ -155,6 +165,18 @@ impl Images {
     }
 }
 
+/// What rounding to rows makes of noise, of which a level has `parts` parts: exact sums halfway between two go
+/// upwards; what rounded ones do is made up for.
+fn rounded_rows(stage: &Core, parts: f64) -> Noise {
+    let sums = &stage.arithmetic;
+    let halves = match sums.rung {
+        Rung::WordsHigh => 0.0,
+        _ if sums.bits.1 == 0 => return Noise::default(),
+        _ => 0.5 * (-f64::from(sums.bits.1)).exp2(),
+    };
+    Noise::new(0.0, 0.0, (0.0, 0.0), (halves, 1.0 / 12.0)).in_units(parts, 1.0)
+}
+
 /// Fraction bits of rows at most.
 const MOST_BITS: u32 = 14;
 
@@ -173,6 +195,14 @@ fn constants(border: &Border) -> &[f64] {
         Border::Constant(values) => values,
         _ => &[],
     }
+}
+
+/// The sum of a filter's taps, and of their squares; of two kernels the sums of both.
+fn sum_and_squares(filter: &Filter) -> (f64, f64) {
+    let scale = filter.get_scale();
+    let taps = || filter.kernels().iter().flat_map(|k| k.taps());
+    let sum = filter.kernels().iter().map(|k| k.sum()).sum::<f64>() * scale;
+    (sum, taps().map(|t| t * t).sum::<f64>() * scale * scale)
 }
 
 /// The range of a filter's results.
