@@ -14,16 +14,20 @@
 
 mod chain;
 mod dense;
+mod rows;
 mod separable;
 mod sums;
 mod words;
 
 pub(crate) use chain::{run_batch, run_chain};
+use rows::{
+    AlphaOf, AnySource, Direct, Feed, Sink, SourceAlpha, Strip, Unrounded, Widened, divide,
+};
 use separable::Whole;
 
 use crate::border::Border;
 use crate::error::Error;
-use crate::filter::{Alpha, Post};
+use crate::filter::Alpha;
 use crate::pass::{Double, F32, Fused, I32, Pairs, Rung};
 use crate::plan::arithmetic::Rung as Chosen;
 use crate::plan::{BLOCK_ROWS, Core, Cut, Work, reach};
@@ -31,13 +35,11 @@ use crate::reference::{self, Opacity};
 use crate::sample::{Sample, Source};
 use crate::simd::fence;
 use crate::view::{AnyView, AnyViewMut, Rect, View, ViewMut};
-use std::array::from_fn;
-use std::cmp::Ordering;
 use std::mem::take;
 use std::ops::Range;
 #[cfg(feature = "rayon")]
 use std::sync::atomic::{self, AtomicUsize};
-use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
+use wide::bytemuck::{Pod, cast_slice_mut};
 
 /// The scratch memory that plans need, kept between runs. Any plan can use any workspace; a second
 /// run of the same plan allocates nothing.
@@ -261,249 +263,6 @@ impl Tile {
     }
 }
 
-/// Where a stage's source rows come from.
-trait Feed<T> {
-    /// A new tile: nothing of the old one is needed any more.
-    fn start(&mut self, core: &Core, tile: &Tile);
-    /// Makes virtual row `v`, which is row `y` of the image, available.
-    fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize);
-    /// The memory that columns `x` of row `y` of the image are made of, so that it can be asked for before
-    /// it is needed.
-    fn memory(&self, core: &Core, y: usize, x: Range<usize>) -> &[u8];
-    /// Pixels `x` of a loaded row.
-    fn row(&self, core: &Core, tile: &Tile, v: isize, y: usize, x: Range<usize>) -> &[T];
-}
-
-/// The source itself.
-#[derive(Clone, Copy)]
-struct Direct<'a, I> {
-    part: View<'a, I>,
-    origin: (usize, usize),
-}
-
-impl<I> Direct<'_, I> {
-    fn pixels(&self, y: usize, x: Range<usize>) -> &[I] {
-        let channels = self.part.shape().channels;
-        let start = (x.start - self.origin.0) * channels;
-        &self.part.row(y - self.origin.1)[start..start + x.len() * channels]
-    }
-}
-
-impl<I: Source> Feed<I> for Direct<'_, I> {
-    fn start(&mut self, _: &Core, _: &Tile) {}
-    fn load(&mut self, _: &Core, _: &Tile, _: isize, _: usize) {}
-    fn memory(&self, _: &Core, y: usize, x: Range<usize>) -> &[u8] {
-        cast_slice(self.pixels(y, x))
-    }
-    fn row(&self, _: &Core, _: &Tile, _: isize, y: usize, x: Range<usize>) -> &[I] {
-        self.pixels(y, x)
-    }
-}
-
-/// The source as `f32`, its colours multiplied by alpha if the filter says so.
-struct Widened<'a, I> {
-    source: Direct<'a, I>,
-    premultiplied: bool,
-    ring: &'a mut Ring,
-}
-
-impl<I: Source> Feed<f32> for Widened<'_, I> {
-    fn start(&mut self, core: &Core, tile: &Tile) {
-        self.ring.clear(core.window_rows());
-        let len = tile.columns.len() * core.input.channels;
-        let _ = self.ring.memory.get::<f32>(core.window_rows() * len);
-    }
-
-    fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize) {
-        let len = tile.columns.len() * core.input.channels;
-        if let Some(row) = self.ring.missing::<f32>(v, len) {
-            let pixels = self.source.pixels(y, tile.columns.clone());
-            if self.premultiplied {
-                multiply(pixels, row, core.input.channels);
-            } else {
-                row.iter_mut().zip(pixels).for_each(|(o, s)| *o = s.to_f64() as f32);
-            }
-        }
-    }
-
-    fn memory(&self, _: &Core, y: usize, x: Range<usize>) -> &[u8] {
-        cast_slice(self.source.pixels(y, x))
-    }
-
-    fn row(&self, core: &Core, tile: &Tile, v: isize, _: usize, x: Range<usize>) -> &[f32] {
-        let channels = core.input.channels;
-        let len = tile.columns.len() * channels;
-        let all = cast_slice(&self.ring.memory.0);
-        let start = (x.start - tile.columns.start) * channels;
-        &self.ring.row(all, v, len)[start..start + x.len() * channels]
-    }
-}
-
-/// Colour × alpha, and alpha.
-fn multiply<I: Source>(source: &[I], out: &mut [f32], channels: usize) {
-    let pixels = source.chunks_exact(channels).zip(out.chunks_exact_mut(channels));
-    for (pixel, out) in pixels {
-        let alpha = pixel[channels - 1].to_f64();
-        for (o, s) in out.iter_mut().zip(pixel) {
-            *o = (s.to_f64() * alpha) as f32;
-        }
-        out[channels - 1] = alpha as f32;
-    }
-}
-
-/// Where a stage's results go.
-trait Sink<T> {
-    /// The places of output pixels `x` of R rows from row `y` on.
-    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [T]; R];
-    /// That many rows have been written.
-    fn done(&mut self, y: usize, rows: usize, x: Range<usize>);
-}
-
-/// A strip of the output.
-struct Strip<'a, O> {
-    out: ViewMut<'a, O>,
-    /// The output pixel that is the strip's first.
-    origin: (usize, usize),
-}
-
-impl<O> Strip<'_, O> {
-    fn pixels<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [O]; R] {
-        let channels = self.out.shape().channels;
-        let start = (x.start - self.origin.0) * channels;
-        let rows = self.out.rows_mut(y - self.origin.1);
-        rows.map(|row| &mut row[start..start + x.len() * channels])
-    }
-}
-
-impl<O> Sink<O> for Strip<'_, O> {
-    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [O]; R] {
-        self.pixels(y, x)
-    }
-    fn done(&mut self, _: usize, _: usize, _: Range<usize>) {}
-}
-
-/// A strip whose alpha comes from the source.
-struct KeepAlpha<'a, I, O> {
-    strip: Strip<'a, O>,
-    source: Direct<'a, I>,
-    /// The input pixel under output pixel (0, 0) and the anchor.
-    anchor: (usize, usize),
-}
-
-impl<I: Source, O: Sample> Sink<O> for KeepAlpha<'_, I, O> {
-    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [O]; R] {
-        self.strip.pixels(y, x)
-    }
-
-    fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {
-        for y in y..y + rows {
-            let [out] = self.strip.pixels(y, x.clone());
-            keep_alpha(&self.source, self.anchor, y, x.clone(), out);
-        }
-    }
-}
-
-/// A strip of results that are not rounded yet.
-struct Unrounded<'a, I, O> {
-    strip: Strip<'a, O>,
-    filtered: &'a mut Memory,
-    alpha: AlphaOf<'a, I>,
-}
-
-/// What is yet to be done about alpha.
-enum AlphaOf<'a, I> {
-    Nothing,
-    /// Colours are divided by it first, and then get offset and post-step.
-    Divide {
-        opacity: Opacity,
-        offset: f64,
-        post: Post,
-    },
-    /// It comes from the source; the input pixel under output pixel (0, 0) and the anchor.
-    Keep {
-        source: Direct<'a, I>,
-        anchor: (usize, usize),
-    },
-}
-
-impl<I: Source, O: Sample> Sink<f32> for Unrounded<'_, I, O> {
-    fn rows<const R: usize>(&mut self, _: usize, x: Range<usize>) -> [&mut [f32]; R] {
-        let len = x.len() * self.strip.out.shape().channels;
-        let mut rows = self.filtered.get(R * len).chunks_exact_mut(len);
-        from_fn(|_| rows.next().unwrap_or_default())
-    }
-
-    fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {
-        let channels = self.strip.out.shape().channels;
-        let len = x.len() * channels;
-        let filtered: &[f32] = self.filtered.get(rows * len);
-        for (y, filtered) in (y..).zip(filtered.chunks_exact(len)) {
-            let [out] = self.strip.pixels(y, x.clone());
-            if let AlphaOf::Divide { opacity, offset, post } = self.alpha {
-                for (o, v) in out.chunks_exact_mut(channels).zip(filtered.chunks_exact(channels)) {
-                    let alpha = opacity.limit(v[channels - 1]);
-                    for (o, v) in o.iter_mut().zip(v) {
-                        *o = O::from_f64(opacity.colour(*v, alpha, offset, post));
-                    }
-                    o[channels - 1] = O::from_f64(alpha);
-                }
-                continue;
-            }
-            out.iter_mut().zip(filtered).for_each(|(o, v)| *o = O::from_f64(f64::from(*v)));
-            if let AlphaOf::Keep { source, anchor } = &self.alpha {
-                keep_alpha(source, *anchor, y, x.clone(), out);
-            }
-        }
-    }
-}
-
-/// Copies alpha to output pixels `x` of row `y` from the pixels under the anchor.
-fn keep_alpha<I: Source, O: Sample>(
-    source: &Direct<'_, I>,
-    anchor: (usize, usize),
-    y: usize,
-    x: Range<usize>,
-    out: &mut [O],
-) {
-    let channels = source.part.shape().channels;
-    let source = source.pixels(y + anchor.1, x.start + anchor.0..x.end + anchor.0);
-    for (o, s) in out.chunks_exact_mut(channels).zip(source.chunks_exact(channels)) {
-        o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
-    }
-}
-
-impl Opacity {
-    fn limit(&self, alpha: f32) -> f64 {
-        f64::from(alpha).clamp(0.0, self.full)
-    }
-
-    /// A colour from colour × alpha.
-    fn colour(&self, product: f32, alpha: f64, offset: f64, post: Post) -> f64 {
-        let colour = f64::from(product) / alpha + offset;
-        // Not where alpha is NaN either.
-        if !matches!(alpha.partial_cmp(&self.visible), Some(Ordering::Greater | Ordering::Equal)) {
-            0.0
-        } else if post == Post::Abs {
-            colour.abs()
-        } else {
-            colour
-        }
-    }
-}
-
-/// Divides the colours of a row by its alpha.
-fn divide(row: &mut [f32], channels: usize, opacity: Opacity, offset: f64, post: Post) {
-    for pixel in row.chunks_exact_mut(channels) {
-        if let Some((alpha, colours)) = pixel.split_last_mut() {
-            let limited = opacity.limit(*alpha);
-            for c in colours {
-                *c = opacity.colour(*c, limited, offset, post) as f32;
-            }
-            *alpha = limited as f32;
-        }
-    }
-}
-
 /// Filters `rect` of the output from `part`, whose first pixel is `origin` in the whole image. The
 /// plan has checked that everything fits.
 ///
@@ -682,42 +441,43 @@ impl<I: Source> Job<'_, I> {
     fn strip<O: Sample>(&self, y: usize, out: ViewMut<'_, O>, slot: &mut Slot) {
         let core = self.core;
         let rows = y..y + out.shape().height;
-        let strip = Strip { out, origin: (self.rect.x, y) };
-        let mut source = self.source;
+        let (source, origin) = (self.source, (self.rect.x, y));
         let kernel = &core.filter.kernels()[0];
         let (border_x, border_y) = core.filter.get_borders();
         let anchor = (
             reference::output_origin(border_x, kernel.anchor().0),
             reference::output_origin(border_y, kernel.anchor().1),
         );
-        let premultiplied = core.filter.get_alpha() == Some(Alpha::Premultiply);
-        match core.filter.get_alpha() {
-            alpha if premultiplied || core.widened => {
-                let mut colour = take(&mut slot.colour);
-                let mut filtered = take(&mut slot.filtered);
-                let mut feed = Widened { source, premultiplied, ring: &mut colour };
-                let alpha = match alpha {
-                    Some(Alpha::Premultiply) => AlphaOf::Divide {
-                        opacity: Opacity::of::<I>(),
-                        offset: core.filter.get_offset(),
-                        post: core.filter.get_post(),
-                    },
-                    Some(Alpha::Keep) => AlphaOf::Keep { source, anchor },
-                    Some(Alpha::Plain) | None => AlphaOf::Nothing,
-                };
-                let mut sink = Unrounded { strip, filtered: &mut filtered, alpha };
-                self.filter(rows, &mut feed, &mut sink, slot);
-                slot.colour = colour;
-                slot.filtered = filtered;
-            }
-            Some(Alpha::Keep) => {
-                let mut sink = KeepAlpha { strip, source, anchor };
-                self.filter(rows, &mut source, &mut sink, slot);
-            }
-            _ => {
-                let mut sink = strip;
-                self.filter(rows, &mut source, &mut sink, slot);
-            }
+        let any = AnySource::new(source);
+        let source_alpha = SourceAlpha { source: any, anchor };
+        let alpha = core.filter.get_alpha();
+        let premultiplied = alpha == Some(Alpha::Premultiply);
+        if premultiplied || core.widened {
+            let mut colour = take(&mut slot.colour);
+            let mut filtered = take(&mut slot.filtered);
+            let alpha = match alpha {
+                Some(Alpha::Premultiply) => AlphaOf::Divide {
+                    opacity: Opacity::of::<I>(),
+                    offset: core.filter.get_offset(),
+                    post: core.filter.get_post(),
+                },
+                Some(Alpha::Keep) => AlphaOf::Keep(source_alpha),
+                Some(Alpha::Plain) | None => AlphaOf::Nothing,
+            };
+            let widened = Widened { source: any, premultiplied, ring: &mut colour };
+            let out = O::any_mut(out);
+            let sink = Unrounded { out, origin, filtered: &mut filtered, alpha };
+            let sink = Sink::Unrounded(sink);
+            self.filter::<f32, f32>(rows, Feed::Widened(widened), sink, slot);
+            slot.colour = colour;
+            slot.filtered = filtered;
+        } else {
+            let strip = Strip { out, origin };
+            let sink = match alpha {
+                Some(Alpha::Keep) => Sink::Kept(strip, source_alpha),
+                _ => Sink::Strip(strip),
+            };
+            self.filter(rows, Feed::Source(source), sink, slot);
         }
         if self.stream {
             fence();
@@ -728,10 +488,11 @@ impl<I: Source> Job<'_, I> {
     fn filter<T: Source, O: Sample>(
         &self,
         rows: Range<usize>,
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        mut feed: Feed<'_, T>,
+        mut sink: Sink<'_, O>,
         slot: &mut Slot,
     ) {
+        let (feed, sink) = (&mut feed, &mut sink);
         let core = self.core;
         let alpha = core.filter.get_alpha() == Some(Alpha::Premultiply);
         let Slot { scratch, wide, constants, padded, window, edges, tile, .. } = slot;
@@ -860,8 +621,8 @@ impl Stage<'_> {
         &mut self,
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         match &core.work {
@@ -896,7 +657,7 @@ impl Stage<'_> {
 }
 
 /// Makes virtual row `v` available, if it is not a border's constant.
-fn load<T>(core: &Core, tile: &Tile, feed: &mut impl Feed<T>, v: isize) {
+fn load<T: Pod>(core: &Core, tile: &Tile, feed: &mut Feed<'_, T>, v: isize) {
     if let Some(row) = core.image_row(v) {
         feed.load(core, tile, v, row);
     }
@@ -904,25 +665,25 @@ fn load<T>(core: &Core, tile: &Tile, feed: &mut impl Feed<T>, v: isize) {
 
 /// The memory of virtual row `v`, to be asked for on the way to it: none if it is a border's constant or
 /// not above row `below`, from which on nothing may be read.
-fn ahead<'a, T>(
+fn ahead<'a, T: Pod>(
     core: &Core,
     tile: &Tile,
-    feed: &'a impl Feed<T>,
+    feed: &'a Feed<'_, T>,
     v: isize,
     below: isize,
 ) -> &'a [u8] {
     let row = core.image_row(v).filter(|_| v < below);
-    row.map_or_else(Default::default, |row| feed.memory(core, row, tile.columns.clone()))
+    row.map_or_else(Default::default, |row| feed.memory(row, tile.columns.clone()))
 }
 
 /// The samples of one piece of virtual row `v`, which must be loaded: of the feed, or a border's
 /// constant.
-fn piece<'a, T>(
+fn piece<'a, T: Pod>(
     core: &Core,
     tile: &Tile,
     run: &Run,
     constants: [&'a [T]; 2],
-    feed: &'a impl Feed<T>,
+    feed: &'a Feed<'_, T>,
     v: isize,
 ) -> &'a [T] {
     let len = run.len * core.input.channels;

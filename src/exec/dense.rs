@@ -1,6 +1,7 @@
 //! Passes over windows of whole rows: direct 2D ones, and what else reads rows where they lie.
 
-use super::{Core, Feed, Run, Sink, Stage, Tile, ahead, load, piece, recycle};
+use super::rows::{Feed, Sink};
+use super::{Core, Run, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{ACROSS_SLACK, Across, Dense, Pairs, Part, Prepare, Rung};
 use crate::plan::BLOCK_ROWS;
 use crate::plan::arithmetic::{Passes, Rows};
@@ -93,8 +94,8 @@ impl Stage<'_> {
         sizes: [usize; 3],
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
         pass: impl Fn(&[&[E]], &mut [&mut [O]], bool, &[&[u8]]),
     ) {
         let core = self.core;
@@ -130,7 +131,7 @@ impl Stage<'_> {
         edges: &Edges,
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &impl Feed<T>,
+        feed: &Feed<'_, T>,
         outs: &mut [&mut [O]],
         pass: &impl Fn(&[&[E]], &mut [&mut [O]], bool, &[&[u8]]),
     ) {
@@ -199,8 +200,8 @@ impl Stage<'_> {
         kernels: &[Rows],
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -237,8 +238,8 @@ impl Stage<'_> {
         passes: &Passes,
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         let step = core.input.channels;
@@ -282,8 +283,8 @@ impl Stage<'_> {
         made: &Made,
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
         make: impl Fn([&[T]; 2], [&[T]; 2], [&[u8]; 2], &mut [E]),
         pass: impl Fn(&[&[E]], &mut [&mut [O]], bool),
     ) {

@@ -1,6 +1,7 @@
 //! A column pass and a row pass: one walk down a strip, whatever scratch rows hold.
 
-use super::{Core, Feed, Memory, Sink, Stage, Tile, ahead, load, piece, recycle};
+use super::rows::{Feed, Sink};
+use super::{Core, Memory, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{Column, Input, Row, Rung, Sum};
 use crate::plan::BLOCK_ROWS;
 use crate::plan::arithmetic::Passes;
@@ -118,8 +119,8 @@ impl Stage<'_> {
         passes: &[Passes],
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         let channels = core.input.channels;

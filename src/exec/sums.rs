@@ -1,8 +1,9 @@
 //! Filters whose taps are all equal: sums of windows whose cost hardly depends on their size, running
 //! ones of integers, and of blocks of `f32`.
 
+use super::rows::{Feed, Sink};
 use super::words::{LINE, copies_of, layout, pad, place_in_halves};
-use super::{Core, Feed, Sink, Stage, Tile, ahead, load, piece, recycle};
+use super::{Core, Stage, Tile, ahead, load, piece, recycle};
 use crate::pass::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
     PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums, Windows, parity_unit,
@@ -149,8 +150,8 @@ impl Stage<'_> {
         share: Option<Share>,
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -209,8 +210,8 @@ impl Stage<'_> {
         mut moving: impl Moving<T>,
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -250,8 +251,8 @@ impl Stage<'_> {
         levels: &[RowLevel],
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let below = self.below();
         let Self { core, rows: wanted_rows, scratch, wide: ring, padded, window: list, .. } = self;

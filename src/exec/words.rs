@@ -1,8 +1,9 @@
 //! 16-bit arithmetic on `u8` images: 3×3 kernels in one pass, and two passes that keep even and odd
 //! samples apart.
 
+use super::rows::{Feed, Sink};
 use super::separable::ScratchRows;
-use super::{Core, Feed, Memory, Sink, Stage, Tile};
+use super::{Core, Memory, Stage, Tile};
 use crate::pass::{
     ColumnHalves, HALF_SLACK, HalfInput, HalfSum, Nine, RowHalves, Rung, STENCIL_ROWS, Stencil,
     StencilHigh, SymmetricHalves, Words,
@@ -144,8 +145,8 @@ impl Stage<'_> {
         &mut self,
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         match &core.work {
@@ -167,8 +168,8 @@ impl Stage<'_> {
         kernels: &[Nine],
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
@@ -200,8 +201,8 @@ impl Stage<'_> {
         kernels: &[Nine],
         tile: &Tile,
         constants: [&[T]; 2],
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<O>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, O>,
     ) {
         let core = self.core;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];

@@ -330,7 +330,7 @@ impl Level {
     #[inline]
     pub(crate) fn run<J: Job>(self, job: J) {
         match self.0 {
-            Kind::Portable => job.run(portable::Portable),
+            Kind::Portable => portable::run(job),
             // SAFETY: a `Level` of this kind exists only where `available` detected AVX2 and FMA.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { avx2::run(job) },

@@ -1,13 +1,19 @@
 //! The portable level: four lanes of the `wide` crate, which turns them into SSE2, NEON or wasm
 //! SIMD, or plain code, by what the target has at compile time.
 
-use super::Lanes;
+use super::{Job, Lanes};
 use wide::bytemuck::cast;
 use wide::{f32x4, f64x2, i16x8, i32x4, i32x8, u8x16, u16x8};
 
 /// Needs nothing, so anyone may make it.
 #[derive(Clone, Copy)]
 pub struct Portable;
+
+/// Does the job, in a function of its own as at the other levels: not once more in each of its callers.
+#[inline(never)]
+pub fn run<J: Job>(job: J) {
+    job.run(Portable);
+}
 
 /// Reads `N` values at any alignment.
 #[inline(always)]

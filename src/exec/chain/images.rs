@@ -5,7 +5,8 @@
 //! source ──► filter ──► ring of rows ──► filter ──► ring of rows ──► filter ──► output
 //! ```
 
-use super::super::{Direct, Feed, Ring, Sink, Slot, Stage, Strip, Tile, each_strip, fill};
+use super::super::rows::{Direct, Feed, Made, Places, Sink, Strip};
+use super::super::{Ring, Slot, Stage, Tile, each_strip, fill};
 use super::Crew;
 use crate::exec::STREAM_BYTES;
 use crate::pass::{Double, F32, Fused, High, Pairs, STENCIL_ROWS};
@@ -14,7 +15,6 @@ use crate::plan::{BLOCK_ROWS, ChainCore, Core, Images, Segment, Work};
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{fence, prefetch};
 use crate::view::{Rect, ViewMut};
-use std::array::from_fn;
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice};
@@ -95,7 +95,7 @@ impl<I: Source> Walk<'_, I> {
     ) {
         let Some(core) = self.images.stages.last() else { return };
         let rows = top..top + out.shape().height;
-        let mut strip = Strip { out, origin: (self.rect.x, top) };
+        let mut strip = Sink::Strip(Strip { out, origin: (self.rect.x, top) });
         let end = self.rect.x + self.rect.width;
         let mut x = self.rect.x;
         while x < end {
@@ -106,8 +106,8 @@ impl<I: Source> Walk<'_, I> {
                 self.load::<E>(slots.len() - 1, block.clone(), slots);
                 let Some((own, before)) = slots.split_last_mut() else { return };
                 let Some(last) = before.last() else { return };
-                let mut made = Made::new(last, core);
-                self.stage::<E, O>(core, block, &mut made, &mut strip, &mut own.slot, self.stream);
+                let mut feed = made(last, core);
+                self.stage::<E, O>(core, block, &mut feed, &mut strip, &mut own.slot, self.stream);
             }
             x = next;
         }
@@ -185,7 +185,7 @@ impl<I: Source> Walk<'_, I> {
             ring.tags[place] = v;
         }
         let places = ring.tags.len();
-        let mut sink = Places {
+        let mut sink = Sink::Ring(Places {
             first: ring.place(v),
             places,
             y: y.start,
@@ -193,10 +193,10 @@ impl<I: Source> Walk<'_, I> {
             rows: ring.memory.aligned::<E>(places * own.pitch),
             pitch: own.pitch,
             channels: core.output.channels,
-        };
+        });
         if let Some(before) = before.last() {
-            let mut made = Made::new(before, core);
-            self.stage::<E, E>(core, y, &mut made, &mut sink, &mut own.slot, false);
+            let mut feed = made(before, core);
+            self.stage::<E, E>(core, y, &mut feed, &mut sink, &mut own.slot, false);
         } else {
             self.prefetch(core, &own.slot.tile, y.clone());
             self.first(core, y, &mut sink, &mut own.slot);
@@ -225,10 +225,10 @@ impl<I: Source> Walk<'_, I> {
         &self,
         core: &Core,
         rows: Range<usize>,
-        sink: &mut impl Sink<E>,
+        sink: &mut Sink<'_, E>,
         slot: &mut Slot,
     ) {
-        let mut feed = self.source;
+        let mut feed = Feed::Source(self.source);
         // Only what a plan can choose for these types is compiled.
         match core.arithmetic.rung {
             Chosen::Words if const { I::NARROW && E::NARROW } => {
@@ -248,8 +248,8 @@ impl<I: Source> Walk<'_, I> {
         &self,
         core: &Core,
         rows: Range<usize>,
-        feed: &mut impl Feed<T>,
-        sink: &mut impl Sink<U>,
+        feed: &mut Feed<'_, T>,
+        sink: &mut Sink<'_, U>,
         slot: &mut Slot,
         stream: bool,
     ) {
@@ -297,59 +297,8 @@ fn open<'s, T: Sample>(
     (stage, tile, constants)
 }
 
-/// Rows that a filter has made, as the next one's source.
-struct Made<'a, E> {
-    rows: &'a [E],
-    ring: &'a Ring,
-    pitch: usize,
-    first: usize,
-    channels: usize,
-}
-
-impl<'a, E: Pod> Made<'a, E> {
-    fn new(slot: &'a StageSlot, core: &Core) -> Self {
-        let (channels, first) = (core.input.channels, slot.columns.start);
-        Self { rows: slot.rows(), ring: &slot.ring, pitch: slot.pitch, first, channels }
-    }
-}
-
-impl<E> Feed<E> for Made<'_, E> {
-    fn start(&mut self, _: &Core, _: &Tile) {}
-    fn load(&mut self, _: &Core, _: &Tile, _: isize, _: usize) {}
-    fn memory(&self, _: &Core, _: usize, _: Range<usize>) -> &[u8] {
-        &[]
-    }
-    fn row(&self, _: &Core, _: &Tile, v: isize, _: usize, x: Range<usize>) -> &[E] {
-        let row = self.ring.row(self.rows, v, self.pitch);
-        &row[(x.start - self.first) * self.channels..][..x.len() * self.channels]
-    }
-}
-
-/// Places of a ring for the rows of a block.
-struct Places<'a, E> {
-    rows: &'a mut [E],
-    pitch: usize,
-    places: usize,
-    /// The place of row `y`.
-    first: usize,
-    y: usize,
-    /// The first column.
-    x: usize,
-    channels: usize,
-}
-
-impl<E> Sink<E> for Places<'_, E> {
-    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [E]; R] {
-        let first = (self.first + y - self.y) % self.places;
-        let samples = (x.start - self.x) * self.channels..(x.end - self.x) * self.channels;
-        let mut found: [&mut [E]; R] = from_fn(|_| &mut [][..]);
-        for (place, row) in self.rows.chunks_exact_mut(self.pitch).enumerate() {
-            let r = (place + self.places - first) % self.places;
-            if r < R {
-                found[r] = &mut row[samples.clone()];
-            }
-        }
-        found
-    }
-    fn done(&mut self, _: usize, _: usize, _: Range<usize>) {}
+/// The rows of a filter's ring, as the next one's source.
+fn made<'a, E: Pod>(slot: &'a StageSlot, core: &Core) -> Feed<'a, E> {
+    let (channels, first) = (core.input.channels, slot.columns.start);
+    Feed::Ring(Made { rows: slot.rows(), ring: &slot.ring, pitch: slot.pitch, first, channels })
 }
