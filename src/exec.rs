@@ -14,23 +14,28 @@
 
 mod chain;
 mod dense;
+mod memory;
 mod rows;
 mod separable;
 mod sums;
+mod tile;
 mod words;
 
 pub(crate) use chain::{run_batch, run_chain};
+use memory::{Memory, Ring, recycle};
 use rows::{
-    AlphaOf, AnySource, Direct, Feed, Sink, SourceAlpha, Strip, Unrounded, Widened, divide,
+    AlphaOf, AnySource, Direct, Feed, Relaid, Sink, SourceAlpha, Strip, Unrounded, Widened,
+    collide, divide,
 };
 use separable::Whole;
+use tile::{Run, Tile};
 
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::Alpha;
 use crate::pass::{Double, F32, Fused, I32, Pairs, Rung};
 use crate::plan::arithmetic::Rung as Chosen;
-use crate::plan::{BLOCK_ROWS, Core, Cut, Work, reach};
+use crate::plan::{BLOCK_ROWS, Core, Cut, Work};
 use crate::reference::{self, Opacity};
 use crate::sample::{Sample, Source};
 use crate::simd::fence;
@@ -39,7 +44,7 @@ use std::mem::take;
 use std::ops::Range;
 #[cfg(feature = "rayon")]
 use std::sync::atomic::{self, AtomicUsize};
-use wide::bytemuck::{Pod, cast_slice_mut};
+use wide::bytemuck::Pod;
 
 /// The scratch memory that plans need, kept between runs. Any plan can use any workspace; a second
 /// run of the same plan allocates nothing.
@@ -66,8 +71,8 @@ struct Slot {
     scratch: [Memory; BLOCK_ROWS],
     /// Widened rows.
     wide: Ring,
-    /// Rows multiplied by alpha.
-    colour: Ring,
+    /// Copies of source rows: as `f32`, or in better places.
+    copies: Ring,
     /// A filtered row before its division by alpha.
     filtered: Memory,
     /// A row of the constant of the horizontal border, and one of the vertical.
@@ -79,188 +84,6 @@ struct Slot {
     /// The pieces of padded copies of a tile's edges.
     edges: Vec<Run>,
     tile: Tile,
-}
-
-/// Memory for elements of any type. It grows and never shrinks.
-#[derive(Debug, Default)]
-struct Memory(Vec<[u64; 8]>);
-
-impl Memory {
-    /// `len` elements, whose values are left over from earlier uses.
-    fn get<E: Pod>(&mut self, len: usize) -> &mut [E] {
-        let blocks = (len * size_of::<E>()).div_ceil(64);
-        if self.0.len() < blocks {
-            self.0.resize(blocks, [0; 8]);
-        }
-        &mut cast_slice_mut(&mut self.0)[..len]
-    }
-
-    /// `get`, from a multiple of 64 bytes on.
-    fn aligned<E: Pod>(&mut self, len: usize) -> &mut [E] {
-        let line = 64 / size_of::<E>();
-        let all: &mut [E] = self.get(len + line);
-        let misfit = all.as_ptr().addr() % 64 / size_of::<E>();
-        &mut all[(line - misfit) % line..][..len]
-    }
-}
-
-/// Rows that were computed from source rows, kept by their virtual index as long as a window may
-/// need them.
-#[derive(Debug, Default)]
-struct Ring {
-    memory: Memory,
-    /// Which row each place holds.
-    tags: Vec<isize>,
-}
-
-impl Ring {
-    /// Forgets all rows and makes place for `rows` consecutive ones.
-    fn clear(&mut self, rows: usize) {
-        self.tags.clear();
-        self.tags.resize(rows, isize::MIN);
-    }
-
-    fn place(&self, v: isize) -> usize {
-        v.rem_euclid(self.tags.len() as isize) as usize
-    }
-
-    fn has(&self, v: isize) -> bool {
-        self.tags[self.place(v)] == v
-    }
-
-    /// The place of row `v`, to be filled, if the row is not there.
-    fn missing<E: Pod>(&mut self, v: isize, len: usize) -> Option<&mut [E]> {
-        let (place, rows) = (self.place(v), self.tags.len());
-        if self.tags[place] == v {
-            return None;
-        }
-        self.tags[place] = v;
-        Some(&mut self.memory.get(rows * len)[place * len..][..len])
-    }
-
-    /// Row `v`, which must be there; `all` is the ring's memory.
-    fn row<'a, E>(&self, all: &'a [E], v: isize, len: usize) -> &'a [E] {
-        let place = self.place(v);
-        debug_assert_eq!(self.tags[place], v);
-        &all[place * len..][..len]
-    }
-}
-
-/// An empty list with the memory of another, so that a list of borrowed rows can be kept between
-/// uses: collecting a vector's own iterator reuses its memory.
-fn recycle<'a, A, B>(mut list: Vec<&[A]>) -> Vec<&'a [B]> {
-    list.clear();
-    list.into_iter().map(|_| -> &'a [B] { unreachable!("the list is empty") }).collect()
-}
-
-/// How one tile's rows are put together from source rows and padding. Positions are pixels from
-/// the tile's first one.
-#[derive(Debug, Default)]
-struct Tile {
-    /// Output columns.
-    x: Range<usize>,
-    /// Pixels in a row of the tile, with what its padding is copied from.
-    len: usize,
-    /// Where tap 0 of the first output pixel lies.
-    first: usize,
-    /// Pieces, from left to right.
-    runs: Vec<Run>,
-    /// Pixels that are copies of others in the row: (to, from).
-    copies: Vec<(usize, usize)>,
-    /// Source columns that the runs read.
-    columns: Range<usize>,
-}
-
-/// A piece of a tile's row.
-#[derive(Debug)]
-struct Run {
-    /// Its position.
-    at: usize,
-    /// Its length.
-    len: usize,
-    /// The source column where it starts; `None` is the constant.
-    from: Option<usize>,
-}
-
-impl Tile {
-    /// Where its longest run starts.
-    fn longest(&self) -> usize {
-        self.runs.iter().max_by_key(|run| run.len).map_or(0, |run| run.at)
-    }
-
-    fn set(&mut self, core: &Core, x: Range<usize>) {
-        let border = core.filter.get_borders().0;
-        let width = core.input.width as isize;
-        let span = core.columns(x.clone());
-        let inside = reach(border, span.clone(), core.input.width);
-        self.x = x;
-        self.runs.clear();
-        self.copies.clear();
-        let mut run = |at: isize, len: isize, from| {
-            if len > 0 {
-                self.runs.push(Run { at: at as usize, len: len as usize, from });
-            }
-        };
-        let base = match border {
-            Border::Wrap => {
-                let mut v = span.start;
-                while v < span.end {
-                    let from = v.rem_euclid(width);
-                    let len = (width - from).min(span.end - v);
-                    run(v - span.start, len, Some(from as usize));
-                    v += len;
-                }
-                self.len = span.len();
-                span.start
-            }
-            Border::Constant(_) => {
-                let (start, end) = (inside.start as isize, inside.end as isize);
-                run(0, start - span.start, None);
-                run(start - span.start, end - start, Some(inside.start));
-                run(end - span.start, span.end - end, None);
-                self.len = span.len();
-                span.start
-            }
-            _ => {
-                // Padding is copied from inside the row, which may reach beyond the window.
-                let base = span.start.min(inside.start as isize);
-                let end = span.end.max(inside.end as isize);
-                run(inside.start as isize - base, inside.len() as isize, Some(inside.start));
-                for v in (span.start..0).chain(width.max(span.start)..span.end) {
-                    if let Some(from) = border.map(v, core.input.width) {
-                        self.copies.push(((v - base) as usize, (from as isize - base) as usize));
-                    }
-                }
-                self.len = (end - base) as usize;
-                base
-            }
-        };
-        self.first = (span.start - base) as usize;
-        self.columns = inside;
-    }
-
-    /// Fills in the copied pixels of a row.
-    fn pad<E: Copy>(&self, row: &mut [E], channels: usize) {
-        match channels {
-            1 => self.pad_pixels::<E, 1>(row),
-            2 => self.pad_pixels::<E, 2>(row),
-            3 => self.pad_pixels::<E, 3>(row),
-            4 => self.pad_pixels::<E, 4>(row),
-            _ => {
-                for &(to, from) in &self.copies {
-                    row.copy_within(from * channels..(from + 1) * channels, to * channels);
-                }
-            }
-        }
-    }
-
-    /// The same for pixels of C channels.
-    fn pad_pixels<E: Copy, const C: usize>(&self, row: &mut [E]) {
-        let (pixels, _) = row.as_chunks_mut::<C>();
-        for &(to, from) in &self.copies {
-            pixels[to] = pixels[from];
-        }
-    }
 }
 
 /// Filters `rect` of the output from `part`, whose first pixel is `origin` in the whole image. The
@@ -453,7 +276,7 @@ impl<I: Source> Job<'_, I> {
         let alpha = core.filter.get_alpha();
         let premultiplied = alpha == Some(Alpha::Premultiply);
         if premultiplied || core.widened {
-            let mut colour = take(&mut slot.colour);
+            let mut copies = take(&mut slot.copies);
             let mut filtered = take(&mut slot.filtered);
             let alpha = match alpha {
                 Some(Alpha::Premultiply) => AlphaOf::Divide {
@@ -464,12 +287,12 @@ impl<I: Source> Job<'_, I> {
                 Some(Alpha::Keep) => AlphaOf::Keep(source_alpha),
                 Some(Alpha::Plain) | None => AlphaOf::Nothing,
             };
-            let widened = Widened { source: any, premultiplied, ring: &mut colour };
+            let widened = Widened { source: any, premultiplied, ring: &mut copies };
             let out = O::any_mut(out);
             let sink = Unrounded { out, origin, filtered: &mut filtered, alpha };
             let sink = Sink::Unrounded(sink);
             self.filter::<f32, f32>(rows, Feed::Widened(widened), sink, slot);
-            slot.colour = colour;
+            slot.copies = copies;
             slot.filtered = filtered;
         } else {
             let strip = Strip { out, origin };
@@ -477,7 +300,22 @@ impl<I: Source> Job<'_, I> {
                 Some(Alpha::Keep) => Sink::Kept(strip, source_alpha),
                 _ => Sink::Strip(strip),
             };
-            self.filter(rows, Feed::Source(source), sink, slot);
+            // Where a pass reads many rows side by side, and comes back to a line of each: larger samples fill
+            // lines at once.
+            let relay = size_of::<I>() == 1
+                && matches!(core.work, Work::Separable(_))
+                && collide(
+                    core.window_rows().min(source.part.shape().height),
+                    source.part.stride(),
+                );
+            if relay {
+                let mut copies = take(&mut slot.copies);
+                let relaid = Relaid { source, ring: &mut copies };
+                self.filter(rows, Feed::Relaid(relaid), sink, slot);
+                slot.copies = copies;
+            } else {
+                self.filter(rows, Feed::Source(source), sink, slot);
+            }
         }
         if self.stream {
             fence();

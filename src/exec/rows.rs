@@ -15,6 +15,8 @@ use wide::bytemuck::{Pod, cast_slice};
 pub(super) enum Feed<'a, T> {
     /// The source itself.
     Source(Direct<'a, T>),
+    /// Copies of the source's rows.
+    Relaid(Relaid<'a, T>),
     /// The source as `f32`, which T is.
     Widened(Widened<'a>),
     /// Rows that another stage has made.
@@ -24,16 +26,20 @@ pub(super) enum Feed<'a, T> {
 impl<T: Pod> Feed<'_, T> {
     /// A new tile: nothing of the old one is needed any more.
     pub(super) fn start(&mut self, core: &Core, tile: &Tile) {
-        if let Self::Widened(widened) = self {
-            widened.start(core, tile);
+        match self {
+            Self::Widened(widened) => widened.start(core, tile),
+            Self::Relaid(relaid) => relaid.start(core, tile),
+            Self::Source(_) | Self::Ring(_) => {}
         }
     }
 
     /// Makes virtual row `v`, which is row `y` of the image, available.
     #[inline]
     pub(super) fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize) {
-        if let Self::Widened(widened) = self {
-            widened.load(core, tile, v, y);
+        match self {
+            Self::Widened(widened) => widened.load(core, tile, v, y),
+            Self::Relaid(relaid) => relaid.load(core, tile, v, y),
+            Self::Source(_) | Self::Ring(_) => {}
         }
     }
 
@@ -43,6 +49,7 @@ impl<T: Pod> Feed<'_, T> {
     pub(super) fn memory(&self, y: usize, x: Range<usize>) -> &[u8] {
         match self {
             Self::Source(source) => cast_slice(source.pixels(y, x)),
+            Self::Relaid(relaid) => cast_slice(relaid.source.pixels(y, x)),
             Self::Widened(widened) => widened.source.bytes(y, x),
             Self::Ring(_) => &[],
         }
@@ -60,6 +67,7 @@ impl<T: Pod> Feed<'_, T> {
     ) -> &[T] {
         match self {
             Self::Source(source) => source.pixels(y, x),
+            Self::Relaid(relaid) => relaid.row(core, tile, v, x),
             Self::Widened(widened) => widened.row(core, tile, v, x),
             Self::Ring(made) => made.row(v, x),
         }
@@ -101,6 +109,61 @@ impl<'a> AnySource<'a> {
             AnyView::U16(part) => cast_slice(Direct { part, origin }.pixels(y, x)),
             AnyView::F32(part) => cast_slice(Direct { part, origin }.pixels(y, x)),
         }
+    }
+}
+
+/// The source's rows, copied to where they do not share their places in the first cache.
+pub(super) struct Relaid<'a, T> {
+    pub(super) source: Direct<'a, T>,
+    pub(super) ring: &'a mut Ring,
+}
+
+/// Bytes after which places in the first cache repeat, of all processors that are known; and how many lines it
+/// keeps of each place.
+const REPEAT: usize = 4096;
+const WAYS: usize = 8;
+
+/// Whether the rows of a window, so many of which a pass reads side by side, push each other out of the first
+/// cache, `stride` bytes apart.
+pub(super) fn collide(rows: usize, stride: usize) -> bool {
+    let places = REPEAT >> stride.trailing_zeros().min(REPEAT.trailing_zeros());
+    // Sums, and what is fetched in advance, need lines as well.
+    places < REPEAT / LINE && rows > (WAYS - 1) * places
+}
+
+/// Bytes in a cache line.
+const LINE: usize = 64;
+
+/// Elements from one row of copies to the next: an odd number of lines, so that rows share no places.
+fn pitch<E>(len: usize) -> usize {
+    let lines = (len * size_of::<E>()).div_ceil(LINE) | 1;
+    lines * LINE / size_of::<E>()
+}
+
+impl<T: Pod> Relaid<'_, T> {
+    fn start(&mut self, core: &Core, tile: &Tile) {
+        let (rows, len) = (core.window_rows(), tile.columns.len() * core.input.channels);
+        self.ring.clear(rows);
+        let _ = self.ring.memory.aligned::<T>(rows * pitch::<T>(len));
+    }
+
+    fn load(&mut self, core: &Core, tile: &Tile, v: isize, y: usize) {
+        let place = self.ring.place(v);
+        if self.ring.tags[place] == v {
+            return;
+        }
+        self.ring.tags[place] = v;
+        let pixels = self.source.pixels(y, tile.columns.clone());
+        let pitch = pitch::<T>(pixels.len());
+        let all = self.ring.memory.aligned::<T>(core.window_rows() * pitch);
+        all[place * pitch..][..pixels.len()].copy_from_slice(pixels);
+    }
+
+    fn row(&self, core: &Core, tile: &Tile, v: isize, x: Range<usize>) -> &[T] {
+        let channels = core.input.channels;
+        let pitch = pitch::<T>(tile.columns.len() * channels);
+        let row = self.ring.row(self.ring.memory.kept(core.window_rows() * pitch), v, pitch);
+        &row[(x.start - tile.columns.start) * channels..][..x.len() * channels]
     }
 }
 

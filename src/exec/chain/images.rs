@@ -17,7 +17,7 @@ use crate::simd::{fence, prefetch};
 use crate::view::{Rect, ViewMut};
 use std::mem::take;
 use std::ops::Range;
-use wide::bytemuck::{Pod, cast_slice};
+use wide::bytemuck::Pod;
 
 /// Rows that are computed together, at most.
 const ROWS: usize = STENCIL_ROWS;
@@ -37,10 +37,7 @@ pub(super) struct StageSlot {
 impl StageSlot {
     /// The ring's rows, from the first multiple of 64 bytes on.
     fn rows<E: Pod>(&self) -> &[E] {
-        let all: &[E] = cast_slice(&self.ring.memory.0);
-        let line = 64 / size_of::<E>();
-        let misfit = all.as_ptr().addr() % 64 / size_of::<E>();
-        &all[(line - misfit) % line..][..self.ring.tags.len() * self.pitch]
+        self.ring.memory.kept(self.ring.tags.len() * self.pitch)
     }
 }
 
