@@ -33,6 +33,12 @@ const CLEARLY: f64 = 4.0;
 /// Rounds of power iteration for larger kernels; each is two sweeps over the taps.
 const POWER_ROUNDS: usize = 24;
 
+/// The share of its size by which a product that is as good as the best one changes in a round.
+const CONVERGED: f64 = 1e-15;
+/// Where after so many rounds it still changes by that share, σ₂ is more than 0.4 of σ₁.
+const HOPELESS_AFTER: usize = 4;
+const HOPELESS: f64 = 1e-6;
+
 /// One column × row product.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
@@ -322,10 +328,13 @@ impl Scaled {
             .all(|(row, c)| row.iter().zip(&term.row).all(|(t, r)| (t - c * r).abs() <= limit))
     }
 
-    /// A product close to the best one, by power iteration from the cross.
+    /// A product close to the best one, by power iteration from the cross. It ends where nothing changes any more,
+    /// and where that takes so long that the kernel is far from a product: after r rounds the size of the product
+    /// is off by (σ₂ / σ₁)^4r of it.
     fn power_iteration(&self, cross: Term) -> Term {
         let Term { mut column, mut row } = cross;
-        for _ in 0..POWER_ROUNDS {
+        let mut before = 0.0;
+        for round in 1..=POWER_ROUNDS {
             // The best column for this row, then the best row for that column. The row is never
             // 0: it starts with a 1, and no step makes the product worse than nothing.
             let size = row.iter().map(|r| r * r).sum::<f64>();
@@ -335,7 +344,14 @@ impl Scaled {
             let size = column.iter().map(|c| c * c).sum::<f64>();
             row.fill(0.0);
             for (c, taps) in column.iter().zip(self.rows()) {
-                row.iter_mut().zip(taps).for_each(|(r, t)| *r += t * c / size);
+                let c = c / size;
+                row.iter_mut().zip(taps).for_each(|(r, t)| *r += t * c);
+            }
+            let value = norm(&column) * norm(&row);
+            let change = (value - before) / value;
+            before = value;
+            if change.abs() < CONVERGED || round == HOPELESS_AFTER && change > HOPELESS {
+                break;
             }
         }
         Term { column, row }

@@ -952,12 +952,22 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
             // Exact bits first; only 16-bit taps may be rounded.
             let choices = exact.into_iter().map(|b| b as i32).chain((0..=24).rev());
             let limit = if paired { usize::MAX } else { usize::from(exact.is_some()) };
-            let total = abs_sum(taps);
+            let (total, largest) = (abs_sum(taps), largest(taps));
+            let mut hopeless = false;
             let (q, fixed, peak, bound) = choices.take(limit).find_map(|bits| {
                 // Rounding takes at most half a unit from each tap, and as much to keep their sum.
                 let least = total * 2f64.powi(bits) - taps.len() as f64;
-                let fits = !paired || may_fit_i16(taps, bits);
-                if !fits || task.range() * least >= 2f64.powi(31) {
+                let fits = !paired || largest * 2f64.powi(bits) <= 32768.5;
+                if hopeless || !fits || task.range() * least >= 2f64.powi(31) {
+                    return None;
+                }
+                // The error of taps that are rounded to the nearest: to keep their sum adds to it, and so do
+                // fewer bits.
+                let unit = 2f64.powi(bits);
+                let each = |t: &f64| (t * unit - (t * unit).round()).abs() / unit;
+                let bound = task.range() / 2.0 * taps.iter().map(each).sum::<f64>();
+                hopeless = if task.float_output() { bound > 0.0 } else { bound >= 1.0 };
+                if hopeless {
                     return None;
                 }
                 let q = quantise(taps, bits);
@@ -975,11 +985,7 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
             arithmetic.noise =
                 noise::of_taps(taps, &q, f64::from(fixed.shift).exp2(), (0.0, task.range()));
             bounds.push((bound, task.range() * abs_sum(taps)));
-            all.push(if paired {
-                Rows::paired(&q, *width)
-            } else {
-                Rows::single(Taps::Integer(to_i32(&q)))
-            });
+            all.push((q, *width));
         }
         arithmetic.bound = task.after_post(bounds.into_iter());
         let good = if task.float_output() {
@@ -987,7 +993,10 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
         } else {
             task.takes(&arithmetic)
         };
-        good.then_some((arithmetic, all, finish))
+        let pack = |(q, width): &(Vec<f64>, usize)| {
+            if paired { Rows::paired(q, *width) } else { Rows::single(Taps::Integer(to_i32(q))) }
+        };
+        good.then(|| (arithmetic, all.iter().map(pack).collect(), finish))
     };
     let whole = !task.float_source() && !task.prepared();
     if task.source == SampleType::U8 && whole {
