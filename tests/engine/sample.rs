@@ -257,7 +257,7 @@ impl Case {
         // Rows that share their places in the first cache are copied.
         let row = self.shape().row();
         let far = (4096 / size_of::<I>()) * row.div_ceil(4096 / size_of::<I>()) - row;
-        let gap = if self.seed % 5 == 0 { far } else { self.gap };
+        let gap = if self.seed.is_multiple_of(5) { far } else { self.gap };
         let source = Strided::copy(image.view(), gap);
         let source = source.view();
         match filter.plan::<I, O>(source.shape()) {
