@@ -478,3 +478,28 @@ pub(super) fn divide(row: &mut [f32], channels: usize, opacity: Opacity, offset:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_collide_where_strides_repeat() {
+        for (rows, stride, expected) in [
+            (7, 4096, false),
+            (8, 4096, true),
+            (12, 12288, true),
+            (12, 4160, false),
+            (12, 2048, false),
+            (16, 2048, true),
+            (64, 64, false),
+            (12, 4097, false),
+        ] {
+            assert_eq!(collide(rows, stride), expected, "{rows} rows, {stride} bytes apart");
+        }
+        for len in 1..500 {
+            let bytes = pitch::<u8>(len);
+            assert!(bytes >= len && bytes % LINE == 0 && bytes / LINE % 2 == 1);
+        }
+    }
+}

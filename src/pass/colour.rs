@@ -16,6 +16,8 @@ use crate::simd::{Job, Lanes};
 const MOST: usize = 4;
 /// Vectors that are written together.
 const BLOCK: usize = 4;
+/// The mean error over noise that is let pass, in levels.
+const MOST_BIAS: f64 = 0.01;
 /// Bits of the weights at most: all lie between −2¹⁵ + 128 and 2¹⁵ − 129, as two digits of eight
 /// bits can hold.
 const LIMIT: f64 = 32639.0;
@@ -47,11 +49,27 @@ struct Pattern {
     bias: Vec<i32>,
 }
 
+/// Weights in units of 1 / `unit`, rounded so that their sum is, too: what that takes goes to those that were
+/// rounded furthest the other way.
+fn fixed_sum<'a>(weights: impl Iterator<Item = &'a f32>, unit: f64) -> Vec<f64> {
+    let exact: Vec<f64> = weights.map(|&w| f64::from(w) * unit).collect();
+    let mut fixed: Vec<f64> = exact.iter().map(|w| w.round()).collect();
+    let excess = fixed.iter().sum::<f64>() - exact.iter().sum::<f64>().round();
+    for _ in 0..excess.abs() as usize {
+        let moved = |i: usize| (fixed[i] - exact[i]) * excess.signum();
+        let furthest = (0..fixed.len()).max_by(|&a, &b| moved(a).total_cmp(&moved(b)));
+        if let Some(i) = furthest {
+            fixed[i] -= excess.signum();
+        }
+    }
+    fixed
+}
+
 impl ColourWeights {
     /// From weights as [`Weights::pack`](super::Weights::pack) takes them, for vectors of `lanes`
     /// that are picked from windows of `parts`. `None` if there are too many channels, or weights
-    /// of 16 bits cannot keep within 1 of the exact result; weights that are whole numbers must
-    /// be held exactly.
+    /// of 16 bits cannot keep within 1 of the exact result, and its mean; weights that are whole
+    /// numbers must be held exactly.
     pub fn pack(matrix: &[f32], bias: &[f32], lanes: usize, parts: usize) -> Option<Self> {
         let outputs = bias.len();
         let inputs = matrix.len() / outputs;
@@ -59,21 +77,29 @@ impl ColourWeights {
             return None;
         }
         let largest = matrix.iter().fold(0.0f64, |most, &w| most.max(f64::from(w).abs()));
-        let shift = (0..=15).rev().find(|&s| (largest * f64::from(1 << s)).round() <= LIMIT)?;
+        let whole = matrix.iter().chain(bias).all(|w| w.fract() == 0.0);
+        // Others may be rounded away from 0 to keep their sum.
+        let limit = if whole { LIMIT } else { LIMIT - 1.0 };
+        let shift = (0..=15).rev().find(|&s| (largest * f64::from(1 << s)).round() <= limit)?;
         let unit = f64::from(1 << shift);
         let fixed = |w: f32| (f64::from(w) * unit).round();
-        let off = |w: f32| (fixed(w) / unit - f64::from(w)).abs();
+        // The weights of each output.
+        let columns: Vec<Vec<f64>> =
+            (0..outputs).map(|o| fixed_sum(matrix.iter().skip(o).step_by(outputs), unit)).collect();
         // In i32, with room for the products.
         if bias.iter().any(|&b| fixed(b).abs() > f64::from(1 << 30)) {
             return None;
         }
-        let error_of = |o: usize| {
-            let taps = matrix.iter().skip(o).step_by(outputs);
-            taps.map(|&w| off(w) * 255.0).sum::<f64>() + off(bias[o])
-        };
-        let error = (0..outputs).map(error_of).fold(0.0, f64::max);
-        let whole = matrix.iter().chain(bias).all(|w| w.fract() == 0.0);
-        if error > if whole { 0.0 } else { 0.5 } {
+        // What all samples have in common, and what a single one may show.
+        let (mut gain, mut error) = (0.0f64, 0.0f64);
+        for (o, column) in columns.iter().enumerate() {
+            let weights = matrix.iter().skip(o).step_by(outputs);
+            let off = column.iter().zip(weights).map(|(q, &w)| q / unit - f64::from(w));
+            let shown = (fixed(bias[o]) / unit - f64::from(bias[o])).abs();
+            gain = gain.max(off.clone().sum::<f64>().abs());
+            error = error.max(off.map(f64::abs).sum::<f64>() * 255.0 + shown);
+        }
+        if error > if whole { 0.0 } else { 0.5 } || 127.5 * gain > MOST_BIAS {
             return None;
         }
         let mut vectors = vec![];
@@ -84,7 +110,7 @@ impl ColourWeights {
             let starts = [pixel(0), pixel(lanes / parts * (parts - 1))];
             let weight = |lane: usize, k: usize| -> u16 {
                 let o = (first + lane) % outputs;
-                if k < inputs { fixed(matrix[k * outputs + o]) as i16 as u16 } else { 0 }
+                if k < inputs { columns[o][k] as i16 as u16 } else { 0 }
             };
             let pair = |lane: usize, [low, high]: [usize; 2]| {
                 (u32::from(weight(lane, high)) << 16 | u32::from(weight(lane, low))) as i32

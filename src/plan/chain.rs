@@ -835,6 +835,19 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         layers.collect()
     }
 
+    /// As [`Plan::gain_error`](crate::Plan::gain_error), of all filters together, where rows between them are
+    /// integers; else 0.
+    #[must_use]
+    pub fn gain_error(&self) -> f64 {
+        self.core.images.as_ref().map_or(0.0, |images| images.noise.gain)
+    }
+
+    /// As [`Plan::bias`](crate::Plan::bias), of all filters together, where rows between them are integers; else 0.
+    #[must_use]
+    pub fn bias(&self) -> f64 {
+        self.core.images.as_ref().map_or(0.0, |images| images.noise.bias)
+    }
+
     /// The arithmetic and its error bound, in a line.
     #[must_use]
     pub fn arithmetic(&self) -> String {
@@ -851,9 +864,12 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
             return format!("16-bit weights into i32 ({bits} fraction bits), {error}");
         }
         if let Some((images, bound)) = core.images.as_ref().and_then(|i| Some((i, i.bound?))) {
+            let (gain, bias) = (images.noise.gain, images.noise.bias);
             let error = match bound {
                 0.0 => "exact".to_owned(),
-                bound => format!("error at most {bound:.3e} before rounding"),
+                bound => format!(
+                    "error at most {bound:.3e} before rounding, {bias:+.4} in the mean (gain {gain:+.1e})"
+                ),
             };
             let sums = match images.short_sums() {
                 (true, _) => "16-bit integers",

@@ -22,6 +22,8 @@ pub(crate) struct Images {
     pub stages: Vec<Core>,
     /// Proved for rows of 16 bits.
     pub bound: Option<f64>,
+    /// What those make of noise.
+    pub noise: Noise,
 }
 
 /// Bytes of a tile's rows, of all filters: they stay in a usual second-level cache.
@@ -69,7 +71,7 @@ impl Images {
             });
             shape = stages.last()?.output;
         }
-        Some(Self { stages, bound: None })
+        Some(Self { stages, bound: None, noise: Noise::default() })
     }
 
     /// The same with rows of 16 bits, if the results are off by less than `allowed` before they are
@@ -133,7 +135,7 @@ impl Images {
             (range, error) = (after, bound);
         }
         let fair = noise.is_fair(total, SampleType::U8);
-        (error < allowed && fair).then_some(Self { stages, bound: Some(error) })
+        (error < allowed && fair).then_some(Self { stages, bound: Some(error), noise })
     }
 
     /// Whether sums have 16 bits, as rows have, in all filters, or in some.
