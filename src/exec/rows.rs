@@ -499,7 +499,9 @@ mod tests {
         }
         for len in 1..500 {
             let bytes = pitch::<u8>(len);
-            assert!(bytes >= len && bytes % LINE == 0 && bytes / LINE % 2 == 1);
+            assert!(
+                bytes >= len && bytes.is_multiple_of(LINE) && !(bytes / LINE).is_multiple_of(2)
+            );
         }
     }
 }
