@@ -13,6 +13,7 @@
 mod between;
 mod display;
 mod noise;
+mod rounded;
 mod words;
 
 pub(crate) use between::{Freedom, between, sums};
@@ -538,8 +539,8 @@ pub(crate) fn separable(
     if task.source == SampleType::U8 && !task.prepared() {
         let found = words::exact(task, &factors)
             .or_else(|| words::multiples(task, &factors))
-            .or_else(|| words::rounded(task, &factors))
-            .or_else(|| words::symmetric(task, &factors))
+            .or_else(|| rounded::rounded(task, &factors))
+            .or_else(|| rounded::symmetric(task, &factors))
             .map(work)
             .or_else(|| row_first(task, &factors))
             .or_else(|| pairs(task, &factors).map(work));

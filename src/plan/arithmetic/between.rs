@@ -6,7 +6,7 @@
 use super::noise::{self, Noise, errors_and_squares, rounded_mean};
 use super::{
     Arithmetic, Found, Passes, Rows, Rung, Task, abs_sum, errors, factors, fits_i16, fixed, pack,
-    pairs_exact, pairs_rounded, quantise, spread, words,
+    pairs_exact, pairs_rounded, quantise, rounded, spread, words,
 };
 use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
@@ -32,7 +32,7 @@ pub(crate) fn between(
     freedom: Freedom,
 ) -> Option<(Work, Arithmetic, Finish)> {
     let kernel = &task.filter.kernels()[0];
-    let short = kernel.width().max(kernel.height()) <= words::HIGH_TO
+    let short = kernel.width().max(kernel.height()) <= rounded::HIGH_TO
         && matches!(task.output, SampleType::U8 | SampleType::I16);
     if freedom.short && short {
         let found = match task.source {
@@ -61,7 +61,7 @@ fn first(
 ) -> Option<(Work, Arithmetic, Finish)> {
     if let Some(separations) = separations {
         let factors = factors(task, separations);
-        let found = words::exact(task, &factors).or_else(|| words::rounded(task, &factors))?;
+        let found = words::exact(task, &factors).or_else(|| rounded::rounded(task, &factors))?;
         let (arithmetic, passes, finish) = found;
         let work = stencil(task, passes.iter().map(|passes| passes.nine(arithmetic.rung)));
         return Some((work.unwrap_or(Work::Separable(passes)), arithmetic, finish));

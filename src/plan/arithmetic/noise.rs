@@ -132,22 +132,14 @@ pub(super) fn of_product(
 
 /// The mean error of products of a tap, in units of 2^−`bits` of the result, that are rounded half up. What they
 /// are products of are multiples of `step`, from `start` on.
+/// All are whole numbers.
 pub(super) fn rounded_mean(tap: f64, bits: u32, step: f64, start: f64) -> f64 {
-    let whole = f64::from(bits).exp2();
-    let apart = (tap * step).abs();
-    if apart == 0.0 {
-        // Always the same.
-        let rest = (tap * start).rem_euclid(whole) / whole;
-        return (rest + 0.5).floor() - rest;
-    }
+    let (apart, product) = ((tap * step) as i64, (tap * start) as i64);
     // Of the products modulo 2^bits, so many lie `unit` apart, and are equally frequent.
-    let mut unit = 1.0;
-    while unit < whole && apart % (2.0 * unit) == 0.0 {
-        unit *= 2.0;
-    }
-    let count = whole / unit;
-    let first = (tap * start).rem_euclid(unit) / unit;
-    if count == 1.0 { (first + 0.5).floor() - first } else { (0.5 - first) / count }
+    let same = apart.trailing_zeros().min(bits);
+    let (unit, count) = (1i64 << same, (1i64 << (bits - same)) as f64);
+    let first = (product & (unit - 1)) as f64 / unit as f64;
+    if same == bits { (first + 0.5).floor() - first } else { (0.5 - first) / count }
 }
 
 /// The largest number that all of some whole numbers are multiples of.

@@ -1,0 +1,333 @@
+//! Two passes of `u8` samples in 16 bits whose products are rounded: the row's, or those of both.
+
+use super::noise::{Noise, common_divisor, rounded_mean};
+use super::words::{fixed, halves, range, suits, taps};
+use super::{
+    Arithmetic, Factors, Passes, Rows, Rung, Separable, Task, abs_sum, fits_i16, quantise,
+};
+use crate::filter::Post;
+use crate::pass::{Finish, Fixed, MOST_SYMMETRIC, RowOrder, SYMMETRIC_SHIFT};
+
+/// Taps a side up to which rounded 16-bit products are faster than exact pairs.
+pub(super) const HIGH_TO: usize = 7;
+
+/// The bound up to which column sums take 15 bits instead of 16, so that the row pass may add two of
+/// them before it multiplies: a tenth less time for seven taps.
+const FOLDED_BOUND: f64 = 0.05;
+
+/// Two passes, the column's taps rounded to small integers and the row's products rounded.
+pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let [f] = factors else { return None };
+    let long = f.column.len().max(f.row.len()) > HIGH_TO;
+    if !suits(task) || long || task.post() == Post::Magnitude || task.must_be_exact() {
+        return None;
+    }
+    let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
+    // The column may be scaled by anything, as long as the row takes it back: the scale whose
+    // rounded taps fit best.
+    let best = |folds: bool| {
+        let scales = (1..=257).map(|m| f64::from(m) / largest);
+        let (scale, found) = scales
+            .filter_map(|scale| Some((scale, scaled(task, f, scale, folds, false)?)))
+            .min_by(|a, b| a.1.0.noise.cost().total_cmp(&b.1.0.noise.cost()))?;
+        // A mean error that would show after some hundred passes: it may be gone in other units of the result.
+        let finer = || scaled(task, f, scale, folds, true);
+        let shows = found.0.noise.bias.abs() > FINE_BIAS;
+        Some(if shows { finer().unwrap_or(found) } else { found })
+    };
+    let folds = f.row.len() == 7 && symmetric_taps(&f.row) && !task.chained;
+    let folded = if folds { best(true) } else { None };
+    let (arithmetic, pass, fixed) = match folded.filter(|folded| folded.0.bound <= FOLDED_BOUND) {
+        Some(folded) => folded,
+        None => best(false)?,
+    };
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+    Some((arithmetic, vec![pass], finish))
+}
+
+/// The mean error, in levels, from which on others are looked for.
+const FINE_BIAS: f64 = 1.0 / 4096.0;
+
+/// `rounded` with column taps in units of 1 / `scale`, whose sums take 16 bits, or 15 if the row `folds`; with
+/// `finer` results are multiplied by a factor instead of shifted.
+fn scaled(
+    task: &Task<'_>,
+    f: &Factors<'_>,
+    scale: f64,
+    folds: bool,
+    finer: bool,
+) -> Option<(Arithmetic, Passes, Fixed)> {
+    let most = if folds { 16384.0 } else { 32768.0 };
+    let times: Vec<f64> = f.column.iter().map(|t| t * scale).collect();
+    // What rounding does to the sum, the row makes up for, unless that is 0.
+    let taps = if cancels(&f.column) {
+        quantise(&times, 0)
+    } else {
+        times.iter().map(|t| t.round()).collect()
+    };
+    let (positive, negative) = halves(&taps);
+    // Column sums start so low that the least of them is the least of the range.
+    let start = 255.0 * negative - most;
+    let room = most - 1.0 - (255.0 * positive + start);
+    if room < 0.0 {
+        return None;
+    }
+    let column = Column { taps, shift: 0, scale, start, room, folds };
+    if finer { with_factor(task, f, &column) } else { with_row(task, f, &column) }
+}
+
+/// The bound up to which products of both passes are rounded.
+const SYMMETRIC_BOUND: f64 = 0.25;
+
+/// Two passes of symmetric taps, too many for [`rounded`], or such that it is too coarse for them, that both
+/// round products and add samples that meet the same tap before.
+pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let [f] = factors else { return None };
+    let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
+    let fold = |taps: &[f64]| taps.len() <= MOST_SYMMETRIC && symmetric_taps(taps);
+    if !suitable || task.chained || !fold(&f.column) || !fold(&f.row) {
+        return None;
+    }
+    // Column sums of 15 bits, so that two can be added, less what rounding may add to them.
+    let (positive, negative) = halves(&f.column);
+    let rounding = (f.column.len() + 1) as f64;
+    let divisor = f64::from(SYMMETRIC_SHIFT).exp2();
+    let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
+    let scale = (32767.0 - 2.0 * rounding - START_ROOM) / (255.0 * (positive + negative));
+    let most = scale.min(32766.0 / (largest * divisor));
+    // The largest, or one little below it whose taps fit better.
+    let scales = (0..SYMMETRIC_SCALES).map(|i| most * (1.0 - f64::from(i) / 512.0));
+    let found = scales.filter_map(|scale| {
+        let taps = quantise_symmetric(&f.column, scale * divisor);
+        if !fits_i16(&taps) {
+            return None;
+        }
+        let start = (255.0 * negative * scale + rounding).ceil() - 16384.0;
+        let room = START_ROOM;
+        let column = Column { taps, shift: SYMMETRIC_SHIFT, scale, start, room, folds: true };
+        let mut found = with_row(task, f, &column)?;
+        found.0.bits.0 = scale.log2() as u32;
+        let good = found.0.bound <= SYMMETRIC_BOUND && found.1.halves_add();
+        good.then_some(found)
+    });
+    let (arithmetic, pass, fixed) =
+        found.min_by(|a, b| a.0.noise.cost().total_cmp(&b.0.noise.cost()))?;
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+    Some((arithmetic, vec![pass], finish))
+}
+
+/// Scales that are tried for such columns.
+const SYMMETRIC_SCALES: u32 = 16;
+
+/// Starts of column sums to choose from.
+const START_ROOM: f64 = 63.0;
+
+/// A column in 16 bits: sums are in units of 1 / `scale` and start with `start` or up to `room` more; what taps
+/// are multiplied by has `shift` more bits, which each product is rounded by.
+struct Column {
+    taps: Vec<f64>,
+    shift: u32,
+    scale: f64,
+    start: f64,
+    room: f64,
+    /// Whether the row, whose taps are symmetric, adds two sums before it multiplies them.
+    folds: bool,
+}
+
+/// Whether the sum of taps is small beside them.
+fn cancels(v: &[f64]) -> bool {
+    v.iter().sum::<f64>().abs() < abs_sum(v) / 8.0
+}
+
+/// An odd number of them, opposite ones equal.
+fn symmetric_taps(v: &[f64]) -> bool {
+    v.len() % 2 == 1 && v.iter().eq(v.iter().rev())
+}
+
+/// As `quantise`, of an odd number of taps where opposite ones stay equal: the middle one keeps the sum.
+fn quantise_symmetric(v: &[f64], unit: f64) -> Vec<f64> {
+    let mut q: Vec<f64> = v.iter().map(|t| (t * unit).round()).collect();
+    q[v.len() / 2] += (v.iter().sum::<f64>() * unit).round() - q.iter().sum::<f64>();
+    q
+}
+
+/// The sum of |errors| of a product's taps, and of their squares.
+fn errors_2d(
+    f: &Factors<'_>,
+    (column, column_unit): (&[f64], f64),
+    (row, row_unit): (&[f64], f64),
+) -> (f64, f64) {
+    let (mut each, mut squares) = (0.0, 0.0);
+    for (c, p) in f.column.iter().zip(column) {
+        let p = p / column_unit;
+        for (r, q) in f.row.iter().zip(row) {
+            let error = p * (q / row_unit) - c * r;
+            each += error.abs();
+            squares += error * error;
+        }
+    }
+    (each, squares)
+}
+
+/// A row for such a column, whose products are rounded: as many fraction bits as fit.
+fn with_row(
+    task: &Task<'_>,
+    f: &Factors<'_>,
+    column: &Column,
+) -> Option<(Arithmetic, Passes, Fixed)> {
+    // Rows between filters have fraction bits of their own.
+    let least = if task.chained { 0 } else { 1 };
+    (least..=14).rev().find_map(|bits| row_in(task, f, column, Unit::Bits(bits)))
+}
+
+/// The same where the result's unit is no power of 2: of several, with as many fraction bits as fit, the fairest.
+fn with_factor(
+    task: &Task<'_>,
+    f: &Factors<'_>,
+    column: &Column,
+) -> Option<(Arithmetic, Passes, Fixed)> {
+    if task.chained || task.post() != Post::None {
+        return None;
+    }
+    (1..=14).rev().find_map(|bits| {
+        let factors = (0..FACTORS).map(|i| (1 << (15 - bits)) + 2 * i + 1);
+        let found = factors.filter_map(|factor| row_in(task, f, column, Unit::Factor(factor)));
+        found.min_by(|a, b| a.0.noise.cost().total_cmp(&b.0.noise.cost()))
+    })
+}
+
+/// Factors that are tried for each number of fraction bits.
+const FACTORS: i16 = 16;
+
+/// What a level is in a row's sums, and how they become results.
+#[derive(Clone, Copy)]
+enum Unit {
+    /// 2^bits.
+    Bits(u32),
+    /// 2¹⁵ / factor.
+    Factor(i16),
+}
+
+impl Unit {
+    fn size(self) -> f64 {
+        match self {
+            Self::Bits(bits) => f64::from(bits).exp2(),
+            Self::Factor(factor) => 32768.0 / f64::from(factor),
+        }
+    }
+}
+
+/// A row whose sums have this unit.
+fn row_in(
+    task: &Task<'_>,
+    f: &Factors<'_>,
+    column: &Column,
+    level: Unit,
+) -> Option<(Arithmetic, Passes, Fixed)> {
+    let Column { taps: q, shift, scale, start: least_start, room, folds } = column;
+    let (scale, folds) = (*scale, *folds);
+    let column_unit = scale * f64::from(*shift).exp2();
+    let sum = |v: &[f64]| v.iter().sum::<f64>();
+    // The sum that both passes have together is right: the row makes up for what the column's is off by.
+    let effective = sum(q) / column_unit;
+    let makes_up = if cancels(&f.column) { 1.0 } else { sum(&f.column) / effective };
+    if !(0.5..=2.0).contains(&makes_up) {
+        return None;
+    }
+    let unit = level.size();
+    let (low, high) = range(&f.column, &f.row);
+    if (high - low) * unit > 65535.0 {
+        return None;
+    }
+    // A product keeps the bits from 2¹⁵ up.
+    let row_unit = unit * 32768.0 / scale;
+    let row: Vec<f64> = f.row.iter().map(|r| r * makes_up * row_unit).collect();
+    let t = if folds { quantise_symmetric(&row, 1.0) } else { quantise(&row, 0) };
+    if !fits_i16(&t) {
+        return None;
+    }
+    // Of the column's products each is rounded, where they are divided; samples that meet a tap are multiplied
+    // by 64 before.
+    let (column_products, column_means) = if *shift > 0 {
+        let different = &q[..=q.len() / 2];
+        let means = different.iter().map(|t| rounded_mean(*t, 15, 64.0, 0.0));
+        (different.len() as f64, means.sum())
+    } else {
+        (0.0, 0.0)
+    };
+    let products = if folds { f.row.len() / 2 + 1 } else { f.row.len() };
+    let (each, squares) = errors_2d(f, (q, column_unit), (&t, row_unit));
+    let gain = effective * (sum(&t) / row_unit) - sum(&f.column) * sum(&f.row);
+    let taken: f64 = abs_sum(&t) / row_unit;
+    // Every product is rounded, and the start.
+    let rounding = column_products / 2.0 / scale * taken + (products as f64 + 1.0) / 2.0 / unit;
+    let bound = 127.5 * (gain.abs() + each) + rounding + f.residual;
+    let variance = (column_products / scale / scale * squares_of(&t) / row_unit / row_unit
+        + products as f64 / unit / unit)
+        / 12.0;
+    // What no start makes up for.
+    let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
+    arithmetic.noise = Noise::new(gain, squares, (0.0, 255.0), (-127.5 * gain, variance));
+    if !arithmetic.is_fair(task) {
+        return None;
+    }
+    // The ½ that makes a shift round, which a multiplication does by itself, and what results are rounded up by on
+    // the whole: half a unit of a sum where all of its bits are shifted out.
+    let rounds = task.post() == Post::None;
+    let (half, up) = match level {
+        Unit::Bits(bits) if rounds && bits > 0 => (0.5, 0.5),
+        Unit::Bits(_) => (0.0, 0.0),
+        Unit::Factor(factor) => (0.0, unit * rounded_mean(f64::from(factor), 15, 1.0, 0.0)),
+    };
+    let (step, gain_of_row, shown) =
+        (common_divisor(q), sum(&t) / 32768.0, (task.offset() + half) * unit);
+    // What columns start with is taken back, so it counts for the start only modulo 2¹⁶: the one that
+    // leaves least to be rounded.
+    let started = |more: usize| {
+        let start = least_start + more as f64;
+        let means: f64 = if folds {
+            let middle = t.len() / 2;
+            let both = t[..middle].iter().map(|t| rounded_mean(*t, 15, step, 2.0 * start));
+            both.sum::<f64>() + rounded_mean(t[middle], 15, step, start)
+        } else {
+            t.iter().map(|t| rounded_mean(*t, 15, step, start)).sum()
+        };
+        let means = means + column_means * gain_of_row;
+        let exact = shown - start * gain_of_row - means - up;
+        (start, exact.round(), exact.round() - exact)
+    };
+    let (column_start, start, off) = (0..=room.min(START_ROOM) as usize)
+        .map(started)
+        .min_by(|a, b| a.2.abs().total_cmp(&b.2.abs()))?;
+    let (least, most) = ((low - bound) * unit, (high + bound) * unit);
+    let (mut fixed, bits) = match level {
+        Unit::Bits(bits) => (fixed(task, bits, shown, least, most)?, bits),
+        Unit::Factor(factor) => {
+            let offset = task.offset() * unit;
+            let fits = least + offset >= -32768.0 && most + offset <= 32767.0;
+            (fits.then(|| Fixed { factor, ..Fixed::default() })?, unit.log2().round() as u32)
+        }
+    };
+    let taken_back = if fixed.factor != 0 { half * unit } else { 0.0 };
+    fixed.start = (start - taken_back) as i32;
+    arithmetic.noise = Noise::new(gain, squares, (0.0, 255.0), (off / unit, variance));
+    arithmetic.bits = (0, bits);
+    arithmetic.peak = (high - low + 2.0 * bound) * unit;
+    // What is right for a chain shows at its end.
+    let constant = 255.0 * gain.abs() + rounding + f.residual;
+    let good = task.chained
+        || bound < 1.0 && arithmetic.is_fair(task) && (!task.keeps_constants() || constant < 0.5);
+    let pass = Passes {
+        column: Rows::single(taps(q)),
+        row: taps(&t),
+        start: column_start as i32,
+        shift: *shift,
+        order: RowOrder::InOrder,
+    };
+    good.then_some((arithmetic, pass, fixed))
+}
+
+/// Σ t².
+fn squares_of(v: &[f64]) -> f64 {
+    v.iter().map(|t| t * t).sum()
+}
