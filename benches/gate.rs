@@ -9,15 +9,18 @@
 //! hundred random plans, which are not timed. Taps and pictures are made without functions of the system's library,
 //! so that hashes are the same on every machine.
 
+mod support;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
+use support::{named, whole};
 use twopass::{
-    Alpha, Border, Chain, ChainPlan, Error, Filter, Image, Kernel, KernelParams, Level,
-    NamedKernel, Plan, Pointwise, Sample, SampleType, Shape, Source, Workspace,
+    Alpha, Border, Chain, ChainPlan, Error, Filter, Image, Kernel, Level, Plan, Pointwise, Sample,
+    SampleType, Shape, Source, Workspace,
 };
 
 /// What is run.
@@ -56,14 +59,10 @@ struct Ready<I: Source, O: Sample> {
 }
 
 impl<I: Source, O: Sample> Ready<I, O> {
-    fn new(what: &What, shape: Shape, level: Level, threads: usize) -> Result<Self, Error> {
+    fn new(what: &What, shape: Shape, level: Level) -> Result<Self, Error> {
         let plan = match what.clone() {
-            What::Filter(f) => {
-                AnyPlan::Filter(Box::new(f.level(level).threads(threads).plan(shape)?))
-            }
-            What::Chain(c) => {
-                AnyPlan::Chain(Box::new(c.level(level).threads(threads).plan(shape)?))
-            }
+            What::Filter(f) => AnyPlan::Filter(Box::new(f.level(level).threads(1).plan(shape)?)),
+            What::Chain(c) => AnyPlan::Chain(Box::new(c.level(level).threads(1).plan(shape)?)),
         };
         let output = match &plan {
             AnyPlan::Filter(plan) => plan.output_shape(),
@@ -95,14 +94,13 @@ impl<I: Source, O: Sample> Prepared for Ready<I, O> {
 }
 
 /// `None` where the row cannot be planned for such a shape.
-fn prepare(row: &Row, shape: Shape, level: Level, threads: usize) -> Option<Box<dyn Prepared>> {
+fn prepare(row: &Row, shape: Shape, level: Level) -> Option<Box<dyn Prepared>> {
     fn boxed<I: Source, O: Sample>(
         what: &What,
         shape: Shape,
         level: Level,
-        threads: usize,
     ) -> Option<Box<dyn Prepared>> {
-        match Ready::<I, O>::new(what, shape, level, threads) {
+        match Ready::<I, O>::new(what, shape, level) {
             Ok(ready) => Some(Box::new(ready)),
             Err(Error::Unsupported(_)) => None,
             Err(e) => panic!("{e}"),
@@ -124,7 +122,7 @@ fn prepare(row: &Row, shape: Shape, level: Level, threads: usize) -> Option<Box<
         (F32, F32) => boxed::<f32, f32>,
         pair => panic!("{pair:?}"),
     };
-    make(&row.what, shape, level, threads)
+    make(&row.what, shape, level)
 }
 
 /// Ramps and noise, over most of the range.
@@ -168,17 +166,6 @@ fn sigma(sigma: f64) -> Filter {
     Filter::new(bell(2 * (3.0 * sigma).ceil() as usize + 1, sigma))
 }
 
-/// A filter of a kernel from the table, or the magnitude of two; size 0 is its own.
-fn named(name: &str, size: usize) -> Filter {
-    let size = Some(size).filter(|&size| size > 0);
-    let kernel = NamedKernel::find(name).expect("a name of the table");
-    let kernels = kernel.kernels(&KernelParams { size, ..Default::default() });
-    match kernels.expect("a size that it has").as_slice() {
-        [x, y] => Filter::magnitude(x, y).expect("small kernels"),
-        kernels => Filter::new(kernels[0].clone()),
-    }
-}
-
 /// Lopsided factors of sum 1, or taps without any pattern; of `f32`.
 fn random(size: usize, separable: bool) -> Kernel {
     let mut rng = StdRng::seed_from_u64(size as u64);
@@ -193,13 +180,6 @@ fn random(size: usize, separable: bool) -> Kernel {
         taps.iter().map(|t| single(t / sum)).collect::<Vec<f64>>()
     };
     Kernel::separable(&factor(), &factor()).expect("a small finite kernel")
-}
-
-/// Whole taps that are no product.
-fn whole(size: usize, most: i32) -> Filter {
-    let mut rng = StdRng::seed_from_u64(5);
-    let taps = (0..size * size).map(|_| f64::from(rng.random_range(-most..=most)));
-    Filter::new(Kernel::new(size, size, taps.collect()).expect("a small finite kernel"))
 }
 
 fn edges(size: usize) -> Filter {
@@ -289,8 +269,8 @@ fn timed_rows() -> Vec<Row> {
     add("dense", "7", (U8, F32), 1, filter(Filter::new(random(7, false))));
     add("dense", "7", (U16, U16), 1, filter(Filter::new(random(7, false))));
     add("dense", "25", (U16, U16), 1, filter(Filter::new(random(25, false))));
-    add("whole", "5", (U8, U8), 1, filter(whole(5, 2).scale(1.0 / 64.0)));
-    add("whole", "5", (U16, U16), 1, filter(whole(5, 40).offset(32768.0)));
+    add("whole", "5", (U8, U8), 1, filter(Filter::new(whole(5, 2)).scale(1.0 / 64.0)));
+    add("whole", "5", (U16, U16), 1, filter(Filter::new(whole(5, 40)).offset(32768.0)));
     add("edges", "5", (U8, U8), 1, filter(edges(5)));
     add("edges", "5", (F32, F32), 1, filter(edges(5)));
     let premultiplied = |f: Filter| filter(f.alpha(Alpha::Premultiply));
@@ -408,7 +388,7 @@ fn hashes() -> String {
         let (width, height) = row.size.unwrap_or(HASHED);
         let shape = Shape::new(width, height, row.channels);
         let of_level = |level| {
-            let mut ready = prepare(row, shape, level, 1)?;
+            let mut ready = prepare(row, shape, level)?;
             ready.run();
             Some((level, ready.hash()))
         };
@@ -471,7 +451,7 @@ fn serve() {
             let number = |i: usize| words[i].parse::<usize>().expect("a number");
             let ready = rows.iter().find(|row| row.id == words[0]).and_then(|row| {
                 let shape = Shape::new(number(2), number(3), row.channels);
-                prepare(row, shape, level?, 1)
+                prepare(row, shape, level?)
             });
             last = ready.map(|ready| (what.to_string(), ready));
         }

@@ -13,7 +13,7 @@ use image::{ImageBuffer, Luma, Pixel, Rgb};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::hint::black_box;
-use support::{check, measured, picture, picture_shape, pixels, quick};
+use support::{check, measured, named, picture, picture_shape, pixels, quick, whole};
 use twopass::{
     Alpha, Chain, Filter, Image, Kernel, KernelParams, Level, Method, NamedKernel, Pointwise,
     Sample, Shape, Source, ViewMut, Workspace, reference,
@@ -37,17 +37,6 @@ mod arithmetic {
     pub const FUSED_CHAIN: &str = "fused f32";
 }
 use arithmetic::*;
-
-/// A filter of a kernel from the table, or the magnitude of two; size 0 is its own.
-fn named(name: &str, size: usize) -> Filter {
-    let size = Some(size).filter(|&size| size > 0);
-    let kernel = NamedKernel::find(name).expect("a name of the table");
-    let kernels = kernel.kernels(&KernelParams { size, ..Default::default() });
-    match kernels.expect("a size that it has").as_slice() {
-        [x, y] => Filter::magnitude(x, y).expect("small kernels"),
-        kernels => Filter::new(kernels[0].clone()),
-    }
-}
 
 /// Taps without any pattern, whose squares sum to about 1.
 fn random(size: usize, seed: u64) -> Kernel {
@@ -130,14 +119,6 @@ fn whole_edges() -> Filter {
     let emboss = NamedKernel::find("emboss").and_then(|k| k.kernels(&KernelParams::default()));
     let emboss = &emboss.expect("a name of the table")[0];
     Filter::magnitude(emboss, &emboss.flipped()).expect("small kernels")
-}
-
-/// Whole taps that are no product. Of 25 above 2 their sums need more than 16 bits, from 40 on those of 16-bit
-/// samples more than `f32` has.
-fn whole(size: usize, most: i32) -> Kernel {
-    let mut rng = StdRng::seed_from_u64(5);
-    let taps = (0..size * size).map(|_| f64::from(rng.random_range(-most..=most)));
-    Kernel::new(size, size, taps.collect()).expect("a small finite kernel")
 }
 
 fn of_u8(c: &mut Criterion) {

@@ -7,7 +7,10 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::time::Duration;
-use twopass::{Error, Image, Rect, Sample, SampleType, Shape, ViewMut};
+use twopass::{
+    Error, Filter, Image, Kernel, KernelParams, NamedKernel, Rect, Sample, SampleType, Shape,
+    ViewMut,
+};
 
 /// Whether this is a measurement: `cargo bench` passes `--bench`; without it, or with `--test`,
 /// criterion only tries.
@@ -93,4 +96,23 @@ pub fn quick() -> Criterion {
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(400))
         .without_plots()
+}
+
+/// A filter of a kernel from the table, or the magnitude of two; size 0 is its own.
+pub fn named(name: &str, size: usize) -> Filter {
+    let size = Some(size).filter(|&size| size > 0);
+    let kernel = NamedKernel::find(name).expect("a name of the table");
+    let kernels = kernel.kernels(&KernelParams { size, ..Default::default() });
+    match kernels.expect("a size that it has").as_slice() {
+        [x, y] => Filter::magnitude(x, y).expect("small kernels"),
+        kernels => Filter::new(kernels[0].clone()),
+    }
+}
+
+/// Whole taps that are no product. Of 25 above 2 their sums need more than 16 bits, from 40 on those of 16-bit
+/// samples more than `f32` has.
+pub fn whole(size: usize, most: i32) -> Kernel {
+    let mut rng = StdRng::seed_from_u64(5);
+    let taps = (0..size * size).map(|_| f64::from(rng.random_range(-most..=most)));
+    Kernel::new(size, size, taps.collect()).expect("a small finite kernel")
 }
