@@ -111,45 +111,31 @@ fn run_from<I: Source>(
     part: View<'_, I>,
     origin: (usize, usize),
     rect: Rect,
-    out: AnyViewMut<'_>,
+    mut out: AnyViewMut<'_>,
     workspace: &mut Workspace,
 ) -> Result<(), Error> {
-    match out {
-        AnyViewMut::U8(out) => run_typed(core, part, origin, rect, out, workspace),
-        AnyViewMut::U16(out) => run_typed(core, part, origin, rect, out, workspace),
-        AnyViewMut::I16(out) => run_typed(core, part, origin, rect, out, workspace),
-        AnyViewMut::F32(out) => run_typed(core, part, origin, rect, out, workspace),
-    }
-}
-
-fn run_typed<I: Source, O: Sample>(
-    core: &Core,
-    part: View<'_, I>,
-    origin: (usize, usize),
-    rect: Rect,
-    mut out: ViewMut<'_, O>,
-    workspace: &mut Workspace,
-) -> Result<(), Error> {
+    let AnyViewMut { sample, .. } = out;
     if core.work == Work::Naive {
         // One row at a time, so that memory stays small.
         for y in 0..rect.height {
             let row = Rect { y: rect.y + y, height: 1, ..rect };
             let exact = reference::region(&core.filter, core.input, part, origin, row)?;
-            for (o, v) in out.row_mut(y).iter_mut().zip(exact) {
-                *o = O::from_f64(v);
-            }
+            let [out] = out.rows_mut(y);
+            out.round(&exact);
         }
         return Ok(());
     }
-    let bytes = rect.width * rect.height * core.input.channels * size_of::<O>();
-    let job = Job { core, source: Direct { part, origin }, rect, stream: bytes > STREAM_BYTES };
+    let bytes = rect.width * rect.height * core.input.channels * sample.bytes();
+    let (job, source) = (Job { core, rect, stream: bytes > STREAM_BYTES }, Direct { part, origin });
     let workers = core.workers(rect.width, rect.height);
     if workspace.slots.len() < workers {
         workspace.slots.resize_with(workers, Slot::default);
     }
     let slots = &mut workspace.slots[..workers];
     let cut = core.cut(rect.height, workers);
-    each_strip(out, rect.y, cut, slots, &|y, strip, slot| job.strip(y, strip, slot));
+    each_strip(out.bytes, rect.y, cut, slots, &|y, bytes, slot| {
+        job.strip(source, y, AnyViewMut { sample, bytes }, slot);
+    });
     Ok(())
 }
 
@@ -246,10 +232,9 @@ impl<'a, O> Strips<'a, O> {
     }
 }
 
-/// A run: plan, source, and the rectangle of the output.
-struct Job<'a, I> {
+/// A run: plan, and the rectangle of the output.
+struct Job<'a> {
     core: &'a Core,
-    source: Direct<'a, I>,
     rect: Rect,
     /// Whether the output goes past the cache.
     stream: bool,
@@ -259,12 +244,18 @@ struct Job<'a, I> {
 /// and the source stays in the cache. With a source as large, that is half of a usual last-level cache.
 const STREAM_BYTES: usize = 8 << 20;
 
-impl<I: Source> Job<'_, I> {
+impl Job<'_> {
     /// Filters one strip, whose first row is output row `y`.
-    fn strip<O: Sample>(&self, y: usize, out: ViewMut<'_, O>, slot: &mut Slot) {
+    fn strip<I: Source>(
+        &self,
+        source: Direct<'_, I>,
+        y: usize,
+        out: AnyViewMut<'_>,
+        slot: &mut Slot,
+    ) {
         let core = self.core;
         let rows = y..y + out.shape().height;
-        let (source, origin) = (self.source, (self.rect.x, y));
+        let origin = (self.rect.x, y);
         let kernel = &core.filter.kernels()[0];
         let (border_x, border_y) = core.filter.get_borders();
         let anchor = (
@@ -288,10 +279,9 @@ impl<I: Source> Job<'_, I> {
                 Some(Alpha::Plain) | None => AlphaOf::Nothing,
             };
             let widened = Widened { source: any, premultiplied, ring: &mut copies };
-            let out = O::any_mut(out);
-            let sink = Unrounded { out, origin, filtered: &mut filtered, alpha };
-            let sink = Sink::Unrounded(sink);
-            self.filter::<f32, f32>(rows, Feed::Widened(widened), sink, slot);
+            let strip = Strip { out, origin };
+            let sink = Sink::Unrounded(Unrounded { strip, filtered: &mut filtered, alpha });
+            self.filter::<f32>(rows, Feed::Widened(widened), sink, slot);
             slot.copies = copies;
             slot.filtered = filtered;
         } else {
@@ -323,11 +313,11 @@ impl<I: Source> Job<'_, I> {
     }
 
     /// Filters output rows `rows` from `feed` into `sink`.
-    fn filter<T: Source, O: Sample>(
+    fn filter<T: Source>(
         &self,
         rows: Range<usize>,
         mut feed: Feed<'_, T>,
-        mut sink: Sink<'_, O>,
+        mut sink: Sink<'_>,
         slot: &mut Slot,
     ) {
         let (feed, sink) = (&mut feed, &mut sink);
@@ -372,13 +362,13 @@ impl<I: Source> Job<'_, I> {
             // Only what a plan can choose for these types is compiled.
             match core.arithmetic.rung {
                 Chosen::Words => {
-                    if const { T::NARROW && O::NARROW } {
-                        stage.words::<T, O, false>(tile, constants, feed, sink);
+                    if const { T::NARROW } {
+                        stage.words::<T, false>(tile, constants, feed, sink);
                     }
                 }
                 Chosen::WordsHigh => {
-                    if const { T::NARROW && O::NARROW } {
-                        stage.words::<T, O, true>(tile, constants, feed, sink);
+                    if const { T::NARROW } {
+                        stage.words::<T, true>(tile, constants, feed, sink);
                     }
                 }
                 Chosen::Pairs => {
@@ -387,13 +377,13 @@ impl<I: Source> Job<'_, I> {
                             Work::RowFirst(passes) => {
                                 stage.row_first(passes, tile, constants, feed, sink);
                             }
-                            _ => stage.tile::<T, O, Pairs>(tile, constants, feed, sink),
+                            _ => stage.tile::<T, Pairs>(tile, constants, feed, sink),
                         }
                     }
                 }
                 Chosen::I32 => {
                     if const { T::INTEGER } {
-                        stage.tile::<T, O, I32>(tile, constants, feed, sink);
+                        stage.tile::<T, I32>(tile, constants, feed, sink);
                     }
                 }
                 Chosen::Running | Chosen::RunningWords => {
@@ -410,13 +400,13 @@ impl<I: Source> Job<'_, I> {
                         stage.blocks_of_rows(levels, tile, constants, feed, sink);
                     }
                 }
-                Chosen::F32 => stage.tile::<T, O, F32>(tile, constants, feed, sink),
+                Chosen::F32 => stage.tile::<T, F32>(tile, constants, feed, sink),
                 Chosen::Fused => {
-                    if const { T::FLOAT && O::FLOAT } {
-                        stage.tile::<T, O, Fused>(tile, constants, feed, sink);
+                    if const { T::FLOAT } {
+                        stage.tile::<T, Fused>(tile, constants, feed, sink);
                     }
                 }
-                Chosen::Double => stage.tile::<T, O, Double>(tile, constants, feed, sink),
+                Chosen::Double => stage.tile::<T, Double>(tile, constants, feed, sink),
                 // Its work is `Naive`, which has no strips.
                 Chosen::Reference => {}
             }
@@ -455,12 +445,12 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn tile<T: Sample, O: Sample, R: Rung>(
+    fn tile<T: Sample, R: Rung>(
         &mut self,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         match &core.work {
@@ -468,7 +458,7 @@ impl Stage<'_> {
                 let rows = Whole::<R>::new(core, tile);
                 self.two_passes(&rows, passes, tile, constants, feed, sink);
             }
-            Work::Dense(taps) => self.dense::<T, O, R>(taps, tile, constants, feed, sink),
+            Work::Dense(taps) => self.dense::<T, R>(taps, tile, constants, feed, sink),
             Work::RowFirst(_)
             | Work::Stencil(_)
             | Work::Running(_)

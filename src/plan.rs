@@ -19,7 +19,7 @@ use crate::pass::{Finish, Nine, RowLevel, Share};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
-use crate::view::{Rect, Shape, View, ViewMut, check_part};
+use crate::view::{AnyViewMut, Rect, Shape, View, ViewMut, check_part};
 use arithmetic::{Arithmetic, Noise, Passes, Rows, Rung, Task};
 use std::fmt;
 use std::marker::PhantomData;
@@ -665,7 +665,7 @@ impl<I: Source, O: Sample> Plan<I, O> {
             return Err(Error::ShapeMismatch { what: "output", expected, given });
         }
         check_part(self.core.input, part.shape(), origin, needed)?;
-        exec::run(&self.core, I::any(part), origin, rect, O::any_mut(out), workspace)
+        exec::run(&self.core, I::any(part), origin, rect, AnyViewMut::new(out), workspace)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pixel types. A new one is one `impl Sample` here (and its lanes in `simd`).
 
-use crate::view::{AnyView, AnyViewMut, View, ViewMut};
+use crate::view::{AnyView, View};
 use std::fmt;
 
 /// Names of the sample types, for plans and messages.
@@ -17,6 +17,19 @@ pub enum SampleType {
     F32,
 }
 
+impl SampleType {
+    /// Bytes of a sample. That they are a power of 2 is plain to the compiler, which divides by them often.
+    #[inline(always)]
+    pub(crate) const fn bytes(self) -> usize {
+        let log2 = match self {
+            Self::U8 => 0,
+            Self::U16 | Self::I16 => 1,
+            Self::F32 => 2,
+        };
+        1 << log2
+    }
+}
+
 impl fmt::Display for SampleType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -28,12 +41,36 @@ impl fmt::Display for SampleType {
     }
 }
 
-pub(crate) mod sealed {
-    use crate::view::{AnyView, AnyViewMut, View, ViewMut};
+/// Does something for the type that samples have, under the name O. An expression and no closure: what it
+/// calls must be inlined.
+macro_rules! with_sample {
+    ($sample:expr, $O:ident => $do:expr) => {
+        match $sample {
+            $crate::sample::SampleType::U8 => {
+                type $O = u8;
+                $do
+            }
+            $crate::sample::SampleType::U16 => {
+                type $O = u16;
+                $do
+            }
+            $crate::sample::SampleType::I16 => {
+                type $O = i16;
+                $do
+            }
+            $crate::sample::SampleType::F32 => {
+                type $O = f32;
+                $do
+            }
+        }
+    };
+}
+pub(crate) use with_sample;
 
-    pub trait Sealed: crate::simd::SampleLanes {
-        fn any_mut(view: ViewMut<'_, Self>) -> AnyViewMut<'_>;
-    }
+pub(crate) mod sealed {
+    use crate::view::{AnyView, View};
+
+    pub trait Sealed: crate::simd::SampleLanes {}
 
     pub trait SealedSource: Sealed {
         fn any(view: View<'_, Self>) -> AnyView<'_>;
@@ -81,11 +118,7 @@ source!(f32, F32);
 
 macro_rules! integer_sample {
     ($t:ty, $name:ident) => {
-        impl sealed::Sealed for $t {
-            fn any_mut(view: ViewMut<'_, Self>) -> AnyViewMut<'_> {
-                AnyViewMut::$name(view)
-            }
-        }
+        impl sealed::Sealed for $t {}
         impl Sample for $t {
             const TYPE: SampleType = SampleType::$name;
             const MIN: f64 = <$t>::MIN as f64;
@@ -110,11 +143,7 @@ integer_sample!(u8, U8);
 integer_sample!(u16, U16);
 integer_sample!(i16, I16);
 
-impl sealed::Sealed for f32 {
-    fn any_mut(view: ViewMut<'_, Self>) -> AnyViewMut<'_> {
-        AnyViewMut::F32(view)
-    }
-}
+impl sealed::Sealed for f32 {}
 impl Sample for f32 {
     const TYPE: SampleType = SampleType::F32;
     const MIN: f64 = f64::NEG_INFINITY;

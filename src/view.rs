@@ -2,7 +2,10 @@
 //! view; nothing is copied.
 
 use crate::error::Error;
+use crate::sample::{Sample, SampleType, with_sample};
 use std::fmt;
+use std::ops::Range;
+use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
 
 /// Width and height in pixels, and interleaved channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -277,12 +280,130 @@ pub enum AnyView<'a> {
     F32(View<'a, f32>),
 }
 
-/// A view to write of any sample type.
-pub enum AnyViewMut<'a> {
-    U8(ViewMut<'a, u8>),
-    U16(ViewMut<'a, u16>),
-    I16(ViewMut<'a, i16>),
-    F32(ViewMut<'a, f32>),
+/// A view to write of any sample type, as the bytes that its samples are. What is not generic is compiled
+/// once, and looks the type up where it stores.
+pub struct AnyViewMut<'a> {
+    pub(crate) sample: SampleType,
+    /// A sample's bytes are as many channels.
+    pub(crate) bytes: ViewMut<'a, u8>,
+}
+
+impl<'a> AnyViewMut<'a> {
+    pub(crate) fn new<O: Sample>(view: ViewMut<'a, O>) -> Self {
+        let each = size_of::<O>();
+        let ViewMut { data, shape, stride } = view;
+        // The stride of a lone row may be any number.
+        let stride = if shape.height > 1 { stride } else { shape.row() };
+        let shape = Shape { channels: shape.channels * each, ..shape };
+        let bytes = ViewMut { data: cast_slice_mut(data), shape, stride: stride * each };
+        Self { sample: O::TYPE, bytes }
+    }
+
+    /// The same as what it was made of, which is O.
+    pub(crate) fn typed<O: Sample>(self) -> ViewMut<'a, O> {
+        assert!(O::TYPE == self.sample);
+        let shape = self.shape();
+        let ViewMut { data, stride, .. } = self.bytes;
+        ViewMut { data: cast_slice_mut(data), shape, stride: stride / size_of::<O>() }
+    }
+
+    /// Width, height, and channels in samples.
+    pub(crate) fn shape(&self) -> Shape {
+        let shape = self.bytes.shape;
+        Shape { channels: shape.channels / self.sample.bytes(), ..shape }
+    }
+
+    /// R rows from row `y` on.
+    #[inline]
+    pub(crate) fn rows_mut<const R: usize>(&mut self, y: usize) -> [OutRow<'_>; R] {
+        let sample = self.sample;
+        self.bytes.rows_mut(y).map(|bytes| OutRow::from_bytes(sample, bytes))
+    }
+}
+
+/// A row of samples to write, of a type that is looked up where they are stored.
+pub struct OutRow<'a> {
+    sample: SampleType,
+    /// Whole samples, aligned as such.
+    bytes: &'a mut [u8],
+}
+
+impl<'a> OutRow<'a> {
+    pub(crate) fn new<O: Sample>(out: &'a mut [O]) -> Self {
+        Self { sample: O::TYPE, bytes: cast_slice_mut(out) }
+    }
+
+    /// Samples as the bytes that they are.
+    #[inline]
+    pub(crate) fn from_bytes(sample: SampleType, bytes: &'a mut [u8]) -> Self {
+        let each = sample.bytes();
+        assert!(bytes.len().is_multiple_of(each) && bytes.as_ptr().addr().is_multiple_of(each));
+        Self { sample, bytes }
+    }
+
+    /// A row without samples.
+    pub(crate) fn none(sample: SampleType) -> Self {
+        Self { sample, bytes: &mut [] }
+    }
+
+    /// The row as what it was made of, which is O.
+    pub(crate) fn typed<O: Sample>(self) -> &'a mut [O] {
+        assert!(O::TYPE == self.sample);
+        cast_slice_mut(self.bytes)
+    }
+
+    /// Fills it with these values, rounded.
+    pub(crate) fn round(self, values: &[f64]) {
+        with_sample!(self.sample, O => {
+            for (o, v) in self.typed::<O>().iter_mut().zip(values) {
+                *o = O::from_f64(*v);
+            }
+        });
+    }
+
+    /// The type of its samples.
+    #[inline(always)]
+    pub(crate) fn sample(&self) -> SampleType {
+        self.sample
+    }
+
+    /// Samples.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() / self.sample.bytes()
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.bytes.as_mut_ptr()
+    }
+
+    /// The same row, borrowed for a shorter time.
+    #[inline]
+    pub(crate) fn whole(&mut self) -> OutRow<'_> {
+        OutRow { sample: self.sample, bytes: self.bytes }
+    }
+
+    /// Some of its samples.
+    #[inline]
+    pub(crate) fn part(&mut self, samples: Range<usize>) -> OutRow<'_> {
+        let each = self.sample.bytes();
+        let bytes = &mut self.bytes[samples.start * each..samples.end * each];
+        OutRow { sample: self.sample, bytes }
+    }
+
+    /// Fills it from sample `x` on with the first of the samples in this memory.
+    #[inline(always)]
+    pub(crate) fn end_from<W: Pod>(&mut self, x: usize, memory: &[W]) {
+        let end = &mut self.bytes[x * self.sample.bytes()..];
+        end.copy_from_slice(&cast_slice(memory)[..end.len()]);
+    }
+
+    /// The same for all of it.
+    #[inline(always)]
+    pub(crate) fn copy_from<W: Pod>(&mut self, memory: &[W]) {
+        self.end_from(0, memory);
+    }
 }
 
 /// Owned pixels, rows without gaps; for what `image::DynamicImage` cannot hold (signed samples,
@@ -389,6 +510,22 @@ mod tests {
         );
         let huge = Shape::new(usize::MAX / 2, 3, 1);
         assert_eq!(View::new(&data, huge).unwrap_err(), Error::SizeOverflow(huge));
+    }
+
+    #[test]
+    fn any_view_is_the_view_that_it_was_made_of() {
+        let mut data: Vec<u16> = (0..60).collect();
+        let view = ViewMut::with_stride(&mut data, Shape::new(4, 5, 2), 12).unwrap();
+        let mut any = AnyViewMut::new(view);
+        assert_eq!(any.shape(), Shape::new(4, 5, 2));
+        let [_, mut row] = any.rows_mut(1);
+        assert_eq!((row.len(), row.sample()), (8, SampleType::U16));
+        row.part(1..3).copy_from(&[500u16, 600]);
+        row.end_from(6, &[700u16, 800, 900]);
+        assert_eq!(any.typed::<u16>().row_mut(2), &[24, 500, 600, 27, 28, 29, 700, 800]);
+
+        let lone = ViewMut::with_stride(&mut data, Shape::new(4, 1, 2), usize::MAX).unwrap();
+        assert_eq!(AnyViewMut::new(lone).typed::<u16>().row_mut(0).len(), 8);
     }
 
     #[test]

@@ -36,9 +36,9 @@ use crate::plan::{
     reach,
 };
 use crate::reference;
-use crate::sample::{Sample, Source};
+use crate::sample::{Sample, SampleType, Source, with_sample};
 use crate::simd::{Level, MAX_LANES, fence};
-use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut};
+use crate::view::{AnyView, AnyViewMut, OutRow, Rect, Shape, View, ViewMut};
 use colours::{colours, copy, each_row, mix_row};
 use images::{StageSlot, images};
 use std::ops::Range;
@@ -112,7 +112,7 @@ pub(crate) fn run_batch<I: Source, O: Sample>(
     let (input, output) = (len(core.input), len(core.output));
     let one = |source: &[I], out: &mut [O], scratch: &mut Scratch, most: usize| {
         let part = Part { view: I::any(View::gapless(source, core.input)), origin: (0, 0) };
-        let out = O::any_mut(ViewMut::gapless(out, core.output));
+        let out = AnyViewMut::new(ViewMut::gapless(out, core.output));
         run(core, part, core.output.rect(), out, scratch, most)
     };
     let scratch = &mut workspace.layers;
@@ -173,22 +173,6 @@ fn run(
     scratch: &mut Scratch,
     most: usize,
 ) -> Result<(), Error> {
-    match out {
-        AnyViewMut::U8(out) => run_to(core, part, rect, out, scratch, most),
-        AnyViewMut::U16(out) => run_to(core, part, rect, out, scratch, most),
-        AnyViewMut::I16(out) => run_to(core, part, rect, out, scratch, most),
-        AnyViewMut::F32(out) => run_to(core, part, rect, out, scratch, most),
-    }
-}
-
-fn run_to<O: Sample>(
-    core: &ChainCore,
-    part: Part<'_>,
-    rect: Rect,
-    out: ViewMut<'_, O>,
-    scratch: &mut Scratch,
-    most: usize,
-) -> Result<(), Error> {
     if core.exact {
         return match part.view {
             AnyView::U8(view) => by_definition(core, view, part.origin, rect, out),
@@ -218,7 +202,7 @@ fn run_to<O: Sample>(
         if i + 1 < core.segments.len() {
             let shape = shape(region, segment.output.channels);
             let map = ViewMut::<f32>::gapless(write.aligned(len(shape)), shape);
-            run_segment(core, segment, part, region, map, Crew { slots, most });
+            run_segment(core, segment, part, region, AnyViewMut::new(map), Crew { slots, most });
             std::mem::swap(&mut read, &mut write);
         } else if let Some(out) = out.take() {
             run_segment(core, segment, part, region, out, Crew { slots, most });
@@ -230,12 +214,12 @@ fn run_to<O: Sample>(
 
 /// A rectangle of a chain's output by the reference, some rows at a time, so that memory stays
 /// small.
-fn by_definition<I: Source, O: Sample>(
+fn by_definition<I: Source>(
     core: &ChainCore,
     view: View<'_, I>,
     origin: (usize, usize),
     rect: Rect,
-    mut out: ViewMut<'_, O>,
+    mut out: AnyViewMut<'_>,
 ) -> Result<(), Error> {
     const ROWS: usize = 64;
     let shape = out.shape();
@@ -244,27 +228,27 @@ fn by_definition<I: Source, O: Sample>(
         let band = Rect { y: rect.y + top, height: rows.len(), ..rect };
         let exact = reference::layer::region(&core.chain, core.input, view, origin, band)?;
         for (y, exact) in rows.zip(exact.chunks_exact(shape.row())) {
-            for (out, v) in out.row_mut(y).iter_mut().zip(exact) {
-                *out = O::from_f64(*v);
-            }
+            let [row] = out.rows_mut(y);
+            row.round(exact);
         }
     }
     Ok(())
 }
 
 /// A rectangle of one segment's output, in strips.
-fn run_segment<O: Sample>(
+fn run_segment(
     core: &ChainCore,
     segment: &Segment,
     part: Part<'_>,
     rect: Rect,
-    target: ViewMut<'_, O>,
+    target: AnyViewMut<'_>,
     crew: Crew<'_>,
 ) {
     let origin = part.origin;
     if let Some(weights) = &core.colour {
         // Only planned from `u8` to `u8`.
-        if let (AnyView::U8(view), AnyViewMut::U8(out)) = (part.view, O::any_mut(target)) {
+        if let (AnyView::U8(view), SampleType::U8) = (part.view, target.sample) {
+            let out = target.typed();
             let work = |source: &[u8], out: &mut [u8], _: &mut Slot| {
                 core.level.run(Colour { source, weights, out });
             };
@@ -286,25 +270,29 @@ fn run_segment<O: Sample>(
         };
     }
     if segment.window.is_none() && !core.fused {
-        return match part.view {
-            AnyView::U8(part) => {
-                colours(core, segment, Direct { part, origin }, rect, target, crew)
+        return with_sample!(target.sample, O => {
+            let out = target.typed::<O>();
+            match part.view {
+                AnyView::U8(part) => {
+                    colours(core, segment, Direct { part, origin }, rect, out, crew);
+                }
+                AnyView::U16(part) => {
+                    colours(core, segment, Direct { part, origin }, rect, out, crew);
+                }
+                AnyView::F32(part) => {
+                    colours(core, segment, Direct { part, origin }, rect, out, crew);
+                }
             }
-            AnyView::U16(part) => {
-                colours(core, segment, Direct { part, origin }, rect, target, crew)
-            }
-            AnyView::F32(part) => {
-                colours(core, segment, Direct { part, origin }, rect, target, crew)
-            }
-        };
+        });
     }
     let bytes = rect.width * rect.height * segment.output.channels * size_of::<f32>();
-    let stream = O::FLOAT && bytes > STREAM_BYTES;
+    let AnyViewMut { sample, bytes: target } = target;
+    let stream = sample == SampleType::F32 && bytes > STREAM_BYTES;
     let x = rect.x..rect.x + rect.width;
     let walk = Walk { segment, part, x, level: core.level, fused: core.fused, stream };
     let (cut, slots) = crew.workers(core, segment, rect.height);
-    each_strip(target, rect.y, cut, slots, &|y, out, slot: &mut Slot| {
-        walk.strip(y, out, slot);
+    each_strip(target, rect.y, cut, slots, &|y, bytes, slot: &mut Slot| {
+        walk.strip(y, AnyViewMut { sample, bytes }, slot);
         if stream {
             fence();
         }
@@ -354,12 +342,13 @@ impl Walk<'_> {
     }
 
     /// One strip, whose first row is output row `top`.
-    fn strip<O: Sample>(&self, top: usize, mut out: ViewMut<'_, O>, slot: &mut Slot) {
+    fn strip(&self, top: usize, mut out: AnyViewMut<'_>, slot: &mut Slot) {
         let segment = self.segment;
         let height = out.shape().height;
+        let float = out.sample == SampleType::F32;
         // Rows of a tile must follow each other without gaps to be one.
         let source_row = self.x.len() * segment.input.channels;
-        let gapless = out.stride() == out.shape().row()
+        let gapless = out.bytes.stride() == out.bytes.shape().row()
             && (segment.window.is_some() || self.image().stride() == source_row);
         // Otherwise two may be computed at once, and are then brought to their places.
         let pairs = segment.window.as_ref().is_some_and(WindowStage::pairs);
@@ -383,18 +372,18 @@ impl Walk<'_> {
                 let len = block.len() * tile.len() * segment.output.channels;
                 let start = (tile.start - self.x.start) * segment.output.channels;
                 let (y_rows, x_columns) = (top + y..top + block.end, tile.clone());
-                if const { O::FLOAT } && (whole || block.len() == 1) {
-                    let target = &mut out.span_mut(block.clone())[start..][..len];
-                    self.tile(y_rows, x_columns, cast_slice_mut(target), slot);
+                if float && (whole || block.len() == 1) {
+                    let target: &mut [f32] = cast_slice_mut(out.bytes.span_mut(block.clone()));
+                    self.tile(y_rows, x_columns, &mut target[start..][..len], slot);
                 } else {
                     let mut result = take(&mut slot.result);
                     let results = result.aligned(len + MAX_LANES);
                     self.tile(y_rows, x_columns, &mut results[..len], slot);
                     let row_len = len / block.len();
                     for (i, y) in block.clone().enumerate() {
-                        let target = &mut out.row_mut(y)[start..][..row_len];
+                        let [mut target] = out.rows_mut(y);
                         let row = &results[i * row_len..][..row_len + MAX_LANES];
-                        copy::<O>(self.level, row, target);
+                        copy(self.level, row, target.part(start..start + row_len));
                     }
                     slot.result = result;
                 }
@@ -946,6 +935,7 @@ impl FilterPass<'_> {
         }
         for (out, [first, second]) in outs.into_iter().zip([[&*a, &*c], [&*b, &*d]]) {
             let Some(out) = out else { continue };
+            let out = OutRow::new(out);
             let order = passes.first().map_or(RowOrder::InOrder, |p| p.order);
             match passes {
                 [p] => {
@@ -976,31 +966,14 @@ impl FilterPass<'_> {
         let [axis, _] = &self.window.axes;
         let (width, step, finish) = (axis.taps, self.window.inputs, &self.stage.finish);
         let taps = |k: usize| R::taps(&kernels[k].taps[0]);
-        let (first, outs) = ([kernels[0].first[0]], [out]);
+        let first = kernels[0].first[0];
         if kernels.len() == 1 {
-            let taps = [[taps(0)]];
-            level.run(Dense::<R, f32, 1, 1> {
-                rows,
-                first,
-                taps,
-                width,
-                step,
-                finish,
-                stream,
-                outs,
-            });
+            let (first, taps, outs) = ([first], [taps(0)], [OutRow::new(out)]);
+            level.run(Dense::<R, 1> { rows, first, taps, width, step, finish, stream, outs });
         } else {
-            let taps = [[taps(0), taps(1)]];
-            level.run(Dense::<R, f32, 2, 1> {
-                rows,
-                first,
-                taps,
-                width,
-                step,
-                finish,
-                stream,
-                outs,
-            });
+            let (first, taps) = ([first; 2], [taps(0), taps(1)]);
+            let outs = [OutRow::new(out), OutRow::new::<f32>(&mut [])];
+            level.run(Dense::<R, 2> { rows, first, taps, width, step, finish, stream, outs });
         }
     }
 }

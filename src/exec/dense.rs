@@ -7,6 +7,7 @@ use crate::plan::BLOCK_ROWS;
 use crate::plan::arithmetic::{Passes, Rows};
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
+use crate::view::OutRow;
 use std::array::from_fn;
 use std::mem::take;
 use std::ops::Range;
@@ -89,14 +90,14 @@ impl Stage<'_> {
     /// for on the way, for each output row. Rows are handed over as elements `E`, which the samples must
     /// be; blocks have 8, 4, 2 or 1 rows. Rows of copies reach 2·`MAX_LANES` elements under each tap, those of
     /// the source are at least as long.
-    pub(super) fn direct<T: Sample, O: Sample, E: Pod>(
+    pub(super) fn direct<T: Sample, E: Pod>(
         &mut self,
         sizes: [usize; 3],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
-        pass: impl Fn(&[&[E]], &mut [&mut [O]], bool, &[&[u8]]),
+        sink: &mut Sink<'_>,
+        pass: impl Fn(&[&[E]], &mut [OutRow<'_>], bool, &[&[u8]]),
     ) {
         let core = self.core;
         let edges = Edges::new(core, tile, self.edges);
@@ -125,19 +126,19 @@ impl Stage<'_> {
 
     /// `direct` for the block of output rows `outs`, from row `y` on.
     #[allow(clippy::too_many_arguments)]
-    fn around<T: Sample, O: Sample, E: Pod>(
+    fn around<T: Sample, E: Pod>(
         &mut self,
         y: usize,
         edges: &Edges,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &Feed<'_, T>,
-        outs: &mut [&mut [O]],
-        pass: &impl Fn(&[&[E]], &mut [&mut [O]], bool, &[&[u8]]),
+        outs: &mut [OutRow<'_>],
+        pass: &impl Fn(&[&[E]], &mut [OutRow<'_>], bool, &[&[u8]]),
     ) {
         let core = self.core;
         let channels = core.input.channels;
-        let count = outs.len();
+        let (count, sample) = (outs.len(), outs[0].sample());
         let virtual_rows = core.rows(y..y + count);
         let &Edges { left, inside, right, from, columns, copied, reach } = edges;
         if inside > 0 {
@@ -150,8 +151,8 @@ impl Stage<'_> {
             }));
             let mut each = outs.iter_mut();
             let part = left * channels..(left + inside) * channels;
-            let mut parts: [&mut [O]; 8] = from_fn(|_| {
-                each.next().map_or_else(Default::default, |out| &mut out[part.clone()])
+            let mut parts: [OutRow; 8] = from_fn(|_| {
+                each.next().map_or_else(|| OutRow::none(sample), |out| out.part(part.clone()))
             });
             // The rows that the next windows add.
             let bytes = columns * channels * size_of::<T>();
@@ -180,36 +181,41 @@ impl Stage<'_> {
             }
             let mut window = recycle(take(self.window));
             window.extend(copies.chunks_exact(reach).map(cast_slice));
-            let results: &mut [O] = results.get(count * copied);
-            let mut each = results.chunks_exact_mut(copied);
-            let mut parts: [&mut [O]; 8] = from_fn(|_| each.next().unwrap_or_default());
+            let bytes = copied * sample.bytes();
+            let results: &mut [u8] = results.get(count * bytes);
+            let mut each = results.chunks_exact_mut(bytes);
+            let mut parts: [OutRow; 8] = from_fn(|_| {
+                each.next()
+                    .map_or_else(|| OutRow::none(sample), |bytes| OutRow::from_bytes(sample, bytes))
+            });
             pass(&window, &mut parts[..count], false, &[]);
             *self.window = recycle(window);
-            for (out, result) in outs.iter_mut().zip(results.chunks_exact(copied)) {
+            for (out, result) in outs.iter_mut().zip(results.chunks_exact(bytes)) {
                 let (left, right) = (left * channels, right * channels);
-                out[..left].copy_from_slice(&result[..left]);
+                out.part(0..left).copy_from(result);
                 let start = out.len() - right;
-                out[start..].copy_from_slice(&result[copied - right..]);
+                out.end_from(start, &result[bytes - right * sample.bytes()..]);
             }
         }
     }
 
     /// A direct 2D pass, over rows that are widened once, or read where they lie.
-    pub(super) fn dense<T: Sample, O: Sample, R: Rung>(
+    pub(super) fn dense<T: Sample, R: Rung>(
         &mut self,
         kernels: &[Rows],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         let channels = core.input.channels;
+        let width = core.filter.kernels()[0].width();
         let len = tile.len * channels + MAX_LANES;
         if R::wide_is::<T>() {
             let sizes = [BLOCK_ROWS / kernels.len(), 1, 1];
             return self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
-                dense_rows::<O, R>(core, kernels, rows, stream, outs);
+                dense::<R>(core, kernels, width, rows, stream, outs);
             });
         }
         // Pairs of rows that are prepared once serve two rows best.
@@ -228,18 +234,18 @@ impl Stage<'_> {
             level.run(Prepare::<R, T> { a, b, next, out });
         };
         self.made(&made, tile, constants, feed, sink, prepare, |rows, outs, stream| {
-            dense_rows::<O, R>(core, kernels, rows, stream, outs);
+            dense::<R>(core, kernels, width, rows, stream, outs);
         });
     }
 
     /// A row pass over two rows at a time, then a column pass, which is a direct one of one column.
-    pub(super) fn row_first<T: Sample, O: Sample>(
+    pub(super) fn row_first<T: Sample>(
         &mut self,
         passes: &Passes,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         let step = core.input.channels;
@@ -266,11 +272,8 @@ impl Stage<'_> {
             core.level.run(Across { parts, taps, step, start, shift, next, out });
         };
         let column = std::slice::from_ref(column);
-        self.made(&made, tile, constants, feed, sink, across, |rows, outs, stream| match outs {
-            [a] => dense::<O, Pairs, 1, 1>(core, column, 1, rows, stream, [a]),
-            [a, b] => dense::<O, Pairs, 1, 2>(core, column, 1, rows, stream, [a, b]),
-            [a, b, c, d] => dense::<O, Pairs, 1, 4>(core, column, 1, rows, stream, [a, b, c, d]),
-            _ => unreachable!("blocks are not of that size"),
+        self.made(&made, tile, constants, feed, sink, across, |rows, outs, stream| {
+            dense::<Pairs>(core, column, 1, rows, stream, outs);
         });
     }
 
@@ -278,15 +281,15 @@ impl Stage<'_> {
     /// `make` gets the padded rows, what of them is not filled in from where it lies, the memory of the next
     /// rows to ask for, and the row to make.
     #[allow(clippy::too_many_arguments)]
-    fn made<T: Sample, O: Sample, E: Pod>(
+    fn made<T: Sample, E: Pod>(
         &mut self,
         made: &Made,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
         make: impl Fn([&[T]; 2], [&[T]; 2], [&[u8]; 2], &mut [E]),
-        pass: impl Fn(&[&[E]], &mut [&mut [O]], bool),
+        pass: impl Fn(&[&[E]], &mut [OutRow<'_>], bool),
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -400,44 +403,42 @@ impl Tile {
     }
 }
 
-/// The dense pass for the output rows of a block, of which there may be as many as there are cases.
-fn dense_rows<O: Sample, R: Rung>(
-    core: &Core,
-    kernels: &[Rows],
-    rows: &[&[R::Wide]],
-    stream: bool,
-    outs: &mut [&mut [O]],
-) {
-    let width = core.filter.kernels()[0].width();
-    match (kernels.len(), outs) {
-        (1, [a]) => dense::<O, R, 1, 1>(core, kernels, width, rows, stream, [a]),
-        (1, [a, b]) => dense::<O, R, 1, 2>(core, kernels, width, rows, stream, [a, b]),
-        (1, [a, b, c, d]) if const { R::PAIRED == 1 } => {
-            dense::<O, R, 1, BLOCK_ROWS>(core, kernels, width, rows, stream, [a, b, c, d]);
-        }
-        (_, [a]) => dense::<O, R, 2, 1>(core, kernels, width, rows, stream, [a]),
-        (_, [a, b]) => dense::<O, R, 2, 2>(core, kernels, width, rows, stream, [a, b]),
-        _ => unreachable!("blocks are not of that size"),
-    }
-}
-
-/// The dense pass for the output rows of a block, with `width` columns of taps.
-fn dense<O: Sample, R: Rung, const M: usize, const ROWS: usize>(
+/// The dense pass for the output rows of a block, of which there may be as many as there are cases, with
+/// `width` columns of taps.
+fn dense<R: Rung>(
     core: &Core,
     kernels: &[Rows],
     width: usize,
     rows: &[&[R::Wide]],
     stream: bool,
-    outs: [&mut [O]; ROWS],
+    outs: &mut [OutRow<'_>],
 ) {
-    core.level.run(Dense::<R, O, M, ROWS> {
+    match kernels.len() * outs.len() {
+        1 => sums::<R, 1>(core, kernels, width, rows, stream, outs),
+        2 => sums::<R, 2>(core, kernels, width, rows, stream, outs),
+        _ => sums::<R, 4>(core, kernels, width, rows, stream, outs),
+    }
+}
+
+/// The same with N sums: sum k is that of kernel k modulo their number.
+fn sums<R: Rung, const N: usize>(
+    core: &Core,
+    kernels: &[Rows],
+    width: usize,
+    rows: &[&[R::Wide]],
+    stream: bool,
+    outs: &mut [OutRow<'_>],
+) {
+    let (each, sample) = (kernels.len(), outs[0].sample());
+    let mut outs = outs.iter_mut();
+    core.level.run(Dense::<R, N> {
         rows,
-        first: from_fn(|row| kernels[0].meets::<R>(row).0),
-        taps: from_fn(|row| from_fn(|k| kernels[k].meets::<R>(row).1)),
+        first: from_fn(|k| kernels[k % each].meets::<R>(k / each).0),
+        taps: from_fn(|k| kernels[k % each].meets::<R>(k / each).1),
         width,
         step: core.input.channels,
         finish: &core.finish,
         stream,
-        outs,
+        outs: from_fn(|_| outs.next().map_or_else(|| OutRow::none(sample), OutRow::whole)),
     });
 }

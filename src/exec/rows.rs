@@ -4,8 +4,8 @@
 use super::{Core, Memory, Ring, Tile};
 use crate::filter::Post;
 use crate::reference::Opacity;
-use crate::sample::{Sample, Source};
-use crate::view::{AnyView, AnyViewMut, View, ViewMut};
+use crate::sample::{Sample, SampleType, Source, with_sample};
+use crate::view::{AnyView, AnyViewMut, OutRow, View};
 use std::array::from_fn;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -248,21 +248,30 @@ impl<E> Made<'_, E> {
 }
 
 /// Where a stage's results go.
-pub(super) enum Sink<'a, T> {
+pub(super) enum Sink<'a> {
     /// A strip of the output.
-    Strip(Strip<'a, T>),
+    Strip(Strip<'a>),
     /// A strip whose alpha comes from the source.
-    Kept(Strip<'a, T>, SourceAlpha<'a>),
-    /// A strip of results that are not rounded yet; T is `f32`.
+    Kept(Strip<'a>, SourceAlpha<'a>),
+    /// A strip of results that are not rounded yet: rows of `f32`.
     Unrounded(Unrounded<'a>),
     /// Places of a ring.
-    Ring(Places<'a, T>),
+    Ring(Places<'a>),
 }
 
-impl<T: Sample> Sink<'_, T> {
+impl Sink<'_> {
+    /// The type of its samples.
+    pub(super) fn sample(&self) -> SampleType {
+        match self {
+            Self::Strip(strip) | Self::Kept(strip, _) => strip.out.sample,
+            Self::Unrounded(_) => SampleType::F32,
+            Self::Ring(places) => places.sample,
+        }
+    }
+
     /// The places of output pixels `x` of R rows from row `y` on.
     #[inline]
-    pub(super) fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [T]; R] {
+    pub(super) fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
         match self {
             Self::Strip(strip) | Self::Kept(strip, _) => strip.pixels(y, x),
             Self::Unrounded(unrounded) => unrounded.rows(x),
@@ -287,29 +296,21 @@ impl<T: Sample> Sink<'_, T> {
 }
 
 /// A strip of the output.
-pub(super) struct Strip<'a, O> {
-    pub(super) out: ViewMut<'a, O>,
+pub(super) struct Strip<'a> {
+    pub(super) out: AnyViewMut<'a>,
     /// The output pixel that is the strip's first.
     pub(super) origin: (usize, usize),
 }
 
-impl<O> Strip<'_, O> {
-    fn pixels<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [O]; R] {
-        pixels(&mut self.out, self.origin, y, x)
+impl Strip<'_> {
+    /// Output pixels `x` of R rows from row `y` on.
+    fn pixels<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
+        let sample = self.out.sample;
+        let pixel = self.out.bytes.shape().channels;
+        let x = (x.start - self.origin.0) * pixel..(x.end - self.origin.0) * pixel;
+        let rows = self.out.bytes.rows_mut(y - self.origin.1);
+        rows.map(|row| OutRow::from_bytes(sample, &mut row[x.clone()]))
     }
-}
-
-/// Output pixels `x` of R rows from row `y` on, of a strip whose first pixel is `origin`.
-fn pixels<'s, O, const R: usize>(
-    out: &'s mut ViewMut<'_, O>,
-    origin: (usize, usize),
-    y: usize,
-    x: Range<usize>,
-) -> [&'s mut [O]; R] {
-    let channels = out.shape().channels;
-    let start = (x.start - origin.0) * channels;
-    let rows = out.rows_mut(y - origin.1);
-    rows.map(|row| &mut row[start..start + x.len() * channels])
 }
 
 /// The alpha of the source's pixels under the anchor.
@@ -321,7 +322,11 @@ pub(super) struct SourceAlpha<'a> {
 
 impl SourceAlpha<'_> {
     /// Copies it to output pixels `x` of row `y`.
-    fn copy<O: Sample>(&self, y: usize, x: Range<usize>, out: &mut [O]) {
+    fn copy(&self, y: usize, x: Range<usize>, out: OutRow<'_>) {
+        with_sample!(out.sample(), O => self.copy_to::<O>(y, x, out.typed()));
+    }
+
+    fn copy_to<O: Sample>(&self, y: usize, x: Range<usize>, out: &mut [O]) {
         let x = x.start + self.anchor.0..x.end + self.anchor.0;
         let (y, AnySource { part, origin }) = (y + self.anchor.1, self.source);
         match part {
@@ -347,9 +352,7 @@ fn keep_alpha<I: Source, O: Sample>(
 
 /// A strip of results that are not rounded yet.
 pub(super) struct Unrounded<'a> {
-    pub(super) out: AnyViewMut<'a>,
-    /// The output pixel that is the strip's first.
-    pub(super) origin: (usize, usize),
+    pub(super) strip: Strip<'a>,
     pub(super) filtered: &'a mut Memory,
     pub(super) alpha: AlphaOf<'a>,
 }
@@ -368,43 +371,30 @@ pub(super) enum AlphaOf<'a> {
 }
 
 impl Unrounded<'_> {
-    fn channels(&self) -> usize {
-        match &self.out {
-            AnyViewMut::U8(out) => out.shape().channels,
-            AnyViewMut::U16(out) => out.shape().channels,
-            AnyViewMut::I16(out) => out.shape().channels,
-            AnyViewMut::F32(out) => out.shape().channels,
-        }
-    }
-
-    fn rows<T: Pod, const R: usize>(&mut self, x: Range<usize>) -> [&mut [T]; R] {
-        let len = x.len() * self.channels();
-        let mut rows = self.filtered.get(R * len).chunks_exact_mut(len);
-        from_fn(|_| rows.next().unwrap_or_default())
+    fn rows<const R: usize>(&mut self, x: Range<usize>) -> [OutRow<'_>; R] {
+        let len = x.len() * self.strip.out.shape().channels;
+        let mut rows = self.filtered.get::<f32>(R * len).chunks_exact_mut(len);
+        from_fn(|_| OutRow::new::<f32>(rows.next().unwrap_or_default()))
     }
 
     fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {
-        let len = x.len() * self.channels();
-        let (filtered, origin) = (&*self.filtered.get(rows * len), self.origin);
+        let len = x.len() * self.strip.out.shape().channels;
+        let filtered: &[f32] = self.filtered.get(rows * len);
         for (y, row) in (y..).zip(filtered.chunks_exact(len)) {
+            let [out] = self.strip.pixels(y, x.clone());
             let (alpha, x) = (&self.alpha, x.clone());
-            match &mut self.out {
-                AnyViewMut::U8(out) => alpha.finish(row, y, x.clone(), pixels(out, origin, y, x)),
-                AnyViewMut::U16(out) => alpha.finish(row, y, x.clone(), pixels(out, origin, y, x)),
-                AnyViewMut::I16(out) => alpha.finish(row, y, x.clone(), pixels(out, origin, y, x)),
-                AnyViewMut::F32(out) => alpha.finish(row, y, x.clone(), pixels(out, origin, y, x)),
-            }
+            with_sample!(out.sample(), O => alpha.finish::<O>(row, y, x, out.typed()));
         }
     }
 }
 
 impl AlphaOf<'_> {
     /// Rounds a row of results, output pixels `x` of row `y`.
-    fn finish<O: Sample>(&self, filtered: &[f32], y: usize, x: Range<usize>, [out]: [&mut [O]; 1]) {
+    fn finish<O: Sample>(&self, filtered: &[f32], y: usize, x: Range<usize>, out: &mut [O]) {
         let &Self::Divide { opacity, offset, post } = self else {
             out.iter_mut().zip(filtered).for_each(|(o, v)| *o = O::from_f64(f64::from(*v)));
             if let Self::Keep(alpha) = self {
-                alpha.copy(y, x, out);
+                alpha.copy_to(y, x, out);
             }
             return;
         };
@@ -420,8 +410,11 @@ impl AlphaOf<'_> {
 }
 
 /// Places of a ring for the rows of a block.
-pub(super) struct Places<'a, E> {
-    pub(super) rows: &'a mut [E],
+pub(super) struct Places<'a> {
+    pub(super) sample: SampleType,
+    /// The ring's memory, as bytes.
+    pub(super) rows: &'a mut [u8],
+    /// Samples from one row to the next.
     pub(super) pitch: usize,
     pub(super) places: usize,
     /// The place of row `y`.
@@ -432,15 +425,17 @@ pub(super) struct Places<'a, E> {
     pub(super) channels: usize,
 }
 
-impl<E> Places<'_, E> {
-    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [&mut [E]; R] {
+impl Places<'_> {
+    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
         let first = (self.first + y - self.y) % self.places;
-        let samples = (x.start - self.x) * self.channels..(x.end - self.x) * self.channels;
-        let mut found: [&mut [E]; R] = from_fn(|_| &mut [][..]);
-        for (place, row) in self.rows.chunks_exact_mut(self.pitch).enumerate() {
+        let (sample, each) = (self.sample, self.sample.bytes());
+        let pixel = self.channels * each;
+        let x = (x.start - self.x) * pixel..(x.end - self.x) * pixel;
+        let mut found = from_fn(|_| OutRow::none(sample));
+        for (place, row) in self.rows.chunks_exact_mut(self.pitch * each).enumerate() {
             let r = (place + self.places - first) % self.places;
             if r < R {
-                found[r] = &mut row[samples.clone()];
+                found[r] = OutRow::from_bytes(sample, &mut row[x.clone()]);
             }
         }
         found

@@ -7,13 +7,14 @@ use crate::plan::BLOCK_ROWS;
 use crate::plan::arithmetic::Passes;
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
+use crate::view::OutRow;
 use std::marker::PhantomData;
 use std::mem::take;
 use wide::bytemuck::{Pod, cast_slice};
 
 /// How the scratch rows of a tile lie in memory, how a column pass makes them of samples `T`, and how a
-/// row pass makes samples `O` of them.
-pub(super) trait ScratchRows<T, O> {
+/// row pass makes samples of them.
+pub(super) trait ScratchRows<T> {
     /// What the column pass takes the samples for.
     type Read: Pod;
     /// What a scratch row is made of.
@@ -43,7 +44,7 @@ pub(super) trait ScratchRows<T, O> {
         inputs: [(&Passes, &[Self::Elem]); M],
         stream: bool,
         next: &[u8],
-        out: &mut [O],
+        out: OutRow<'_>,
     );
 }
 
@@ -60,7 +61,7 @@ impl<'a, R: Rung> Whole<'a, R> {
     }
 }
 
-impl<T: Sample, O: Sample, R: Rung> ScratchRows<T, O> for Whole<'_, R> {
+impl<T: Sample, R: Rung> ScratchRows<T> for Whole<'_, R> {
     type Read = T;
     type Elem = R::Elem;
     // Narrower samples come fast enough by themselves.
@@ -91,7 +92,7 @@ impl<T: Sample, O: Sample, R: Rung> ScratchRows<T, O> for Whole<'_, R> {
         inputs: [(&Passes, &[R::Elem]); M],
         stream: bool,
         next: &[u8],
-        out: &mut [O],
+        out: OutRow<'_>,
     ) {
         let Self { core, tile, .. } = self;
         let (step, finish) = (core.input.channels, &core.finish);
@@ -113,14 +114,14 @@ pub(super) fn sum<'a, R: Rung>(pass: &'a Passes, row: usize, out: &'a mut [R::El
 }
 
 impl Stage<'_> {
-    pub(super) fn two_passes<T: Sample, O: Sample, S: ScratchRows<T, O>>(
+    pub(super) fn two_passes<T: Sample, S: ScratchRows<T>>(
         &mut self,
         rows: &S,
         passes: &[Passes],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         let channels = core.input.channels;

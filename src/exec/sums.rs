@@ -8,8 +8,9 @@ use crate::pass::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
     PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums, Windows, parity_unit,
 };
-use crate::sample::{Sample, Source};
+use crate::sample::{SampleType, Source};
 use crate::simd::{Level, MAX_LANES};
+use crate::view::OutRow;
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;
@@ -26,14 +27,7 @@ trait Moving<T> {
     /// Fills in the copied pixels.
     fn pad(&mut self, tile: &Tile, channels: usize);
     /// The windows of a row; asks for `next` on the way.
-    fn finish<O: Sample>(
-        &mut self,
-        core: &Core,
-        tile: &Tile,
-        stream: bool,
-        next: &[u8],
-        out: &mut [O],
-    );
+    fn finish(&mut self, core: &Core, tile: &Tile, stream: bool, next: &[u8], out: OutRow<'_>);
 }
 
 /// In 32 bits, exact.
@@ -51,7 +45,7 @@ impl<T: Source> Moving<T> for Integers<'_> {
         tile.pad(self.sums, channels);
     }
 
-    fn finish<O: Sample>(&mut self, core: &Core, tile: &Tile, _: bool, next: &[u8], out: &mut [O]) {
+    fn finish(&mut self, core: &Core, tile: &Tile, _: bool, next: &[u8], out: OutRow<'_>) {
         let channels = core.input.channels;
         let width = core.filter.kernels()[0].width() * channels;
         let n = (tile.x.len() - 1) * channels + width;
@@ -83,14 +77,7 @@ impl<T: Source, const P: usize> Moving<T> for Phases<'_, P> {
         pad(self.sums, self.copies);
     }
 
-    fn finish<O: Sample>(
-        &mut self,
-        core: &Core,
-        tile: &Tile,
-        stream: bool,
-        next: &[u8],
-        out: &mut [O],
-    ) {
+    fn finish(&mut self, core: &Core, tile: &Tile, stream: bool, next: &[u8], out: OutRow<'_>) {
         let taps = core.filter.kernels()[0].width();
         let from = tile.first + self.shift;
         let (sums, prefix, finish) = (&*self.sums, &mut *self.prefix, &core.finish);
@@ -124,14 +111,7 @@ impl<T: Source> Moving<T> for Words<'_> {
         pad(self.sums, self.copies);
     }
 
-    fn finish<O: Sample>(
-        &mut self,
-        core: &Core,
-        tile: &Tile,
-        stream: bool,
-        next: &[u8],
-        out: &mut [O],
-    ) {
+    fn finish(&mut self, core: &Core, tile: &Tile, stream: bool, next: &[u8], out: OutRow<'_>) {
         let channels = core.input.channels;
         let taps = core.filter.kernels()[0].width();
         let first = (tile.first * channels + self.shift) / 2;
@@ -145,13 +125,13 @@ impl<T: Source> Moving<T> for Words<'_> {
 
 impl Stage<'_> {
     /// Running sums: the column sums of the window, kept from row to row.
-    pub(super) fn running<T: Source, O: Sample>(
+    pub(super) fn running<T: Source>(
         &mut self,
         share: Option<Share>,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -159,8 +139,8 @@ impl Stage<'_> {
         let mut scratch = take(self.scratch);
         let [a, b, c, d] = &mut scratch;
         if let Some(share) = share {
-            if const { T::NARROW && O::NARROW } {
-                let bytes = size_of::<O>() == 1;
+            if const { T::NARROW } {
+                let bytes = sink.sample() == SampleType::U8;
                 let unit = if bytes { parity_unit(core.level, channels) } else { 1 };
                 let (shift, half) = layout(tile, channels, unit);
                 let sums = a.aligned(2 * half);
@@ -176,7 +156,7 @@ impl Stage<'_> {
         // Rows that enter and leave cancel, so mid-grey is subtracted once, for the first window.
         let start = core.finish.fixed[0].start;
         let apart = channels == 1 && core.level.permutes() && core.finish.rounds();
-        if const { T::PHASES > 0 && T::PHASES == O::PHASES } && apart {
+        if const { T::PHASES > 0 } && apart && sink.sample() == T::TYPE {
             let phases = T::PHASES;
             let shift = tile.longest().wrapping_neg() % LINE;
             // An odd number of cache lines, so that rows do not share sets.
@@ -205,13 +185,13 @@ impl Stage<'_> {
     }
 
     /// Moves a window down a tile.
-    fn walk<T: Source, O: Sample>(
+    fn walk<T: Source>(
         &self,
         mut moving: impl Moving<T>,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         let channels = core.input.channels;
@@ -246,13 +226,13 @@ impl Stage<'_> {
     /// Sums of windows of `f32` rows, for the rows of a block together. Blocks, and groups of rows
     /// whose sums serve several blocks, begin at multiples of their length on the endless axis, so
     /// that the order of additions does not depend on where a strip begins.
-    pub(super) fn blocks_of_rows<T: Source, O: Sample>(
+    pub(super) fn blocks_of_rows<T: Source>(
         &mut self,
         levels: &[RowLevel],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let below = self.below();
         let Self { core, rows: wanted_rows, scratch, wide: ring, padded, window: list, .. } = self;

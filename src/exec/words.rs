@@ -11,6 +11,7 @@ use crate::pass::{
 use crate::plan::Work;
 use crate::plan::arithmetic::Passes;
 use crate::sample::{Sample, Source};
+use crate::view::OutRow;
 use std::mem::take;
 
 /// Where a row of two halves starts, in samples, and elements of a half: the first window starts with an
@@ -88,7 +89,7 @@ impl<'a, const HIGH: bool> Halves<'a, HIGH> {
     }
 }
 
-impl<T, O: Sample, const HIGH: bool> ScratchRows<T, O> for Halves<'_, HIGH> {
+impl<T, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
     type Read = u8;
     type Elem = i16;
     const AHEAD: bool = true;
@@ -126,7 +127,7 @@ impl<T, O: Sample, const HIGH: bool> ScratchRows<T, O> for Halves<'_, HIGH> {
         inputs: [(&Passes, &[i16]); M],
         stream: bool,
         next: &[u8],
-        out: &mut [O],
+        out: OutRow<'_>,
     ) {
         let (step, finish, adds) = (self.core.input.channels, &self.core.finish, self.adds);
         let first = (self.tile.first * step + self.start) / 2;
@@ -134,19 +135,19 @@ impl<T, O: Sample, const HIGH: bool> ScratchRows<T, O> for Halves<'_, HIGH> {
             let (even, odd) = row.split_at(self.half);
             HalfInput { halves: [&even[first..], &odd[first..]], taps: Words::taps(&pass.row) }
         });
-        let row = RowHalves::<O, HIGH, M> { inputs, step, adds, finish, stream, next, out };
+        let row = RowHalves::<HIGH, M> { inputs, step, adds, finish, stream, next, out };
         self.core.level.run(row);
     }
 }
 
 impl Stage<'_> {
     /// HIGH: the row's products are rounded.
-    pub(super) fn words<T: Source, O: Sample, const HIGH: bool>(
+    pub(super) fn words<T: Source, const HIGH: bool>(
         &mut self,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         match &core.work {
@@ -157,36 +158,32 @@ impl Stage<'_> {
                 self.padded[0] = padded;
             }
             Work::Stencil(kernels) => self.stencil(kernels, tile, constants, feed, sink),
-            Work::Dense(taps) => self.dense::<T, O, Words>(taps, tile, constants, feed, sink),
+            Work::Dense(taps) => self.dense::<T, Words>(taps, tile, constants, feed, sink),
             Work::RowFirst(_) | Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
         }
     }
 
     /// 3×3 taps in one pass.
-    fn stencil<T: Source, O: Sample>(
+    fn stencil<T: Source>(
         &mut self,
         kernels: &[Nine],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
         self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, next| {
             let (step, finish) = (core.input.channels, &core.finish);
             match kernels {
-                [a, b] => core.level.run(Stencil {
-                    rows,
-                    kernels: [a, b],
-                    step,
-                    finish,
-                    stream,
-                    next,
-                    outs,
-                }),
+                [a, b] => {
+                    let kernels = [a, b];
+                    core.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
+                }
                 [a, ..] => {
-                    core.level.run(Stencil { rows, kernels: [a], step, finish, stream, next, outs })
+                    let kernels = [a];
+                    core.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
                 }
                 [] => {}
             }
@@ -196,29 +193,26 @@ impl Stage<'_> {
 
 impl Stage<'_> {
     /// 3×3 taps in one pass, on the rows of 16 bits that another filter has made.
-    pub(super) fn stencil_high<T: Sample, O: Sample>(
+    pub(super) fn stencil_high<T: Sample>(
         &mut self,
         kernels: &[Nine],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, O>,
+        sink: &mut Sink<'_>,
     ) {
         let core = self.core;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
         self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
             let (step, finish) = (core.input.channels, &core.finish);
             match kernels {
-                [a, b] => core.level.run(StencilHigh {
-                    rows,
-                    kernels: [a, b],
-                    step,
-                    finish,
-                    stream,
-                    outs,
-                }),
+                [a, b] => {
+                    let kernels = [a, b];
+                    core.level.run(StencilHigh { rows, kernels, step, finish, stream, outs });
+                }
                 [a, ..] => {
-                    core.level.run(StencilHigh { rows, kernels: [a], step, finish, stream, outs });
+                    let kernels = [a];
+                    core.level.run(StencilHigh { rows, kernels, step, finish, stream, outs });
                 }
                 [] => {}
             }

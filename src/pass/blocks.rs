@@ -6,7 +6,8 @@
 //! columns, and of these those of more, until they are as wide as the window.
 
 use super::rung::post;
-use super::{Finish, LINE, PIECE, line_from, starts_before};
+use super::{Finish, LINE, OutRow, PIECE, first_of_line, starts_before, with_sample};
+use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 use std::ops::Range;
 
@@ -194,7 +195,7 @@ impl RowLevel {
 }
 
 /// `out[x] = finish(Σ_i columns[x + i·step])`, i < the columns that the levels come to.
-pub struct RowSums<'a, O> {
+pub struct RowSums<'a> {
     /// n + (count − 1)·step column sums and `MAX_LANES` more, whose values do not matter.
     pub columns: &'a [f32],
     /// Room for as many elements, twice.
@@ -210,14 +211,15 @@ pub struct RowSums<'a, O> {
     /// Memory to ask for on the way; as much for each sample that is written.
     pub next: &'a [u8],
     /// Exactly the samples to write.
-    pub out: &'a mut [O],
+    pub out: OutRow<'a>,
 }
 
-impl<O: SampleLanes> Job for RowSums<'_, O> {
+impl Job for RowSums<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Self { columns, parts, levels, step, finish, stream, next, out } = self;
-        let n = out.len();
+        let Self { columns, parts, levels, step, finish, stream, next, mut out } = self;
+        let (n, sample) = (out.len(), out.sample());
+        let bytes = sample.bytes();
         let count = levels.iter().fold(1, |size, level| size * level.terms + level.rest);
         let Some((last, before)) = levels.split_last() else { return };
         let len = n + (count - 1) * step;
@@ -248,27 +250,25 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
         unsafe {
             if n < L::N {
                 let sum = levels.go_on(l, n);
-                let mut whole = [O::zeroed(); MAX_LANES];
-                let [v] = sum.at::<L, 1>(l, 0);
-                write(l, v, finish, whole.as_mut_ptr(), false);
-                out.copy_from_slice(&whole[..n]);
+                let mut whole = [0u32; MAX_LANES];
+                write(l, sum.at::<L, 1>(l, 0), finish, sample, whole.as_mut_ptr().cast(), false);
+                out.copy_from(&whole);
                 return;
             }
             let out = out.as_mut_ptr();
-            let first = stream.then(|| line_from(out, L::N)).flatten();
+            let first = stream.then(|| first_of_line(out.addr(), bytes, L::N)).flatten();
             let first = first.filter(|first| first + L::N <= n);
             let mut x = 0;
             if let Some(first) = first {
                 let sum = levels.go_on(l, first + L::N);
                 for x in starts_before(first, L::N) {
-                    let [v] = sum.at::<L, 1>(l, x);
-                    write(l, v, finish, out.add(x), false);
+                    write(l, sum.at::<L, 1>(l, x), finish, sample, out.add(x * bytes), false);
                 }
                 x = first;
             }
             let four = 4 * L::N;
             while x + four <= n {
-                let end = x + (PIECE / size_of::<O>()).min((n - x) / four * four);
+                let end = x + (PIECE / bytes).min((n - x) / four * four);
                 let sum = levels.go_on(l, end);
                 while x < end {
                     // Where there is but one level, memory is asked for here.
@@ -280,21 +280,18 @@ impl<O: SampleLanes> Job for RowSums<'_, O> {
                     // The last vector of all must not overlap these.
                     let whole = x + four + L::N <= n || x + four == n;
                     let stream = first.is_some() && whole;
-                    for (u, v) in sum.at::<L, 4>(l, x).into_iter().enumerate() {
-                        write(l, v, finish, out.add(x + u * L::N), stream);
-                    }
+                    write(l, sum.at::<L, 4>(l, x), finish, sample, out.add(x * bytes), stream);
                     x += four;
                 }
             }
             let sum = levels.go_on(l, n);
             while x + L::N <= n {
-                let [v] = sum.at::<L, 1>(l, x);
-                write(l, v, finish, out.add(x), false);
+                write(l, sum.at::<L, 1>(l, x), finish, sample, out.add(x * bytes), false);
                 x += L::N;
             }
             if x < n {
-                let [v] = sum.at::<L, 1>(l, n - L::N);
-                write(l, v, finish, out.add(n - L::N), false);
+                let x = n - L::N;
+                write(l, sum.at::<L, 1>(l, x), finish, sample, out.add(x * bytes), false);
             }
         }
     }
@@ -422,23 +419,35 @@ impl LevelSums {
     }
 }
 
-/// N samples of their sums.
+/// U·N samples of their sums.
 ///
 /// # Safety
 ///
-/// `out` must be good for N samples; to `stream`, it must be a multiple of the vector's size.
+/// `out` must be good for as many samples of that type; to `stream`, it must be a multiple of the vector's
+/// size.
 #[inline(always)]
-unsafe fn write<O: SampleLanes, L: Lanes>(
+unsafe fn write<L: Lanes, const U: usize>(
     l: L,
-    sum: L::F,
+    sums: [L::F; U],
     finish: &Finish,
-    out: *mut O,
+    sample: SampleType,
+    out: *mut u8,
     stream: bool,
 ) {
-    let v = l.f_mul(sum, l.f_splat(finish.fixed[0].unit));
-    let v = post(l, [l.f_add(v, l.f_splat(finish.offset as f32))], finish);
+    let mut results = sums;
+    for v in &mut results {
+        let sum = l.f_mul(*v, l.f_splat(finish.fixed[0].unit));
+        *v = post(l, [l.f_add(sum, l.f_splat(finish.offset as f32))], finish);
+    }
     // SAFETY: as promised by the caller.
-    unsafe { if stream { O::stream_f(l, out, v) } else { O::store_f(l, out, v) } }
+    unsafe {
+        with_sample!(sample, O => {
+            for (u, v) in results.into_iter().enumerate() {
+                let out = out.cast::<O>().add(u * L::N);
+                if stream { O::stream_f(l, out, v) } else { O::store_f(l, out, v) }
+            }
+        });
+    }
 }
 
 #[cfg(test)]

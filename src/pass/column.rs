@@ -67,12 +67,9 @@ impl<R: Rung, T: SampleLanes, const N: usize> Job for Column<'_, R, T, N> {
                     x += 2 * lanes;
                 }
             }
-            while x + lanes <= n {
-                self.block::<L, 1>(l, x);
+            while x < n {
+                self.block::<L, 1>(l, x.min(n - lanes));
                 x += lanes;
-            }
-            if x < n {
-                self.block::<L, 1>(l, n - lanes);
             }
         }
     }

@@ -1,7 +1,9 @@
 //! The dense pass, a direct 2D filter over widened rows, and the pass that widens them.
 
 use super::rung::Rung;
-use super::{Finish, LINE, each, line_from, starts_before};
+use super::{Finish, LINE, OutRow, each, first_of_line, with_sample};
+use crate::filter::Post;
+use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 use std::array::from_fn;
 
@@ -61,151 +63,145 @@ impl<R: Rung, T: SampleLanes> Job for Prepare<'_, R, T> {
     }
 }
 
-/// `outs[r][x] = finish(Σ_j Σ_i taps[r][j·width + i] · rows[first[r] + j][x + i·step])`: ROWS
-/// output rows from one window, for one kernel or (M = 2) the two of a magnitude. Each widened
-/// sample is loaded once for all of them. Float arithmetic sums each kernel row on its own before
-/// it joins the total, which keeps the rounding of large kernels small.
-pub struct Dense<'a, R: Rung, O, const M: usize, const ROWS: usize> {
+/// `outs[r][x] = finish(Σ_j Σ_i taps[r][j·width + i] · rows[first[r] + j][x + i·step])`: N sums
+/// from one window, each an output row's, or two of them a magnitude's. Each widened sample is
+/// loaded once for all of them. Float arithmetic sums each kernel row on its own before it joins
+/// the total, which keeps the rounding of large kernels small.
+pub struct Dense<'a, R: Rung, const N: usize> {
     /// Widened rows; element i·step lies under tap i of the first output sample. Each has
     /// n + (width − 1)·step elements, or if n is less than `MAX_LANES`, as many as if it were that.
     pub rows: &'a [&'a [R::Wide]],
-    /// The row that the first taps of each output row meet; none above that of the one before, as
-    /// the last ones.
-    pub first: [usize; ROWS],
-    /// For each output row and kernel, `width` taps for every row that it meets.
-    pub taps: [[&'a [R::Tap]; M]; ROWS],
+    /// The row that the first taps of each sum meet; none above that of the one before, as the
+    /// last ones.
+    pub first: [usize; N],
+    /// For each sum, `width` taps for every row that it meets.
+    pub taps: [&'a [R::Tap]; N],
     /// Columns of the kernel.
     pub width: usize,
     /// Elements from one tap to the next: channels × dilation.
     pub step: usize,
-    /// From accumulator to sample.
+    /// From accumulator to sample; for a magnitude, of two sums that follow one another.
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
-    /// Exactly the samples to write; rows of one length.
-    pub outs: [&'a mut [O]; ROWS],
+    /// Exactly the samples to write, rows of one length: one for each sum, or two.
+    pub outs: [OutRow<'a>; N],
 }
 
-impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Job for Dense<'_, R, O, M, ROWS> {
+impl<R: Rung, const N: usize> Job for Dense<'_, R, N> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
+        let sample = self.outs[0].sample();
         let n = self.outs[0].len();
         assert!(self.width > 0);
         let mut ends = self.first;
-        for ((end, taps), out) in ends.iter_mut().zip(&self.taps).zip(&self.outs) {
-            *end += taps[0].len() / self.width;
-            assert!(out.len() == n && *end <= self.rows.len());
-            for each in taps {
-                assert!(each.len() == taps[0].len() && each.len() % self.width == 0);
-            }
+        for (end, taps) in ends.iter_mut().zip(&self.taps) {
+            assert!(taps.len() % self.width == 0);
+            *end += taps.len() / self.width;
+            assert!(*end <= self.rows.len());
         }
-        // So that the output rows that meet a row follow one another.
+        // So that the sums that meet a row follow one another.
         assert!(self.first.is_sorted() && ends.is_sorted());
+        let magnitude = N > 1 && self.finish.post == Post::Magnitude;
+        let count = if magnitude { N / 2 } else { N };
+        assert!(self.outs[..count].iter().all(|out| out.len() == n && out.sample() == sample));
         let lanes = R::wide_lanes::<L>();
         for row in self.rows {
             assert!(row.len() >= n.max(lanes) + (self.width - 1) * self.step);
         }
-        let outs = [std::ptr::null_mut(); ROWS];
-        let mut to = Output { meetings: self.meetings(ends), finish: *self.finish, outs };
+        let outs = [std::ptr::null_mut(); N];
+        let meetings = self.meetings(ends);
+        let mut to = Output { meetings, finish: *self.finish, magnitude, sample, outs };
+        let each = sample.bytes();
+        let mut whole = [[0u32; MAX_LANES]; N];
+        for ((to, out), whole) in to.outs.iter_mut().zip(&mut self.outs[..count]).zip(&mut whole) {
+            *to = if n < lanes { whole.as_mut_ptr().cast() } else { out.as_mut_ptr() };
+        }
+        // Whole lines are streamed, as in `Row`; where those of all rows begin with the same sample.
+        let place = to.outs[0].addr();
+        let first = self.stream.then(|| first_of_line(place, each, lanes)).flatten();
+        let alike = to.outs[..count].iter().all(|o| (o.addr() ^ place).is_multiple_of(LINE));
+        let first = first.filter(|first| alike && first + lanes <= n);
+        let (stream, first) = (first.is_some(), first.unwrap_or(0));
         // SAFETY: `block` reads U·lanes elements from x + i·step on in each row, i < width, and writes
-        // U·lanes samples at x. In the loops x + U·lanes ≤ n, the last call starts at n − lanes ≥ 0, and a
-        // row shorter than a vector reads into the slack and writes to `whole`.
+        // U·lanes samples at x. In blocks x + U·lanes ≤ n, single vectors end at `end` ≤ n or before; a
+        // row shorter than a vector reads into the slack and writes to `whole`, which has `lanes` samples.
         unsafe {
-            if n < lanes {
-                let mut whole = [[O::zeroed(); MAX_LANES]; ROWS];
-                for (out, whole) in to.outs.iter_mut().zip(&mut whole) {
-                    *out = whole.as_mut_ptr();
-                }
-                self.block::<L, 1>(l, 0, &to, false);
-                for (out, whole) in self.outs.iter_mut().zip(&whole) {
-                    out.copy_from_slice(&whole[..n]);
-                }
-                return;
-            }
-            for (out, row) in to.outs.iter_mut().zip(&mut self.outs) {
-                *out = row.as_mut_ptr();
-            }
-            let outs = to.outs;
-            let mut x = 0;
-            // Whole lines are streamed, as in `Row`; where those of all rows begin with the same sample.
-            let first = self.stream.then(|| line_from(outs[0], lanes)).flatten();
-            let alike = outs.iter().all(|out| (out.addr() ^ outs[0].addr()).is_multiple_of(LINE));
-            let first = first.filter(|first| alike && first + lanes <= n);
-            if let Some(first) = first {
-                for x in starts_before(first, lanes) {
-                    self.block::<L, 1>(l, x, &to, false);
-                }
-                x = first;
-            }
-            let stream = first.is_some();
             // Vectors in flight: as many as the registers hold. Three, beside which few are left, pay
             // where rows have many taps.
-            let each = ROWS * M * (1 + usize::from(R::ROW_SUMS));
+            let sums = N * (1 + usize::from(R::ROW_SUMS));
             let most = if L::N == 16 { 16 } else { 8 };
-            if 4 * each <= most {
+            let mut x = first;
+            if 4 * sums <= most {
                 x = self.blocks::<L, 4>(l, x, &to, stream);
             }
-            let lines = (lanes * size_of::<O>()).is_multiple_of(LINE);
-            if L::N == 16 && R::ROW_SUMS && each == 8 && lines && self.width >= MANY_TAPS {
+            let lines = (lanes * each).is_multiple_of(LINE);
+            if L::N == 16 && R::ROW_SUMS && sums == 8 && lines && self.width >= MANY_TAPS {
                 x = self.blocks::<L, 3>(l, x, &to, stream);
             }
-            if 2 * each <= most {
+            if 2 * sums <= most {
                 x = self.blocks::<L, 2>(l, x, &to, stream);
             }
-            while x + lanes <= n {
-                self.block::<L, 1>(l, x, &to, false);
-                x += lanes;
+            for (mut x, end) in [(0, first), (x, n.max(lanes))] {
+                while x < end {
+                    self.block::<L, 1>(l, x.min(end - lanes), &to, false);
+                    x += lanes;
+                }
             }
-            if x < n {
-                self.block::<L, 1>(l, n - lanes, &to, false);
+        }
+        if n < lanes {
+            for (out, whole) in self.outs[..count].iter_mut().zip(&whole) {
+                out.copy_from(whole);
             }
         }
     }
 }
 
-/// Whether a block of `u` vectors of `lanes` samples from sample `x` of `n` on may be streamed: it is whole
-/// lines, and the last vector of all does not overlap it.
+/// Whether a block of `u` vectors of `lanes` samples from sample `x` of `n` on, of so many bytes each, may
+/// be streamed: it is whole lines, and the last vector of all does not overlap it.
 #[inline(always)]
-fn streams<O>(x: usize, u: usize, lanes: usize, n: usize) -> bool {
+fn streams(x: usize, u: usize, lanes: usize, n: usize, bytes: usize) -> bool {
     let end = x + u * lanes;
-    (u * lanes * size_of::<O>()).is_multiple_of(LINE) && (end + lanes <= n || end == n)
+    (u * lanes * bytes).is_multiple_of(LINE) && (end + lanes <= n || end == n)
 }
 
 /// Taps of a row from which on three vectors at once take less time than two.
 const MANY_TAPS: usize = 11;
 
-/// Most output rows of a block.
-const MOST_ROWS: usize = 4;
+/// Most sums of a block.
+const MOST_SUMS: usize = 4;
 
 /// How many meetings there may be: between the first and the last of the windows that begin and those
 /// that end.
-const MEETINGS: usize = 2 * MOST_ROWS - 1;
+const MEETINGS: usize = 2 * MOST_SUMS - 1;
 
-/// Rows of the window that the same output rows meet, from `before` up to `upto`.
-struct Meeting<R: Rung, const M: usize, const ROWS: usize> {
+/// Rows of the window that the same sums meet, from `before` up to `upto`.
+struct Meeting<R: Rung, const N: usize> {
     row: usize,
     count: usize,
     before: usize,
     upto: usize,
     /// The taps that meet `row`; behind them those of the next.
-    taps: [[*const R::Tap; M]; ROWS],
+    taps: [*const R::Tap; N],
 }
 
 /// What the blocks of a pass share. The finish is a copy: written samples might overlap one behind
 /// a reference, for all that the compiler knows, so that it would be read again for each vector.
-struct Output<R: Rung, O, const M: usize, const ROWS: usize> {
-    meetings: [Meeting<R, M, ROWS>; MEETINGS],
+struct Output<R: Rung, const N: usize> {
+    meetings: [Meeting<R, N>; MEETINGS],
     finish: Finish,
-    outs: [*mut O; ROWS],
+    magnitude: bool,
+    sample: SampleType,
+    outs: [*mut u8; N],
 }
 
-impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O, M, ROWS> {
+impl<R: Rung, const N: usize> Dense<'_, R, N> {
     /// What the rows of the window meet, in their order.
-    fn meetings(&self, ends: [usize; ROWS]) -> [Meeting<R, M, ROWS>; MEETINGS] {
-        let mut bounds = [0; 2 * MOST_ROWS];
-        let bounds = &mut bounds[..2 * ROWS];
-        bounds[..ROWS].copy_from_slice(&self.first);
-        bounds[ROWS..].copy_from_slice(&ends);
+    fn meetings(&self, ends: [usize; N]) -> [Meeting<R, N>; MEETINGS] {
+        let mut bounds = [0; 2 * MOST_SUMS];
+        let bounds = &mut bounds[..2 * N];
+        bounds[..N].copy_from_slice(&self.first);
+        bounds[N..].copy_from_slice(&ends);
         bounds.sort_unstable();
         from_fn(|i| {
             let j = bounds.get(i).copied().unwrap_or(0);
@@ -214,9 +210,9 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
                 count: bounds.get(i + 1).map_or(0, |next| next - j),
                 before: ends.into_iter().filter(|&end| end <= j).count(),
                 upto: self.first.into_iter().filter(|&first| first <= j).count(),
-                taps: from_fn(|r| {
-                    let at = j.saturating_sub(self.first[r]) * self.width;
-                    self.taps[r].map(|taps| taps[at.min(taps.len())..].as_ptr())
+                taps: from_fn(|k| {
+                    let at = j.saturating_sub(self.first[k]) * self.width;
+                    self.taps[k][at.min(self.taps[k].len())..].as_ptr()
                 }),
             }
         })
@@ -232,13 +228,14 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
         &self,
         l: L,
         mut x: usize,
-        to: &Output<R, O, M, ROWS>,
+        to: &Output<R, N>,
         stream: bool,
     ) -> usize {
         let (n, lanes) = (self.outs[0].len(), R::wide_lanes::<L>());
         while x + U * lanes <= n {
+            let stream = stream && streams(x, U, lanes, n, to.sample.bytes());
             // SAFETY: as promised by the caller; x + U·lanes ≤ n.
-            unsafe { self.block::<L, U>(l, x, to, stream && streams::<O>(x, U, lanes, n)) }
+            unsafe { self.block::<L, U>(l, x, to, stream) }
             x += U * lanes;
         }
         x
@@ -255,40 +252,74 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
         &self,
         l: L,
         x: usize,
-        to: &Output<R, O, M, ROWS>,
+        to: &Output<R, N>,
         stream: bool,
     ) {
-        let mut start = [R::wide_start(l, 0); M];
-        for (start, fixed) in start.iter_mut().zip(&to.finish.fixed) {
-            *start = R::wide_start(l, fixed.start);
+        let mut total = [[R::wide_start(l, to.finish.fixed[0].start); U]; N];
+        if to.magnitude {
+            each!(N, k => total[k] = [R::wide_start(l, to.finish.fixed[k % 2].start); U]);
         }
-        let mut total = [[start; U]; ROWS];
         // SAFETY: as promised by the caller.
         unsafe {
-            for meeting in &to.meetings[..2 * ROWS - 1] {
+            for meeting in &to.meetings[..2 * N - 1] {
                 let total = &mut total;
                 match (meeting.before, meeting.upto) {
                     (0, 1) => self.rows::<L, U, 0, 1>(l, x, meeting, total),
-                    (0, 2) if ROWS > 1 => self.rows::<L, U, 0, 2>(l, x, meeting, total),
-                    (1, 2) if ROWS > 1 => self.rows::<L, U, 1, 2>(l, x, meeting, total),
-                    (0, 3) if ROWS > 2 => self.rows::<L, U, 0, 3>(l, x, meeting, total),
-                    (1, 3) if ROWS > 2 => self.rows::<L, U, 1, 3>(l, x, meeting, total),
-                    (2, 3) if ROWS > 2 => self.rows::<L, U, 2, 3>(l, x, meeting, total),
-                    (0, 4) if ROWS > 3 => self.rows::<L, U, 0, 4>(l, x, meeting, total),
-                    (1, 4) if ROWS > 3 => self.rows::<L, U, 1, 4>(l, x, meeting, total),
-                    (2, 4) if ROWS > 3 => self.rows::<L, U, 2, 4>(l, x, meeting, total),
-                    (3, 4) if ROWS > 3 => self.rows::<L, U, 3, 4>(l, x, meeting, total),
+                    (0, 2) if N > 1 => self.rows::<L, U, 0, 2>(l, x, meeting, total),
+                    (1, 2) if N > 1 => self.rows::<L, U, 1, 2>(l, x, meeting, total),
+                    (0, 3) if N > 2 => self.rows::<L, U, 0, 3>(l, x, meeting, total),
+                    (1, 3) if N > 2 => self.rows::<L, U, 1, 3>(l, x, meeting, total),
+                    (2, 3) if N > 2 => self.rows::<L, U, 2, 3>(l, x, meeting, total),
+                    (0, 4) if N > 3 => self.rows::<L, U, 0, 4>(l, x, meeting, total),
+                    (1, 4) if N > 3 => self.rows::<L, U, 1, 4>(l, x, meeting, total),
+                    (2, 4) if N > 3 => self.rows::<L, U, 2, 4>(l, x, meeting, total),
+                    (3, 4) if N > 3 => self.rows::<L, U, 3, 4>(l, x, meeting, total),
                     _ => {}
                 }
             }
-            each!(ROWS, r => {
-                R::wide_finish(l, total[r], &to.finish, stream, to.outs[r].add(x));
+            with_sample!(to.sample, O => self.store::<L, O, U>(l, x, total, to, stream));
+        }
+    }
+
+    /// Finishes and writes sums, as samples of type O.
+    ///
+    /// # Safety
+    ///
+    /// As for `block`; the outputs must be of type O.
+    #[inline(always)]
+    unsafe fn store<L: Lanes, O: SampleLanes, const U: usize>(
+        &self,
+        l: L,
+        x: usize,
+        total: [[R::WideAcc<L>; U]; N],
+        to: &Output<R, N>,
+        stream: bool,
+    ) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if to.magnitude {
+                each!(N / 2, r => {
+                    let mut both = [[total[0][0]; 2]; U];
+                    for (u, both) in both.iter_mut().enumerate() {
+                        *both = [total[2 * r][u], total[2 * r + 1][u]];
+                    }
+                    let out = to.outs[r].cast::<O>().add(x);
+                    R::wide_finish(l, both, &to.finish, stream, out);
+                });
+                return;
+            }
+            each!(N, r => {
+                let mut one = [[total[0][0]; 1]; U];
+                for (u, one) in one.iter_mut().enumerate() {
+                    *one = [total[r][u]];
+                }
+                R::wide_finish(l, one, &to.finish, stream, to.outs[r].cast::<O>().add(x));
             });
         }
     }
 
-    /// Adds rows of the window to the sums of the output rows FROM..TO, which meet them. Rows outside a
-    /// window are not even multiplied by 0: they may hold NaN.
+    /// Adds rows of the window to the sums FROM..TO, which meet them. Rows outside a window are not even
+    /// multiplied by 0: they may hold NaN.
     ///
     /// # Safety
     ///
@@ -298,14 +329,14 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
         &self,
         l: L,
         x: usize,
-        meeting: &Meeting<R, M, ROWS>,
-        total: &mut [[[R::WideAcc<L>; M]; U]; ROWS],
+        meeting: &Meeting<R, N>,
+        total: &mut [[R::WideAcc<L>; U]; N],
     ) {
         let lanes = R::wide_lanes::<L>();
         let mut taps = meeting.taps;
         for j in meeting.row..meeting.row + meeting.count {
-            let mut sums = if R::ROW_SUMS { [[[R::wide_start(l, 0); M]; U]; ROWS] } else { *total };
-            // SAFETY: as promised by the caller; the output rows meet the row with `width` taps each.
+            let mut sums = if R::ROW_SUMS { [[R::wide_start(l, 0); U]; N] } else { *total };
+            // SAFETY: as promised by the caller; the sums meet the row with `width` taps each.
             unsafe {
                 let row = self.rows.get_unchecked(j).as_ptr();
                 for i in 0..self.width {
@@ -314,22 +345,17 @@ impl<R: Rung, O: SampleLanes, const M: usize, const ROWS: usize> Dense<'_, R, O,
                     for (u, samples) in samples.iter_mut().enumerate() {
                         *samples = R::wide_load(l, p.add(u * lanes));
                     }
-                    for r in FROM..TO {
-                        for m in 0..M {
-                            let tap = R::splat(l, *taps[r][m].add(i));
-                            for (sum, samples) in sums[r].iter_mut().zip(&samples) {
-                                sum[m] = R::wide_step(l, sum[m], *samples, tap);
-                            }
+                    for k in FROM..TO {
+                        let tap = R::splat(l, *taps[k].add(i));
+                        for (sum, samples) in sums[k].iter_mut().zip(&samples) {
+                            *sum = R::wide_step(l, *sum, *samples, tap);
                         }
                     }
                 }
-                for r in FROM..TO {
-                    for m in 0..M {
-                        taps[r][m] = taps[r][m].add(self.width);
-                        for (total, sum) in total[r].iter_mut().zip(&sums[r]) {
-                            total[m] =
-                                if R::ROW_SUMS { R::wide_add(l, total[m], sum[m]) } else { sum[m] };
-                        }
+                for k in FROM..TO {
+                    taps[k] = taps[k].add(self.width);
+                    for (total, sum) in total[k].iter_mut().zip(&sums[k]) {
+                        *total = if R::ROW_SUMS { R::wide_add(l, *total, *sum) } else { *sum };
                     }
                 }
             }

@@ -3,8 +3,9 @@
 //! rows of two halves: bytes become words, and words bytes, without changing their lanes, and
 //! for one channel half as many vectors are read under the taps of a row.
 
-use super::Finish;
 use super::words::Words;
+use super::{Finish, OutRow, with_narrow};
+use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Elements behind a half's own that vectors may touch.
@@ -96,12 +97,18 @@ unsafe fn lie(halves: [*const i16; 2], at: usize) -> [*const i16; 2] {
 }
 
 /// Where vectors start that are aligned to what they write, `lanes` bytes at a time, if a row that
-/// starts at `out` has such places at an even sample, or an even group of `unit`: after how many samples.
+/// starts at `address`, of samples of so many `bytes`, has such places at an even sample, or an even group of
+/// `unit`: after how many samples.
 #[inline(always)]
-pub(super) fn aligned_from<O>(out: *const O, lanes: usize, unit: usize) -> Option<usize> {
-    let misfit = out.addr().wrapping_neg() % lanes;
-    let samples = misfit / size_of::<O>();
-    (misfit.is_multiple_of(size_of::<O>()) && samples.is_multiple_of(2 * unit)).then_some(samples)
+pub(super) fn aligned_from(
+    address: usize,
+    bytes: usize,
+    lanes: usize,
+    unit: usize,
+) -> Option<usize> {
+    let misfit = address.wrapping_neg() % lanes;
+    let samples = misfit / bytes;
+    (misfit.is_multiple_of(bytes) && samples.is_multiple_of(2 * unit)).then_some(samples)
 }
 
 /// One scratch row to compute, as [`Sum`](super::Sum).
@@ -398,7 +405,7 @@ pub struct HalfInput<'a> {
 
 /// `out[x] = finish(Σ_i taps[i] · scratch[x + i·step])`, as [`Row`](super::Row). HIGH: taps are in
 /// units of 2⁻¹⁵, and products are rounded.
-pub struct RowHalves<'a, O, const HIGH: bool, const M: usize> {
+pub struct RowHalves<'a, const HIGH: bool, const M: usize> {
     /// What to read; each half has (n + taps·step) / 2 elements and [`HALF_SLACK`] more, whose values
     /// do not matter.
     pub inputs: [HalfInput<'a>; M],
@@ -413,13 +420,14 @@ pub struct RowHalves<'a, O, const HIGH: bool, const M: usize> {
     /// Memory to ask for on the way; a byte for each sample that is written.
     pub next: &'a [u8],
     /// Exactly the samples to write.
-    pub out: &'a mut [O],
+    pub out: OutRow<'a>,
 }
 
-impl<O: SampleLanes, const HIGH: bool, const M: usize> Job for RowHalves<'_, O, HIGH, M> {
+impl<const HIGH: bool, const M: usize> Job for RowHalves<'_, HIGH, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let n = self.out.len();
+        assert!(matches!(self.out.sample(), SampleType::U8 | SampleType::I16));
         for HalfInput { halves, taps } in &self.inputs {
             let len = (n + taps.len() * self.step) / 2 + HALF_SLACK;
             assert!(halves.iter().all(|half| half.len() >= len));
@@ -440,40 +448,43 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> Job for RowHalves<'_, O, 
     }
 }
 
-impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M> {
+impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
     #[inline(always)]
-    fn row<L: Lanes, const NEXT: bool, const FOLD: usize>(self, l: L) {
+    fn row<L: Lanes, const NEXT: bool, const FOLD: usize>(mut self, l: L) {
         let n = self.out.len();
         let lanes = 4 * L::N;
         let known = &self.known::<L, FOLD>(l);
-        let out = self.out.as_mut_ptr();
-        let mut x = 0;
-        let mut stream = false;
+        let (out, bytes) = (self.out.as_mut_ptr(), self.out.sample().bytes());
+        // Whole lines are streamed, and no other store may touch those: before them lie two vectors.
+        let from = aligned_from(out.addr(), bytes, lanes, 1);
+        let from = from.filter(|_| self.stream && n >= 3 * lanes);
+        let stream = from.is_some();
+        let head = from.filter(|from| *from > 0).map_or(0, |from| from + lanes);
         // SAFETY: `block` reads (U·4·N + taps·step) / 2 elements from x / 2 on in each half and writes
-        // U·4·N samples at x. In the loops x + U·4·N ≤ n; the last vector, which reads into the
-        // slack, is written to `whole`.
+        // U·4·N samples at x. In blocks x + U·4·N ≤ n, as for all single vectors but the last, which reads
+        // into the slack, and is written to `whole`, which has 4·N samples, of at most 16 bits.
         unsafe {
-            if let Some(from) =
-                aligned_from(out, lanes, 1).filter(|_| self.stream && n >= 3 * lanes)
-            {
-                // Whole lines are streamed, and no other store may touch those.
-                if from > 0 {
-                    self.block::<L, 1, NEXT, FOLD>(l, known, 0, out, false);
-                    self.block::<L, 1, NEXT, FOLD>(l, known, from, out.add(from), false);
-                    x = from + lanes;
-                }
-                stream = true;
-            }
+            let mut x = head;
             // Where each vector under a tap is a load, more of them at once, for which there are registers.
             if L::N == 16 && FOLD == ODD && !NEXT {
                 x = self.blocks::<L, 4, NEXT, FOLD>(l, known, x, out, stream);
             }
             x = self.blocks::<L, 2, NEXT, FOLD>(l, known, x, out, stream);
             x = self.blocks::<L, 1, NEXT, FOLD>(l, known, x, out, stream);
-            if x < n {
-                let mut whole = [O::zeroed(); 2 * MAX_LANES];
-                self.block::<L, 1, NEXT, FOLD>(l, known, x, whole.as_mut_ptr(), false);
-                self.out[x..].copy_from_slice(&whole[..n - x]);
+            // The head's two vectors, and the last one.
+            if head > 0 || x < n {
+                let mut whole = [0u32; MAX_LANES];
+                let from = head.saturating_sub(lanes);
+                for (x, wanted) in [(0, head > 0), (from, head > 0), (x, x < n)] {
+                    if wanted {
+                        let fits = x + lanes <= n;
+                        let to = if fits { out.add(x * bytes) } else { whole.as_mut_ptr().cast() };
+                        self.block::<L, 1, NEXT, FOLD>(l, known, x, to, false);
+                        if !fits {
+                            self.out.end_from(x, &whole);
+                        }
+                    }
+                }
             }
         }
     }
@@ -513,16 +524,17 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
         l: L,
         known: &Known<L>,
         mut x: usize,
-        out: *mut O,
+        out: *mut u8,
         stream: bool,
     ) -> usize {
         let (n, block) = (self.out.len(), U * 4 * L::N);
+        let bytes = self.out.sample().bytes();
         while x + block <= n {
             if let Some(next) = self.next.get(x..x + block) {
                 prefetch(next);
             }
             // SAFETY: as promised by the caller; x + U·4·N ≤ n.
-            unsafe { self.block::<L, U, NEXT, FOLD>(l, known, x, out.add(x), stream) }
+            unsafe { self.block::<L, U, NEXT, FOLD>(l, known, x, out.add(x * bytes), stream) }
             x += block;
         }
         x
@@ -654,15 +666,15 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
     ///
     /// # Safety
     ///
-    /// Every half must have (x + U·4·N + taps·step) / 2 + 1 elements, `out` U·4·N samples; to `stream`,
-    /// `out` must be a multiple of the vector's size.
+    /// Every half must have (x + U·4·N + taps·step) / 2 + 1 elements, `out` U·4·N samples of the output's
+    /// type; to `stream`, `out` must be a multiple of the vector's size.
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
         &self,
         l: L,
         known: &Known<L>,
         x: usize,
-        out: *mut O,
+        out: *mut u8,
         stream: bool,
     ) {
         let finish = &known.finish;
@@ -729,16 +741,21 @@ impl<O: SampleLanes, const HIGH: bool, const M: usize> RowHalves<'_, O, HIGH, M>
                     }
                 }
             }
-            for (u, acc) in acc.iter().enumerate() {
+            let mut results = [Apart::splat(l, 0); U];
+            for (result, acc) in results.iter_mut().zip(&acc) {
                 let mut even = [acc[0].even; M];
                 let mut odd = even;
                 for (m, acc) in acc.iter().enumerate() {
                     (even[m], odd[m]) = (acc.even, acc.odd);
                 }
-                let even = Words::result(l, even, finish);
-                let odd = Words::result(l, odd, finish);
-                O::store_apart(l, out.add(2 * u * lanes), even, odd, stream);
+                result.even = Words::result(l, even, finish);
+                result.odd = Words::result(l, odd, finish);
             }
+            with_narrow!(self.out.sample(), O => {
+                for (u, Apart { even, odd }) in results.into_iter().enumerate() {
+                    O::store_apart(l, out.cast::<O>().add(2 * u * lanes), even, odd, stream);
+                }
+            });
         }
     }
 }

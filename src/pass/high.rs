@@ -4,7 +4,8 @@
 use super::rung::Rung;
 use super::stencil::{Nine, STENCIL_ROWS};
 use super::words::Words;
-use super::{Finish, Taps};
+use super::{Finish, LINE, OutRow, Taps, alike, with_narrow};
+use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
 
 /// 16 bits throughout: every product is rounded to 16 bits, taps are in units of 2⁻¹⁵. Sums may wrap
@@ -128,7 +129,7 @@ impl Rung for High {
 
 /// As [`Stencil`](super::Stencil), on rows of 16 bits: every product is rounded to 16 bits, taps are
 /// in units of 2⁻¹⁵. A product's row comes first.
-pub struct StencilHigh<'a, 'o, O, const M: usize> {
+pub struct StencilHigh<'a, 'o, const M: usize> {
     /// Two more than `outs`; element i·step lies under tap i of the first output sample. Each has
     /// n + 2·step samples, or if n is less than 2·`MAX_LANES`, as many as if it were that.
     pub rows: &'a [&'a [i16]],
@@ -141,7 +142,7 @@ pub struct StencilHigh<'a, 'o, O, const M: usize> {
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
     /// Exactly the samples to write; at most [`STENCIL_ROWS`] rows of one length n.
-    pub outs: &'a mut [&'o mut [O]],
+    pub outs: &'a mut [OutRow<'o>],
 }
 
 /// Three taps in all lanes.
@@ -162,12 +163,12 @@ impl<L: Lanes> Three<L> {
     }
 }
 
-impl<O: SampleLanes, const M: usize> Job for StencilHigh<'_, '_, O, M> {
+impl<const M: usize> Job for StencilHigh<'_, '_, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let (rows, n) = (self.outs.len(), self.outs.first().map_or(0, |out| out.len()));
+        let (rows, (sample, n)) = (self.outs.len(), alike(self.outs));
         assert!(rows <= STENCIL_ROWS && self.rows.len() == rows + 2);
-        assert!(self.outs.iter().all(|out| out.len() == n));
+        assert!(matches!(sample, SampleType::U8 | SampleType::I16));
         let most = n.max(2 * L::N) + 2 * self.step;
         assert!(self.rows.iter().all(|row| row.len() >= most));
         match self.kernels[0] {
@@ -177,11 +178,12 @@ impl<O: SampleLanes, const M: usize> Job for StencilHigh<'_, '_, O, M> {
     }
 }
 
-impl<O: SampleLanes, const M: usize> StencilHigh<'_, '_, O, M> {
+impl<const M: usize> StencilHigh<'_, '_, M> {
     #[inline(always)]
     fn lines<L: Lanes, const PRODUCT: bool>(self, l: L) {
         let Self { rows, kernels, step, finish, stream, outs } = self;
-        let (count, n) = (outs.len(), outs.first().map_or(0, |out| out.len()));
+        let (count, (sample, n)) = (outs.len(), alike(outs));
+        let bytes = sample.bytes();
         let lanes = 2 * L::N;
         let mut taps = [[Three::new(l, [0; 3]); 3]; M];
         let mut start = [l.h_splat(0); M];
@@ -206,45 +208,36 @@ impl<O: SampleLanes, const M: usize> StencilHigh<'_, '_, O, M> {
         for (to, out) in to.iter_mut().zip(&mut *outs) {
             *to = out.as_mut_ptr();
         }
-        let block = HighBlock { from: &from[..count + 2], step, taps, start, finish };
-        // SAFETY: `run` reads 2·step + 2·N samples of each row from x on and writes 2·N of each
-        // output at x. In the loops x + 2·N ≤ n, the last call starts at n − 2·N ≥ 0, and rows shorter
-        // than a vector, which go on that far, write to `whole`. What is streamed starts at a
-        // multiple of 64 bytes, and its vectors follow each other.
-        unsafe {
-            if n < lanes {
-                let mut whole = [[O::zeroed(); 2 * MAX_LANES]; STENCIL_ROWS];
-                for (to, whole) in to.iter_mut().zip(&mut whole) {
-                    *to = whole.as_mut_ptr();
-                }
-                block.run::<O, PRODUCT>(l, 0, &to[..count], false);
-                for (out, whole) in outs.iter_mut().zip(&whole) {
-                    out.copy_from_slice(&whole[..n]);
-                }
-                return;
+        let block = HighBlock { from: &from[..count + 2], step, taps, start, finish, sample };
+        let mut whole = [[0u32; MAX_LANES]; STENCIL_ROWS];
+        if n < lanes {
+            for (to, whole) in to.iter_mut().zip(&mut whole) {
+                *to = whole.as_mut_ptr().cast();
             }
-            let to = &to[..count];
-            // Whole lines are streamed: what comes before the first is written as it lies.
-            let misfit = to[0].addr().wrapping_neg() % 64;
-            let alike = to.iter().all(|to| to.addr().wrapping_neg() % 64 == misfit);
-            let first = misfit / size_of::<O>();
-            let fits = misfit.is_multiple_of(size_of::<O>()) && first + 2 * lanes <= n;
-            let stream = stream && alike && fits;
-            let mut x = 0;
-            if stream {
-                while x < first {
-                    block.run::<O, PRODUCT>(l, x, to, false);
-                    x += lanes;
-                }
-                x = first;
-            }
-            while x + lanes <= n {
-                // The last vector of all must not overlap these.
-                block.run::<O, PRODUCT>(l, x, to, stream && x + 2 * lanes <= n);
-                x += lanes;
-            }
-            if x < n {
-                block.run::<O, PRODUCT>(l, n - lanes, to, false);
+        }
+        let to = &to[..count];
+        let end = n.max(lanes);
+        // Whole lines are streamed: what comes before the first is written as it lies.
+        let misfit = to.first().map_or(0, |to| to.addr().wrapping_neg() % LINE);
+        let alike = to.iter().all(|to| to.addr().wrapping_neg() % LINE == misfit);
+        let fits = misfit.is_multiple_of(bytes) && misfit / bytes + 2 * lanes <= n;
+        let stream = stream && alike && fits;
+        let first = if stream { misfit / bytes } else { 0 };
+        let mut x = 0;
+        while x < end {
+            let at = x.min(end - lanes);
+            // The last vector of all must not overlap what is streamed.
+            let apart = at >= first && at + 2 * lanes <= end;
+            // SAFETY: `run` reads 2·step + 2·N samples of each row and writes 2·N of each output, from
+            // `at` ≤ end − 2·N on. Rows shorter than a vector go on that far, and write to `whole`,
+            // which has 2·N samples, of at most 16 bits. What is streamed starts at a multiple of a
+            // line, and its vectors follow each other.
+            unsafe { block.run::<PRODUCT>(l, at, to, stream && apart) }
+            x = if at < first { first.min(x + lanes) } else { x + lanes };
+        }
+        if n < lanes {
+            for (out, whole) in outs.iter_mut().zip(&whole) {
+                out.copy_from(whole);
             }
         }
     }
@@ -259,6 +252,7 @@ struct HighBlock<'a, L: Lanes, const M: usize> {
     /// What sums start with.
     start: [L::H; M],
     finish: &'a Finish,
+    sample: SampleType,
 }
 
 impl<L: Lanes, const M: usize> HighBlock<'_, L, M> {
@@ -283,13 +277,7 @@ impl<L: Lanes, const M: usize> HighBlock<'_, L, M> {
     /// Every row must have x + 2·step + 2·N samples and every output x + 2·N; to `stream`, the
     /// outputs' places must be multiples of a vector's size.
     #[inline(always)]
-    unsafe fn run<O: SampleLanes, const PRODUCT: bool>(
-        &self,
-        l: L,
-        x: usize,
-        to: &[*mut O],
-        stream: bool,
-    ) {
+    unsafe fn run<const PRODUCT: bool>(&self, l: L, x: usize, to: &[*mut u8], stream: bool) {
         // What waits for the rows below: the sums of the two rows above with a product's row, or
         // those of the next output row and the one after it so far.
         let mut upper = self.start;
@@ -321,7 +309,9 @@ impl<L: Lanes, const M: usize> HighBlock<'_, L, M> {
                         lower[m] = sum;
                     }
                 }
-                High::finish(l, acc, self.finish, stream, to.add(x));
+                with_narrow!(self.sample, O => {
+                    High::finish(l, acc, self.finish, stream, to.cast::<O>().add(x));
+                });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The passes: border-free inner loops over rows, written once and generic over the arithmetic
-//! ([`Rung`]), the sample type that is read or written, and the lanes.
+//! ([`Rung`]), the sample type that is read, and the lanes. The type that is written is looked up
+//! where it is stored ([`OutRow`]): once for some vectors, outside of the loops over taps.
 //!
 //! | pass | reads | writes |
 //! |---|---|---|
@@ -69,7 +70,9 @@ pub use words::Words;
 
 use crate::filter::Post;
 use crate::layer::Activation;
+use crate::sample::{SampleType, with_sample};
 use crate::simd::Lanes;
+use crate::view::OutRow;
 
 /// Taps as an arithmetic wants them. For paired arithmetic, an `i32` is two `i16` taps.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,16 +143,38 @@ const PIECE: usize = 2048;
 /// Bytes in a cache line.
 const LINE: usize = 64;
 
-/// The sample from which on a row at `out` may be written past the cache: there a line begins. Other
-/// stores must not touch lines that are streamed, so if it is not the first sample, there is a vector of
-/// `lanes` samples before it. `None` if samples lie across lines.
+/// The type and the length that all of these rows have.
 #[inline(always)]
-fn line_from<O>(out: *const O, lanes: usize) -> Option<usize> {
-    let mut first = out.addr().wrapping_neg() % LINE / size_of::<O>();
+fn alike(outs: &[OutRow]) -> (SampleType, usize) {
+    let (sample, n) = outs.first().map_or((SampleType::U8, 0), |out| (out.sample(), out.len()));
+    assert!(outs.iter().all(|out| out.sample() == sample && out.len() == n));
+    (sample, n)
+}
+
+/// [`with_sample`] for what 16-bit arithmetic writes.
+macro_rules! with_narrow {
+    ($sample:expr, $O:ident => $do:expr) => {
+        if $sample == $crate::sample::SampleType::U8 {
+            type $O = u8;
+            $do
+        } else {
+            type $O = i16;
+            $do
+        }
+    };
+}
+use with_narrow;
+
+/// The sample from which on a row at this address may be written past the cache: there a line begins. Other
+/// stores must not touch lines that are streamed, so if it is not the first sample, there is a vector of
+/// `lanes` samples, of so many `bytes`, before it. `None` if samples lie across lines.
+#[inline(always)]
+fn first_of_line(address: usize, bytes: usize, lanes: usize) -> Option<usize> {
+    let mut first = address.wrapping_neg() % LINE / bytes;
     if first > 0 && first < lanes {
-        first += lanes.max(LINE / size_of::<O>());
+        first += lanes.max(LINE / bytes);
     }
-    out.addr().is_multiple_of(size_of::<O>()).then_some(first)
+    address.is_multiple_of(bytes).then_some(first)
 }
 
 /// Where the vectors start that write all samples before such a one.

@@ -141,7 +141,7 @@ impl<I: SampleLanes, O: SampleLanes, const FUSED: bool> Narrow<'_, I, O, FUSED> 
         assert!(lanes == L::N && (K == 0 || K == inputs));
         assert!(out.len() == count * outputs && source.len() == count * inputs);
         let mut p = 0;
-        if const { O::FLOAT && K > 0 }
+        if const { I::FLOAT && O::FLOAT && K > 0 }
             && self.stream
             && let Some(whole) = &self.weights.whole
         {

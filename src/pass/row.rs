@@ -1,8 +1,8 @@
 //! The row pass: one scratch row, weighted with taps a fixed step apart, into output samples.
 
 use super::rung::Rung;
-use super::{Finish, each, line_from, starts_before};
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
+use super::{Finish, OutRow, each, first_of_line, with_sample};
+use crate::simd::{Job, Lanes, MAX_LANES, prefetch};
 
 /// The scratch row of one kernel and its horizontal taps.
 pub struct Input<'a, R: Rung> {
@@ -14,7 +14,7 @@ pub struct Input<'a, R: Rung> {
 
 /// `out[x] = finish(Σ_i taps[i] · scratch[x + i·step])`, for one kernel or (M = 2) the two of a
 /// magnitude.
-pub struct Row<'a, R: Rung, O, const M: usize> {
+pub struct Row<'a, R: Rung, const M: usize> {
     /// What to read; each scratch row has n + (taps − 1)·step elements and `MAX_LANES` more,
     /// whose values do not matter.
     pub inputs: [Input<'a, R>; M],
@@ -31,7 +31,7 @@ pub struct Row<'a, R: Rung, O, const M: usize> {
     /// Memory to ask for on the way; as much for each sample that is written.
     pub next: &'a [u8],
     /// Exactly the samples to write.
-    pub out: &'a mut [O],
+    pub out: OutRow<'a>,
 }
 
 /// In which order a row pass of floats adds its products. It is part of a plan, whose bound is that of this
@@ -87,7 +87,7 @@ impl RowOrder {
 /// Lanes of vectors that are whole cache lines.
 const SHARED_LANES: usize = 16;
 
-impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
+impl<R: Rung, const M: usize> Job for Row<'_, R, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let n = self.out.len();
@@ -113,43 +113,38 @@ impl<R: Rung, O: SampleLanes, const M: usize> Job for Row<'_, R, O, M> {
 /// Taps from which folding is faster.
 const FOLDED_FROM: usize = 9;
 
-impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
+impl<R: Rung, const M: usize> Row<'_, R, M> {
     /// All samples, FOLDed (see [`folded`](Self::folded)), or if SHARED is not 0 [`shared`](Self::shared).
     #[inline(always)]
-    fn row<L: Lanes, const FOLD: bool, const SHARED: usize>(self, l: L) {
+    fn row<L: Lanes, const FOLD: bool, const SHARED: usize>(mut self, l: L) {
         let n = self.out.len();
         let lanes = R::lanes::<L>();
-        let out = self.out.as_mut_ptr();
+        let bytes = self.out.sample().bytes();
+        let mut whole = [0u32; MAX_LANES];
+        let out = if n < lanes { whole.as_mut_ptr().cast() } else { self.out.as_mut_ptr() };
+        // Whole lines are streamed, and no other store may touch those.
+        let first = self.stream.then(|| first_of_line(out.addr(), bytes, lanes)).flatten();
+        let first = first.filter(|first| first + lanes <= n);
+        let (stream, first) = (first.is_some(), first.unwrap_or(0));
         // SAFETY: `block` reads U·lanes elements from x + i·step on, i < count, or a vector more, and writes
-        // U·lanes samples at x. In the loops x + U·lanes ≤ n, the last call starts at n − lanes ≥ 0, and a
-        // row shorter than a vector reads into the slack and writes to `whole`.
+        // U·lanes samples at x. In blocks x + U·lanes ≤ n, single vectors end at `end` ≤ n or before; a
+        // row shorter than a vector reads into the slack and writes to `whole`, which has `lanes` samples.
         unsafe {
-            if n < lanes {
-                let mut whole = [O::zeroed(); MAX_LANES];
-                self.block::<L, 1, FOLD, SHARED>(l, 0, whole.as_mut_ptr(), false);
-                self.out.copy_from_slice(&whole[..n]);
-                return;
-            }
-            let mut x = 0;
-            // Whole lines are streamed, and no other store may touch those.
-            let first = self.stream.then(|| line_from(out, lanes)).flatten();
-            let first = first.filter(|first| first + lanes <= n);
-            if let Some(first) = first {
-                for x in starts_before(first, lanes) {
-                    self.block::<L, 1, FOLD, SHARED>(l, x, out.add(x), false);
-                }
-                x = first;
-            }
-            let stream = first.is_some();
+            let mut x = first;
             // The more at once, the more is shared, as far as the registers go.
             if SHARED > 0 {
                 x = self.blocks::<L, 8, FOLD, SHARED>(l, x, n, out, stream);
             }
             x = self.blocks::<L, 4, FOLD, SHARED>(l, x, n, out, stream);
-            x = self.blocks::<L, 1, FOLD, SHARED>(l, x, n, out, false);
-            if x < n {
-                self.block::<L, 1, FOLD, SHARED>(l, n - lanes, out.add(n - lanes), false);
+            for (mut x, end) in [(0, first), (x, n.max(lanes))] {
+                while x < end {
+                    self.block::<L, 1, FOLD, SHARED>(l, x.min(end - lanes), out, false);
+                    x += lanes;
+                }
             }
+        }
+        if n < lanes {
+            self.out.copy_from(&whole);
         }
     }
 
@@ -164,37 +159,36 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
         l: L,
         mut x: usize,
         n: usize,
-        out: *mut O,
+        out: *mut u8,
         stream: bool,
     ) -> usize {
         let lanes = R::lanes::<L>();
         let each = self.next.len() / n;
         while x + U * lanes <= n {
-            let next = if U > 1 { self.next } else { &[] };
-            if let Some(next) = next.get(each * x..each * (x + U * lanes)) {
+            if let Some(next) = self.next.get(each * x..each * (x + U * lanes)) {
                 prefetch(next);
             }
             // The last vector of all must not overlap these.
             let whole = x + (U + 1) * lanes <= n || x + U * lanes == n;
             // SAFETY: as promised by the caller; x + U·lanes ≤ n.
-            unsafe { self.block::<L, U, FOLD, SHARED>(l, x, out.add(x), stream && whole) };
+            unsafe { self.block::<L, U, FOLD, SHARED>(l, x, out, stream && whole) };
             x += U * lanes;
         }
         x
     }
 
-    /// U vectors of the output from sample x on.
+    /// U vectors of the output `out` from sample x on.
     ///
     /// # Safety
     ///
-    /// Every scratch row must have x + (count − 1)·step + (U + 1)·lanes elements, `out` U·lanes samples;
-    /// to `stream`, `out` must be a multiple of the vector's size.
+    /// Every scratch row must have x + (count − 1)·step + (U + 1)·lanes elements, `out` x + U·lanes
+    /// samples of the output's type; to `stream`, sample x must be where a vector may be streamed.
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize, const FOLD: bool, const SHARED: usize>(
         &self,
         l: L,
         x: usize,
-        out: *mut O,
+        out: *mut u8,
         stream: bool,
     ) {
         let lanes = R::lanes::<L>();
@@ -228,9 +222,12 @@ impl<R: Rung, O: SampleLanes, const M: usize> Row<'_, R, O, M> {
                     }
                 }
             }
-            for (u, acc) in acc.iter().enumerate() {
-                R::finish(l, *acc, self.finish, stream, out.add(u * lanes));
-            }
+            with_sample!(self.out.sample(), O => {
+                let out = out.cast::<O>().add(x);
+                for (u, acc) in acc.iter().enumerate() {
+                    R::finish(l, *acc, self.finish, stream, out.add(u * lanes));
+                }
+            });
         }
     }
 

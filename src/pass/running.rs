@@ -11,7 +11,9 @@ pub use words::{AccumulateWords, Halves, LEAST_SUM, MeansWords, Share, parity_un
 
 use super::rung::{post, to_float};
 use super::{Finish, PIECE};
+use crate::sample::{Sample, with_sample};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
+use crate::view::OutRow;
 
 /// `sums[x] += add[x] − take[x]`; without `take`, `sums[x] += add[x]`.
 pub struct Accumulate<'a, T> {
@@ -223,7 +225,7 @@ fn index<L: Lanes>(l: L, from: impl Fn(usize) -> i32) -> L::I {
 }
 
 /// `out[x] = finish(prefix[x + width] − prefix[x])`.
-pub struct Windows<'a, O> {
+pub struct Windows<'a> {
     /// out.len() + width elements and `MAX_LANES` more.
     pub prefix: &'a [i32],
     /// Elements of a window: taps × channels.
@@ -233,13 +235,21 @@ pub struct Windows<'a, O> {
     /// Memory to ask for on the way; as much for each sample that is written.
     pub next: &'a [u8],
     /// Exactly the samples to write.
-    pub out: &'a mut [O],
+    pub out: OutRow<'a>,
 }
 
-impl<O: SampleLanes> Job for Windows<'_, O> {
+impl Job for Windows<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
+        with_sample!(self.out.sample(), O => self.samples::<L, O>(l));
+    }
+}
+
+impl Windows<'_> {
+    #[inline(always)]
+    fn samples<L: Lanes, O: Sample>(self, l: L) {
         let Self { prefix, width, finish, next, out } = self;
+        let out = out.typed::<O>();
         let n = out.len();
         assert!(prefix.len() >= n + width + MAX_LANES);
         let prefix = prefix.as_ptr();

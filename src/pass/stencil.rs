@@ -2,9 +2,10 @@
 //! rows to a result stays in registers. Bytes become words by taking the even and the odd ones of a
 //! vector apart, which are put together again when results are stored.
 
-use super::Finish;
 use super::halves::Apart;
 use super::words::Words;
+use super::{Finish, OutRow, alike, with_narrow};
+use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
 /// Output rows of a block, at most.
@@ -90,7 +91,7 @@ impl Nine {
 
 /// `outs[r][x] = finish(Σ_j Σ_i taps[j][i] · rows[r + j][x + i·step])`, j and i from 0 to 2, for one
 /// kernel or (M = 2) the two of a magnitude, in 16 bits as [`Words`] are.
-pub struct Stencil<'a, 'o, O, const M: usize> {
+pub struct Stencil<'a, 'o, const M: usize> {
     /// Two more than `outs`; element i·step lies under tap i of the first output sample. Each has
     /// n + 2·step samples, or if n is less than 2·`MAX_LANES`, as many as if it were that.
     pub rows: &'a [&'a [u8]],
@@ -105,7 +106,7 @@ pub struct Stencil<'a, 'o, O, const M: usize> {
     /// Memory to ask for on the way, for each output row; a byte for each sample, or none.
     pub next: &'a [&'a [u8]],
     /// Exactly the samples to write; at most [`STENCIL_ROWS`] rows of one length n.
-    pub outs: &'a mut [&'o mut [O]],
+    pub outs: &'a mut [OutRow<'o>],
 }
 
 /// The kinds of [`Nine`], for what is compiled for each.
@@ -242,12 +243,12 @@ impl<L: Lanes> Under<L> {
     }
 }
 
-impl<O: SampleLanes, const M: usize> Job for Stencil<'_, '_, O, M> {
+impl<const M: usize> Job for Stencil<'_, '_, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let (rows, n) = (self.outs.len(), self.outs.first().map_or(0, |out| out.len()));
+        let (rows, (sample, n)) = (self.outs.len(), alike(self.outs));
         assert!(rows <= STENCIL_ROWS && self.rows.len() == rows + 2);
-        assert!(self.outs.iter().all(|out| out.len() == n));
+        assert!(matches!(sample, SampleType::U8 | SampleType::I16));
         let most = n.max(4 * L::N) + 2 * self.step;
         assert!(self.rows.iter().all(|row| row.len() >= most));
         let ends = self.kernels.iter().map(|kernel| kernel.ends()).max();
@@ -271,7 +272,7 @@ impl<O: SampleLanes, const M: usize> Job for Stencil<'_, '_, O, M> {
     }
 }
 
-impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
+impl<const M: usize> Stencil<'_, '_, M> {
     /// How whole taps are multiplied.
     fn way<L: Lanes>(&self) -> u8 {
         let all = |holds: fn(&Nine) -> bool| self.kernels.iter().all(|kernel| holds(kernel));
@@ -288,7 +289,8 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
     fn lines<L: Lanes, const KIND: u8, const WAY: u8, const ENDS: u8>(self, l: L) {
         let Self { rows, kernels, step, finish, stream, next, outs } = self;
         let count = outs.len();
-        let n = outs.first().map_or(0, |out| out.len());
+        let (sample, n) = alike(outs);
+        let bytes = sample.bytes();
         let lanes = 4 * L::N;
         let mut across = [[Taps::new(l, [0; 3]); 3]; M];
         let mut down = [across[0][0]; M];
@@ -312,43 +314,39 @@ impl<O: SampleLanes, const M: usize> Stencil<'_, '_, O, M> {
             *to = out.as_mut_ptr();
         }
         let from = &from[..count + 2];
-        let block = Block { from, step, across, down, start, finish: *finish, next };
-        // SAFETY: `run` reads 2·step + 4·N samples of each row from x on and writes 4·N of each output
-        // at x. In the loop x + 4·N ≤ n, the last call starts at n − 4·N ≥ 0, and rows shorter than
-        // a vector, which go on that far, write to `whole`.
-        unsafe {
-            if n < lanes {
-                let mut whole = [[O::zeroed(); 2 * MAX_LANES]; STENCIL_ROWS];
-                for (to, whole) in to.iter_mut().zip(&mut whole) {
-                    *to = whole.as_mut_ptr();
-                }
-                block.run::<O, KIND, WAY, ENDS>(l, 0, &to[..count], false);
-                for (out, whole) in outs.iter_mut().zip(&whole) {
-                    out.copy_from_slice(&whole[..n]);
-                }
-                return;
+        let block = Block { from, step, across, down, start, finish: *finish, next, sample };
+        let mut whole = [[0u32; MAX_LANES]; STENCIL_ROWS];
+        if n < lanes {
+            for (to, whole) in to.iter_mut().zip(&mut whole) {
+                *to = whole.as_mut_ptr().cast();
             }
-            let to = &to[..count];
-            // Vectors must be aligned to be streamed, and are written best so: the first one is
-            // written as it lies, and the loop starts at the first multiple of a vector's size.
-            let misfit = to[0].addr() % lanes;
-            let alike = to.iter().all(|to| to.addr() % lanes == misfit);
-            let mut x = 0;
-            if alike && misfit % size_of::<O>() == 0 && misfit > 0 {
-                block.run::<O, KIND, WAY, ENDS>(l, 0, to, false);
-                x = (lanes - misfit) / size_of::<O>();
-            }
-            let stream = stream && to.iter().all(|to| to.add(x).addr() % lanes == 0);
-            // No other store may touch a line that is streamed: not the first vector, which reaches
-            // into the next one, and not the last, which overlaps the one before.
-            let (first, end) = (x, n - n % lanes);
-            while x + lanes <= n {
-                let apart = first == 0 && end == n || x >= first + lanes && x + 2 * lanes <= n;
-                block.run::<O, KIND, WAY, ENDS>(l, x, to, stream && apart);
-                x += lanes;
-            }
-            if x < n {
-                block.run::<O, KIND, WAY, ENDS>(l, n - lanes, to, false);
+        }
+        let to = &to[..count];
+        let end = n.max(lanes);
+        // Vectors must be aligned to be streamed, and are written best so: the first one is
+        // written as it lies, and the next at the first multiple of a vector's size.
+        let misfit = to.first().map_or(0, |to| to.addr() % lanes);
+        let alike = to.iter().all(|to| to.addr() % lanes == misfit);
+        let aligns = n >= lanes && alike && misfit % bytes == 0 && misfit > 0;
+        let first = if aligns { (lanes - misfit) / bytes } else { 0 };
+        let stream =
+            stream && n >= lanes && to.iter().all(|to| (to.addr() + first * bytes) % lanes == 0);
+        // No other store may touch a line that is streamed: not the first vector, which reaches
+        // into the next one, and not the last, which overlaps the one before.
+        let lone = first == 0 && end % lanes == 0;
+        let mut x = 0;
+        while x < end {
+            let at = x.min(end - lanes);
+            let apart = lone || at >= first + lanes && at + 2 * lanes <= end;
+            // SAFETY: `run` reads 2·step + 4·N samples of each row and writes 4·N of each output, from
+            // `at` ≤ end − 4·N on. Rows shorter than a vector go on that far, and write to `whole`,
+            // which has 4·N samples, of at most 16 bits.
+            unsafe { block.run::<KIND, WAY, ENDS>(l, at, to, stream && apart) }
+            x = if x == 0 && aligns { first } else { x + lanes };
+        }
+        if n < lanes {
+            for (out, whole) in outs.iter_mut().zip(&whole) {
+                out.copy_from(whole);
             }
         }
     }
@@ -367,6 +365,7 @@ struct Block<'a, L: Lanes, const M: usize> {
     /// A copy, as in [`Dense`](super::Dense).
     finish: Finish,
     next: &'a [&'a [u8]],
+    sample: SampleType,
 }
 
 impl<L: Lanes, const M: usize> Block<'_, L, M> {
@@ -377,11 +376,11 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
     /// Every row must have x + 2·step + 4·N samples and every output x + 4·N; to `stream`, the
     /// outputs' places must be multiples of a vector's size.
     #[inline(always)]
-    unsafe fn run<O: SampleLanes, const KIND: u8, const WAY: u8, const ENDS: u8>(
+    unsafe fn run<const KIND: u8, const WAY: u8, const ENDS: u8>(
         &self,
         l: L,
         x: usize,
-        to: &[*mut O],
+        to: &[*mut u8],
         stream: bool,
     ) {
         // What waits for the rows below: the sums of the two rows above with a product's row, or
@@ -431,7 +430,9 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                 }
                 let even = Words::result(l, even, &self.finish);
                 let odd = Words::result(l, odd, &self.finish);
-                O::store_apart(l, to.add(x), even, odd, stream);
+                with_narrow!(self.sample, O => {
+                    O::store_apart(l, to.cast::<O>().add(x), even, odd, stream);
+                });
             }
         }
     }

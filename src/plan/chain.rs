@@ -34,7 +34,7 @@ use crate::pass::{ColourWeights, Finish, NarrowWeights, TapRows, Weights};
 use crate::reference::{self, Opacity};
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{Level, MAX_LANES};
-use crate::view::{Rect, Shape, View, ViewMut, check_part};
+use crate::view::{AnyViewMut, Rect, Shape, View, ViewMut, check_part};
 use proof::{FilterFacts, Proof, keeps_constants};
 use std::fmt;
 use std::marker::PhantomData;
@@ -946,7 +946,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
             return Err(Error::ShapeMismatch { what: "output", expected, given });
         }
         check_part(input, part.shape(), origin, needed)?;
-        exec::run_chain(&self.core, I::any(part), origin, rect, O::any_mut(out), workspace)
+        exec::run_chain(&self.core, I::any(part), origin, rect, AnyViewMut::new(out), workspace)
     }
 
     /// Runs all layers on each of `images` images, which lie one after the other: several images

@@ -5,10 +5,9 @@ use super::{Crew, Slot};
 use crate::filter::Post;
 use crate::pass::{F32, Finish, Fixed, Input, Mix, Narrow, Prepare, Row, RowOrder};
 use crate::plan::{ChainCore, MixStage, Segment};
-use crate::sample::{Sample, Source};
+use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{Level, MAX_LANES};
-use crate::view::{Rect, View, ViewMut};
-use wide::bytemuck::cast_slice_mut;
+use crate::view::{OutRow, Rect, View, ViewMut};
 
 /// One pointwise layer over a row, while `next` is fetched.
 pub(super) fn mix_row<const FUSED: bool>(
@@ -101,19 +100,18 @@ pub(super) fn colour_tile<I: Source, O: Sample>(
         std::mem::swap(&mut from, &mut to);
     }
     let row = from.aligned(out.len() + MAX_LANES);
-    copy::<O>(level, row, out);
+    copy(level, row, OutRow::new(out));
 }
 
 /// Rounds a row into samples: a row pass with one tap of 1; floats stay as they are, with the signs of zeros.
-pub(super) fn copy<O: Sample>(level: Level, row: &[f32], out: &mut [O]) {
-    if const { O::FLOAT } {
-        let row = &row[..out.len()];
-        return cast_slice_mut(out).copy_from_slice(row);
+pub(super) fn copy(level: Level, row: &[f32], mut out: OutRow<'_>) {
+    if out.sample() == SampleType::F32 {
+        return out.copy_from(row);
     }
     let finish =
         &Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::default(); 2] };
     let (count, step, order) = (1, 1, RowOrder::InOrder);
     let inputs = [Input::<F32> { scratch: row, taps: &[1.0] }];
     let (stream, next) = (false, &[][..]);
-    level.run(Row::<F32, O, 1> { inputs, count, step, finish, order, stream, next, out });
+    level.run(Row::<F32, 1> { inputs, count, step, finish, order, stream, next, out });
 }

@@ -14,10 +14,10 @@ use crate::plan::arithmetic::Rung as Chosen;
 use crate::plan::{BLOCK_ROWS, ChainCore, Core, Images, Segment, Work};
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::{fence, prefetch};
-use crate::view::{Rect, ViewMut};
+use crate::view::{AnyViewMut, Rect};
 use std::mem::take;
 use std::ops::Range;
-use wide::bytemuck::Pod;
+use wide::bytemuck::{Pod, cast_slice_mut};
 
 /// Rows that are computed together, at most.
 const ROWS: usize = STENCIL_ROWS;
@@ -42,28 +42,30 @@ impl StageSlot {
 }
 
 /// Computes `rect` of the output of a chain of image filters.
-pub(super) fn images<I: Source, O: Sample>(
+pub(super) fn images<I: Source>(
     core: &ChainCore,
     segment: &Segment,
     images: &Images,
     source: Direct<'_, I>,
     rect: Rect,
-    out: ViewMut<'_, O>,
+    out: AnyViewMut<'_>,
     crew: Crew<'_>,
 ) {
-    let bytes = rect.width * rect.height * segment.output.channels * size_of::<O>();
+    let bytes = rect.width * rect.height * segment.output.channels * out.sample.bytes();
     let walk = Walk { images, segment, source, rect, stream: bytes > STREAM_BYTES };
     let words = images.stages[0].types.1 == SampleType::I16;
     let (cut, slots) = crew.workers(core, segment, rect.height);
-    each_strip(out, rect.y, cut, slots, &|y, out, slot: &mut super::Slot| {
+    let AnyViewMut { sample, bytes } = out;
+    each_strip(bytes, rect.y, cut, slots, &|y, bytes, slot: &mut super::Slot| {
+        let out = AnyViewMut { sample, bytes };
         let stages = &mut slot.stages;
         stages.resize_with(images.stages.len().max(stages.len()), StageSlot::default);
         let stages = &mut stages[..images.stages.len()];
         // Rows of 16 bits are only planned from `u8`.
         if !words {
-            walk.strip::<f32, O>(y, out, stages);
+            walk.strip::<f32>(y, out, stages);
         } else if const { I::NARROW } {
-            walk.strip::<i16, O>(y, out, stages);
+            walk.strip::<i16>(y, out, stages);
         }
         if walk.stream {
             fence();
@@ -84,12 +86,7 @@ struct Walk<'a, I> {
 
 impl<I: Source> Walk<'_, I> {
     /// One strip, whose first row is output row `top`; rows between filters are of E.
-    fn strip<E: Sample, O: Sample>(
-        &self,
-        top: usize,
-        out: ViewMut<'_, O>,
-        slots: &mut [StageSlot],
-    ) {
+    fn strip<E: Sample>(&self, top: usize, out: AnyViewMut<'_>, slots: &mut [StageSlot]) {
         let Some(core) = self.images.stages.last() else { return };
         let rows = top..top + out.shape().height;
         let mut strip = Sink::Strip(Strip { out, origin: (self.rect.x, top) });
@@ -104,7 +101,7 @@ impl<I: Source> Walk<'_, I> {
                 let Some((own, before)) = slots.split_last_mut() else { return };
                 let Some(last) = before.last() else { return };
                 let mut feed = made(last, core);
-                self.stage::<E, O>(core, block, &mut feed, &mut strip, &mut own.slot, self.stream);
+                run_stage::<E>(core, block, &mut feed, &mut strip, &mut own.slot, self.stream);
             }
             x = next;
         }
@@ -187,13 +184,14 @@ impl<I: Source> Walk<'_, I> {
             places,
             y: y.start,
             x: own.columns.start,
-            rows: ring.memory.aligned::<E>(places * own.pitch),
+            sample: E::TYPE,
+            rows: cast_slice_mut(ring.memory.aligned::<E>(places * own.pitch)),
             pitch: own.pitch,
             channels: core.output.channels,
         });
         if let Some(before) = before.last() {
             let mut feed = made(before, core);
-            self.stage::<E, E>(core, y, &mut feed, &mut sink, &mut own.slot, false);
+            run_stage::<E>(core, y, &mut feed, &mut sink, &mut own.slot, false);
         } else {
             self.prefetch(core, &own.slot.tile, y.clone());
             self.first(core, y, &mut sink, &mut own.slot);
@@ -218,62 +216,55 @@ impl<I: Source> Walk<'_, I> {
     }
 
     /// Output rows `rows` of the first filter, a block of them.
-    fn first<E: Sample>(
-        &self,
-        core: &Core,
-        rows: Range<usize>,
-        sink: &mut Sink<'_, E>,
-        slot: &mut Slot,
-    ) {
+    fn first(&self, core: &Core, rows: Range<usize>, sink: &mut Sink<'_>, slot: &mut Slot) {
         let mut feed = Feed::Source(self.source);
         // Only what a plan can choose for these types is compiled.
         match core.arithmetic.rung {
-            Chosen::Words if const { I::NARROW && E::NARROW } => {
+            Chosen::Words if const { I::NARROW } => {
                 let (mut stage, tile, constants) = open::<I>(core, rows, slot, false);
-                stage.words::<I, E, false>(tile, constants, &mut feed, sink);
+                stage.words::<I, false>(tile, constants, &mut feed, sink);
             }
-            Chosen::WordsHigh if const { I::NARROW && E::NARROW } => {
+            Chosen::WordsHigh if const { I::NARROW } => {
                 let (mut stage, tile, constants) = open::<I>(core, rows, slot, false);
-                stage.words::<I, E, true>(tile, constants, &mut feed, sink);
+                stage.words::<I, true>(tile, constants, &mut feed, sink);
             }
-            _ => self.stage::<I, E>(core, rows, &mut feed, sink, slot, false),
+            _ => run_stage::<I>(core, rows, &mut feed, sink, slot, false),
         }
     }
+}
 
-    /// Output rows `rows` of one filter, a block of them.
-    fn stage<T: Sample, U: Sample>(
-        &self,
-        core: &Core,
-        rows: Range<usize>,
-        feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, U>,
-        slot: &mut Slot,
-        stream: bool,
-    ) {
-        let (mut stage, tile, constants) = open::<T>(core, rows, slot, stream);
-        match core.arithmetic.rung {
-            // Of rows between filters.
-            Chosen::WordsHigh if const { T::NARROW && U::NARROW } => {
-                if let Work::Stencil(kernels) = &core.work {
-                    stage.stencil_high(kernels, tile, constants, feed, sink);
-                } else {
-                    stage.tile::<T, U, High>(tile, constants, feed, sink);
-                }
+/// Output rows `rows` of one filter, a block of them.
+fn run_stage<T: Sample>(
+    core: &Core,
+    rows: Range<usize>,
+    feed: &mut Feed<'_, T>,
+    sink: &mut Sink<'_>,
+    slot: &mut Slot,
+    stream: bool,
+) {
+    let (mut stage, tile, constants) = open::<T>(core, rows, slot, stream);
+    match core.arithmetic.rung {
+        // Of rows between filters.
+        Chosen::WordsHigh if const { T::NARROW } => {
+            if let Work::Stencil(kernels) = &core.work {
+                stage.stencil_high(kernels, tile, constants, feed, sink);
+            } else {
+                stage.tile::<T, High>(tile, constants, feed, sink);
             }
-            Chosen::Pairs if const { T::NARROW && !U::FLOAT } => {
-                stage.tile::<T, U, Pairs>(tile, constants, feed, sink);
-            }
-            Chosen::F32 if const { T::FLOAT || T::INTEGER && U::FLOAT } => {
-                stage.tile::<T, U, F32>(tile, constants, feed, sink);
-            }
-            Chosen::Fused if const { T::FLOAT && U::FLOAT } => {
-                stage.tile::<T, U, Fused>(tile, constants, feed, sink);
-            }
-            Chosen::Double if const { T::FLOAT || T::INTEGER && U::FLOAT } => {
-                stage.tile::<T, U, Double>(tile, constants, feed, sink);
-            }
-            _ => {}
         }
+        Chosen::Pairs if const { T::NARROW } => {
+            stage.tile::<T, Pairs>(tile, constants, feed, sink);
+        }
+        Chosen::F32 if const { T::FLOAT || T::INTEGER } => {
+            stage.tile::<T, F32>(tile, constants, feed, sink);
+        }
+        Chosen::Fused if const { T::FLOAT } => {
+            stage.tile::<T, Fused>(tile, constants, feed, sink);
+        }
+        Chosen::Double if const { T::FLOAT || T::INTEGER } => {
+            stage.tile::<T, Double>(tile, constants, feed, sink);
+        }
+        _ => {}
     }
 }
 

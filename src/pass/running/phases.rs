@@ -8,7 +8,9 @@
 
 use super::{PIECE, index, rounded};
 use crate::pass::Finish;
+use crate::sample::{Sample, SampleType};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
+use crate::view::OutRow;
 
 /// Elements that each row of sums has beyond what is used of it.
 pub const PHASE_SLACK: usize = 2 * MAX_LANES;
@@ -111,7 +113,7 @@ unsafe fn accumulate<T: SampleLanes, L: Lanes, const P: usize>(
 
 /// The means of windows, rounded and written. On the way, for each phase the sums of all samples to the left,
 /// which start with 0.
-pub struct MeansPhases<'a, O> {
+pub struct MeansPhases<'a> {
     /// The column sums, as [`AccumulatePhases`] has them.
     pub sums: &'a [i32],
     /// The sample of `sums` with which the first window starts.
@@ -127,7 +129,7 @@ pub struct MeansPhases<'a, O> {
     /// Memory to ask for on the way; as much for each sample that is written.
     pub next: &'a [u8],
     /// Exactly the samples to write.
-    pub out: &'a mut [O],
+    pub out: OutRow<'a>,
 }
 
 /// Prefix sums as far as they are made.
@@ -191,21 +193,24 @@ impl<L: Lanes, const P: usize> Scan<'_, L, P> {
     }
 }
 
-impl<O: SampleLanes> Job for MeansPhases<'_, O> {
+impl Job for MeansPhases<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        match O::PHASES {
-            4 => self.phases::<L, 4>(l),
-            2 => self.phases::<L, 2>(l),
-            _ => {}
+        match self.out.sample() {
+            SampleType::U8 => self.phases::<L, u8, 4>(l),
+            SampleType::U16 => self.phases::<L, u16, 2>(l),
+            SampleType::I16 | SampleType::F32 => {
+                unreachable!("their neighbours are not kept apart")
+            }
         }
     }
 }
 
-impl<O: SampleLanes> MeansPhases<'_, O> {
+impl MeansPhases<'_> {
     #[inline(always)]
-    fn phases<L: Lanes, const P: usize>(self, l: L) {
+    fn phases<L: Lanes, O: Sample, const P: usize>(self, l: L) {
         let Self { sums, from, prefix, taps, finish, stream, next, out } = self;
+        let out = out.typed::<O>();
         let (n, lanes, each) = (out.len(), P * L::N, sums.len() / P);
         // The last window's end, and what a vector reads behind it.
         assert!(taps > 0 && each >= (from + n + taps) / P + PHASE_SLACK);

@@ -12,6 +12,8 @@
 
 use super::{PIECE, last_pixel, one_by_one};
 use crate::pass::halves::{HALF_SLACK, aligned_from, places};
+use crate::pass::{OutRow, with_narrow};
+use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, Level, MAX_LANES, SampleLanes, prefetch};
 
 /// The common tap of a mean, in the forms that sums of words need.
@@ -207,7 +209,7 @@ impl Halves<'_> {
 
 /// Windows of `taps` pixels, corrected, rounded and written. Prefix sums, which start with zeros, are made on the
 /// way, `prefix[x + stride] = prefix[x] + what lies at x`: one row of pairs, or one for each half.
-pub struct MeansWords<'a, O> {
+pub struct MeansWords<'a> {
     /// What the windows are of.
     pub halves: Halves<'a>,
     /// Room for as many words as the halves have.
@@ -219,15 +221,18 @@ pub struct MeansWords<'a, O> {
     /// Memory to ask for on the way; a byte for each sample.
     pub next: &'a [u8],
     /// Exactly the samples to write.
-    pub out: &'a mut [O],
+    pub out: OutRow<'a>,
 }
 
-impl<O: SampleLanes> Job for MeansWords<'_, O> {
+impl Job for MeansWords<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let (n, channels) = (self.out.len(), self.halves.channels);
         assert!(channels > 0 && self.taps > 0);
-        assert!(self.halves.unit == 1 || self.halves.unit == 4 && channels == 4);
+        let sample = self.out.sample();
+        assert!(matches!(sample, SampleType::U8 | SampleType::I16));
+        let fours = channels == 4 && sample == SampleType::U8;
+        assert!(self.halves.unit == 1 || self.halves.unit == 4 && fours);
         // The last window's end, and what a vector reads behind it.
         let reach = (n + (self.taps + 1) * channels) / 2 + channels + HALF_SLACK;
         assert!(self.halves.sums.iter().all(|half| half.len() >= reach));
@@ -382,7 +387,7 @@ impl<L: Lanes, const PAIRS: bool, const WHOLE: bool> Scan<L, PAIRS, WHOLE> {
     }
 }
 
-impl<O: SampleLanes> MeansWords<'_, O> {
+impl MeansWords<'_> {
     #[inline(always)]
     fn all<L: Lanes, const WHOLE: bool>(self, l: L) {
         match (self.halves.unit, self.halves.pairs(), self.taps % 2) {
@@ -407,55 +412,40 @@ impl<O: SampleLanes> MeansWords<'_, O> {
         let all = words(n);
         let mut scan = Scan::<L, PAIRS, WHOLE>::new(l, &self.halves, &mut self.prefix, all);
         let prefix = scan.prefix.map(<*mut i16>::cast_const);
-        let out = self.out.as_mut_ptr();
-        let mut x = 0;
-        let mut stream = false;
-        // SAFETY: x + 4·N ≤ n, and the last vector is written to `whole`; `run` has checked what
-        // windows read.
+        let (out, bytes) = (self.out.as_mut_ptr(), self.out.sample().bytes());
+        // Whole lines are streamed, and no other store may touch those: before them lie two vectors.
+        let from = aligned_from(out.addr(), bytes, lanes, unit);
+        let from = from.filter(|_| self.stream && n >= 3 * lanes);
+        let stream = from.is_some();
+        let head = from.filter(|from| *from > 0).map_or(0, |from| from + lanes);
+        // SAFETY: x + 4·N ≤ n, but for the last vector, which is written to `whole`: that has 4·N samples, of
+        // at most 16 bits. `run` has checked what windows read.
         unsafe {
-            if let Some(from) =
-                aligned_from(out, lanes, unit).filter(|_| self.stream && n >= 3 * lanes)
-            {
-                // Whole lines are streamed, and no other store may touch those.
-                if from > 0 {
-                    scan.go_on(l, words(from + lanes), next);
-                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, prefix, 0, out, false);
-                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(
-                        l,
-                        prefix,
-                        from / 2,
-                        out.add(from),
-                        false,
-                    );
-                    x = from + lanes;
-                }
-                stream = true;
-            }
+            let mut x = head;
             while x + lanes <= n {
                 let end = x + PIECE.min((n - x) / lanes * lanes);
                 scan.go_on(l, words(end), next);
                 while x < end {
-                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(
-                        l,
-                        prefix,
-                        x / 2,
-                        out.add(x),
-                        stream,
-                    );
+                    let to = out.add(x * bytes);
+                    self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, prefix, x / 2, to, stream);
                     x += lanes;
                 }
             }
-            if x < n {
-                scan.go_on(l, all, next);
-                let mut whole = [O::zeroed(); 2 * MAX_LANES];
-                self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(
-                    l,
-                    prefix,
-                    x / 2,
-                    whole.as_mut_ptr(),
-                    false,
-                );
-                self.out[x..].copy_from_slice(&whole[..n - x]);
+            scan.go_on(l, all, next);
+            // The head's two vectors, and the last one.
+            if head > 0 || x < n {
+                let mut whole = [0u32; MAX_LANES];
+                let from = head.saturating_sub(lanes);
+                for (x, wanted) in [(0, head > 0), (from, head > 0), (x, x < n)] {
+                    if wanted {
+                        let fits = x + lanes <= n;
+                        let to = if fits { out.add(x * bytes) } else { whole.as_mut_ptr().cast() };
+                        self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, prefix, x / 2, to, false);
+                        if !fits {
+                            self.out.end_from(x, &whole);
+                        }
+                    }
+                }
             }
         }
     }
@@ -466,7 +456,7 @@ impl<O: SampleLanes> MeansWords<'_, O> {
     /// # Safety
     ///
     /// The halves and the prefix sums must reach a window and a vector beyond k, `out` must be good for 4·N
-    /// samples.
+    /// samples of the output's type.
     #[inline(always)]
     unsafe fn windows<
         L: Lanes,
@@ -479,7 +469,7 @@ impl<O: SampleLanes> MeansWords<'_, O> {
         l: L,
         prefix: [*const i16; 2],
         k: usize,
-        out: *mut O,
+        out: *mut u8,
         stream: bool,
     ) {
         let Share { tap, factor, half, shift } = self.halves.share;
@@ -537,9 +527,9 @@ impl<O: SampleLanes> MeansWords<'_, O> {
             let e = l.h_shr_unsigned(l.h_add(e, start), shift);
             let o = l.h_shr_unsigned(l.h_add(o, start), shift);
             if FOURS {
-                O::store_fours(l, out, e, o, stream);
+                u8::store_fours(l, out, e, o, stream);
             } else {
-                O::store_apart(l, out, e, o, stream);
+                with_narrow!(self.out.sample(), O => O::store_apart(l, out.cast::<O>(), e, o, stream));
             }
         }
     }
