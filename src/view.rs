@@ -337,7 +337,8 @@ impl<'a> OutRow<'a> {
     #[inline]
     pub(crate) fn from_bytes(sample: SampleType, bytes: &'a mut [u8]) -> Self {
         let each = sample.bytes();
-        assert!(bytes.len().is_multiple_of(each) && bytes.as_ptr().addr().is_multiple_of(each));
+        let aligned = bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(each);
+        assert!(aligned && bytes.len().is_multiple_of(each));
         Self { sample, bytes }
     }
 
@@ -371,6 +372,12 @@ impl<'a> OutRow<'a> {
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() / self.sample.bytes()
+    }
+
+    /// Its samples, as the bytes that they are.
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        self.bytes
     }
 
     #[inline(always)]

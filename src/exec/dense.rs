@@ -139,6 +139,7 @@ impl Stage<'_> {
         let core = self.core;
         let channels = core.input.channels;
         let (count, sample) = (outs.len(), outs[0].sample());
+        let pixel = channels * sample.bytes();
         let virtual_rows = core.rows(y..y + count);
         let &Edges { left, inside, right, from, columns, copied, reach } = edges;
         if inside > 0 {
@@ -150,9 +151,13 @@ impl Stage<'_> {
                 })
             }));
             let mut each = outs.iter_mut();
-            let part = left * channels..(left + inside) * channels;
+            let part = left * pixel..(left + inside) * pixel;
             let mut parts: [OutRow; 8] = from_fn(|_| {
-                each.next().map_or_else(|| OutRow::none(sample), |out| out.part(part.clone()))
+                let part = each.next().map_or_else(Default::default, |out| {
+                    let bytes: &mut [u8] = out.bytes();
+                    &mut bytes[part.clone()]
+                });
+                OutRow::from_bytes(sample, part)
             });
             // The rows that the next windows add.
             let bytes = columns * channels * size_of::<T>();
@@ -184,17 +189,16 @@ impl Stage<'_> {
             let bytes = copied * sample.bytes();
             let results: &mut [u8] = results.get(count * bytes);
             let mut each = results.chunks_exact_mut(bytes);
-            let mut parts: [OutRow; 8] = from_fn(|_| {
-                each.next()
-                    .map_or_else(|| OutRow::none(sample), |bytes| OutRow::from_bytes(sample, bytes))
-            });
+            let mut parts: [OutRow; 8] =
+                from_fn(|_| OutRow::from_bytes(sample, each.next().unwrap_or_default()));
             pass(&window, &mut parts[..count], false, &[]);
             *self.window = recycle(window);
             for (out, result) in outs.iter_mut().zip(results.chunks_exact(bytes)) {
-                let (left, right) = (left * channels, right * channels);
-                out.part(0..left).copy_from(result);
+                let (left, right) = (left * pixel, right * pixel);
+                let out = out.bytes();
                 let start = out.len() - right;
-                out.end_from(start, &result[bytes - right * sample.bytes()..]);
+                out[..left].copy_from_slice(&result[..left]);
+                out[start..].copy_from_slice(&result[bytes - right..]);
             }
         }
     }
@@ -213,13 +217,13 @@ impl Stage<'_> {
         let width = core.filter.kernels()[0].width();
         let len = tile.len * channels + MAX_LANES;
         if R::wide_is::<T>() {
-            let sizes = [BLOCK_ROWS / kernels.len(), 1, 1];
+            let sizes = [R::MOST_SUMS / kernels.len(), 1, 1];
             return self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
                 dense::<R>(core, kernels, width, rows, stream, outs);
             });
         }
         // Pairs of rows that are prepared once serve two rows best.
-        let most = if R::PAIRED == 2 { 2 } else { BLOCK_ROWS / kernels.len() };
+        let most = if R::PAIRED == 2 { 2 } else { R::MOST_SUMS / kernels.len() };
         let made = Made {
             samples: tile.len * channels,
             len,
@@ -416,7 +420,11 @@ fn dense<R: Rung>(
     match kernels.len() * outs.len() {
         1 => sums::<R, 1>(core, kernels, width, rows, stream, outs),
         2 => sums::<R, 2>(core, kernels, width, rows, stream, outs),
-        _ => sums::<R, 4>(core, kernels, width, rows, stream, outs),
+        _ => {
+            if const { R::MOST_SUMS >= 4 } {
+                sums::<R, 4>(core, kernels, width, rows, stream, outs);
+            }
+        }
     }
 }
 

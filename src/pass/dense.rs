@@ -1,7 +1,7 @@
 //! The dense pass, a direct 2D filter over widened rows, and the pass that widens them.
 
 use super::rung::Rung;
-use super::{Finish, LINE, OutRow, each, first_of_line, with_sample};
+use super::{Finish, LINE, MOST_SUMS, OutRow, each, first_of_line, with_sample};
 use crate::filter::Post;
 use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
@@ -167,9 +167,6 @@ fn streams(x: usize, u: usize, lanes: usize, n: usize, bytes: usize) -> bool {
 
 /// Taps of a row from which on three vectors at once take less time than two.
 const MANY_TAPS: usize = 11;
-
-/// Most sums of a block.
-const MOST_SUMS: usize = 4;
 
 /// How many meetings there may be: between the first and the last of the windows that begin and those
 /// that end.

@@ -209,9 +209,10 @@ impl<const M: usize> StencilHigh<'_, '_, M> {
             *to = out.as_mut_ptr();
         }
         let block = HighBlock { from: &from[..count + 2], step, taps, start, finish, sample };
-        let mut whole = [[0u32; MAX_LANES]; STENCIL_ROWS];
+        let mut whole = None;
         if n < lanes {
-            for (to, whole) in to.iter_mut().zip(&mut whole) {
+            let whole = whole.insert([[0u32; MAX_LANES]; STENCIL_ROWS]);
+            for (to, whole) in to.iter_mut().zip(whole) {
                 *to = whole.as_mut_ptr().cast();
             }
         }
@@ -235,10 +236,8 @@ impl<const M: usize> StencilHigh<'_, '_, M> {
             unsafe { block.run::<PRODUCT>(l, at, to, stream && apart) }
             x = if at < first { first.min(x + lanes) } else { x + lanes };
         }
-        if n < lanes {
-            for (out, whole) in outs.iter_mut().zip(&whole) {
-                out.copy_from(whole);
-            }
+        for (out, whole) in outs.iter_mut().zip(whole.iter().flatten()) {
+            out.copy_from(whole);
         }
     }
 }

@@ -136,6 +136,9 @@ impl Fixed {
     }
 }
 
+/// Sums that a dense pass computes together, at most.
+const MOST_SUMS: usize = 4;
+
 /// Bytes of output for which sums of windows are prepared at a time. They go to memory while
 /// the next are prepared: longer pieces would wait for it.
 const PIECE: usize = 2048;

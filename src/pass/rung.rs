@@ -2,7 +2,7 @@
 //! a tap are multiplied and added, and how an accumulator is finished; the passes say in which
 //! order.
 
-use super::{Finish, Taps};
+use super::{Finish, MOST_SUMS, Taps};
 use crate::filter::Post;
 use crate::simd::{Lanes, SampleLanes};
 use wide::bytemuck::Pod;
@@ -32,6 +32,8 @@ pub trait Rung: Copy + 'static {
     const PAIRED: usize;
     /// Vector registers in one `Acc`.
     const REGISTERS: usize;
+    /// Sums of a dense pass that are computed together, at most.
+    const MOST_SUMS: usize = MOST_SUMS;
 
     /// Samples in one `Acc`.
     #[inline(always)]
@@ -121,14 +123,14 @@ pub type F32 = Float<false>;
 /// `f32` with fused multiply-add where the level has it; for `f32` images.
 pub type Fused = Float<true>;
 
-/// The post-step on float values that already carry their offset.
+/// The post-step on float values that already carry their offset: of two, which are a magnitude's, or of one.
 #[inline(always)]
 pub(super) fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], finish: &Finish) -> L::F {
-    match finish.post {
-        Post::None => v[0],
-        Post::Abs => l.f_abs(v[0]),
-        Post::Magnitude if finish.unlimited => scaled_magnitude(l, v[0], v[M - 1]),
-        Post::Magnitude => magnitude(l, v[0], v[M - 1]),
+    match (M, finish.post) {
+        (2, _) if finish.unlimited => scaled_magnitude(l, v[0], v[M - 1]),
+        (2, _) => magnitude(l, v[0], v[M - 1]),
+        (_, Post::Abs) => l.f_abs(v[0]),
+        _ => v[0],
     }
 }
 
@@ -294,7 +296,7 @@ unsafe fn finish_integer<L: Lanes, O: SampleLanes, const M: usize>(
 ) {
     // SAFETY: the caller lets N samples be written.
     unsafe {
-        if O::FLOAT || finish.post == Post::Magnitude {
+        if O::FLOAT || M == 2 {
             let mut v = [l.f_splat(0.0); M];
             for (k, v) in v.iter_mut().enumerate() {
                 *v = to_float(l, acc[k], finish, k);
@@ -317,7 +319,7 @@ unsafe fn finish_integers<L: Lanes, O: SampleLanes, const M: usize, const U: usi
 ) {
     // SAFETY: the caller lets U·N samples be written.
     unsafe {
-        if O::FLOAT || finish.post != Post::None {
+        if O::FLOAT || M == 2 || finish.post != Post::None {
             for (u, acc) in acc.into_iter().enumerate() {
                 finish_integer(l, acc, finish, p.add(u * L::N));
             }
@@ -481,7 +483,7 @@ impl Rung for Pairs {
     ) {
         // SAFETY: see above the impl.
         unsafe {
-            if O::FLOAT || finish.post == Post::Magnitude {
+            if O::FLOAT || M == 2 {
                 let mut first = [l.i_splat(0); M];
                 let mut second = first;
                 for (k, &(a, b)) in acc.iter().enumerate() {
@@ -553,6 +555,8 @@ impl Rung for Double {
     type TapV<L: Lanes> = L::D;
     type Acc<L: Lanes> = (L::D, L::D);
     type WideAcc<L: Lanes> = (L::D, L::D);
+    // There are not registers enough for more, and such kernels are rare.
+    const MOST_SUMS: usize = 2;
     const PAIRED: usize = 1;
     const REGISTERS: usize = 2;
     const ROW_SUMS: bool = false;

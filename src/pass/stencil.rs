@@ -315,9 +315,10 @@ impl<const M: usize> Stencil<'_, '_, M> {
         }
         let from = &from[..count + 2];
         let block = Block { from, step, across, down, start, finish: *finish, next, sample };
-        let mut whole = [[0u32; MAX_LANES]; STENCIL_ROWS];
+        let mut whole = None;
         if n < lanes {
-            for (to, whole) in to.iter_mut().zip(&mut whole) {
+            let whole = whole.insert([[0u32; MAX_LANES]; STENCIL_ROWS]);
+            for (to, whole) in to.iter_mut().zip(whole) {
                 *to = whole.as_mut_ptr().cast();
             }
         }
@@ -344,10 +345,8 @@ impl<const M: usize> Stencil<'_, '_, M> {
             unsafe { block.run::<KIND, WAY, ENDS>(l, at, to, stream && apart) }
             x = if x == 0 && aligns { first } else { x + lanes };
         }
-        if n < lanes {
-            for (out, whole) in outs.iter_mut().zip(&whole) {
-                out.copy_from(whole);
-            }
+        for (out, whole) in outs.iter_mut().zip(whole.iter().flatten()) {
+            out.copy_from(whole);
         }
     }
 }
@@ -383,6 +382,8 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
         to: &[*mut u8],
         stream: bool,
     ) {
+        // The usual case is one question for each vector, not two.
+        let bytes = self.sample == SampleType::U8 && !stream;
         // What waits for the rows below: the sums of the two rows above with a product's row, or
         // those of the next output row and the one after it so far.
         let mut upper = self.start;
@@ -430,9 +431,13 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                 }
                 let even = Words::result(l, even, &self.finish);
                 let odd = Words::result(l, odd, &self.finish);
-                with_narrow!(self.sample, O => {
-                    O::store_apart(l, to.cast::<O>().add(x), even, odd, stream);
-                });
+                if bytes {
+                    u8::store_apart(l, to.add(x), even, odd, false);
+                } else {
+                    with_narrow!(self.sample, O => {
+                        O::store_apart(l, to.cast::<O>().add(x), even, odd, stream);
+                    });
+                }
             }
         }
     }

@@ -528,6 +528,8 @@ impl MeansWords<'_> {
             let o = l.h_shr_unsigned(l.h_add(o, start), shift);
             if FOURS {
                 u8::store_fours(l, out, e, o, stream);
+            } else if self.out.sample() == SampleType::U8 && !stream {
+                u8::store_apart(l, out, e, o, false);
             } else {
                 with_narrow!(self.out.sample(), O => O::store_apart(l, out.cast::<O>(), e, o, stream));
             }
