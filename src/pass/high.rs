@@ -1,7 +1,7 @@
 //! The arithmetic between filters of `u8` images: rows of 16 bits, everything in 16 bits; and the
 //! pass over 3×3 taps that has it.
 
-use super::rung::Rung;
+use super::rung::{Rung, dense_alike, passed_on};
 use super::stencil::{Nine, STENCIL_ROWS};
 use super::words::Words;
 use super::{Finish, LINE, OutRow, Taps, alike, with_narrow};
@@ -52,24 +52,17 @@ impl Rung for High {
     fn start<L: Lanes>(l: L, value: i32) -> L::H {
         l.h_splat(value as i16)
     }
-    #[inline(always)]
-    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> L::H {
-        // SAFETY: see above the impl.
-        unsafe { T::load_h(l, a) }
-    }
-    #[inline(always)]
-    unsafe fn load_scratch<L: Lanes>(l: L, a: *const i16, _: *const i16) -> L::H {
-        // SAFETY: see above the impl.
-        unsafe { l.h_load(a) }
+    dense_alike!(finish);
+    passed_on! {
+        fn load<T>(l, a: *const T, _b: *const T) -> L::H { T::load_h(l, a) }
+        fn load_scratch(l, a: *const i16, _b: *const i16) -> L::H { l.h_load(a) }
+        fn put(l, acc: L::H, _shift: u32, p: *mut i16) { l.h_store(p, acc) }
+        fn widen<T>(l, a: *const T, _b: *const T, p: *mut i16) { l.h_store(p, T::load_h(l, a)) }
+        fn wide_load(l, p: *const i16) -> L::H { l.h_load(p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
         l.h_add(acc, l.h_mul_high(x, tap))
-    }
-    #[inline(always)]
-    unsafe fn put<L: Lanes>(l: L, acc: L::H, _: u32, p: *mut i16) {
-        // SAFETY: see above the impl.
-        unsafe { l.h_store(p, acc) }
     }
     #[inline(always)]
     unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
@@ -91,39 +84,8 @@ impl Rung for High {
         unsafe { if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) } }
     }
     #[inline(always)]
-    fn wide_start<L: Lanes>(l: L, value: i32) -> L::H {
-        Self::start(l, value)
-    }
-    #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::H, b: L::H) -> L::H {
         l.h_add(a, b)
-    }
-    #[inline(always)]
-    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut i16) {
-        // SAFETY: see above the impl.
-        unsafe { l.h_store(p, T::load_h(l, a)) }
-    }
-    #[inline(always)]
-    unsafe fn wide_load<L: Lanes>(l: L, p: *const i16) -> L::H {
-        // SAFETY: see above the impl.
-        unsafe { l.h_load(p) }
-    }
-    #[inline(always)]
-    fn wide_step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
-        Self::step(l, acc, x, tap)
-    }
-    #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
-        l: L,
-        acc: [[L::H; M]; U],
-        finish: &Finish,
-        _: bool,
-        p: *mut O,
-    ) {
-        for (u, acc) in acc.into_iter().enumerate() {
-            // SAFETY: see above the impl.
-            unsafe { Self::finish(l, acc, finish, false, p.add(u * 2 * L::N)) }
-        }
     }
 }
 

@@ -36,6 +36,7 @@ mod colour;
 mod column;
 mod dense;
 mod depthwise;
+mod double;
 mod halves;
 mod high;
 mod lines;
@@ -54,12 +55,13 @@ pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
+pub use double::Double;
 pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, RowHalves};
 pub use high::{High, StencilHigh};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row, RowOrder};
-pub use rung::{Double, F32, Fused, I32, Pairs, Rung};
+pub use rung::{F32, Fused, I32, Pairs, Rung};
 pub use running::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
     PHASE_SLACK, Scan, Share, Windows, parity_unit,

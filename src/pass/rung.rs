@@ -104,7 +104,9 @@ pub trait Rung: Copy + 'static {
         x: Self::WideAcc<L>,
         tap: Self::TapV<L>,
     ) -> Self::WideAcc<L>;
-    /// `finish` for a dense pass, of U vectors. Integers are not streamed.
+    /// Whether a dense pass writes past the cache where it is asked to.
+    const STREAMS: bool = false;
+    /// `finish` for a dense pass, of U vectors; `stream` counts where [`STREAMS`](Self::STREAMS).
     unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
         acc: [[Self::WideAcc<L>; M]; U],
@@ -153,6 +155,60 @@ fn scaled_magnitude<L: Lanes>(l: L, x: L::F, y: L::F) -> L::F {
 /// 2¹²⁶.
 const LARGEST_POWER: f32 = 1.0 / f32::MIN_POSITIVE;
 
+/// Methods that only pass a pointer on, for as many elements as the trait says and the caller allows.
+macro_rules! passed_on {
+    ($(fn $name:ident$(<$sample:ident>)?($l:ident, $($argument:ident: $type:ty),*) $(-> $result:ty)? {
+        $do:expr
+    })*) => {$(
+        #[inline(always)]
+        unsafe fn $name<L: Lanes $(, $sample: SampleLanes)?>(
+            $l: L,
+            $($argument: $type),*
+        ) $(-> $result)? {
+            // SAFETY: the caller's promise is the callee's.
+            unsafe { $do }
+        }
+    )*};
+}
+pub(super) use passed_on;
+
+/// The methods of a dense pass whose sums are those of a row pass; and how they are finished, if it is so.
+macro_rules! dense_alike {
+    () => {
+        #[inline(always)]
+        fn wide_start<L: Lanes>(l: L, value: i32) -> Self::WideAcc<L> {
+            Self::start(l, value)
+        }
+        #[inline(always)]
+        fn wide_step<L: Lanes>(
+            l: L,
+            acc: Self::WideAcc<L>,
+            x: Self::WideAcc<L>,
+            tap: Self::TapV<L>,
+        ) -> Self::WideAcc<L> {
+            Self::step(l, acc, x, tap)
+        }
+    };
+    (finish) => {
+        $crate::pass::rung::dense_alike!();
+        #[inline(always)]
+        unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
+            l: L,
+            acc: [[Self::WideAcc<L>; M]; U],
+            finish: &Finish,
+            stream: bool,
+            p: *mut O,
+        ) {
+            let stream = stream && Self::STREAMS;
+            for (u, acc) in acc.into_iter().enumerate() {
+                // SAFETY: the caller allows U times as many samples as `finish` writes.
+                unsafe { Self::finish(l, acc, finish, stream, p.add(u * Self::wide_lanes::<L>())) }
+            }
+        }
+    };
+}
+pub(super) use dense_alike;
+
 // SAFETY of all unsafe blocks in the impls below: each only passes on a pointer, for the number
 // of elements that the trait states and the caller allows.
 impl<const FUSED: bool> Rung for Float<FUSED> {
@@ -180,15 +236,13 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     fn start<L: Lanes>(l: L, _: i32) -> L::F {
         l.f_splat(0.0)
     }
-    #[inline(always)]
-    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> L::F {
-        // SAFETY: see above the impl.
-        unsafe { T::load_f(l, a) }
-    }
-    #[inline(always)]
-    unsafe fn load_scratch<L: Lanes>(l: L, a: *const f32, _: *const f32) -> L::F {
-        // SAFETY: see above the impl.
-        unsafe { l.f_load(a) }
+    dense_alike!(finish);
+    passed_on! {
+        fn load<T>(l, a: *const T, _b: *const T) -> L::F { T::load_f(l, a) }
+        fn load_scratch(l, a: *const f32, _b: *const f32) -> L::F { l.f_load(a) }
+        fn put(l, acc: L::F, _shift: u32, p: *mut f32) { l.f_store(p, acc) }
+        fn widen<T>(l, a: *const T, _b: *const T, p: *mut f32) { l.f_store(p, T::load_f(l, a)) }
+        fn wide_load(l, p: *const f32) -> L::F { l.f_load(p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
@@ -196,6 +250,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     }
     const SHARES: bool = FUSED;
     const FOLDS: bool = true;
+    const STREAMS: bool = true;
     #[inline(always)]
     fn fold<L: Lanes>(l: L, a: L::F, b: L::F) -> L::F {
         l.f_add(a, b)
@@ -203,11 +258,6 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
     #[inline(always)]
     fn shifted<L: Lanes>(l: L, a: L::F, b: L::F, index: L::I) -> L::F {
         l.f_permute_two(a, b, index)
-    }
-    #[inline(always)]
-    unsafe fn put<L: Lanes>(l: L, acc: L::F, _: u32, p: *mut f32) {
-        // SAFETY: see above the impl.
-        unsafe { l.f_store(p, acc) }
     }
     #[inline(always)]
     unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
@@ -226,43 +276,12 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
         unsafe { if stream { O::stream_f(l, p, v) } else { O::store_f(l, p, v) } }
     }
     #[inline(always)]
-    fn wide_start<L: Lanes>(l: L, _: i32) -> L::F {
-        l.f_splat(0.0)
-    }
-    #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::F, b: L::F) -> L::F {
         l.f_add(a, b)
     }
     #[inline(always)]
     fn wide_is<T: SampleLanes>() -> bool {
         T::FLOAT
-    }
-    #[inline(always)]
-    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut f32) {
-        // SAFETY: see above the impl.
-        unsafe { l.f_store(p, T::load_f(l, a)) }
-    }
-    #[inline(always)]
-    unsafe fn wide_load<L: Lanes>(l: L, p: *const f32) -> L::F {
-        // SAFETY: see above the impl.
-        unsafe { l.f_load(p) }
-    }
-    #[inline(always)]
-    fn wide_step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
-        Self::step(l, acc, x, tap)
-    }
-    #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
-        l: L,
-        acc: [[L::F; M]; U],
-        finish: &Finish,
-        stream: bool,
-        p: *mut O,
-    ) {
-        for (u, acc) in acc.into_iter().enumerate() {
-            // SAFETY: see above the impl.
-            unsafe { Self::finish(l, acc, finish, stream, p.add(u * L::N)) }
-        }
     }
 }
 
@@ -359,24 +378,17 @@ impl Rung for I32 {
     fn start<L: Lanes>(l: L, value: i32) -> L::I {
         l.i_splat(value)
     }
-    #[inline(always)]
-    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> L::I {
-        // SAFETY: see above the impl.
-        unsafe { T::load_i(l, a) }
-    }
-    #[inline(always)]
-    unsafe fn load_scratch<L: Lanes>(l: L, a: *const i32, _: *const i32) -> L::I {
-        // SAFETY: see above the impl.
-        unsafe { l.i_load(a) }
+    dense_alike!();
+    passed_on! {
+        fn load<T>(l, a: *const T, _b: *const T) -> L::I { T::load_i(l, a) }
+        fn load_scratch(l, a: *const i32, _b: *const i32) -> L::I { l.i_load(a) }
+        fn put(l, acc: L::I, _shift: u32, p: *mut i32) { l.i_store(p, acc) }
+        fn widen<T>(l, a: *const T, _b: *const T, p: *mut i32) { l.i_store(p, T::load_i(l, a)) }
+        fn wide_load(l, p: *const i32) -> L::I { l.i_load(p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
         l.i_add(acc, l.i_mul(x, tap))
-    }
-    #[inline(always)]
-    unsafe fn put<L: Lanes>(l: L, acc: L::I, _: u32, p: *mut i32) {
-        // SAFETY: see above the impl.
-        unsafe { l.i_store(p, acc) }
     }
     #[inline(always)]
     unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
@@ -390,26 +402,8 @@ impl Rung for I32 {
         unsafe { finish_integer(l, acc, finish, p) }
     }
     #[inline(always)]
-    fn wide_start<L: Lanes>(l: L, value: i32) -> L::I {
-        l.i_splat(value)
-    }
-    #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::I, b: L::I) -> L::I {
         l.i_add(a, b)
-    }
-    #[inline(always)]
-    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T, p: *mut i32) {
-        // SAFETY: see above the impl.
-        unsafe { l.i_store(p, T::load_i(l, a)) }
-    }
-    #[inline(always)]
-    unsafe fn wide_load<L: Lanes>(l: L, p: *const i32) -> L::I {
-        // SAFETY: see above the impl.
-        unsafe { l.i_load(p) }
-    }
-    #[inline(always)]
-    fn wide_step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
-        Self::step(l, acc, x, tap)
     }
     #[inline(always)]
     unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
@@ -458,10 +452,9 @@ impl Rung for Pairs {
         let (a, b) = unsafe { (T::load_h(l, a), T::load_h(l, b)) };
         l.split(a, b)
     }
-    #[inline(always)]
-    unsafe fn load_scratch<L: Lanes>(l: L, a: *const i16, b: *const i16) -> (L::I, L::I) {
-        // SAFETY: see above the impl.
-        unsafe { Self::load(l, a, b) }
+    passed_on! {
+        fn load_scratch(l, a: *const i16, b: *const i16) -> (L::I, L::I) { Self::load(l, a, b) }
+        fn wide_load(l, p: *const i32) -> L::I { l.i_load(p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: (L::I, L::I), x: (L::I, L::I), tap: L::I) -> (L::I, L::I) {
@@ -521,11 +514,6 @@ impl Rung for Pairs {
         }
     }
     #[inline(always)]
-    unsafe fn wide_load<L: Lanes>(l: L, p: *const i32) -> L::I {
-        // SAFETY: see above the impl.
-        unsafe { l.i_load(p) }
-    }
-    #[inline(always)]
     fn wide_step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
         l.dot(acc, x, tap)
     }
@@ -539,113 +527,5 @@ impl Rung for Pairs {
     ) {
         // SAFETY: see above the impl.
         unsafe { finish_integers(l, acc, finish, p) }
-    }
-}
-
-/// `f64`: for taps so wild or kernels so long that `f32` is too coarse. Only the end result is
-/// rounded to `f32` on its way into a sample.
-#[derive(Clone, Copy)]
-pub struct Double;
-
-// SAFETY of the unsafe blocks: as for the float rung; each half of N elements is N / 2.
-impl Rung for Double {
-    type Elem = f64;
-    type Wide = f64;
-    type Tap = f64;
-    type TapV<L: Lanes> = L::D;
-    type Acc<L: Lanes> = (L::D, L::D);
-    type WideAcc<L: Lanes> = (L::D, L::D);
-    // There are not registers enough for more, and such kernels are rare.
-    const MOST_SUMS: usize = 2;
-    const PAIRED: usize = 1;
-    const REGISTERS: usize = 2;
-    const ROW_SUMS: bool = false;
-
-    fn taps(taps: &Taps) -> &[f64] {
-        match taps {
-            Taps::Double(taps) => taps,
-            _ => &[],
-        }
-    }
-    #[inline(always)]
-    fn splat<L: Lanes>(l: L, tap: f64) -> L::D {
-        l.d_splat(tap)
-    }
-    #[inline(always)]
-    fn start<L: Lanes>(l: L, _: i32) -> (L::D, L::D) {
-        (l.d_splat(0.0), l.d_splat(0.0))
-    }
-    #[inline(always)]
-    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> (L::D, L::D) {
-        // SAFETY: see above the impl.
-        l.f_to_d(unsafe { T::load_f(l, a) })
-    }
-    #[inline(always)]
-    unsafe fn load_scratch<L: Lanes>(l: L, a: *const f64, _: *const f64) -> (L::D, L::D) {
-        // SAFETY: see above the impl.
-        unsafe { (l.d_load(a), l.d_load(a.add(L::N / 2))) }
-    }
-    #[inline(always)]
-    fn step<L: Lanes>(l: L, acc: (L::D, L::D), x: (L::D, L::D), tap: L::D) -> (L::D, L::D) {
-        (l.d_add(acc.0, l.d_mul(x.0, tap)), l.d_add(acc.1, l.d_mul(x.1, tap)))
-    }
-    #[inline(always)]
-    unsafe fn put<L: Lanes>(l: L, acc: (L::D, L::D), _: u32, p: *mut f64) {
-        // SAFETY: see above the impl.
-        unsafe {
-            l.d_store(p, acc.0);
-            l.d_store(p.add(L::N / 2), acc.1);
-        }
-    }
-    #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
-        l: L,
-        acc: [(L::D, L::D); M],
-        finish: &Finish,
-        _: bool,
-        p: *mut O,
-    ) {
-        let offset = l.d_splat(finish.offset);
-        let mut v = [l.f_splat(0.0); M];
-        for (v, acc) in v.iter_mut().zip(acc) {
-            *v = l.d_to_f(l.d_add(acc.0, offset), l.d_add(acc.1, offset));
-        }
-        // SAFETY: see above the impl.
-        unsafe { O::store_f(l, p, post(l, v, finish)) }
-    }
-    #[inline(always)]
-    fn wide_start<L: Lanes>(l: L, value: i32) -> (L::D, L::D) {
-        Self::start(l, value)
-    }
-    #[inline(always)]
-    fn wide_add<L: Lanes>(l: L, a: (L::D, L::D), b: (L::D, L::D)) -> (L::D, L::D) {
-        (l.d_add(a.0, b.0), l.d_add(a.1, b.1))
-    }
-    #[inline(always)]
-    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T, p: *mut f64) {
-        // SAFETY: see above the impl.
-        unsafe { Self::put(l, Self::load(l, a, b), 0, p) }
-    }
-    #[inline(always)]
-    unsafe fn wide_load<L: Lanes>(l: L, p: *const f64) -> (L::D, L::D) {
-        // SAFETY: see above the impl.
-        unsafe { Self::load_scratch(l, p, p) }
-    }
-    #[inline(always)]
-    fn wide_step<L: Lanes>(l: L, acc: (L::D, L::D), x: (L::D, L::D), tap: L::D) -> (L::D, L::D) {
-        Self::step(l, acc, x, tap)
-    }
-    #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
-        l: L,
-        acc: [[(L::D, L::D); M]; U],
-        finish: &Finish,
-        _: bool,
-        p: *mut O,
-    ) {
-        for (u, acc) in acc.into_iter().enumerate() {
-            // SAFETY: see above the impl.
-            unsafe { Self::finish(l, acc, finish, false, p.add(u * L::N)) }
-        }
     }
 }

@@ -29,8 +29,14 @@ unsafe fn write<T: Copy, const N: usize>(p: *mut T, v: [T; N]) {
     unsafe { p.cast::<[T; N]>().write_unaligned(v) }
 }
 
-// SAFETY of the reads and writes below, all of them: each touches the number of elements that the
-// trait states, which the caller allows.
+/// What reads or writes memory.
+macro_rules! memory {
+    ($e:expr) => {
+        // SAFETY: it touches the number of elements that the trait states, which the caller allows.
+        unsafe { $e }
+    };
+}
+
 impl Lanes for Portable {
     const N: usize = 4;
     type F = f32x4;
@@ -44,29 +50,24 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn f_load(self, p: *const f32) -> f32x4 {
-        // SAFETY: as stated above the impl.
-        f32x4::new(unsafe { read(p) })
+        f32x4::new(memory!(read(p)))
     }
     #[inline(always)]
     unsafe fn f_load_u8(self, p: *const u8) -> f32x4 {
-        // SAFETY: as stated above the impl.
-        f32x4::from_i32x4(unsafe { self.i_load_u8(p) })
+        f32x4::from_i32x4(memory!(self.i_load_u8(p)))
     }
     #[inline(always)]
     unsafe fn f_load_u16(self, p: *const u16) -> f32x4 {
-        // SAFETY: as stated above the impl.
-        f32x4::from_i32x4(unsafe { self.i_load_u16(p) })
+        f32x4::from_i32x4(memory!(self.i_load_u16(p)))
     }
     #[inline(always)]
     unsafe fn f_store(self, p: *mut f32, v: f32x4) {
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, v.to_array()) }
+        memory!(write(p, v.to_array()))
     }
     #[inline(always)]
     unsafe fn f_stream(self, p: *mut f32, v: f32x4) {
         // `wide` has no such store.
-        // SAFETY: as stated above the impl.
-        unsafe { self.f_store(p, v) }
+        memory!(self.f_store(p, v))
     }
     #[inline(always)]
     fn f_add(self, a: f32x4, b: f32x4) -> f32x4 {
@@ -148,13 +149,11 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn d_load(self, p: *const f64) -> f64x2 {
-        // SAFETY: as stated above the impl.
-        f64x2::new(unsafe { read(p) })
+        f64x2::new(memory!(read(p)))
     }
     #[inline(always)]
     unsafe fn d_store(self, p: *mut f64, v: f64x2) {
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, v.to_array()) }
+        memory!(write(p, v.to_array()))
     }
     #[inline(always)]
     fn d_add(self, a: f64x2, b: f64x2) -> f64x2 {
@@ -181,46 +180,39 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn i_load(self, p: *const i32) -> i32x4 {
-        // SAFETY: as stated above the impl.
-        i32x4::new(unsafe { read(p) })
+        i32x4::new(memory!(read(p)))
     }
     #[inline(always)]
     unsafe fn i_load_u8(self, p: *const u8) -> i32x4 {
-        // SAFETY: as stated above the impl.
-        let v: [u8; 4] = unsafe { read(p) };
+        let v: [u8; 4] = memory!(read(p));
         i32x4::new(v.map(i32::from))
     }
     #[inline(always)]
     unsafe fn i_load_u16(self, p: *const u16) -> i32x4 {
-        // SAFETY: as stated above the impl.
-        let v: [u16; 4] = unsafe { read(p) };
+        let v: [u16; 4] = memory!(read(p));
         i32x4::new(v.map(i32::from))
     }
     #[inline(always)]
     unsafe fn i_store(self, p: *mut i32, v: i32x4) {
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, v.to_array()) }
+        memory!(write(p, v.to_array()))
     }
     #[inline(always)]
     unsafe fn i_store_u8(self, p: *mut u8, v: i32x4) {
         let h = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v, v]));
         let bytes: [[u8; 4]; 4] = cast(u8x16::narrow_i16x8(h, h));
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, bytes[0]) }
+        memory!(write(p, bytes[0]))
     }
     #[inline(always)]
     unsafe fn i_store_u16(self, p: *mut u16, v: i32x4) {
         // SSE2 narrows to i16 only: shift the range down and back up.
         let h = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v - i32x4::splat(32768); 2]));
         let halves: [[u16; 4]; 2] = cast(h ^ i16x8::splat(i16::MIN));
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, halves[0]) }
+        memory!(write(p, halves[0]))
     }
     #[inline(always)]
     unsafe fn i_store_i16(self, p: *mut i16, v: i32x4) {
         let halves: [[i16; 4]; 2] = cast(i16x8::from_i32x8_saturate(cast::<_, i32x8>([v, v])));
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, halves[0]) }
+        memory!(write(p, halves[0]))
     }
     #[inline(always)]
     fn i_add(self, a: i32x4, b: i32x4) -> i32x4 {
@@ -259,35 +251,29 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn h_load(self, p: *const i16) -> i16x8 {
-        // SAFETY: as stated above the impl.
-        i16x8::new(unsafe { read(p) })
+        i16x8::new(memory!(read(p)))
     }
     #[inline(always)]
     unsafe fn h_load_u8(self, p: *const u8) -> i16x8 {
-        // SAFETY: as stated above the impl.
-        let v: [u8; 8] = unsafe { read(p) };
+        let v: [u8; 8] = memory!(read(p));
         i16x8::from_u8x16_low(cast([v, [0; 8]]))
     }
     #[inline(always)]
     unsafe fn h_store(self, p: *mut i16, v: i16x8) {
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, v.to_array()) }
+        memory!(write(p, v.to_array()))
     }
     #[inline(always)]
     unsafe fn h_store_u8(self, p: *mut u8, v: i16x8) {
         let bytes: [[u8; 8]; 2] = cast(u8x16::narrow_i16x8(v, v));
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, bytes[0]) }
+        memory!(write(p, bytes[0]))
     }
     #[inline(always)]
     unsafe fn h_stream(self, p: *mut i16, v: i16x8) {
-        // SAFETY: as stated above the impl.
-        unsafe { self.h_store(p, v) }
+        memory!(self.h_store(p, v))
     }
     #[inline(always)]
     unsafe fn h_stream_u8(self, p: *mut u8, v: i16x8) {
-        // SAFETY: as stated above the impl.
-        unsafe { self.h_store_u8(p, v) }
+        memory!(self.h_store_u8(p, v))
     }
     #[inline(always)]
     fn h_add(self, a: i16x8, b: i16x8) -> i16x8 {
@@ -357,13 +343,11 @@ impl Lanes for Portable {
         let fours =
             |v: i16x8| -> [[u8; 4]; 2] { cast(v.to_array().map(|v| v.clamp(0, 255) as u8)) };
         let ([a, c], [b, d]) = (fours(even), fours(odd));
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, cast::<_, [u8; 16]>([a, b, c, d])) }
+        memory!(write(p, cast::<_, [u8; 16]>([a, b, c, d])))
     }
     #[inline(always)]
     unsafe fn h_stream_fours(self, p: *mut u8, even: i16x8, odd: i16x8) {
-        // SAFETY: as stated above the impl.
-        unsafe { self.h_store_fours(p, even, odd) }
+        memory!(self.h_store_fours(p, even, odd))
     }
     #[inline(always)]
     fn h_even(self, bytes: i16x8) -> i16x8 {
@@ -399,13 +383,11 @@ impl Lanes for Portable {
         let (least, most) = (i16x8::splat(0), i16x8::splat(255));
         let (even, odd) = (even.max(least).min(most), odd.max(least).min(most));
         let bytes: [u8; 16] = cast(even | (odd << 8i32));
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, bytes) }
+        memory!(write(p, bytes))
     }
     #[inline(always)]
     unsafe fn h_stream_u8x2(self, p: *mut u8, even: i16x8, odd: i16x8) {
-        // SAFETY: as stated above the impl.
-        unsafe { self.h_store_u8x2(p, even, odd) }
+        memory!(self.h_store_u8x2(p, even, odd))
     }
 
     // Split order here: even lanes, then odd ones; it takes no shuffle.
@@ -446,8 +428,7 @@ impl Lanes for Portable {
     const WINDOW: usize = 16;
     #[inline(always)]
     unsafe fn i_pick_u8(self, p: *const u8, starts: [usize; 2], index: i32x4) -> i32x4 {
-        // SAFETY: as stated above the impl.
-        let window: [u8; 16] = unsafe { read(p.add(starts[0])) };
+        let window: [u8; 16] = memory!(read(p.add(starts[0])));
         cast(cast::<_, [u8; 16]>(index).map(|i| window[usize::from(i % 16)]))
     }
     #[inline(always)]
@@ -473,8 +454,7 @@ impl Lanes for Portable {
     unsafe fn i_store_u8x4(self, p: *mut u8, v: [i32x4; 4]) {
         let low = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v[0], v[1]]));
         let high = i16x8::from_i32x8_saturate(cast::<_, i32x8>([v[2], v[3]]));
-        // SAFETY: as stated above the impl.
-        unsafe { write(p, u8x16::narrow_i16x8(low, high).to_array()) }
+        memory!(write(p, u8x16::narrow_i16x8(low, high).to_array()))
     }
     #[inline(always)]
     fn i_weave_u8(self, v: [i32x4; 4]) -> i16x8 {

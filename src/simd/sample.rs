@@ -21,12 +21,18 @@ pub trait SampleLanes: Pod {
     /// Neighbours that share 32 bits, for integers whose running sums keep them apart; else 0.
     const PHASES: usize = 0;
 
-    /// Reads N.
-    unsafe fn load_f<L: Lanes>(l: L, p: *const Self) -> L::F;
+    /// Reads N. Only of types that can be filtered.
+    unsafe fn load_f<L: Lanes>(_: L, _: *const Self) -> L::F {
+        unreachable!("{ONLY_PLANNED}")
+    }
     /// Reads N. Only where [`INTEGER`](Self::INTEGER).
-    unsafe fn load_i<L: Lanes>(l: L, p: *const Self) -> L::I;
+    unsafe fn load_i<L: Lanes>(_: L, _: *const Self) -> L::I {
+        unreachable!("{ONLY_PLANNED}")
+    }
     /// Reads 2·N. Only where [`NARROW`](Self::NARROW).
-    unsafe fn load_h<L: Lanes>(l: L, p: *const Self) -> L::H;
+    unsafe fn load_h<L: Lanes>(_: L, _: *const Self) -> L::H {
+        unreachable!("{ONLY_PLANNED}")
+    }
     /// Rounds and writes N.
     unsafe fn store_f<L: Lanes>(l: L, p: *mut Self, v: L::F);
     /// `store_f` past the cache where that is worth while; `p` must be a multiple of the
@@ -55,12 +61,18 @@ pub trait SampleLanes: Pod {
         }
     }
     /// Writes 2·N. Only where [`NARROW`](Self::NARROW).
-    unsafe fn store_h<L: Lanes>(l: L, p: *mut Self, v: L::H);
+    unsafe fn store_h<L: Lanes>(_: L, _: *mut Self, _: L::H) {
+        unreachable!("{ONLY_PLANNED}")
+    }
     /// `store_h` past the cache; `p` must be a multiple of the size of what is written.
-    unsafe fn stream_h<L: Lanes>(l: L, p: *mut Self, v: L::H);
+    unsafe fn stream_h<L: Lanes>(_: L, _: *mut Self, _: L::H) {
+        unreachable!("{ONLY_PLANNED}")
+    }
     /// Writes 4·N, the even ones and the odd ones; `stream` as in `stream_h`. Only where
     /// [`NARROW`](Self::NARROW).
-    unsafe fn store_apart<L: Lanes>(l: L, p: *mut Self, even: L::H, odd: L::H, stream: bool);
+    unsafe fn store_apart<L: Lanes>(_: L, _: *mut Self, _even: L::H, _odd: L::H, _stream: bool) {
+        unreachable!("{ONLY_PLANNED}")
+    }
     /// Writes 4·N, whose even and odd groups of four are apart; `stream` as in `stream_h`.
     unsafe fn store_fours<L: Lanes>(_: L, _: *mut Self, _even: L::H, _odd: L::H, _stream: bool) {
         unreachable!("{ONLY_PLANNED}")
@@ -99,33 +111,44 @@ fn round<L: Lanes>(l: L, v: L::F, min: f32, max: f32) -> L::I {
     l.f_floor(l.f_min(l.f_max(v, l.f_splat(min)), l.f_splat(max)))
 }
 
-const ONLY_PLANNED: &str = "this arithmetic is compiled for other sample types only";
+const ONLY_PLANNED: &str = "this arithmetic is planned for other sample types only";
+
+/// Methods that are one of the lanes' own, or two: as many elements are read or written as the trait says.
+macro_rules! by_lanes {
+    ($(fn $name:ident($l:ident, $($argument:ident: $type:ty),*) $(-> $result:ty)? { $do:expr })*) => {$(
+        #[inline(always)]
+        unsafe fn $name<L: Lanes>($l: L, $($argument: $type),*) $(-> $result)? {
+            // SAFETY: the caller's promise is the callee's.
+            unsafe { $do }
+        }
+    )*};
+}
 
 impl SampleLanes for u8 {
     const INTEGER: bool = true;
     const NARROW: bool = true;
     const PHASES: usize = 4;
 
-    #[inline(always)]
-    unsafe fn load_f<L: Lanes>(l: L, p: *const u8) -> L::F {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.f_load_u8(p) }
+    by_lanes! {
+        fn load_f(l, p: *const u8) -> L::F { l.f_load_u8(p) }
+        fn load_i(l, p: *const u8) -> L::I { l.i_load_u8(p) }
+        fn load_h(l, p: *const u8) -> L::H { l.h_load_u8(p) }
+        fn store_f(l, p: *mut u8, v: L::F) { l.i_store_u8(p, round(l, v, 0.0, 255.0)) }
+        fn store_i(l, p: *mut u8, v: L::I) { l.i_store_u8(p, v) }
+        fn store_h(l, p: *mut u8, v: L::H) { l.h_store_u8(p, v) }
+        fn stream_h(l, p: *mut u8, v: L::H) { l.h_stream_u8(p, v) }
+        // Limiting to i16 first changes nothing that u8 can show.
+        fn store_split(l, p: *mut u8, first: L::I, second: L::I) {
+            l.h_store_u8(p, l.join(first, second))
+        }
+        fn store_apart(l, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
+            if stream { l.h_stream_u8x2(p, even, odd) } else { l.h_store_u8x2(p, even, odd) }
+        }
+        fn store_fours(l, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
+            if stream { l.h_stream_fours(p, even, odd) } else { l.h_store_fours(p, even, odd) }
+        }
     }
-    #[inline(always)]
-    unsafe fn load_i<L: Lanes>(l: L, p: *const u8) -> L::I {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.i_load_u8(p) }
-    }
-    #[inline(always)]
-    unsafe fn load_h<L: Lanes>(l: L, p: *const u8) -> L::H {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.h_load_u8(p) }
-    }
-    #[inline(always)]
-    unsafe fn store_f<L: Lanes>(l: L, p: *mut u8, v: L::F) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.i_store_u8(p, round(l, v, 0.0, 255.0)) }
-    }
+
     #[inline(always)]
     unsafe fn store_floats<L: Lanes, const U: usize>(l: L, p: *mut u8, v: [L::F; U]) {
         let mut all = [l.i_splat(0); U];
@@ -134,11 +157,6 @@ impl SampleLanes for u8 {
         }
         // SAFETY: the caller's promise is the callee's.
         unsafe { Self::store_all(l, p, all) }
-    }
-    #[inline(always)]
-    unsafe fn store_i<L: Lanes>(l: L, p: *mut u8, v: L::I) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.i_store_u8(p, v) }
     }
     #[inline(always)]
     unsafe fn store_all<L: Lanes, const U: usize>(l: L, p: *mut u8, v: [L::I; U]) {
@@ -151,34 +169,6 @@ impl SampleLanes for u8 {
                     l.i_store_u8(p.add(u * L::N), v);
                 }
             }
-        }
-    }
-    #[inline(always)]
-    unsafe fn store_split<L: Lanes>(l: L, p: *mut u8, first: L::I, second: L::I) {
-        // Limiting to i16 first changes nothing that u8 can show.
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { Self::store_h(l, p, l.join(first, second)) }
-    }
-    #[inline(always)]
-    unsafe fn store_h<L: Lanes>(l: L, p: *mut u8, v: L::H) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.h_store_u8(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn stream_h<L: Lanes>(l: L, p: *mut u8, v: L::H) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.h_stream_u8(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn store_apart<L: Lanes>(l: L, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { if stream { l.h_stream_u8x2(p, even, odd) } else { l.h_store_u8x2(p, even, odd) } }
-    }
-    #[inline(always)]
-    unsafe fn store_fours<L: Lanes>(l: L, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe {
-            if stream { l.h_stream_fours(p, even, odd) } else { l.h_store_fours(p, even, odd) }
         }
     }
     #[inline(always)]
@@ -215,38 +205,13 @@ impl SampleLanes for u16 {
     const INTEGER: bool = true;
     const PHASES: usize = 2;
 
-    #[inline(always)]
-    unsafe fn load_f<L: Lanes>(l: L, p: *const u16) -> L::F {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.f_load_u16(p) }
+    by_lanes! {
+        fn load_f(l, p: *const u16) -> L::F { l.f_load_u16(p) }
+        fn load_i(l, p: *const u16) -> L::I { l.i_load_u16(p) }
+        fn store_f(l, p: *mut u16, v: L::F) { l.i_store_u16(p, round(l, v, 0.0, 65535.0)) }
+        fn store_i(l, p: *mut u16, v: L::I) { l.i_store_u16(p, v) }
     }
-    #[inline(always)]
-    unsafe fn load_i<L: Lanes>(l: L, p: *const u16) -> L::I {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.i_load_u16(p) }
-    }
-    unsafe fn load_h<L: Lanes>(_: L, _: *const u16) -> L::H {
-        unreachable!("{ONLY_PLANNED}")
-    }
-    #[inline(always)]
-    unsafe fn store_f<L: Lanes>(l: L, p: *mut u16, v: L::F) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.i_store_u16(p, round(l, v, 0.0, 65535.0)) }
-    }
-    #[inline(always)]
-    unsafe fn store_i<L: Lanes>(l: L, p: *mut u16, v: L::I) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.i_store_u16(p, v) }
-    }
-    unsafe fn store_h<L: Lanes>(_: L, _: *mut u16, _: L::H) {
-        unreachable!("{ONLY_PLANNED}")
-    }
-    unsafe fn stream_h<L: Lanes>(_: L, _: *mut u16, _: L::H) {
-        unreachable!("{ONLY_PLANNED}")
-    }
-    unsafe fn store_apart<L: Lanes>(_: L, _: *mut u16, _: L::H, _: L::H, _: bool) {
-        unreachable!("{ONLY_PLANNED}")
-    }
+
     #[inline(always)]
     unsafe fn move_phases<L: Lanes>(
         l: L,
@@ -279,42 +244,17 @@ impl SampleLanes for u16 {
 impl SampleLanes for i16 {
     const NARROW: bool = true;
 
-    unsafe fn load_f<L: Lanes>(_: L, _: *const i16) -> L::F {
-        unreachable!("{ONLY_PLANNED}")
+    by_lanes! {
+        fn load_h(l, p: *const i16) -> L::H { l.h_load(p) }
+        fn store_f(l, p: *mut i16, v: L::F) { l.i_store_i16(p, round(l, v, -32768.0, 32767.0)) }
+        fn store_i(l, p: *mut i16, v: L::I) { l.i_store_i16(p, v) }
+        fn store_h(l, p: *mut i16, v: L::H) { l.h_store(p, v) }
+        fn stream_h(l, p: *mut i16, v: L::H) { l.h_stream(p, v) }
+        fn store_split(l, p: *mut i16, first: L::I, second: L::I) {
+            l.h_store(p, l.join(first, second))
+        }
     }
-    unsafe fn load_i<L: Lanes>(_: L, _: *const i16) -> L::I {
-        unreachable!("{ONLY_PLANNED}")
-    }
-    #[inline(always)]
-    unsafe fn load_h<L: Lanes>(l: L, p: *const i16) -> L::H {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.h_load(p) }
-    }
-    #[inline(always)]
-    unsafe fn store_f<L: Lanes>(l: L, p: *mut i16, v: L::F) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.i_store_i16(p, round(l, v, -32768.0, 32767.0)) }
-    }
-    #[inline(always)]
-    unsafe fn store_i<L: Lanes>(l: L, p: *mut i16, v: L::I) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.i_store_i16(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn store_split<L: Lanes>(l: L, p: *mut i16, first: L::I, second: L::I) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { Self::store_h(l, p, l.join(first, second)) }
-    }
-    #[inline(always)]
-    unsafe fn store_h<L: Lanes>(l: L, p: *mut i16, v: L::H) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.h_store(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn stream_h<L: Lanes>(l: L, p: *mut i16, v: L::H) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.h_stream(p, v) }
-    }
+
     #[inline(always)]
     unsafe fn store_apart<L: Lanes>(l: L, p: *mut i16, even: L::H, odd: L::H, stream: bool) {
         let (first, second) = l.h_interleave(even, odd);
@@ -334,39 +274,10 @@ impl SampleLanes for i16 {
 impl SampleLanes for f32 {
     const FLOAT: bool = true;
 
-    #[inline(always)]
-    unsafe fn load_f<L: Lanes>(l: L, p: *const f32) -> L::F {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.f_load(p) }
-    }
-    unsafe fn load_i<L: Lanes>(_: L, _: *const f32) -> L::I {
-        unreachable!("{ONLY_PLANNED}")
-    }
-    unsafe fn load_h<L: Lanes>(_: L, _: *const f32) -> L::H {
-        unreachable!("{ONLY_PLANNED}")
-    }
-    #[inline(always)]
-    unsafe fn store_f<L: Lanes>(l: L, p: *mut f32, v: L::F) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.f_store(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn stream_f<L: Lanes>(l: L, p: *mut f32, v: L::F) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.f_stream(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn store_i<L: Lanes>(l: L, p: *mut f32, v: L::I) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { l.f_store(p, l.i_to_f(v)) }
-    }
-    unsafe fn store_h<L: Lanes>(_: L, _: *mut f32, _: L::H) {
-        unreachable!("{ONLY_PLANNED}")
-    }
-    unsafe fn stream_h<L: Lanes>(_: L, _: *mut f32, _: L::H) {
-        unreachable!("{ONLY_PLANNED}")
-    }
-    unsafe fn store_apart<L: Lanes>(_: L, _: *mut f32, _: L::H, _: L::H, _: bool) {
-        unreachable!("{ONLY_PLANNED}")
+    by_lanes! {
+        fn load_f(l, p: *const f32) -> L::F { l.f_load(p) }
+        fn store_f(l, p: *mut f32, v: L::F) { l.f_store(p, v) }
+        fn stream_f(l, p: *mut f32, v: L::F) { l.f_stream(p, v) }
+        fn store_i(l, p: *mut f32, v: L::I) { l.f_store(p, l.i_to_f(v)) }
     }
 }

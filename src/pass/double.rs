@@ -1,0 +1,87 @@
+//! The arithmetic of last resort before the reference: `f64`.
+
+use super::rung::{Rung, dense_alike, passed_on, post};
+use super::{Finish, Taps};
+use crate::simd::{Lanes, SampleLanes};
+
+/// `f64`: for taps so wild or kernels so long that `f32` is too coarse. Only the end result is
+/// rounded to `f32` on its way into a sample.
+#[derive(Clone, Copy)]
+pub struct Double;
+
+// SAFETY of the unsafe blocks: as for the float rung; each half of N elements is N / 2.
+impl Rung for Double {
+    type Elem = f64;
+    type Wide = f64;
+    type Tap = f64;
+    type TapV<L: Lanes> = L::D;
+    type Acc<L: Lanes> = (L::D, L::D);
+    type WideAcc<L: Lanes> = (L::D, L::D);
+    // There are not registers enough for more, and such kernels are rare.
+    const MOST_SUMS: usize = 2;
+    const PAIRED: usize = 1;
+    const REGISTERS: usize = 2;
+    const ROW_SUMS: bool = false;
+
+    fn taps(taps: &Taps) -> &[f64] {
+        match taps {
+            Taps::Double(taps) => taps,
+            _ => &[],
+        }
+    }
+    #[inline(always)]
+    fn splat<L: Lanes>(l: L, tap: f64) -> L::D {
+        l.d_splat(tap)
+    }
+    #[inline(always)]
+    fn start<L: Lanes>(l: L, _: i32) -> (L::D, L::D) {
+        (l.d_splat(0.0), l.d_splat(0.0))
+    }
+    #[inline(always)]
+    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, _: *const T) -> (L::D, L::D) {
+        // SAFETY: see above the impl.
+        l.f_to_d(unsafe { T::load_f(l, a) })
+    }
+    dense_alike!(finish);
+    passed_on! {
+        fn load_scratch(l, a: *const f64, _b: *const f64) -> (L::D, L::D) {
+            (l.d_load(a), l.d_load(a.add(L::N / 2)))
+        }
+        fn widen<T>(l, a: *const T, b: *const T, p: *mut f64) {
+            Self::put(l, Self::load(l, a, b), 0, p)
+        }
+        fn wide_load(l, p: *const f64) -> (L::D, L::D) { Self::load_scratch(l, p, p) }
+    }
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: (L::D, L::D), x: (L::D, L::D), tap: L::D) -> (L::D, L::D) {
+        (l.d_add(acc.0, l.d_mul(x.0, tap)), l.d_add(acc.1, l.d_mul(x.1, tap)))
+    }
+    #[inline(always)]
+    unsafe fn put<L: Lanes>(l: L, acc: (L::D, L::D), _: u32, p: *mut f64) {
+        // SAFETY: see above the impl.
+        unsafe {
+            l.d_store(p, acc.0);
+            l.d_store(p.add(L::N / 2), acc.1);
+        }
+    }
+    #[inline(always)]
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+        l: L,
+        acc: [(L::D, L::D); M],
+        finish: &Finish,
+        _: bool,
+        p: *mut O,
+    ) {
+        let offset = l.d_splat(finish.offset);
+        let mut v = [l.f_splat(0.0); M];
+        for (v, acc) in v.iter_mut().zip(acc) {
+            *v = l.d_to_f(l.d_add(acc.0, offset), l.d_add(acc.1, offset));
+        }
+        // SAFETY: see above the impl.
+        unsafe { O::store_f(l, p, post(l, v, finish)) }
+    }
+    #[inline(always)]
+    fn wide_add<L: Lanes>(l: L, a: (L::D, L::D), b: (L::D, L::D)) -> (L::D, L::D) {
+        (l.d_add(a.0, b.0), l.d_add(a.1, b.1))
+    }
+}

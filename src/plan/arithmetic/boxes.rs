@@ -1,0 +1,117 @@
+//! Filters whose taps are all equal: running sums of integers, and sums of blocks of `f32`.
+
+use super::{Arithmetic, Noise, Rung, Task, U, float_exact, noise, words};
+use crate::kernel::Kernel;
+use crate::pass::{Finish, RowLevel};
+use crate::plan::Work;
+use crate::sample::SampleType;
+
+/// Taps a side from which running sums are faster than two passes; and where a division makes them exact, too.
+const RUNNING_FROM: usize = 11;
+const WHOLE_FROM: usize = 7;
+/// The same for `u16`, of one channel and of several.
+const RUNNING_U16_FROM: [usize; 2] = [3, 5];
+
+/// Taps a side from which sums of blocks are.
+const BLOCKS_FROM: usize = 13;
+
+/// Running sums, if all taps of the one kernel are equal (but for the rounding that makes their sum
+/// exact) and a window's sum fits.
+pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
+    let [kernel] = task.filter.kernels() else { return None };
+    if task.chained {
+        return None;
+    }
+    if task.float_source() || task.prepared() {
+        return blocks(task, kernel);
+    }
+    let (mean, spread) = level(kernel)?;
+    let words = words::running(task, kernel, mean, spread);
+    let from = match (task.source, &words) {
+        (SampleType::U16, _) => RUNNING_U16_FROM[usize::from(task.channels > 1)],
+        (_, Some((share, _))) if share.is_whole() => WHOLE_FROM,
+        _ => RUNNING_FROM,
+    };
+    if longest(kernel) < from {
+        return None;
+    }
+    if let Some((share, arithmetic)) = words {
+        return Some((Work::Running(Some(share)), arithmetic, task.finish()));
+    }
+    let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
+    // Sums are kept less those of mid-grey, which halves their range.
+    // Unless results show all digits of sums, which then must not be taken from something larger.
+    let middle = if task.source == SampleType::U16
+        && !(task.float_output() && task.range() * count < 2f64.powi(31))
+    {
+        32768.0
+    } else {
+        0.0
+    };
+    let peak = (task.range() - middle).max(middle) * count;
+    let unit = (mean * scale) as f32;
+    let grey = middle * count * mean * scale;
+    let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
+    if peak >= 2f64.powi(31) || value > 1e30 {
+        return None;
+    }
+    let mut finish = task.finish();
+    finish.fixed[0].unit = unit;
+    finish.fixed[0].start = -(middle * kernel.height() as f64) as i32;
+    finish.offset = task.offset() + grey;
+    let exact = float_exact(task, &[mean * scale], count * (mean * scale).abs().max(1.0));
+    let bound = if exact {
+        0.0
+    } else {
+        // The sum, the tap, the product, the offset and the ½ are rounded.
+        5.0 * U * value + spread * scale.abs() * task.range()
+    };
+    let mut arithmetic = task.arithmetic(Rung::Running, bound);
+    arithmetic.peak = peak;
+    if !exact {
+        let gain = (f64::from(unit) - mean * scale) * count;
+        let (samples, variance) = ((0.0, task.range()), noise::roundings(4, value));
+        arithmetic.noise = Noise::new(gain, 0.0, samples, (0.0, variance));
+    }
+    task.takes(&arithmetic).then_some((Work::Running(None), arithmetic, finish))
+}
+
+/// The longer side.
+fn longest(kernel: &Kernel) -> usize {
+    kernel.width().max(kernel.height())
+}
+
+/// The mean of the taps, and Σ|tap − mean|, of a kernel whose taps are equal but for the rounding that
+/// makes their sum exact.
+fn level(kernel: &Kernel) -> Option<(f64, f64)> {
+    let count = kernel.taps().len() as f64;
+    let mean = kernel.sum() / count;
+    let spread = kernel.taps().iter().map(|t| (t - mean).abs()).sum::<f64>();
+    (mean != 0.0 && spread <= mean.abs() * count * 1e-12).then_some((mean, spread))
+}
+
+/// Sums of blocks, for rows of `f32`.
+fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Work, Arithmetic, Finish)> {
+    let (mean, spread) = level(kernel).filter(|_| longest(kernel) >= BLOCKS_FROM)?;
+    let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
+    let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
+    if value > 1e30 {
+        return None;
+    }
+    // Rows are divided by a power of 2, so that no sum overflows where its mean does not.
+    let part = (count.log2().ceil() + 1.0).exp2();
+    let mut finish = task.finish();
+    finish.fixed[0].unit = (mean * scale * part) as f32;
+    finish.fixed[1].unit = (1.0 / part) as f32;
+    // No row of a window goes through more additions than there are rows and parts of their sum,
+    // no column through more than its levels have. The tap, the product, the offset and the ½ are
+    // rounded.
+    let levels = RowLevel::levels(kernel.width());
+    let along: usize = levels.iter().map(|level| level.terms + level.rest).sum();
+    let additions = kernel.height() as f64 + along as f64 + 8.0;
+    let bound = additions * U * value * (1.0 + 1e-4)
+        + spread * scale.abs() * task.range()
+        + task.carried(count * (mean * scale).abs());
+    let arithmetic = task.arithmetic(Rung::Blocks, bound);
+    task.accepts(bound).then_some((Work::Blocks(levels), arithmetic, finish))
+}

@@ -1,0 +1,151 @@
+//! The choice of a method and its arithmetic: the cheapest that keep the contract.
+
+use super::Work;
+use super::arithmetic::{self, Arithmetic, Noise, Rung, Task};
+use crate::border::Border;
+use crate::error::Error;
+use crate::filter::{Filter, Method, Post};
+use crate::kernel::{Kernel, Separation};
+use crate::pass::{Finish, Nine};
+use crate::sample::SampleType;
+use std::sync::OnceLock;
+
+/// The cheapest method and arithmetic that keep the contract.
+pub(super) fn choose(
+    task: &Task<'_>,
+    separations: &[Separation],
+) -> Result<(Work, Arithmetic, Finish), Error> {
+    let method = task.filter.get_method();
+    let naive = || {
+        let finish =
+            Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: Default::default() };
+        let relative = task.source == SampleType::F32;
+        let (bits, peak) = ((0, 0), 0.0);
+        (
+            Work::Naive,
+            Arithmetic {
+                rung: Rung::Reference,
+                bound: 0.0,
+                bits,
+                peak,
+                relative,
+                noise: Noise::default(),
+            },
+            finish,
+        )
+    };
+    if method == Method::Naive {
+        return Ok(naive());
+    }
+    if method != Method::Dense {
+        let apart = separations
+            .iter()
+            .zip(task.filter.kernels())
+            .find(|(s, k)| !(s.is_separable() || s.residual(1) <= may_leave(task, k)));
+        match apart {
+            None => {
+                if let Some(found) = arithmetic::running(task) {
+                    return Ok(found);
+                }
+                if let Some((work, arithmetic, finish)) = arithmetic::separable(task, separations) {
+                    let rung = arithmetic.rung;
+                    let one = match &work {
+                        Work::Separable(passes) => {
+                            stencil(task, passes.iter().map(|passes| passes.nine(rung)))
+                        }
+                        _ => None,
+                    };
+                    return Ok((one.unwrap_or(work), arithmetic, finish));
+                }
+                if method == Method::Separable {
+                    return Err(Error::Unsupported(
+                        "two passes cannot keep the error bound for this kernel; use method auto",
+                    ));
+                }
+            }
+            Some((_, k)) if method == Method::Separable => {
+                let s = Separation::of(k);
+                return Err(Error::NotSeparable {
+                    rank: s.rank(),
+                    rank_known: s.rank_known(),
+                    residual: s.residual(1),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(match arithmetic::dense(task) {
+        Some((arithmetic, taps, finish)) => {
+            let work = stencil(task, taps.iter().map(|taps| taps.nine(arithmetic.rung)));
+            (work.unwrap_or(Work::Dense(taps)), arithmetic, finish)
+        }
+        None => naive(),
+    })
+}
+
+/// Whether all constants of a border are samples of that type. Errors: some that `f32` does not hold.
+pub(super) fn check_constants(border: &Border, source: SampleType) -> Result<bool, Error> {
+    let Border::Constant(values) = border else { return Ok(true) };
+    if let Some(&value) = values.iter().find(|v| !(**v as f32).is_finite()) {
+        return Err(Error::ConstantValue { value });
+    }
+    let most = match source {
+        SampleType::U8 => 255.0,
+        SampleType::U16 => 65535.0,
+        _ => return Ok(true),
+    };
+    Ok(values.iter().all(|v| v.fract() == 0.0 && (0.0..=most).contains(v)))
+}
+
+/// One pass for kernels that are all 3×3.
+pub(super) fn stencil(
+    task: &Task<'_>,
+    kernels: impl Iterator<Item = Option<Nine>>,
+) -> Option<Work> {
+    let kernel = &task.filter.kernels()[0];
+    // Nine taps may also lie in a line.
+    let small = (kernel.width(), kernel.height()) == (3, 3);
+    kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Work::Stencil)
+}
+
+/// Whether what one product leaves out disappears in the rounding of `f32`.
+pub(super) fn negligible(separation: &Separation, kernel: &Kernel) -> bool {
+    separation.residual(1) <= kernel.abs_sum() / f64::from(1 << 22)
+}
+
+/// What one product may leave out of a kernel, so that it disappears in the rounding.
+pub(super) fn may_leave(task: &Task<'_>, kernel: &Kernel) -> f64 {
+    if task.source == SampleType::F32 || task.output == SampleType::F32 {
+        return kernel.abs_sum() / f64::from(1 << 22);
+    }
+    let range = if task.source == SampleType::U8 { 255.0 } else { 65535.0 };
+    (0.25 / (range * task.filter.get_scale().abs())).min(f64::MAX)
+}
+
+/// How a plan's kernels were separated, as far as it had to know; all of it when somebody asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Separations {
+    known: Vec<Separation>,
+    whole: OnceLock<Vec<Separation>>,
+}
+
+impl Separations {
+    pub(super) fn new(known: Vec<Separation>) -> Self {
+        Self { known, whole: OnceLock::new() }
+    }
+
+    /// Those of the filter's kernels, whole.
+    pub(super) fn of(&self, filter: &Filter) -> &[Separation] {
+        if self.known.iter().all(Separation::rank_known) {
+            return &self.known;
+        }
+        self.whole.get_or_init(|| filter.kernels().iter().map(Separation::of).collect())
+    }
+}
+
+impl PartialEq for Separations {
+    /// What was asked for makes no difference.
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known
+    }
+}
