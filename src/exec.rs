@@ -99,10 +99,23 @@ pub(crate) fn run(
     out: AnyViewMut<'_>,
     workspace: &mut Workspace,
 ) -> Result<(), Error> {
+    run_with(core, part, origin, rect, out, &mut workspace.slots, usize::MAX)
+}
+
+/// The same with the memory of at most `most` workers.
+fn run_with(
+    core: &Core,
+    part: AnyView<'_>,
+    origin: (usize, usize),
+    rect: Rect,
+    out: AnyViewMut<'_>,
+    slots: &mut Vec<Slot>,
+    most: usize,
+) -> Result<(), Error> {
     match part {
-        AnyView::U8(part) => run_from(core, part, origin, rect, out, workspace),
-        AnyView::U16(part) => run_from(core, part, origin, rect, out, workspace),
-        AnyView::F32(part) => run_from(core, part, origin, rect, out, workspace),
+        AnyView::U8(part) => run_from(core, part, origin, rect, out, slots, most),
+        AnyView::U16(part) => run_from(core, part, origin, rect, out, slots, most),
+        AnyView::F32(part) => run_from(core, part, origin, rect, out, slots, most),
     }
 }
 
@@ -112,7 +125,8 @@ fn run_from<I: Source>(
     origin: (usize, usize),
     rect: Rect,
     mut out: AnyViewMut<'_>,
-    workspace: &mut Workspace,
+    slots: &mut Vec<Slot>,
+    most: usize,
 ) -> Result<(), Error> {
     let AnyViewMut { sample, .. } = out;
     if core.work == Work::Naive {
@@ -127,11 +141,11 @@ fn run_from<I: Source>(
     }
     let bytes = rect.width * rect.height * core.input.channels * sample.bytes();
     let (job, source) = (Job { core, rect, stream: bytes > STREAM_BYTES }, Direct { part, origin });
-    let workers = core.workers(rect.width, rect.height);
-    if workspace.slots.len() < workers {
-        workspace.slots.resize_with(workers, Slot::default);
+    let workers = core.workers(rect.width, rect.height).min(most);
+    if slots.len() < workers {
+        slots.resize_with(workers, Slot::default);
     }
-    let slots = &mut workspace.slots[..workers];
+    let slots = &mut slots[..workers];
     let cut = core.cut(rect.height, workers);
     each_strip(out.bytes, rect.y, cut, slots, &|y, bytes, slot| {
         job.strip(source, y, AnyViewMut { sample, bytes }, slot);

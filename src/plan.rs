@@ -143,6 +143,16 @@ impl Cut {
 
 impl Core {
     fn new(filter: &Filter, input: Shape, types: (SampleType, SampleType)) -> Result<Self, Error> {
+        Self::of(filter, input, types, types == (SampleType::F32, SampleType::F32))
+    }
+
+    /// The same; whether multiply-adds may be `fused` between two `f32` images.
+    fn of(
+        filter: &Filter,
+        input: Shape,
+        types: (SampleType, SampleType),
+        fused: bool,
+    ) -> Result<Self, Error> {
         let output = reference::output_shape(filter, input)?;
         let (border_x, border_y) = filter.get_borders();
         let mut widened = false;
@@ -160,7 +170,7 @@ impl Core {
             premultiplied,
             widened,
             level,
-            fused: types == (SampleType::F32, SampleType::F32),
+            fused,
             precise: false,
             chained: false,
         };

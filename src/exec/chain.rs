@@ -24,10 +24,10 @@ mod images;
 mod walk;
 mod windows;
 
-use super::{Direct, Memory, Workspace, each_strip};
+use super::{Direct, Memory, Workspace, each_strip, run_with};
 use crate::error::Error;
 use crate::pass::Colour;
-use crate::plan::{ChainCore, Cut, Segment};
+use crate::plan::{ChainCore, Core, Cut, Segment};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source, with_sample};
 use crate::simd::fence;
@@ -50,6 +50,8 @@ pub(super) struct Scratch {
     images: Vec<Scratch>,
     /// What each segment reads, from the last to the first.
     regions: Vec<Rect>,
+    /// One for each worker of filters that run alone.
+    alone: Vec<super::Slot>,
 }
 
 /// The scratch memory of one worker.
@@ -173,6 +175,9 @@ fn run(
             AnyView::F32(view) => by_definition(core, view, part.origin, rect, out),
         };
     }
+    if let Some(filters) = &core.apart {
+        return run_apart(filters, part, rect, out, scratch, most);
+    }
     let Scratch { slots, maps: [read, write], regions, .. } = scratch;
     let (mut read, mut write) = (read, write);
     regions.clear();
@@ -199,6 +204,48 @@ fn run(
             std::mem::swap(&mut read, &mut write);
         } else if let Some(out) = out.take() {
             run_segment(core, segment, part, region, out, Crew { slots, most });
+        }
+        before = region;
+    }
+    Ok(())
+}
+
+/// Runs filters one after the other, each over all that the next one reads.
+fn run_apart(
+    filters: &[Core],
+    part: Part<'_>,
+    rect: Rect,
+    out: AnyViewMut<'_>,
+    scratch: &mut Scratch,
+    most: usize,
+) -> Result<(), Error> {
+    let Scratch { alone, maps: [read, write], regions, .. } = scratch;
+    let (mut read, mut write) = (read, write);
+    regions.clear();
+    let mut needed = rect;
+    for filter in filters.iter().rev() {
+        regions.push(needed);
+        needed = filter.input_region(needed);
+    }
+    let (mut out, mut before) = (Some(out), rect);
+    for (i, (filter, &region)) in filters.iter().zip(regions.iter().rev()).enumerate() {
+        let shape = Shape::new(before.width, before.height, filter.input.channels);
+        let (view, origin) = if i == 0 {
+            (part.view, part.origin)
+        } else {
+            let map = read.aligned(shape.row() * shape.height);
+            (AnyView::F32(View::gapless(map, shape)), (before.x, before.y))
+        };
+        if i + 1 < filters.len() {
+            let shape = Shape::new(region.width, region.height, filter.output.channels);
+            let map = ViewMut::<f32>::gapless(write.aligned(shape.row() * shape.height), shape);
+            // Nothing, where windows see only constants.
+            if region.width > 0 && region.height > 0 {
+                run_with(filter, view, origin, region, AnyViewMut::new(map), alone, most)?;
+            }
+            std::mem::swap(&mut read, &mut write);
+        } else if let Some(out) = out.take() {
+            run_with(filter, view, origin, region, out, alone, most)?;
         }
         before = region;
     }

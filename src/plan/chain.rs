@@ -15,6 +15,7 @@
 //! and the error is bounded layer after layer; where it might show, filters sum in `f64`, and if
 //! that is not enough either the reference does the work.
 
+mod apart;
 mod build;
 mod images;
 mod proof;
@@ -28,7 +29,7 @@ pub(crate) use segment::{
 };
 
 use super::arithmetic::Rung;
-use super::check_constants;
+use super::{Core, check_constants};
 use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::filter::Method;
@@ -66,6 +67,8 @@ pub(crate) struct ChainCore {
     pub colour: Option<ColourWeights>,
     /// For one segment of nothing but image filters.
     pub images: Option<Images>,
+    /// For image filters of which one is much faster alone: each filter, over whole images.
+    pub apart: Option<Vec<Core>>,
     /// Whether single precision cannot keep the contract: the reference does the work.
     pub exact: bool,
     /// Whether multiply-adds may be fused: from `f32` to `f32`.
@@ -162,6 +165,19 @@ impl ChainCore {
             bound = words.bound;
             images = Some(words);
         }
+        let mut apart = None;
+        if images.is_some()
+            && let Some(alone) = apart::apart(&builder, input, types)
+        {
+            let facts = apart::facts(&alone, opacity.full);
+            let proof = Proof::of(chain, (types.0, opacity.full), &facts);
+            let keeps = chain.layers().iter().all(keeps_constants);
+            let allowed = if keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED };
+            if float(types.0) || float(types.1) || proof.error < allowed {
+                bound = (!float(types.0)).then_some(proof.error);
+                (apart, images, builder.filters) = (Some(alone), None, facts);
+            }
+        }
         let Builder { mut segments, filters, .. } = builder;
         // Rows of integers are widened once, for all windows that they lie under.
         if let Some(first) = segments.first_mut()
@@ -200,11 +216,20 @@ impl ChainCore {
             segments,
             colour,
             images,
+            apart,
             exact,
             fused,
             filters,
             bound,
         })
+    }
+
+    /// The part of the source that an output rectangle needs.
+    pub fn input_region(&self, rect: Rect) -> Rect {
+        match &self.apart {
+            Some(filters) => filters.iter().rev().fold(rect, |rect, f| f.input_region(rect)),
+            None => self.segments.iter().rev().fold(rect, |rect, s| s.input_region(rect)),
+        }
     }
 
     /// How many workers are worth their start for a segment.
@@ -264,7 +289,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
     /// Fused segments: walks over an image. Between two of them the map is in the workspace.
     #[must_use]
     pub fn segments(&self) -> usize {
-        self.core.segments.len()
+        self.core.apart.as_ref().map_or(self.core.segments.len(), Vec::len)
     }
 
     /// Multiplications for an image: taps as written, padding included.
@@ -287,6 +312,9 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         if self.core.exact {
             return Some(0.0);
         }
+        if self.core.apart.is_some() && I::TYPE != SampleType::F32 {
+            return self.core.bound;
+        }
         let integers = self.core.images.as_ref().and_then(|images| images.bound);
         let colour = self.core.colour.as_ref().map(ColourWeights::error);
         if let Some(bound) = integers.or(colour) {
@@ -299,6 +327,10 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
     /// How many workers a run uses at most, in the current rayon pool.
     #[must_use]
     pub fn threads(&self) -> usize {
+        if let Some(filters) = &self.core.apart {
+            let of = |f: &Core| f.workers(f.output.width, f.output.height);
+            return filters.iter().map(of).max().unwrap_or(1);
+        }
         self.core.segments.iter().map(|s| self.core.workers(s)).max().unwrap_or(1)
     }
 
@@ -360,6 +392,15 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
             };
             return format!("{sums}, 16-bit rows between filters, {error}");
         }
+        if let Some(filters) = &core.apart {
+            let each: Vec<_> = filters.iter().map(|f| f.arithmetic.to_string()).collect();
+            let error = match core.bound {
+                Some(0.0) => ", exact".to_owned(),
+                Some(bound) => format!(", together at most {bound:.3e} before rounding"),
+                None => String::new(),
+            };
+            return format!("f32 images between filters, {}{error}", each.join("; then "));
+        }
         let double = core.filters.iter().filter(|f| f.arithmetic.rung == Rung::Double).count();
         let sums = if core.fused { "fused f32" } else { "unfused f32" };
         let sums = match double {
@@ -378,6 +419,10 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
     /// row) in every segment, for experiments. No result depends on them.
     #[must_use]
     pub fn with_tiles(mut self, tile: usize, rows: usize, strip: usize) -> Self {
+        for filter in self.core.apart.iter_mut().flatten() {
+            filter.tile = tile.clamp(1, filter.output.width);
+            filter.strip = strip.max(1);
+        }
         for segment in &mut self.core.segments {
             segment.tile = tile.clamp(1, segment.output.width);
             segment.rows = if segment.tile < segment.output.width { 1 } else { rows.max(1) };
@@ -407,7 +452,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
         if !rect.fits(self.core.output) {
             return Err(Error::RectOutside { rect, shape: self.core.output });
         }
-        Ok(self.core.segments.iter().rev().fold(rect, |rect, s| s.input_region(rect)))
+        Ok(self.core.input_region(rect))
     }
 
     /// Computes just the output rectangle `rect`: the same bytes as in the whole image. `part`
@@ -462,7 +507,12 @@ impl<I: Source, O: Sample> fmt::Display for ChainPlan<I, O> {
         for (i, layer) in self.stages().iter().enumerate() {
             writeln!(f, "layer {:<10} {layer}", format!("{}:", i + 1))?;
         }
-        for (i, s) in core.segments.iter().enumerate() {
+        for (i, alone) in core.apart.iter().flatten().enumerate() {
+            let number = format!("{}:", i + 1);
+            writeln!(f, "segment {number:<8} {} → {}, alone", alone.input, alone.output)?;
+        }
+        let segments = if core.apart.is_some() { &[] } else { &core.segments[..] };
+        for (i, s) in segments.iter().enumerate() {
             write!(f, "segment {:<8} {} → {}", format!("{}:", i + 1), s.input, s.output)?;
             match s.window.as_ref().map(|w| &w.kind) {
                 Some(WindowKind::Depthwise { passes: Some(_), .. }) => {

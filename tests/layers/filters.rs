@@ -597,6 +597,37 @@ fn any_region() {
     assert!(matches!(error, twopass::Error::PartTooSmall { .. }), "{error}");
 }
 
+/// Boxes whose sums are kept from row to row: each filter of such a chain runs alone.
+#[test]
+fn large_boxes() {
+    let shape = Shape::new(61, 47, 3);
+    let mean = |width, height| Filter::new(Kernel::box_(width, height).unwrap());
+    for (i, border) in borders(7.0).into_iter().enumerate() {
+        let seed = i as u64;
+        let on = |f: Filter| f.border(border.clone());
+        let blur = Filter::new(Kernel::gaussian(1.0).unwrap());
+        let edges = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap();
+        let chains = [
+            chain_of([on(mean(15, 15)), on(Filter::new(Kernel::sharpen()))]),
+            chain_of([on(blur), on(mean(21, 13)), on(mean(13, 15).scale(0.5).offset(3.0))]),
+            chain_of([on(edges), on(mean(17, 3))]),
+        ];
+        for chain in chains {
+            let plan = chain.plan::<u8, u8>(shape).unwrap();
+            assert_eq!(plan.segments(), chain.layers().len(), "{plan}");
+            assert!(plan.to_string().contains("alone"), "{plan}");
+            all_types(&chain, shape, seed);
+            regions::<u8, u8>(&chain, shape, seed);
+            regions::<u16, i16>(&chain, shape, seed);
+            regions::<f32, f32>(&chain, shape, seed);
+        }
+    }
+    // Windows that see nothing but constants.
+    let far = Filter::new(Kernel::box_(3, 13).unwrap().with_anchor(0, 12).unwrap());
+    let far = far.border(Border::Constant(vec![9.0]));
+    regions::<u8, u8>(&chain_of([mean(13, 13), far]), Shape::new(7, 5, 3), 1);
+}
+
 /// In a pool with more workers than most machines have cores.
 #[cfg(feature = "rayon")]
 #[test]
@@ -610,12 +641,16 @@ fn threads() {
             .then(luma)
             .and_then(|c| c.then(Filter::new(dense(5, 5, 1)).border(Border::Wrap)))
             .unwrap();
-        let one = chain.clone().threads(1).plan::<u8, u8>(shape).unwrap();
-        let one = run(&one, source.view());
-        for threads in [2, 7, 0] {
-            let plan = chain.clone().threads(threads).plan::<u8, u8>(shape).unwrap();
-            for plan in [plan.clone(), plan.with_tiles(50, 2, 3)] {
-                assert_eq!(same(&one, &run(&plan, source.view())), Ok(()), "{threads} threads");
+        let alone =
+            chain_of([Filter::new(Kernel::box_(31, 31).unwrap()), Filter::new(Kernel::sharpen())]);
+        for chain in [chain, alone] {
+            let one = chain.clone().threads(1).plan::<u8, u8>(shape).unwrap();
+            let one = run(&one, source.view());
+            for threads in [2, 7, 0] {
+                let plan = chain.clone().threads(threads).plan::<u8, u8>(shape).unwrap();
+                for plan in [plan.clone(), plan.with_tiles(50, 2, 3)] {
+                    assert_eq!(same(&one, &run(&plan, source.view())), Ok(()), "{threads} threads");
+                }
             }
         }
     });

@@ -183,7 +183,7 @@ fn rounded_rows(stage: &Core, parts: f64) -> Noise {
 const MOST_BITS: u32 = 14;
 
 /// A layer that is an image filter and leaves alpha alone.
-fn plain(layer: &Layer) -> Option<&Filter> {
+pub(super) fn plain(layer: &Layer) -> Option<&Filter> {
     match layer {
         Layer::Filter(filter) => {
             Some(filter).filter(|f| matches!(f.get_alpha(), None | Some(Alpha::Plain)))
