@@ -130,7 +130,7 @@ fn estimate(setup: &Setup<'_>, opened: &Opened, target: Option<Target>) -> u64 {
     let mean = |stage: &Stage| match &stage.step {
         Step::Filter(filter) => {
             let taps = filter.kernels()[0].taps();
-            taps.len() >= 7 && taps.iter().all(|t| (t - taps[0]).abs() <= 1e-12 * taps[0].abs())
+            taps.len() >= 25 && taps.iter().all(|t| (t - taps[0]).abs() <= 1e-12 * taps[0].abs())
         }
         _ => false,
     };
