@@ -8,7 +8,7 @@ mod choose;
 
 pub use chain::ChainPlan;
 pub(crate) use chain::{
-    ChainCore, FilterStage, Images, MixStage, Segment, StageAlpha, WindowKind, WindowStage,
+    ChainCore, FilterStage, Images, MixStage, Segment, StageAlpha, Step, WindowKind, WindowStage,
 };
 
 use crate::border::Border;

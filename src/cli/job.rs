@@ -126,11 +126,12 @@ fn estimate(setup: &Setup<'_>, opened: &Opened, target: Option<Target>) -> u64 {
     } else {
         0
     };
-    // Where a chain has a large box, its filters run alone, with images of `f32` between them.
+    // Where a chain has a large box, of 24 taps a side at least, its filters may run alone, with images of
+    // `f32` between them.
     let mean = |stage: &Stage| match &stage.step {
         Step::Filter(filter) => {
             let taps = filter.kernels()[0].taps();
-            taps.len() >= 25 && taps.iter().all(|t| (t - taps[0]).abs() <= 1e-12 * taps[0].abs())
+            taps.len() >= 24 && taps.iter().all(|t| (t - taps[0]).abs() <= 1e-12 * taps[0].abs())
         }
         _ => false,
     };

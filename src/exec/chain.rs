@@ -27,7 +27,7 @@ mod windows;
 use super::{Direct, Memory, Workspace, each_strip, run_with};
 use crate::error::Error;
 use crate::pass::Colour;
-use crate::plan::{ChainCore, Core, Cut, Segment};
+use crate::plan::{ChainCore, Cut, Segment, Step};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source, with_sample};
 use crate::simd::fence;
@@ -175,78 +175,44 @@ fn run(
             AnyView::F32(view) => by_definition(core, view, part.origin, rect, out),
         };
     }
-    if let Some(filters) = &core.apart {
-        return run_apart(filters, part, rect, out, scratch, most);
-    }
-    let Scratch { slots, maps: [read, write], regions, .. } = scratch;
+    let Scratch { slots, maps: [read, write], regions, alone, .. } = scratch;
     let (mut read, mut write) = (read, write);
     regions.clear();
     let mut needed = rect;
-    for segment in core.segments.iter().rev() {
+    for step in core.steps().rev() {
         regions.push(needed);
-        needed = segment.input_region(needed);
+        needed = step.input_region(needed);
     }
     let shape = |rect: Rect, channels| Shape::new(rect.width, rect.height, channels);
     let len = |shape: Shape| shape.row() * shape.height;
     let (mut out, mut before) = (Some(out), rect);
-    for (i, (segment, &region)) in core.segments.iter().zip(regions.iter().rev()).enumerate() {
+    let last = regions.len() - 1;
+    for (i, (step, &region)) in core.steps().zip(regions.iter().rev()).enumerate() {
         let part = if i == 0 {
             part
         } else {
-            let shape = shape(before, segment.input.channels);
+            let shape = shape(before, step.input().channels);
             let view = AnyView::F32(View::gapless(read.aligned(len(shape)), shape));
             Part { view, origin: (before.x, before.y) }
         };
-        if i + 1 < core.segments.len() {
-            let shape = shape(region, segment.output.channels);
-            let map = ViewMut::<f32>::gapless(write.aligned(len(shape)), shape);
-            run_segment(core, segment, part, region, AnyViewMut::new(map), Crew { slots, most });
-            std::mem::swap(&mut read, &mut write);
-        } else if let Some(out) = out.take() {
-            run_segment(core, segment, part, region, out, Crew { slots, most });
-        }
-        before = region;
-    }
-    Ok(())
-}
-
-/// Runs filters one after the other, each over all that the next one reads.
-fn run_apart(
-    filters: &[Core],
-    part: Part<'_>,
-    rect: Rect,
-    out: AnyViewMut<'_>,
-    scratch: &mut Scratch,
-    most: usize,
-) -> Result<(), Error> {
-    let Scratch { alone, maps: [read, write], regions, .. } = scratch;
-    let (mut read, mut write) = (read, write);
-    regions.clear();
-    let mut needed = rect;
-    for filter in filters.iter().rev() {
-        regions.push(needed);
-        needed = filter.input_region(needed);
-    }
-    let (mut out, mut before) = (Some(out), rect);
-    for (i, (filter, &region)) in filters.iter().zip(regions.iter().rev()).enumerate() {
-        let shape = Shape::new(before.width, before.height, filter.input.channels);
-        let (view, origin) = if i == 0 {
-            (part.view, part.origin)
+        let target = if i == last {
+            out.take()
         } else {
-            let map = read.aligned(shape.row() * shape.height);
-            (AnyView::F32(View::gapless(map, shape)), (before.x, before.y))
+            let shape = shape(region, step.output().channels);
+            Some(AnyViewMut::new(ViewMut::<f32>::gapless(write.aligned(len(shape)), shape)))
         };
-        if i + 1 < filters.len() {
-            let shape = Shape::new(region.width, region.height, filter.output.channels);
-            let map = ViewMut::<f32>::gapless(write.aligned(shape.row() * shape.height), shape);
-            // Nothing, where windows see only constants.
-            if region.width > 0 && region.height > 0 {
-                run_with(filter, view, origin, region, AnyViewMut::new(map), alone, most)?;
+        // Nothing is computed where windows see only constants.
+        if let Some(target) = target.filter(|_| region.width > 0 && region.height > 0) {
+            match step {
+                Step::Segment(segment) => {
+                    run_segment(core, segment, part, region, target, Crew { slots, most });
+                }
+                Step::Filter(filter) => {
+                    run_with(filter, part.view, part.origin, region, target, alone, most)?;
+                }
             }
-            std::mem::swap(&mut read, &mut write);
-        } else if let Some(out) = out.take() {
-            run_with(filter, view, origin, region, out, alone, most)?;
         }
+        std::mem::swap(&mut read, &mut write);
         before = region;
     }
     Ok(())

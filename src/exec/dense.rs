@@ -420,11 +420,8 @@ fn dense<R: Rung>(
     match kernels.len() * outs.len() {
         1 => sums::<R, 1>(core, kernels, width, rows, stream, outs),
         2 => sums::<R, 2>(core, kernels, width, rows, stream, outs),
-        _ => {
-            if const { R::MOST_SUMS >= 4 } {
-                sums::<R, 4>(core, kernels, width, rows, stream, outs);
-            }
-        }
+        _ if const { R::MOST_SUMS < 4 } => unreachable!("blocks have no more sums"),
+        _ => sums::<R, 4>(core, kernels, width, rows, stream, outs),
     }
 }
 

@@ -1,5 +1,5 @@
 //! The rows that stages read, and those that they write: of the source, of a ring, of the output. Which of these
-//! it is, is asked row by row: a stage is compiled once for each pair of sample types.
+//! it is, is asked row by row: a stage is compiled once for each type of samples that it reads.
 
 use super::{Core, Memory, Ring, Tile};
 use crate::filter::Post;

@@ -22,7 +22,7 @@ mod rounded;
 mod words;
 
 pub(crate) use between::{Freedom, between, sums};
-pub(crate) use boxes::running;
+pub(crate) use boxes::{is_flat, running};
 pub(crate) use direct::dense;
 use direct::pack_rows;
 use floats::{double, double_bound, exact_i32, float, float_exact, float_sum_error};

@@ -9,7 +9,8 @@
 //! the whole map lies in the workspace.
 //!
 //! Chains of nothing but image filters are planned filter by filter (`images`); where it can be, the
-//! rows between those of `u8` images are 16-bit integers.
+//! rows between those of `u8` images are 16-bit integers. Where boxes among them are large, each filter runs
+//! alone (`apart`).
 //!
 //! All other rows are `f32`. For integer images nothing is fused, so that all levels give the same bytes,
 //! and the error is bounded layer after layer; where it might show, filters sum in `f64`, and if
@@ -92,6 +93,37 @@ impl Chain {
         let types = (I::TYPE, O::TYPE);
         let core = ChainCore::new(self, input, types, Opacity::of::<I>())?;
         Ok(ChainPlan { core, types: PhantomData })
+    }
+}
+
+/// What one walk over an image does.
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    Segment(&'a Segment),
+    /// A filter alone.
+    Filter(&'a Core),
+}
+
+impl Step<'_> {
+    pub fn input(&self) -> Shape {
+        match self {
+            Self::Segment(segment) => segment.input,
+            Self::Filter(filter) => filter.input,
+        }
+    }
+
+    pub fn output(&self) -> Shape {
+        match self {
+            Self::Segment(segment) => segment.output,
+            Self::Filter(filter) => filter.output,
+        }
+    }
+
+    pub fn input_region(&self, rect: Rect) -> Rect {
+        match self {
+            Self::Segment(segment) => segment.input_region(rect),
+            Self::Filter(filter) => filter.input_region(rect),
+        }
     }
 }
 
@@ -224,12 +256,16 @@ impl ChainCore {
         })
     }
 
+    /// The walks over whole images, first to last.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = Step<'_>> {
+        let segments = if self.apart.is_some() { &[] } else { &self.segments[..] };
+        let filters = self.apart.iter().flatten().map(Step::Filter);
+        filters.chain(segments.iter().map(Step::Segment))
+    }
+
     /// The part of the source that an output rectangle needs.
     pub fn input_region(&self, rect: Rect) -> Rect {
-        match &self.apart {
-            Some(filters) => filters.iter().rev().fold(rect, |rect, f| f.input_region(rect)),
-            None => self.segments.iter().rev().fold(rect, |rect, s| s.input_region(rect)),
-        }
+        self.steps().rev().fold(rect, |rect, step| step.input_region(rect))
     }
 
     /// How many workers are worth their start for a segment.
@@ -289,7 +325,7 @@ impl<I: Source, O: Sample> ChainPlan<I, O> {
     /// Fused segments: walks over an image. Between two of them the map is in the workspace.
     #[must_use]
     pub fn segments(&self) -> usize {
-        self.core.apart.as_ref().map_or(self.core.segments.len(), Vec::len)
+        self.core.steps().count()
     }
 
     /// Multiplications for an image: taps as written, padding included.

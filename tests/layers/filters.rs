@@ -600,7 +600,7 @@ fn any_region() {
 /// Boxes whose sums are kept from row to row: each filter of such a chain runs alone.
 #[test]
 fn large_boxes() {
-    let shape = Shape::new(90, 60, 3);
+    let shape = Shape::new(120, 60, 3);
     let mean = |width, height| Filter::new(Kernel::box_(width, height).unwrap());
     for (i, border) in borders(7.0).into_iter().enumerate() {
         let seed = i as u64;
@@ -608,9 +608,9 @@ fn large_boxes() {
         let blur = Filter::new(Kernel::gaussian(1.0).unwrap());
         let edges = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap();
         let chains = [
-            chain_of([on(mean(25, 15)), on(Filter::new(Kernel::sharpen()))]),
-            chain_of([on(blur), on(mean(41, 21)), on(mean(29, 15).scale(0.5).offset(3.0))]),
-            chain_of([on(edges), on(mean(33, 3))]),
+            chain_of([on(mean(49, 15)), on(Filter::new(Kernel::sharpen()))]),
+            chain_of([on(blur), on(mean(51, 21)), on(mean(49, 15).scale(0.5).offset(3.0))]),
+            chain_of([on(edges), on(mean(51, 3))]),
         ];
         for chain in chains {
             let plan = chain.plan::<u8, u8>(shape).unwrap();
@@ -625,7 +625,7 @@ fn large_boxes() {
     // Windows that see nothing but constants.
     let far = Filter::new(Kernel::box_(3, 13).unwrap().with_anchor(0, 12).unwrap());
     let far = far.border(Border::Constant(vec![9.0]));
-    regions::<u8, u8>(&chain_of([mean(25, 13), far]), Shape::new(7, 5, 3), 1);
+    regions::<u8, u8>(&chain_of([mean(49, 13), far]), Shape::new(7, 5, 3), 1);
 }
 
 /// In a pool with more workers than most machines have cores.
@@ -642,7 +642,7 @@ fn threads() {
             .and_then(|c| c.then(Filter::new(dense(5, 5, 1)).border(Border::Wrap)))
             .unwrap();
         let alone =
-            chain_of([Filter::new(Kernel::box_(31, 31).unwrap()), Filter::new(Kernel::sharpen())]);
+            chain_of([Filter::new(Kernel::box_(51, 31).unwrap()), Filter::new(Kernel::sharpen())]);
         for chain in [chain, alone] {
             let one = chain.clone().threads(1).plan::<u8, u8>(shape).unwrap();
             let one = run(&one, source.view());

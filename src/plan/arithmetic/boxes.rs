@@ -90,6 +90,11 @@ fn level(kernel: &Kernel) -> Option<(f64, f64)> {
     (mean != 0.0 && spread <= mean.abs() * count * 1e-12).then_some((mean, spread))
 }
 
+/// Whether all taps are equal, but for such rounding.
+pub(crate) fn is_flat(kernel: &Kernel) -> bool {
+    level(kernel).is_some()
+}
+
 /// Sums of blocks, for rows of `f32`.
 fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Work, Arithmetic, Finish)> {
     let (mean, spread) = level(kernel).filter(|_| longest(kernel) >= BLOCKS_FROM)?;

@@ -5,13 +5,15 @@ use super::Builder;
 use super::images::plain;
 use super::proof::FilterFacts;
 use crate::filter::Filter;
+use crate::kernel::Kernel;
+use crate::plan::arithmetic::is_flat;
 use crate::plan::{Core, Work};
 use crate::sample::SampleType;
 use crate::view::Shape;
 
-/// Taps a side that boxes must have for each image between filters: writing and reading one takes as long as
-/// two passes of so many taps of `f32`, or of half as many of `u8`. Measured at 1080p, three channels.
-const TAPS_EACH: usize = 25;
+/// Taps a side that boxes must have for each image between filters: to write and read one takes as long as two
+/// passes of some forty taps in a first run, which gets the memory, and of half as many later.
+const TAPS_EACH: usize = 48;
 
 /// The filters, first to last, where boxes among them are large enough.
 pub(super) fn apart(
@@ -22,6 +24,15 @@ pub(super) fn apart(
     let chain = builder.chain;
     let filters: Vec<&Filter> = chain.layers().iter().map(plain).collect::<Option<_>>()?;
     let last = filters.len() - 1;
+    // Few chains have such boxes: the others are not planned twice.
+    let longest = |kernel: &Kernel| kernel.width().max(kernel.height());
+    let flat = filters.iter().filter_map(|filter| match filter.kernels() {
+        [kernel] if is_flat(kernel) => Some(longest(kernel)),
+        _ => None,
+    });
+    if last == 0 || flat.sum::<usize>() < TAPS_EACH * last {
+        return None;
+    }
     let mut cores = Vec::with_capacity(filters.len());
     for (i, filter) in filters.into_iter().enumerate() {
         let source = if i == 0 { types.0 } else { SampleType::F32 };
@@ -33,13 +44,10 @@ pub(super) fn apart(
     }
     let naive = |core: &Core| matches!(core.work, Work::Naive);
     let taps = cores.iter().map(|core| match core.work {
-        Work::Running(_) | Work::Blocks(_) => {
-            let kernel = &core.filter.kernels()[0];
-            kernel.width().max(kernel.height())
-        }
+        Work::Running(_) | Work::Blocks(_) => longest(&core.filter.kernels()[0]),
         _ => 0,
     });
-    let pays = last > 0 && taps.sum::<usize>() >= TAPS_EACH * last;
+    let pays = taps.sum::<usize>() >= TAPS_EACH * last;
     (pays && !cores.iter().any(naive)).then_some(cores)
 }
 
