@@ -19,8 +19,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 use support::{named, whole};
 use twopass::{
-    Alpha, Border, Chain, ChainPlan, Error, Filter, Image, Kernel, Level, Plan, Pointwise, Sample,
-    SampleType, Shape, Source, Workspace,
+    Alpha, Border, Chain, Error, Filter, Image, Kernel, Level, Plan, Pointwise, Sample, SampleType,
+    Shape, Source, Workspace,
 };
 
 /// What is run.
@@ -46,13 +46,8 @@ trait Prepared {
     fn hash(&self) -> u64;
 }
 
-enum AnyPlan<I: Source, O: Sample> {
-    Filter(Box<Plan<I, O>>),
-    Chain(Box<ChainPlan<I, O>>),
-}
-
 struct Ready<I: Source, O: Sample> {
-    plan: AnyPlan<I, O>,
+    plan: Plan<I, O>,
     source: Image<I>,
     out: Image<O>,
     workspace: Workspace,
@@ -61,14 +56,10 @@ struct Ready<I: Source, O: Sample> {
 impl<I: Source, O: Sample> Ready<I, O> {
     fn new(what: &What, shape: Shape, level: Level) -> Result<Self, Error> {
         let plan = match what.clone() {
-            What::Filter(f) => AnyPlan::Filter(Box::new(f.level(level).threads(1).plan(shape)?)),
-            What::Chain(c) => AnyPlan::Chain(Box::new(c.level(level).threads(1).plan(shape)?)),
+            What::Filter(filter) => filter.level(level).threads(1).plan::<I, O>(shape)?,
+            What::Chain(chain) => chain.level(level).threads(1).plan(shape)?,
         };
-        let output = match &plan {
-            AnyPlan::Filter(plan) => plan.output_shape(),
-            AnyPlan::Chain(plan) => plan.output_shape(),
-        };
-        let (source, out) = (picture(shape), Image::new(output)?);
+        let (source, out) = (picture(shape), Image::new(plan.output_shape())?);
         Ok(Self { plan, source, out, workspace: Workspace::new() })
     }
 }
@@ -76,11 +67,7 @@ impl<I: Source, O: Sample> Ready<I, O> {
 impl<I: Source, O: Sample> Prepared for Ready<I, O> {
     fn run(&mut self) {
         let (source, out) = (self.source.view(), self.out.view_mut());
-        let done = match &self.plan {
-            AnyPlan::Filter(plan) => plan.run(source, out, &mut self.workspace),
-            AnyPlan::Chain(plan) => plan.run(source, out, &mut self.workspace),
-        };
-        done.expect("shapes that agree");
+        self.plan.run(source, out, &mut self.workspace).expect("shapes that agree");
     }
 
     /// FNV-1a of the samples' bits as `f64`, both halves of them.

@@ -15,28 +15,9 @@ use rand::{RngExt, SeedableRng};
 use std::hint::black_box;
 use support::{check, measured, named, picture, picture_shape, pixels, quick, whole};
 use twopass::{
-    Alpha, Chain, Filter, Image, Kernel, KernelParams, Level, Method, NamedKernel, Pointwise,
-    Sample, Shape, Source, ViewMut, Workspace, reference,
+    Alpha, Arithmetic, Chain, Filter, Image, Kernel, KernelParams, Level, Method, NamedKernel,
+    Pointwise, Sample, Shape, Source, ViewMut, Workspace, reference,
 };
-
-/// How `Plan::arithmetic` begins, for each arithmetic of the passes.
-mod arithmetic {
-    pub const WORDS: &str = "16-bit integers (";
-    pub const WORDS_HIGH: &str = "16-bit integers, products rounded";
-    pub const PAIRS: &str = "16-bit pairs into i32";
-    pub const I32: &str = "32-bit integers";
-    pub const F32: &str = "f32, unfused";
-    pub const FUSED: &str = "f32, fused";
-    pub const DOUBLE: &str = "f64, rounded to f32 at the end";
-    pub const RUNNING: &str = "running sums in 32-bit integers";
-    pub const RUNNING_WORDS: &str = "running sums in 16-bit integers";
-    pub const BLOCKS: &str = "sums of blocks in f32";
-    /// Of chains.
-    pub const COLOUR: &str = "16-bit weights into i32";
-    pub const UNFUSED_CHAIN: &str = "unfused f32";
-    pub const FUSED_CHAIN: &str = "fused f32";
-}
-use arithmetic::*;
 
 /// Taps without any pattern, whose squares sum to about 1.
 fn random(size: usize, seed: u64) -> Kernel {
@@ -57,8 +38,8 @@ fn lopsided(size: usize) -> Kernel {
 }
 
 /// Checks that a plan is what the bench `id` is there for.
-fn expect(id: &str, plan: &impl std::fmt::Display, (meant, chosen): (&str, &str)) {
-    assert!(chosen.starts_with(meant), "{id} is meant for {meant:?}, not for\n{plan}");
+fn expect(id: &str, plan: &impl std::fmt::Display, (meant, chosen): (Arithmetic, Arithmetic)) {
+    assert_eq!(chosen, meant, "{id} is meant for {meant:?}, not for\n{plan}");
 }
 
 /// A bench of a filter at every level.
@@ -68,7 +49,7 @@ fn bench<I: Source, O: Sample>(
     source: &Image<I>,
     filter: &Filter,
     method: Method,
-    arithmetic: &str,
+    arithmetic: Arithmetic,
 ) {
     let (shape, size) = (source.shape(), filter.kernels()[0].width());
     let (input, output) = (I::TYPE, O::TYPE);
@@ -77,8 +58,8 @@ fn bench<I: Source, O: Sample>(
         let id = format!("{op}/{size}/{types}/{}/{level}", shape.channels);
         let filter = filter.clone().level(level).threads(1);
         let plan = filter.plan::<I, O>(shape).expect("a filter that can be planned");
-        assert_eq!((plan.level(), plan.method()), (level, method), "{id}:\n{plan}");
-        expect(&id, &plan, (arithmetic, &plan.arithmetic()));
+        assert_eq!((plan.level(), plan.stages()[0].method), (level, Some(method)), "{id}:\n{plan}");
+        expect(&id, &plan, (arithmetic, plan.stages()[0].arithmetic));
         let mut workspace = Workspace::new();
         let run = |out: ViewMut<'_, O>| plan.run(source.view(), out, &mut workspace);
         support::bench(c, &id, pixels(shape), plan.output_shape(), run, |rect| {
@@ -93,7 +74,7 @@ fn separable<I: Source, O: Sample>(
     op: &str,
     source: &Image<I>,
     filter: &Filter,
-    arithmetic: &str,
+    arithmetic: Arithmetic,
 ) {
     bench::<I, O>(c, op, source, filter, Method::Separable, arithmetic);
 }
@@ -104,7 +85,7 @@ fn dense<I: Source, O: Sample>(
     op: &str,
     source: &Image<I>,
     filter: &Filter,
-    arithmetic: &str,
+    arithmetic: Arithmetic,
 ) {
     bench::<I, O>(c, op, source, filter, Method::Dense, arithmetic);
 }
@@ -123,73 +104,97 @@ fn whole_edges() -> Filter {
 
 fn of_u8(c: &mut Criterion) {
     let [one, three, four] = [1, 3, 4].map(|channels| picture::<u8>(picture_shape(channels)));
-    separable::<u8, u8>(c, "gaussian", &one, &named("gaussian", 3), WORDS);
-    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 3), WORDS);
-    separable::<u8, u8>(c, "gaussian", &one, &named("gaussian", 5), WORDS);
-    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 5), WORDS);
-    separable::<u8, u8>(c, "gaussian", &four, &named("gaussian", 5), WORDS);
-    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 7), WORDS_HIGH);
-    separable::<u8, u8>(c, "separable", &one, &Filter::new(lopsided(5)), WORDS_HIGH);
-    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 13), WORDS_HIGH);
-    separable::<u8, u8>(c, "separable", &three, &Filter::new(lopsided(9)), PAIRS);
-    separable::<u8, f32>(c, "gaussian", &three, &named("gaussian", 5), PAIRS);
-    separable::<u8, f32>(c, "gaussian", &three, &named("gaussian", 9), F32);
-    separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 3), WORDS);
-    separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 11), I32);
-    separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 3), WORDS);
-    separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 5), WORDS);
-    separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 7).scale(1.0 / 64.0), PAIRS);
-    dense::<u8, u8>(c, "laplacian", &one, &named("laplacian", 0), WORDS);
-    dense::<u8, i16>(c, "laplacian", &one, &named("laplacian", 0), WORDS);
-    dense::<u8, u8>(c, "whole", &one, &Filter::new(whole(5, 2)).scale(1.0 / 64.0), WORDS);
-    dense::<u8, u8>(c, "dense", &one, &Filter::new(random(3, 3)), WORDS_HIGH);
-    dense::<u8, u8>(c, "dense", &one, &Filter::new(random(7, 7)), PAIRS);
-    dense::<u8, u8>(c, "dense", &three, &Filter::new(random(7, 7)), PAIRS);
-    dense::<u8, f32>(c, "dense", &one, &Filter::new(random(7, 7)), F32);
-    dense::<u8, u8>(c, "dense-magnitude", &one, &whole_edges(), WORDS);
-    dense::<u8, u8>(c, "dense-magnitude", &one, &edges(5), PAIRS);
-    separable::<u8, u8>(c, "box", &one, &named("box", 3), WORDS);
-    separable::<u8, u8>(c, "box", &three, &named("box", 5), WORDS);
-    separable::<u8, u8>(c, "box", &one, &named("box", 15), RUNNING_WORDS);
-    separable::<u8, u8>(c, "box", &three, &named("box", 15), RUNNING_WORDS);
-    separable::<u8, u8>(c, "box", &four, &named("box", 15), RUNNING_WORDS);
-    separable::<u8, u8>(c, "box", &one, &named("box", 301), RUNNING);
+    separable::<u8, u8>(c, "gaussian", &one, &named("gaussian", 3), Arithmetic::I16);
+    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 3), Arithmetic::I16);
+    separable::<u8, u8>(c, "gaussian", &one, &named("gaussian", 5), Arithmetic::I16);
+    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 5), Arithmetic::I16);
+    separable::<u8, u8>(c, "gaussian", &four, &named("gaussian", 5), Arithmetic::I16);
+    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 7), Arithmetic::I16Rounded);
+    separable::<u8, u8>(c, "separable", &one, &Filter::new(lopsided(5)), Arithmetic::I16Rounded);
+    separable::<u8, u8>(c, "gaussian", &three, &named("gaussian", 13), Arithmetic::I16Rounded);
+    separable::<u8, u8>(c, "separable", &three, &Filter::new(lopsided(9)), Arithmetic::I16Pairs);
+    separable::<u8, f32>(c, "gaussian", &three, &named("gaussian", 5), Arithmetic::I16Pairs);
+    separable::<u8, f32>(c, "gaussian", &three, &named("gaussian", 9), Arithmetic::F32);
+    separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 3), Arithmetic::I16);
+    separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 11), Arithmetic::I32);
+    separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 3), Arithmetic::I16);
+    separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 5), Arithmetic::I16);
+    separable::<u8, u8>(
+        c,
+        "magnitude",
+        &one,
+        &named("sobel", 7).scale(1.0 / 64.0),
+        Arithmetic::I16Pairs,
+    );
+    dense::<u8, u8>(c, "laplacian", &one, &named("laplacian", 0), Arithmetic::I16);
+    dense::<u8, i16>(c, "laplacian", &one, &named("laplacian", 0), Arithmetic::I16);
+    dense::<u8, u8>(c, "whole", &one, &Filter::new(whole(5, 2)).scale(1.0 / 64.0), Arithmetic::I16);
+    dense::<u8, u8>(c, "dense", &one, &Filter::new(random(3, 3)), Arithmetic::I16Rounded);
+    dense::<u8, u8>(c, "dense", &one, &Filter::new(random(7, 7)), Arithmetic::I16Pairs);
+    dense::<u8, u8>(c, "dense", &three, &Filter::new(random(7, 7)), Arithmetic::I16Pairs);
+    dense::<u8, f32>(c, "dense", &one, &Filter::new(random(7, 7)), Arithmetic::F32);
+    dense::<u8, u8>(c, "dense-magnitude", &one, &whole_edges(), Arithmetic::I16);
+    dense::<u8, u8>(c, "dense-magnitude", &one, &edges(5), Arithmetic::I16Pairs);
+    separable::<u8, u8>(c, "box", &one, &named("box", 3), Arithmetic::I16);
+    separable::<u8, u8>(c, "box", &three, &named("box", 5), Arithmetic::I16);
+    separable::<u8, u8>(c, "box", &one, &named("box", 15), Arithmetic::RunningI16);
+    separable::<u8, u8>(c, "box", &three, &named("box", 15), Arithmetic::RunningI16);
+    separable::<u8, u8>(c, "box", &four, &named("box", 15), Arithmetic::RunningI16);
+    separable::<u8, u8>(c, "box", &one, &named("box", 301), Arithmetic::RunningI32);
     let premultiplied = |name, size| named(name, size).alpha(Alpha::Premultiply);
-    separable::<u8, u8>(c, "premultiplied-gaussian", &four, &premultiplied("gaussian", 5), F32);
-    separable::<u8, u8>(c, "premultiplied-box", &four, &premultiplied("box", 15), BLOCKS);
+    separable::<u8, u8>(
+        c,
+        "premultiplied-gaussian",
+        &four,
+        &premultiplied("gaussian", 5),
+        Arithmetic::F32,
+    );
+    separable::<u8, u8>(
+        c,
+        "premultiplied-box",
+        &four,
+        &premultiplied("box", 15),
+        Arithmetic::TreeSums,
+    );
     let kept = named("sharpen", 0).alpha(Alpha::Keep);
-    dense::<u8, u8>(c, "kept-alpha-sharpen", &four, &kept, WORDS);
+    dense::<u8, u8>(c, "kept-alpha-sharpen", &four, &kept, Arithmetic::I16);
 }
 
 fn of_u16(c: &mut Criterion) {
     let [one, three] = [1, 3].map(|channels| picture::<u16>(picture_shape(channels)));
-    separable::<u16, u16>(c, "gaussian", &one, &named("gaussian", 5), F32);
-    separable::<u16, u16>(c, "gaussian", &three, &named("gaussian", 5), F32);
-    separable::<u16, u16>(c, "gaussian", &one, &named("gaussian", 301), DOUBLE);
-    separable::<u16, i16>(c, "sobel-x", &one, &named("sobel-x", 7), I32);
-    separable::<u16, u16>(c, "magnitude", &one, &named("sobel", 3), F32);
-    dense::<u16, u16>(c, "dense", &one, &Filter::new(random(7, 7)), F32);
+    separable::<u16, u16>(c, "gaussian", &one, &named("gaussian", 5), Arithmetic::F32);
+    separable::<u16, u16>(c, "gaussian", &three, &named("gaussian", 5), Arithmetic::F32);
+    separable::<u16, u16>(c, "gaussian", &one, &named("gaussian", 301), Arithmetic::F64);
+    separable::<u16, i16>(c, "sobel-x", &one, &named("sobel-x", 7), Arithmetic::I32);
+    separable::<u16, u16>(c, "magnitude", &one, &named("sobel", 3), Arithmetic::F32);
+    dense::<u16, u16>(c, "dense", &one, &Filter::new(random(7, 7)), Arithmetic::F32);
     let whole = Filter::new(whole(5, 40)).offset(32768.0);
-    dense::<u16, u16>(c, "dense", &one, &whole, I32);
-    dense::<u16, u16>(c, "dense", &one, &Filter::new(random(25, 25)), DOUBLE);
-    separable::<u16, u16>(c, "box", &one, &named("box", 15), RUNNING);
+    dense::<u16, u16>(c, "dense", &one, &whole, Arithmetic::I32);
+    dense::<u16, u16>(c, "dense", &one, &Filter::new(random(25, 25)), Arithmetic::F64);
+    separable::<u16, u16>(c, "box", &one, &named("box", 15), Arithmetic::RunningI32);
 }
 
 fn of_f32(c: &mut Criterion) {
     let [one, three] = [1, 3].map(|channels| picture::<f32>(picture_shape(channels)));
-    separable::<f32, f32>(c, "separable", &one, &Filter::new(lopsided(9)), FUSED);
-    separable::<f32, f32>(c, "separable", &three, &Filter::new(lopsided(9)), FUSED);
-    separable::<f32, f32>(c, "separable", &one, &Filter::new(lopsided(31)), FUSED);
-    separable::<f32, u8>(c, "gaussian", &three, &named("gaussian", 5).scale(255.0), F32);
-    separable::<f32, f32>(c, "magnitude", &one, &named("sobel", 3), FUSED);
-    dense::<f32, f32>(c, "dense", &one, &Filter::new(random(7, 7)), FUSED);
-    dense::<f32, f32>(c, "dense", &three, &Filter::new(random(7, 7)), FUSED);
-    dense::<f32, f32>(c, "dense-magnitude", &one, &edges(5), FUSED);
-    separable::<f32, f32>(c, "box", &one, &named("box", 15), BLOCKS);
+    separable::<f32, f32>(c, "separable", &one, &Filter::new(lopsided(9)), Arithmetic::F32Fused);
+    separable::<f32, f32>(c, "separable", &three, &Filter::new(lopsided(9)), Arithmetic::F32Fused);
+    separable::<f32, f32>(c, "separable", &one, &Filter::new(lopsided(31)), Arithmetic::F32Fused);
+    separable::<f32, u8>(
+        c,
+        "gaussian",
+        &three,
+        &named("gaussian", 5).scale(255.0),
+        Arithmetic::F32,
+    );
+    separable::<f32, f32>(c, "magnitude", &one, &named("sobel", 3), Arithmetic::F32Fused);
+    dense::<f32, f32>(c, "dense", &one, &Filter::new(random(7, 7)), Arithmetic::F32Fused);
+    dense::<f32, f32>(c, "dense", &three, &Filter::new(random(7, 7)), Arithmetic::F32Fused);
+    dense::<f32, f32>(c, "dense-magnitude", &one, &edges(5), Arithmetic::F32Fused);
+    separable::<f32, f32>(c, "box", &one, &named("box", 15), Arithmetic::TreeSums);
 }
 
 /// A colour matrix at every level.
-fn mix<S: Source>(c: &mut Criterion, inputs: usize, outputs: usize, arithmetic: &str) {
+fn mix<S: Source>(c: &mut Criterion, inputs: usize, outputs: usize, arithmetic: Arithmetic) {
     let mut rng = StdRng::seed_from_u64(3);
     let matrix: Vec<f32> = (0..inputs * outputs).map(|_| rng.random_range(-1.0..1.0)).collect();
     let layer = Pointwise::from_keras(&matrix, [1, 1, inputs, outputs]).expect("few weights");
@@ -202,7 +207,7 @@ fn mix<S: Source>(c: &mut Criterion, inputs: usize, outputs: usize, arithmetic: 
         let chain = Chain::new(layer.clone()).level(level).threads(1);
         let plan = chain.plan::<S, S>(shape).expect("a chain that can be planned");
         assert_eq!(plan.level(), level, "{id}:\n{plan}");
-        expect(&id, &plan, (arithmetic, &plan.arithmetic()));
+        expect(&id, &plan, (arithmetic, plan.stages()[0].arithmetic));
         let mut workspace = Workspace::new();
         let run = |out: ViewMut<'_, S>| plan.run(source.view(), out, &mut workspace);
         support::bench(c, &id, pixels(shape), plan.output_shape(), run, |rect| {
@@ -212,18 +217,18 @@ fn mix<S: Source>(c: &mut Criterion, inputs: usize, outputs: usize, arithmetic: 
 }
 
 fn mixes(c: &mut Criterion) {
-    mix::<u8>(c, 3, 3, COLOUR);
-    mix::<u8>(c, 3, 1, COLOUR);
-    mix::<u8>(c, 4, 4, COLOUR);
-    mix::<u16>(c, 3, 3, UNFUSED_CHAIN);
-    mix::<f32>(c, 3, 3, FUSED_CHAIN);
-    mix::<f32>(c, 3, 1, FUSED_CHAIN);
-    mix::<f32>(c, 4, 4, FUSED_CHAIN);
+    mix::<u8>(c, 3, 3, Arithmetic::I16Pairs);
+    mix::<u8>(c, 3, 1, Arithmetic::I16Pairs);
+    mix::<u8>(c, 4, 4, Arithmetic::I16Pairs);
+    mix::<u16>(c, 3, 3, Arithmetic::F32);
+    mix::<f32>(c, 3, 3, Arithmetic::F32Fused);
+    mix::<f32>(c, 3, 1, Arithmetic::F32Fused);
+    mix::<f32>(c, 4, 4, Arithmetic::F32Fused);
 }
 
 /// `run` with plan, output and workspace kept, and `apply`, which makes all of them, on outputs so
 /// large that they are written past the cache.
-fn whole_call<P>(c: &mut Criterion, filter: Filter, arithmetic: &str)
+fn whole_call<P>(c: &mut Criterion, filter: Filter, arithmetic: Arithmetic)
 where
     P: Pixel,
     P::Subpixel: Source,
@@ -238,7 +243,7 @@ where
     let plan = filter.plan::<P::Subpixel, P::Subpixel>(shape).expect("it can be planned");
     let size = filter.kernels()[0].width();
     let rest = format!("{size}/{}/{channels}/{}", P::Subpixel::TYPE, plan.level());
-    expect(&format!("run/{rest}"), &plan, (arithmetic, &plan.arithmetic()));
+    expect(&format!("run/{rest}"), &plan, (arithmetic, plan.stages()[0].arithmetic));
     let mut workspace = Workspace::new();
     let run = |out: ViewMut<'_, P::Subpixel>| plan.run(source.view(), out, &mut workspace);
     let exact = |rect| reference::region(&filter, shape, source.view(), (0, 0), rect);
@@ -259,8 +264,8 @@ where
 }
 
 fn whole_calls(c: &mut Criterion) {
-    whole_call::<Rgb<u8>>(c, named("gaussian", 5), WORDS);
-    whole_call::<Luma<f32>>(c, Filter::new(lopsided(9)), FUSED);
+    whole_call::<Rgb<u8>>(c, named("gaussian", 5), Arithmetic::I16);
+    whole_call::<Luma<f32>>(c, Filter::new(lopsided(9)), Arithmetic::F32Fused);
 }
 
 criterion_group! {

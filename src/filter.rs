@@ -3,8 +3,10 @@
 
 use crate::border::Border;
 use crate::error::Error;
+use crate::geometry::Axis;
 use crate::kernel::Kernel;
 use crate::simd::Level;
+use crate::view::Shape;
 use std::fmt;
 
 /// How the work is to be done. `Auto` is right unless something is to be compared or asserted.
@@ -254,5 +256,21 @@ impl Filter {
     #[must_use]
     pub fn has_negative_tap(&self) -> bool {
         self.kernels.iter().any(Kernel::has_negative_tap)
+    }
+
+    /// What the kernels do on each axis of an image of shape `input`, which has been checked.
+    pub(crate) fn axes(&self, input: Shape) -> [Axis; 2] {
+        let kernel = &self.kernels[0];
+        let axis = |taps: usize, anchor: usize, len: usize, border: &Border| {
+            let (before, out) = match border {
+                Border::Valid => (0, len + 1 - taps),
+                _ => (anchor, len),
+            };
+            Axis { taps, stride: 1, dilation: 1, before, border: border.clone(), len, out }
+        };
+        [
+            axis(kernel.width(), kernel.anchor().0, input.width, &self.border_x),
+            axis(kernel.height(), kernel.anchor().1, input.height, &self.border_y),
+        ]
     }
 }

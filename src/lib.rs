@@ -44,7 +44,7 @@
 //!   Laplacian …), and a constant image stays constant under a kernel of sum 1.
 //! * Integer results are the same bytes on every instruction set, thread count, tile and region;
 //!   `f32` results are the same bits for every thread count, tile and region on one machine.
-//! * `f32` results are within [`Plan::error_bound`], which is proved from the taps.
+//! * `f32` results are within [`AnyPlan::error_bound`], which is proved from the taps.
 //! * NaN and infinity stay inside the kernel's window.
 //! * Nothing that a caller supplies panics or reads out of bounds: it is a typed [`Error`].
 //!
@@ -64,6 +64,7 @@ mod border;
 mod error;
 mod exec;
 mod filter;
+mod geometry;
 #[cfg(feature = "image")]
 mod interop;
 mod kernel;
@@ -86,10 +87,10 @@ pub use kernel::{Kernel, KernelParams, NamedKernel, Separation, Term};
 pub use layer::{
     Activation, Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, SeparableConv, Window,
 };
-pub use plan::{ChainPlan, Plan};
+pub use plan::{AnyPlan, Arithmetic, Plan, StageInfo};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
-pub use view::{Image, Rect, Shape, View, ViewMut};
+pub use view::{AnyView, AnyViewMut, Image, Rect, Shape, View, ViewMut};
 #[cfg(feature = "weights")]
 pub use weights::{Tensor, WeightOrder, Weights};
 

@@ -21,8 +21,7 @@ use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
-use crate::layer::filter_axes;
-use crate::sample::{Sample, SampleType, Source};
+use crate::sample::{Sample, SampleType, Source, with_sample};
 use crate::view::{Image, Rect, Shape, View, check_part};
 
 /// Filters the whole image by the definition. Slow: one core, `f64`, no SIMD.
@@ -37,7 +36,7 @@ pub fn filter<I: Source, O: Sample>(
 }
 
 /// The exact results before rounding, for the output rectangle `rect`, row by row. `part` holds at
-/// least what [`Plan::input_region`](crate::Plan::input_region) names, its top left pixel being
+/// least what [`AnyPlan::input_region`](crate::AnyPlan::input_region) names, its top left pixel being
 /// `origin` in an image of shape `whole`.
 ///
 /// Errors: a rectangle outside the output, a part that does not hold what it reads, and what planning the
@@ -53,9 +52,9 @@ pub fn region<I: Source>(
     if !rect.fits(shape) {
         return Err(Error::RectOutside { rect, shape });
     }
-    let needed = layer::read_by(&filter_axes(filter, whole), rect);
+    let needed = layer::read_by(&filter.axes(whole), rect);
     check_part(whole, part.shape(), origin, needed)?;
-    region_of(filter, whole, part, origin, rect, Opacity::of::<I>())
+    region_of(filter, whole, part, origin, rect, Opacity::of(I::TYPE))
 }
 
 /// The same for samples of any kind.
@@ -168,10 +167,11 @@ pub(crate) struct Opacity {
 }
 
 impl Opacity {
-    /// In an image of samples `I`. What an integer image cannot show is transparent.
-    pub fn of<I: Source>() -> Self {
-        let float = I::TYPE == SampleType::F32;
-        Self { full: I::FULL, visible: if float { f64::MIN_POSITIVE } else { 0.5 } }
+    /// In an image of such samples. What an integer image cannot show is transparent.
+    pub fn of(sample: SampleType) -> Self {
+        let full = with_sample!(sample, S => S::FULL);
+        let float = sample == SampleType::F32;
+        Self { full, visible: if float { f64::MIN_POSITIVE } else { 0.5 } }
     }
 
     /// In values that are not rounded.

@@ -2,9 +2,8 @@
 //! view; nothing is copied.
 
 use crate::error::Error;
-use crate::sample::{Sample, SampleType, with_sample};
+use crate::sample::{Sample, SampleType, Source, with_sample};
 use std::fmt;
-use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
 
 /// Width and height in pixels, and interleaved channels.
@@ -272,16 +271,50 @@ impl<'a, S> ViewMut<'a, S> {
     }
 }
 
-/// A view of any source type. What is not generic is compiled once, with this crate.
-#[derive(Clone, Copy)]
+/// Pixels to read, of samples of any type that can be filtered. What is not generic is compiled once, with this
+/// crate.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum AnyView<'a> {
+    /// Of `u8`.
     U8(View<'a, u8>),
+    /// Of `u16`.
     U16(View<'a, u16>),
+    /// Of `f32`.
     F32(View<'a, f32>),
 }
 
-/// A view to write of any sample type, as the bytes that its samples are. What is not generic is compiled
+impl<'a> AnyView<'a> {
+    /// A view as one of any type.
+    #[must_use]
+    pub fn new<I: Source>(view: View<'a, I>) -> Self {
+        I::any(view)
+    }
+
+    /// Width, height, channels.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::U8(view) => view.shape(),
+            Self::U16(view) => view.shape(),
+            Self::F32(view) => view.shape(),
+        }
+    }
+
+    /// The type of its samples.
+    #[must_use]
+    pub fn sample(&self) -> SampleType {
+        match self {
+            Self::U8(_) => SampleType::U8,
+            Self::U16(_) => SampleType::U16,
+            Self::F32(_) => SampleType::F32,
+        }
+    }
+}
+
+/// Pixels to write, of samples of any type, as the bytes that they are. What is not generic is compiled
 /// once, and looks the type up where it stores.
+#[derive(Debug)]
 pub struct AnyViewMut<'a> {
     pub(crate) sample: SampleType,
     /// A sample's bytes are as many channels.
@@ -289,7 +322,9 @@ pub struct AnyViewMut<'a> {
 }
 
 impl<'a> AnyViewMut<'a> {
-    pub(crate) fn new<O: Sample>(view: ViewMut<'a, O>) -> Self {
+    /// A view as one of any type.
+    #[must_use]
+    pub fn new<O: Sample>(view: ViewMut<'a, O>) -> Self {
         let each = size_of::<O>();
         let ViewMut { data, shape, stride } = view;
         // The stride of a lone row may be any number.
@@ -299,16 +334,15 @@ impl<'a> AnyViewMut<'a> {
         Self { sample: O::TYPE, bytes }
     }
 
-    /// The same as what it was made of, which is O.
-    pub(crate) fn typed<O: Sample>(self) -> ViewMut<'a, O> {
-        assert!(O::TYPE == self.sample);
-        let shape = self.shape();
-        let ViewMut { data, stride, .. } = self.bytes;
-        ViewMut { data: cast_slice_mut(data), shape, stride: stride / size_of::<O>() }
+    /// The type of its samples.
+    #[must_use]
+    pub fn sample(&self) -> SampleType {
+        self.sample
     }
 
-    /// Width, height, and channels in samples.
-    pub(crate) fn shape(&self) -> Shape {
+    /// Width, height, channels.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
         let shape = self.bytes.shape;
         Shape { channels: shape.channels / self.sample.bytes(), ..shape }
     }
@@ -389,14 +423,6 @@ impl<'a> OutRow<'a> {
     #[inline]
     pub(crate) fn whole(&mut self) -> OutRow<'_> {
         OutRow { sample: self.sample, bytes: self.bytes }
-    }
-
-    /// Some of its samples.
-    #[inline]
-    pub(crate) fn part(&mut self, samples: Range<usize>) -> OutRow<'_> {
-        let each = self.sample.bytes();
-        let bytes = &mut self.bytes[samples.start * each..samples.end * each];
-        OutRow { sample: self.sample, bytes }
     }
 
     /// Fills it from sample `x` on with the first of the samples in this memory.
@@ -527,12 +553,13 @@ mod tests {
         assert_eq!(any.shape(), Shape::new(4, 5, 2));
         let [_, mut row] = any.rows_mut(1);
         assert_eq!((row.len(), row.sample()), (8, SampleType::U16));
-        row.part(1..3).copy_from(&[500u16, 600]);
         row.end_from(6, &[700u16, 800, 900]);
-        assert_eq!(any.typed::<u16>().row_mut(2), &[24, 500, 600, 27, 28, 29, 700, 800]);
+        assert_eq!(row.typed::<u16>(), &[24, 25, 26, 27, 28, 29, 700, 800]);
 
         let lone = ViewMut::with_stride(&mut data, Shape::new(4, 1, 2), usize::MAX).unwrap();
-        assert_eq!(AnyViewMut::new(lone).typed::<u16>().row_mut(0).len(), 8);
+        let mut lone = AnyViewMut::new(lone);
+        let [row] = lone.rows_mut(0);
+        assert_eq!(row.len(), 8);
     }
 
     #[test]

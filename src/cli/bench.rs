@@ -4,8 +4,7 @@ use super::failure::Failure;
 use super::report::BenchPart;
 use std::time::Instant;
 use twopass::{
-    Alpha, ChainPlan, Error, Filter, Image, Layer, Plan, Sample, Source, View, ViewMut, Workspace,
-    naive,
+    Alpha, Error, Filter, Image, Layer, Plan, Sample, Source, View, ViewMut, Workspace, naive,
 };
 
 /// Times runs of the plan, and one of plain 2D filtering.
@@ -34,7 +33,7 @@ pub fn bench<I: Source, O: Sample>(
 
 /// The same for a chain; plain 2D filtering, through `f32` images, where all stages are filters.
 pub fn bench_chain<I: Source, O: Sample>(
-    plan: &ChainPlan<I, O>,
+    plan: &Plan<I, O>,
     view: View<'_, I>,
     mut out: ViewMut<'_, O>,
     mut workspace: Workspace,

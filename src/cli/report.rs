@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
-use twopass::{ChainPlan, Filter, Kernel, Plan, Post, Sample, Separation, Shape, Source};
+use twopass::{AnyPlan, Filter, Kernel, Post, Separation, Shape};
 
 /// Everything that was found out, in the shape of `--json`. Absent parts are left out.
 #[derive(Debug, Serialize)]
@@ -77,7 +77,7 @@ pub struct StagePart {
 #[derive(Debug, Serialize)]
 pub struct ChainPart {
     pub chain: Vec<LinkPart>,
-    pub plan: ChainPlanPart,
+    pub plan: PlanPart,
 }
 
 /// A stage of a chain.
@@ -97,22 +97,8 @@ pub struct MixPart {
     pub outputs: usize,
 }
 
-#[derive(Debug, Serialize)]
-pub struct ChainPlanPart {
-    pub level: String,
-    pub threads: usize,
-    /// Walks over the picture.
-    pub segments: usize,
-    pub stages: Vec<String>,
-    pub arithmetic: String,
-    /// Before rounding, in output units, where it is proved.
-    pub error_bound: Option<f64>,
-    /// Of all stages, for an output pixel.
-    pub multiplications_per_pixel: f64,
-}
-
 impl ChainPart {
-    pub fn new(stages: &[Stage], form: Form, plan: ChainPlanPart) -> Result<Self, Failure> {
+    pub fn new(stages: &[Stage], form: Form, plan: PlanPart) -> Result<Self, Failure> {
         let kernel = |name: &str, kernels: &[Kernel]| {
             let separations: Vec<_> = kernels.iter().map(Separation::of).collect();
             KernelPart::new(name, &kernels[0], &separations)
@@ -135,34 +121,6 @@ impl ChainPart {
             form = next;
         }
         Ok(Self { chain, plan })
-    }
-}
-
-impl ChainPlanPart {
-    pub fn new<I: Source, O: Sample>(plan: &ChainPlan<I, O>) -> Self {
-        let output = plan.output_shape();
-        Self {
-            level: plan.level().to_string(),
-            threads: plan.threads(),
-            segments: plan.segments(),
-            stages: plan.stages(),
-            arithmetic: plan.arithmetic(),
-            error_bound: plan.error_bound(),
-            multiplications_per_pixel: plan.multiplications() as f64
-                / (output.width as f64 * output.height as f64),
-        }
-    }
-
-    /// How it was done, in a few words.
-    fn summary(&self, stages: usize) -> String {
-        let threads = if self.threads == 1 { "thread" } else { "threads" };
-        let stages = if stages == 1 { "1 stage".to_owned() } else { format!("{stages} stages") };
-        format!(
-            "{stages} in one plan, {} multiplications per pixel, {}, {} {threads}",
-            number(self.multiplications_per_pixel),
-            self.level,
-            self.threads
-        )
     }
 }
 
@@ -194,7 +152,7 @@ impl Report {
     pub fn summary(&self) -> String {
         match &self.work {
             Some(Work::One(stage)) => stage.plan.summary(),
-            Some(Work::Chain(part)) => part.plan.summary(part.chain.len()),
+            Some(Work::Chain(part)) => part.plan.summary(),
             None => String::new(),
         }
     }
@@ -220,14 +178,31 @@ pub struct KernelPart {
     pub residual: f64,
 }
 
+/// How it was done; a single kernel is a chain of one stage.
 #[derive(Debug, Serialize)]
 pub struct PlanPart {
-    pub method: String,
     pub level: String,
     pub threads: usize,
-    pub stages: Vec<String>,
-    pub multiplications_per_pixel: usize,
-    pub naive_multiplications_per_pixel: usize,
+    /// Walks over the picture.
+    pub segments: usize,
+    pub stages: Vec<PlanStage>,
+    pub arithmetic: String,
+    /// Before rounding, where it is proved: in output units, for `f32` per unit of input range.
+    pub error_bound: Option<f64>,
+    /// Per sample, of all stages.
+    pub multiplications_per_sample: usize,
+    pub naive_multiplications_per_sample: usize,
+    /// For the whole picture.
+    pub multiplications: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct PlanStage {
+    pub layer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    pub arithmetic: String,
+    pub multiplications_per_sample: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -264,40 +239,57 @@ impl KernelPart {
 }
 
 impl PlanPart {
-    pub fn new<I: Source, O: Sample>(plan: &Plan<I, O>) -> Self {
+    pub fn new(plan: &AnyPlan) -> Self {
+        let stages = plan.stages().into_iter().map(|stage| PlanStage {
+            layer: stage.layer.to_string(),
+            method: stage.method.map(|method| method.to_string()),
+            arithmetic: format!("{:?}", stage.arithmetic),
+            multiplications_per_sample: stage.multiplications,
+        });
         Self {
-            method: plan.method().to_string(),
             level: plan.level().to_string(),
-            threads: plan.threads(),
-            stages: plan.stages(),
-            multiplications_per_pixel: plan.multiplications_per_pixel(),
-            naive_multiplications_per_pixel: plan.naive_multiplications_per_pixel(),
+            threads: plan.workers(),
+            segments: plan.segments(),
+            stages: stages.collect(),
+            arithmetic: plan.proof(),
+            error_bound: plan.error_bound(),
+            multiplications_per_sample: plan.multiplications_per_sample(),
+            naive_multiplications_per_sample: plan.naive_multiplications_per_sample(),
+            multiplications: plan.multiplications(),
         }
     }
 
     /// How it was done, in a few words.
     pub fn summary(&self) -> String {
-        let (done, naive) = (self.multiplications_per_pixel, self.naive_multiplications_per_pixel);
+        let how = match &self.stages[..] {
+            [PlanStage { method: Some(method), .. }] => method.clone(),
+            [_] => "1 stage in one plan".to_owned(),
+            stages => format!("{} stages in one plan", stages.len()),
+        };
+        let (done, naive) =
+            (self.multiplications_per_sample, self.naive_multiplications_per_sample);
         let instead = if done == naive { String::new() } else { format!(" instead of {naive}") };
         let threads = if self.threads == 1 { "thread" } else { "threads" };
         format!(
-            "{}, {done} multiplications per sample{instead}, {}, {} {threads}",
-            self.method, self.level, self.threads
+            "{how}, {done} multiplications per sample{instead}, {}, {} {threads}",
+            self.level, self.threads
         )
     }
 }
 
 /// The kernel, its factors and the plan, for people.
-pub fn explain<I: Source, O: Sample>(name: &str, filter: &Filter, plan: &Plan<I, O>) -> String {
+pub fn explain(name: &str, filter: &Filter, plan: &AnyPlan) -> String {
     let mut out = String::new();
-    named(name, filter, plan.separations(), &mut out);
+    let stages = plan.stages();
+    let separations = stages.first().map_or(&[][..], |stage| stage.separations);
+    named(name, filter, separations, &mut out);
     out.push_str(plan.to_string().trim_end());
     out.push('\n');
     out
 }
 
 /// The same for a chain.
-pub fn explain_chain<I: Source, O: Sample>(stages: &[Stage], plan: &ChainPlan<I, O>) -> String {
+pub fn explain_chain(stages: &[Stage], plan: &AnyPlan) -> String {
     let count_of = stages.len();
     let many = if count_of == 1 { "stage" } else { "stages" };
     let mut out = format!("a chain of {count_of} {many} in one plan, rounded once, at the end\n");

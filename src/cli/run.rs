@@ -14,14 +14,13 @@ use super::kernel::{Stage, Step};
 use super::light::{ToFloat, encode};
 use super::mix::{Form, Units};
 use super::report::{
-    ChainPart, ChainPlanPart, InputPart, KernelPart, PlanPart, Report, StagePart, Work, explain,
-    explain_chain,
+    ChainPart, InputPart, KernelPart, PlanPart, Report, StagePart, Work, explain, explain_chain,
 };
 use super::verify::{verify, verify_chain};
 use std::time::Instant;
 use twopass::{
-    Alpha, Chain, ChainPlan, Filter, Image, Kernel, Layer, Level, Plan, Pointwise, Post, Sample,
-    SampleType, Shape, Source, View, Workspace,
+    Alpha, Chain, Filter, Image, Kernel, Layer, Level, Plan, Pointwise, Post, Sample, SampleType,
+    Shape, Source, View, Workspace,
 };
 
 /// What to do, apart from the pixels.
@@ -385,7 +384,7 @@ impl<'a> Log<'a> {
         view: View<'_, I>,
     ) -> Result<Image<O>, Failure> {
         let plan: Plan<I, O> = filter.plan(view.shape())?;
-        let kernel = KernelPart::new(name, &filter.kernels()[0], plan.separations());
+        let kernel = KernelPart::new(name, &filter.kernels()[0], plan.stages()[0].separations);
         self.report.work = Some(Work::One(StagePart { kernel, plan: PlanPart::new(&plan) }));
         if self.task.explain {
             self.report.explanation += &explain(name, &filter, &plan);
@@ -412,9 +411,9 @@ impl<'a> Log<'a> {
         chain: &Chain,
         view: View<'_, I>,
     ) -> Result<Image<O>, Failure> {
-        let plan: ChainPlan<I, O> = chain.plan(view.shape())?;
+        let plan: Plan<I, O> = chain.plan(view.shape())?;
         let stages = &self.task.chain;
-        let part = ChainPart::new(stages, self.task.form, ChainPlanPart::new(&plan))?;
+        let part = ChainPart::new(stages, self.task.form, PlanPart::new(&plan))?;
         self.report.work = Some(Work::Chain(part));
         if self.task.explain {
             self.report.explanation += &explain_chain(stages, &plan);

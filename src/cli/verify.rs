@@ -5,8 +5,8 @@ use super::report::{VerifyPart, number};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use twopass::{
-    Alpha, Border, ChainPlan, Error, Filter, Layer, Plan, Post, Rect, Sample, SampleType, Shape,
-    Source, View, reference,
+    Alpha, Border, Error, Filter, Layer, Plan, Post, Rect, Sample, SampleType, Shape, Source, View,
+    reference,
 };
 
 /// Above this many taps the reference would take minutes, so a part of the image is checked.
@@ -43,7 +43,7 @@ pub fn verify<I: Source, O: Sample>(
 
 /// The same for a chain, whose last channel is alpha if `alpha` says so.
 pub fn verify_chain<I: Source, O: Sample>(
-    plan: &ChainPlan<I, O>,
+    plan: &Plan<I, O>,
     source: View<'_, I>,
     got: View<'_, O>,
     alpha: bool,
@@ -128,7 +128,7 @@ impl Bound {
     fn of<I: Source, O: Sample>(plan: &Plan<I, O>, filter: &Filter, source: View<'_, I>) -> Self {
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
         let reach = reach(filter, source);
-        let proved = plan.error_bound() * if I::TYPE == SampleType::F32 { reach } else { 1.0 };
+        let proved = plan.error_bound_within(reach).unwrap_or(0.0);
         let rounded = O::TYPE != SampleType::F32;
         let (absolute, relative) = if rounded && is_exact::<I>(filter) {
             (0.0, 0.0)
@@ -146,11 +146,7 @@ impl Bound {
         Self { absolute, relative, rounded, full_alpha: premultiplied.then_some(I::FULL) }
     }
 
-    fn of_chain<I: Source, O: Sample>(
-        plan: &ChainPlan<I, O>,
-        source: View<'_, I>,
-        alpha: bool,
-    ) -> Self {
+    fn of_chain<I: Source, O: Sample>(plan: &Plan<I, O>, source: View<'_, I>, alpha: bool) -> Self {
         let filters = plan.chain().layers().iter().filter_map(|layer| match layer {
             Layer::Filter(filter) => Some(filter),
             _ => None,

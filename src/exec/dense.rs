@@ -1,9 +1,13 @@
 //! Passes over windows of whole rows: direct 2D ones, and what else reads rows where they lie.
 
-use super::rows::{Feed, Sink};
-use super::{Core, Run, Stage, Tile, ahead, load, piece, recycle};
-use crate::pass::{ACROSS_SLACK, Across, Dense, Pairs, Part, Prepare, Rung};
+use super::filter::{FilterRun, ahead, load, piece};
+use super::memory::recycle;
+use super::rows::Feed;
+use super::sink::Sink;
+use super::tile::{Run, Tile};
+use crate::pass::{ACROSS_SLACK, Across, Datapath, Dense, I16Pairs, Part, Prepare};
 use crate::plan::BLOCK_ROWS;
+use crate::plan::FilterStage;
 use crate::plan::arithmetic::{Passes, Rows};
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
@@ -32,14 +36,14 @@ struct Edges {
 
 impl Edges {
     /// Fills in the pieces of the copies: one after the other, those of both edges.
-    fn new(core: &Core, tile: &Tile, copied: &mut Vec<Run>) -> Self {
-        let channels = core.input.channels;
-        let taps = core.filter.kernels()[0].width();
+    fn new(stage: &FilterStage, tile: &Tile, copied: &mut Vec<Run>) -> Self {
+        let channels = stage.input.channels;
+        let taps = stage.axes[0].taps;
         let vector = 2 * MAX_LANES;
-        let first = core.columns(tile.x.start..tile.x.start + 1).start;
+        let first = stage.columns(tile.x.start..tile.x.start + 1).start;
         let len = tile.x.len();
         let left = (-first).clamp(0, len as isize) as usize;
-        let right = first + (len + taps - 1) as isize - core.input.width as isize;
+        let right = first + (len + taps - 1) as isize - stage.input.width as isize;
         let right = right.clamp(0, (len - left) as isize) as usize;
         let inside = len - left - right;
         let (left, inside, right) =
@@ -48,11 +52,11 @@ impl Edges {
             let columns = if outputs > 0 { outputs + taps - 1 } else { 0 };
             (start..start + columns).map(|x| first + x as isize)
         };
-        let border = core.filter.get_borders().0;
+        let border = &stage.axes[0].border;
         copied.clear();
         let mut count = 0;
         for x in around(0, left).chain(around(left + inside, right)) {
-            let from = border.map(x, core.input.width);
+            let from = border.map(x, stage.input.width);
             match copied.last_mut() {
                 // Most follow each other.
                 Some(run)
@@ -84,7 +88,7 @@ const NEXT_BYTES: usize = 32 << 10;
 /// Images of so many bytes are taken to be in the cache already.
 const HELD_BYTES: usize = 1 << 20;
 
-impl Stage<'_> {
+impl FilterRun<'_> {
     /// A pass over windows of rows: where they lie inside the image, from the source's own rows; at its
     /// edges from copies that are padded; it is told whether to write past the cache, and what memory to ask
     /// for on the way, for each output row. Rows are handed over as elements `E`, which the samples must
@@ -96,14 +100,14 @@ impl Stage<'_> {
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
         pass: impl Fn(&[&[E]], &mut [OutRow<'_>], bool, &[&[u8]]),
     ) {
-        let core = self.core;
-        let edges = Edges::new(core, tile, self.edges);
+        let stage = self.stage;
+        let edges = Edges::new(stage, tile, self.edges);
         for (y, rows) in self.blocks(sizes) {
-            for v in core.rows(y..y + rows) {
-                load(core, tile, feed, v);
+            for v in stage.rows(y..y + rows) {
+                load(stage, tile, feed, v);
             }
             let x = tile.x.clone();
             match rows {
@@ -136,17 +140,17 @@ impl Stage<'_> {
         outs: &mut [OutRow<'_>],
         pass: &impl Fn(&[&[E]], &mut [OutRow<'_>], bool, &[&[u8]]),
     ) {
-        let core = self.core;
-        let channels = core.input.channels;
+        let stage = self.stage;
+        let channels = stage.input.channels;
         let (count, sample) = (outs.len(), outs[0].sample());
         let pixel = channels * sample.bytes();
-        let virtual_rows = core.rows(y..y + count);
+        let virtual_rows = stage.rows(y..y + count);
         let &Edges { left, inside, right, from, columns, copied, reach } = edges;
         if inside > 0 {
             let mut window = recycle(take(self.window));
             window.extend(virtual_rows.clone().map(|v| -> &[E] {
-                cast_slice(match core.image_row(v) {
-                    Some(row) => feed.row(core, tile, v, row, from..from + columns),
+                cast_slice(match stage.image_row(v) {
+                    Some(row) => feed.row(stage, tile, v, row, from..from + columns),
                     None => &constants[1][..columns * channels],
                 })
             }));
@@ -161,10 +165,10 @@ impl Stage<'_> {
             });
             // The rows that the next windows add.
             let bytes = columns * channels * size_of::<T>();
-            let asks = bytes * count <= NEXT_BYTES && bytes * core.input.height > HELD_BYTES;
+            let asks = bytes * count <= NEXT_BYTES && bytes * stage.input.height > HELD_BYTES;
             let below = if asks { self.below() } else { isize::MIN };
             let next: [&[u8]; 8] =
-                from_fn(|r| ahead(core, tile, feed, virtual_rows.end + r as isize, below));
+                from_fn(|r| ahead(stage, tile, feed, virtual_rows.end + r as isize, below));
             pass(&window, &mut parts[..count], self.stream, &next[..count]);
             *self.window = recycle(window);
         }
@@ -172,8 +176,9 @@ impl Stage<'_> {
             let [copies, results] = &mut *self.padded;
             let copies: &mut [T] = copies.get(virtual_rows.len() * reach);
             for (v, copy) in virtual_rows.zip(copies.chunks_exact_mut(reach)) {
-                let row =
-                    core.image_row(v).map(|row| feed.row(core, tile, v, row, tile.columns.clone()));
+                let row = stage
+                    .image_row(v)
+                    .map(|row| feed.row(stage, tile, v, row, tile.columns.clone()));
                 for run in &*self.edges {
                     let len = run.len * channels;
                     let pixels = match (run.from, row) {
@@ -204,25 +209,25 @@ impl Stage<'_> {
     }
 
     /// A direct 2D pass, over rows that are widened once, or read where they lie.
-    pub(super) fn dense<T: Sample, R: Rung>(
+    pub(super) fn dense<T: Sample, R: Datapath>(
         &mut self,
         kernels: &[Rows],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
-        let core = self.core;
-        let channels = core.input.channels;
-        let width = core.filter.kernels()[0].width();
+        let stage = self.stage;
+        let channels = stage.input.channels;
+        let width = stage.axes[0].taps;
         let len = tile.len * channels + MAX_LANES;
         if R::wide_is::<T>() {
             let sizes = [R::MOST_SUMS / kernels.len(), 1, 1];
             return self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
-                dense::<R>(core, kernels, width, rows, stream, outs);
+                dense::<R>(stage, kernels, width, rows, stream, outs);
             });
         }
-        // Pairs of rows that are prepared once serve two rows best.
+        // I16Pairs of rows that are prepared once serve two rows best.
         let most = if R::PAIRED == 2 { 2 } else { R::MOST_SUMS / kernels.len() };
         let made = Made {
             samples: tile.len * channels,
@@ -233,12 +238,12 @@ impl Stage<'_> {
             direct: 0..0,
             skip: 0..0,
         };
-        let level = core.level;
+        let level = stage.level;
         let prepare = |[a, b]: [&[T]; 2], _: [&[T]; 2], next: [&[u8]; 2], out: &mut [R::Wide]| {
             level.run(Prepare::<R, T> { a, b, next, out });
         };
         self.made(&made, tile, constants, feed, sink, prepare, |rows, outs, stream| {
-            dense::<R>(core, kernels, width, rows, stream, outs);
+            dense::<R>(stage, kernels, width, rows, stream, outs);
         });
     }
 
@@ -249,12 +254,12 @@ impl Stage<'_> {
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
-        let core = self.core;
-        let step = core.input.channels;
+        let stage = self.stage;
+        let step = stage.input.channels;
         let Passes { row, column, start, shift, .. } = passes;
-        let (taps, start, shift) = (Pairs::taps(row), *start, *shift);
+        let (taps, start, shift) = (I16Pairs::taps(row), *start, *shift);
         let outputs = tile.x.len();
         let reach = Across::reach(0, 2 * taps.len(), step);
         let (inside, skip) = tile.inside(outputs, reach.div_ceil(step));
@@ -273,11 +278,11 @@ impl Stage<'_> {
                 part(direct, 0, inside.clone(), step),
                 part(padded, tile.first + inside.end, inside.end..outputs, step),
             ];
-            core.level.run(Across { parts, taps, step, start, shift, next, out });
+            stage.level.run(Across { parts, taps, step, start, shift, next, out });
         };
         let column = std::slice::from_ref(column);
         self.made(&made, tile, constants, feed, sink, across, |rows, outs, stream| {
-            dense::<Pairs>(core, column, 1, rows, stream, outs);
+            dense::<I16Pairs>(stage, column, 1, rows, stream, outs);
         });
     }
 
@@ -291,27 +296,30 @@ impl Stage<'_> {
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
         make: impl Fn([&[T]; 2], [&[T]; 2], [&[u8]; 2], &mut [E]),
         pass: impl Fn(&[&[E]], &mut [OutRow<'_>], bool),
     ) {
-        let core = self.core;
-        let channels = core.input.channels;
+        let stage = self.stage;
+        let channels = stage.input.channels;
         let Made { samples, len, first, paired, sizes, ref direct, ref skip } = *made;
         let each = if paired { 2 } else { 1 };
         let below = self.below();
-        self.wide.clear(core.window_rows());
+        // The last row of a pair at the end of a chain's block may be missing.
+        if self.fresh || paired {
+            self.wide.clear(stage.window_rows());
+        }
         for (y, rows) in self.blocks(sizes) {
-            let virtual_rows = core.rows(y..y + rows);
+            let virtual_rows = stage.rows(y..y + rows);
             for v in virtual_rows.clone().step_by(each) {
                 let Some(out) = self.wide.missing::<E>(v, len) else { continue };
                 // The lower row of a pair below the last window would meet only zero taps.
                 let pair = [v, (v + 1).min(below - 1)];
                 let mut padded = self.padded.each_mut().map(|memory| memory.get::<T>(samples));
                 for (padded, v) in padded.iter_mut().zip(pair).take(each) {
-                    load(core, tile, feed, v);
+                    load(stage, tile, feed, v);
                     for run in &tile.runs {
-                        let piece = piece(core, tile, run, constants, feed, v);
+                        let piece = piece(stage, tile, run, constants, feed, v);
                         let end = run.at + run.len;
                         let before = run.at..skip.start.clamp(run.at, end);
                         let after = skip.end.clamp(before.end, end)..end;
@@ -327,12 +335,12 @@ impl Stage<'_> {
                 let mut inside: [&[T]; 2] = [&[]; 2];
                 if let Some(run) = tile.runs.iter().find(|run| run.holds(direct)) {
                     inside = pair.map(|v| {
-                        let piece = piece(core, tile, run, constants, feed, v);
+                        let piece = piece(stage, tile, run, constants, feed, v);
                         &piece[(direct.start - run.at) * channels..]
                     });
                 }
                 let [upper, lower]: [&[T]; 2] = padded.map(|row| &*row);
-                let ahead = |v| ahead(core, tile, feed, v, below);
+                let ahead = |v| ahead(stage, tile, feed, v, below);
                 let next = [ahead(v + each as isize), if paired { ahead(v + 3) } else { &[] }];
                 make([upper, if paired { lower } else { upper }], inside, next, out);
             }
@@ -409,8 +417,8 @@ impl Tile {
 
 /// The dense pass for the output rows of a block, of which there may be as many as there are cases, with
 /// `width` columns of taps.
-fn dense<R: Rung>(
-    core: &Core,
+fn dense<R: Datapath>(
+    stage: &FilterStage,
     kernels: &[Rows],
     width: usize,
     rows: &[&[R::Wide]],
@@ -418,16 +426,16 @@ fn dense<R: Rung>(
     outs: &mut [OutRow<'_>],
 ) {
     match kernels.len() * outs.len() {
-        1 => sums::<R, 1>(core, kernels, width, rows, stream, outs),
-        2 => sums::<R, 2>(core, kernels, width, rows, stream, outs),
+        1 => sums::<R, 1>(stage, kernels, width, rows, stream, outs),
+        2 => sums::<R, 2>(stage, kernels, width, rows, stream, outs),
         _ if const { R::MOST_SUMS < 4 } => unreachable!("blocks have no more sums"),
-        _ => sums::<R, 4>(core, kernels, width, rows, stream, outs),
+        _ => sums::<R, 4>(stage, kernels, width, rows, stream, outs),
     }
 }
 
 /// The same with N sums: sum k is that of kernel k modulo their number.
-fn sums<R: Rung, const N: usize>(
-    core: &Core,
+fn sums<R: Datapath, const N: usize>(
+    stage: &FilterStage,
     kernels: &[Rows],
     width: usize,
     rows: &[&[R::Wide]],
@@ -436,13 +444,13 @@ fn sums<R: Rung, const N: usize>(
 ) {
     let (each, sample) = (kernels.len(), outs[0].sample());
     let mut outs = outs.iter_mut();
-    core.level.run(Dense::<R, N> {
+    stage.level.run(Dense::<R, N> {
         rows,
         first: from_fn(|k| kernels[k % each].meets::<R>(k / each).0),
         taps: from_fn(|k| kernels[k % each].meets::<R>(k / each).1),
         width,
-        step: core.input.channels,
-        finish: &core.finish,
+        step: stage.input.channels,
+        finish: &stage.finish,
         stream,
         outs: from_fn(|_| outs.next().map_or_else(|| OutRow::none(sample), OutRow::whole)),
     });

@@ -41,17 +41,25 @@ pub(super) struct Ring {
     pub(super) memory: Memory,
     /// Which row each place holds.
     pub(super) tags: Vec<isize>,
+    /// Rows of a window are so many apart.
+    dilation: isize,
 }
 
 impl Ring {
     /// Forgets all rows and makes place for `rows` consecutive ones.
     pub(super) fn clear(&mut self, rows: usize) {
+        self.clear_apart(rows, 1);
+    }
+
+    /// The same for rows that are `dilation` apart.
+    pub(super) fn clear_apart(&mut self, rows: usize, dilation: usize) {
         self.tags.clear();
         self.tags.resize(rows, isize::MIN);
+        self.dilation = dilation as isize;
     }
 
     pub(super) fn place(&self, v: isize) -> usize {
-        v.rem_euclid(self.tags.len() as isize) as usize
+        v.div_euclid(self.dilation).rem_euclid(self.tags.len() as isize) as usize
     }
 
     pub(super) fn has(&self, v: isize) -> bool {

@@ -1,9 +1,13 @@
 //! A column pass and a row pass: one walk down a strip, whatever scratch rows hold.
 
-use super::rows::{Feed, Sink};
-use super::{Core, Memory, Stage, Tile, ahead, load, piece, recycle};
-use crate::pass::{Column, Input, Row, Rung, Sum};
+use super::filter::{FilterRun, ahead, load, piece};
+use super::memory::{Memory, recycle};
+use super::rows::Feed;
+use super::sink::Sink;
+use super::tile::Tile;
+use crate::pass::{Column, Datapath, Input, Row, Sum};
 use crate::plan::BLOCK_ROWS;
+use crate::plan::FilterStage;
 use crate::plan::arithmetic::Passes;
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
@@ -50,25 +54,25 @@ pub(super) trait ScratchRows<T> {
 
 /// Sample by sample, in a rung's form.
 pub(super) struct Whole<'a, R> {
-    core: &'a Core,
+    stage: &'a FilterStage,
     tile: &'a Tile,
     rung: PhantomData<R>,
 }
 
-impl<'a, R: Rung> Whole<'a, R> {
-    pub fn new(core: &'a Core, tile: &'a Tile) -> Self {
-        Self { core, tile, rung: PhantomData }
+impl<'a, R: Datapath> Whole<'a, R> {
+    pub fn new(stage: &'a FilterStage, tile: &'a Tile) -> Self {
+        Self { stage, tile, rung: PhantomData }
     }
 }
 
-impl<T: Sample, R: Rung> ScratchRows<T> for Whole<'_, R> {
+impl<T: Sample, R: Datapath> ScratchRows<T> for Whole<'_, R> {
     type Read = T;
     type Elem = R::Elem;
     // Narrower samples come fast enough by themselves.
     const AHEAD: bool = size_of::<T>() == 4;
 
     fn row<'m>(&self, memory: &'m mut Memory, used: bool) -> &'m mut [R::Elem] {
-        let len = self.tile.len * self.core.input.channels + MAX_LANES;
+        let len = self.tile.len * self.stage.input.channels + MAX_LANES;
         memory.get(if used { len } else { 0 })
     }
 
@@ -80,11 +84,11 @@ impl<T: Sample, R: Rung> ScratchRows<T> for Whole<'_, R> {
         sums: [(&Passes, usize, &mut [R::Elem]); N],
     ) {
         let sums = sums.map(|(pass, row, out)| sum::<R>(pass, row, &mut out[at..]));
-        self.core.level.run(Column { rows, sums, n });
+        self.stage.level.run(Column { rows, sums, n });
     }
 
     fn pad(&self, row: &mut [R::Elem]) {
-        self.tile.pad(row, self.core.input.channels);
+        self.tile.pad(row, self.stage.input.channels);
     }
 
     fn finish<const M: usize>(
@@ -94,26 +98,30 @@ impl<T: Sample, R: Rung> ScratchRows<T> for Whole<'_, R> {
         next: &[u8],
         out: OutRow<'_>,
     ) {
-        let Self { core, tile, .. } = self;
-        let (step, finish) = (core.input.channels, &core.finish);
-        let count = core.filter.kernels()[0].width();
+        let Self { stage, tile, .. } = self;
+        let (step, finish) = (stage.input.channels, &stage.finish);
+        let count = stage.axes[0].taps;
         let order = inputs[0].0.order;
         let inputs = inputs.map(|(pass, row)| Input::<R> {
             scratch: &row[tile.first * step..],
             taps: R::taps(&pass.row),
         });
-        core.level.run(Row { inputs, count, step, finish, order, stream, next, out });
+        stage.level.run(Row { inputs, count, step, finish, order, stream, next, out });
     }
 }
 
 /// The scratch row of one kernel for one output row of a block.
-pub(super) fn sum<'a, R: Rung>(pass: &'a Passes, row: usize, out: &'a mut [R::Elem]) -> Sum<'a, R> {
+pub(super) fn sum<'a, R: Datapath>(
+    pass: &'a Passes,
+    row: usize,
+    out: &'a mut [R::Elem],
+) -> Sum<'a, R> {
     let Passes { column, start, shift, .. } = pass;
     let (first, taps) = column.meets::<R>(row);
     Sum { first, taps, start: *start, shift: *shift, out }
 }
 
-impl Stage<'_> {
+impl FilterRun<'_> {
     pub(super) fn two_passes<T: Sample, S: ScratchRows<T>>(
         &mut self,
         rows: &S,
@@ -121,16 +129,16 @@ impl Stage<'_> {
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
-        let core = self.core;
-        let channels = core.input.channels;
+        let stage = self.stage;
+        let channels = stage.input.channels;
         let (below, stream) = (self.below(), self.stream);
         // Those of a magnitude's second kernel take the place of two rows.
         for (y, count) in self.blocks([BLOCK_ROWS / passes.len(), 2, 1]) {
-            let virtual_rows = core.rows(y..y + count);
+            let virtual_rows = stage.rows(y..y + count);
             for v in virtual_rows.clone() {
-                load(core, tile, feed, v);
+                load(stage, tile, feed, v);
             }
             // Row r of kernel k is scratch row k·count + r.
             let used = count * passes.len();
@@ -142,7 +150,7 @@ impl Stage<'_> {
             for run in &tile.runs {
                 let mut window = recycle(take(self.window));
                 window.extend(virtual_rows.clone().map(|v| -> &[S::Read] {
-                    cast_slice(piece(core, tile, run, constants, feed, v))
+                    cast_slice(piece(stage, tile, run, constants, feed, v))
                 }));
                 let [a, b, c, d] = scratch.each_mut().map(|row| &mut **row);
                 let (w, n, at) = (window.as_slice(), run.len * channels, run.at * channels);
@@ -167,7 +175,7 @@ impl Stage<'_> {
                 let [out] = sink.rows(y + r, tile.x.clone());
                 // A row that the next window adds, while this one is worked on.
                 let v = virtual_rows.end + r as isize;
-                let next = ahead(core, tile, feed, v, if S::AHEAD { below } else { v });
+                let next = ahead(stage, tile, feed, v, if S::AHEAD { below } else { v });
                 match passes {
                     [p, q, ..] => {
                         let inputs = [(p, &*scratch[r]), (q, &*scratch[count + r])];

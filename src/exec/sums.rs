@@ -1,14 +1,18 @@
 //! Filters whose taps are all equal: sums of windows whose cost hardly depends on their size, running
 //! ones of integers, and of blocks of `f32`.
 
-use super::rows::{Feed, Sink};
-use super::words::{LINE, copies_of, layout, pad, place_in_halves};
-use super::{Core, Stage, Tile, ahead, load, piece, recycle};
+use super::filter::{FilterRun, ahead, load, piece};
+use super::halves::{LINE, copies_of, layout, pad, place_in_halves};
+use super::memory::recycle;
+use super::rows::Feed;
+use super::sink::Sink;
+use super::tile::Tile;
 use crate::pass::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
     PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums, Windows, parity_unit,
 };
-use crate::sample::{SampleType, Source};
+use crate::plan::FilterStage;
+use crate::sample::{Sample, SampleType};
 use crate::simd::{Level, MAX_LANES};
 use crate::view::OutRow;
 use std::mem::take;
@@ -27,16 +31,23 @@ trait Moving<T> {
     /// Fills in the copied pixels.
     fn pad(&mut self, tile: &Tile, channels: usize);
     /// The windows of a row; asks for `next` on the way.
-    fn finish(&mut self, core: &Core, tile: &Tile, stream: bool, next: &[u8], out: OutRow<'_>);
+    fn finish(
+        &mut self,
+        stage: &FilterStage,
+        tile: &Tile,
+        stream: bool,
+        next: &[u8],
+        out: OutRow<'_>,
+    );
 }
 
 /// In 32 bits, exact.
-struct Integers<'a> {
+struct RunningI32<'a> {
     sums: &'a mut [i32],
     prefix: &'a mut [i32],
 }
 
-impl<T: Source> Moving<T> for Integers<'_> {
+impl<T: Sample> Moving<T> for RunningI32<'_> {
     fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>) {
         level.run(Accumulate { add, take, sums: &mut self.sums[at..] });
     }
@@ -45,14 +56,14 @@ impl<T: Source> Moving<T> for Integers<'_> {
         tile.pad(self.sums, channels);
     }
 
-    fn finish(&mut self, core: &Core, tile: &Tile, _: bool, next: &[u8], out: OutRow<'_>) {
-        let channels = core.input.channels;
-        let width = core.filter.kernels()[0].width() * channels;
+    fn finish(&mut self, stage: &FilterStage, tile: &Tile, _: bool, next: &[u8], out: OutRow<'_>) {
+        let channels = stage.input.channels;
+        let width = stage.axes[0].taps * channels;
         let n = (tile.x.len() - 1) * channels + width;
         let sums = &self.sums[tile.first * channels..];
-        core.level.run(Scan { sums, n, channels, prefix: self.prefix });
-        let finish = &core.finish;
-        core.level.run(Windows { prefix: self.prefix, width, finish, next, out });
+        stage.level.run(Scan { sums, n, channels, prefix: self.prefix });
+        let finish = &stage.finish;
+        stage.level.run(Windows { prefix: self.prefix, width, finish, next, out });
     }
 }
 
@@ -68,7 +79,7 @@ struct Phases<'a, const P: usize> {
     shift: usize,
 }
 
-impl<T: Source, const P: usize> Moving<T> for Phases<'_, P> {
+impl<T: Sample, const P: usize> Moving<T> for Phases<'_, P> {
     fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>) {
         level.run(AccumulatePhases { add, take, at: at + self.shift, sums: self.sums });
     }
@@ -77,16 +88,23 @@ impl<T: Source, const P: usize> Moving<T> for Phases<'_, P> {
         pad(self.sums, self.copies);
     }
 
-    fn finish(&mut self, core: &Core, tile: &Tile, stream: bool, next: &[u8], out: OutRow<'_>) {
-        let taps = core.filter.kernels()[0].width();
+    fn finish(
+        &mut self,
+        stage: &FilterStage,
+        tile: &Tile,
+        stream: bool,
+        next: &[u8],
+        out: OutRow<'_>,
+    ) {
+        let taps = stage.axes[0].taps;
         let from = tile.first + self.shift;
-        let (sums, prefix, finish) = (&*self.sums, &mut *self.prefix, &core.finish);
-        core.level.run(MeansPhases { sums, from, prefix, taps, finish, stream, next, out });
+        let (sums, prefix, finish) = (&*self.sums, &mut *self.prefix, &stage.finish);
+        stage.level.run(MeansPhases { sums, from, prefix, taps, finish, stream, next, out });
     }
 }
 
 /// In 16 bits, even and odd samples apart.
-struct Words<'a> {
+struct RunningI16<'a> {
     /// The two halves, one behind the other.
     sums: &'a mut [i16],
     /// Elements of `sums` that are copies of others: (to, from).
@@ -99,7 +117,7 @@ struct Words<'a> {
     share: Share,
 }
 
-impl<T: Source> Moving<T> for Words<'_> {
+impl<T: Sample> Moving<T> for RunningI16<'_> {
     fn accumulate(&mut self, level: Level, at: usize, add: &[T], take: Option<&[T]>) {
         let (add, take) = (cast_slice(add), take.map(cast_slice));
         let (even, odd) = self.sums.split_at_mut(self.sums.len() / 2);
@@ -111,51 +129,58 @@ impl<T: Source> Moving<T> for Words<'_> {
         pad(self.sums, self.copies);
     }
 
-    fn finish(&mut self, core: &Core, tile: &Tile, stream: bool, next: &[u8], out: OutRow<'_>) {
-        let channels = core.input.channels;
-        let taps = core.filter.kernels()[0].width();
+    fn finish(
+        &mut self,
+        stage: &FilterStage,
+        tile: &Tile,
+        stream: bool,
+        next: &[u8],
+        out: OutRow<'_>,
+    ) {
+        let channels = stage.input.channels;
+        let taps = stage.axes[0].taps;
         let first = (tile.first * channels + self.shift) / 2;
         let (even, odd) = self.sums.split_at(self.sums.len() / 2);
         let sums = [&even[first..], &odd[first..]];
         let halves = Halves { sums, channels, unit: self.unit, share: self.share };
         let prefix = self.prefix.each_mut().map(|prefix| &mut **prefix);
-        core.level.run(MeansWords { halves, prefix, taps, stream, next, out });
+        stage.level.run(MeansWords { halves, prefix, taps, stream, next, out });
     }
 }
 
-impl Stage<'_> {
+impl FilterRun<'_> {
     /// Running sums: the column sums of the window, kept from row to row.
-    pub(super) fn running<T: Source>(
+    pub(super) fn running<T: Sample>(
         &mut self,
         share: Option<Share>,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
-        let core = self.core;
-        let channels = core.input.channels;
+        let stage = self.stage;
+        let channels = stage.input.channels;
         let len = (tile.len + 1) * channels;
         let mut scratch = take(self.scratch);
         let [a, b, c, d] = &mut scratch;
         if let Some(share) = share {
             if const { T::NARROW } {
                 let bytes = sink.sample() == SampleType::U8;
-                let unit = if bytes { parity_unit(core.level, channels) } else { 1 };
+                let unit = if bytes { parity_unit(stage.level, channels) } else { 1 };
                 let (shift, half) = layout(tile, channels, unit);
                 let sums = a.aligned(2 * half);
                 sums.fill(LEAST_SUM);
                 let prefix = [c.aligned(half), d.aligned(half)];
                 let copies = copies_of(b, tile, channels, place_in_halves(half, shift, unit));
-                let moving = Words { sums, copies, prefix, shift, unit, share };
+                let moving = RunningI16 { sums, copies, prefix, shift, unit, share };
                 self.walk(moving, tile, constants, feed, sink);
             }
             *self.scratch = scratch;
             return;
         }
         // Rows that enter and leave cancel, so mid-grey is subtracted once, for the first window.
-        let start = core.finish.fixed[0].start;
-        let apart = channels == 1 && core.level.permutes() && core.finish.rounds();
+        let start = stage.finish.fixed[0].start;
+        let apart = channels == 1 && stage.level.permutes() && stage.finish.rounds();
         if const { T::PHASES > 0 } && apart && sink.sample() == T::TYPE {
             let phases = T::PHASES;
             let shift = tile.longest().wrapping_neg() % LINE;
@@ -179,46 +204,46 @@ impl Stage<'_> {
             let sums: &mut [i32] = a.get(len + MAX_LANES);
             sums.fill(start);
             let prefix = b.get(len + MAX_LANES);
-            self.walk(Integers { sums, prefix }, tile, constants, feed, sink);
+            self.walk(RunningI32 { sums, prefix }, tile, constants, feed, sink);
         }
         *self.scratch = scratch;
     }
 
     /// Moves a window down a tile.
-    fn walk<T: Source>(
+    fn walk<T: Sample>(
         &self,
         mut moving: impl Moving<T>,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
-        let core = self.core;
-        let channels = core.input.channels;
+        let stage = self.stage;
+        let channels = stage.input.channels;
         let below = self.below();
-        let mut held = core.rows(self.rows.start..self.rows.start + 1);
+        let mut held = stage.rows(self.rows.start..self.rows.start + 1);
         held.end = held.start;
         for y in self.rows.clone() {
-            let window = core.rows(y..y + 1);
+            let window = stage.rows(y..y + 1);
             // All rows of the first window enter; later, one enters and one leaves.
             while held.end < window.end {
                 let enters = held.end;
                 let leaves = (held.start < window.start).then_some(held.start);
                 for v in [Some(enters), leaves].into_iter().flatten() {
-                    load(core, tile, feed, v);
+                    load(stage, tile, feed, v);
                 }
                 for run in &tile.runs {
-                    let piece = |v| piece(core, tile, run, constants, feed, v);
+                    let piece = |v| piece(stage, tile, run, constants, feed, v);
                     let (add, take) = (piece(enters), leaves.map(piece));
-                    moving.accumulate(core.level, run.at * channels, add, take);
+                    moving.accumulate(stage.level, run.at * channels, add, take);
                 }
                 held = held.start + isize::from(leaves.is_some())..enters + 1;
             }
             moving.pad(tile, channels);
             // The next row to enter.
-            let next = ahead(core, tile, feed, held.end, below);
+            let next = ahead(stage, tile, feed, held.end, below);
             let [out] = sink.rows(y, tile.x.clone());
-            moving.finish(core, tile, self.stream, next, out);
+            moving.finish(stage, tile, self.stream, next, out);
             sink.done(y, 1, tile.x.clone());
         }
     }
@@ -226,22 +251,22 @@ impl Stage<'_> {
     /// Sums of windows of `f32` rows, for the rows of a block together. Blocks, and groups of rows
     /// whose sums serve several blocks, begin at multiples of their length on the endless axis, so
     /// that the order of additions does not depend on where a strip begins.
-    pub(super) fn blocks_of_rows<T: Source>(
+    pub(super) fn blocks_of_rows<T: Sample>(
         &mut self,
         levels: &[RowLevel],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
         let below = self.below();
-        let Self { core, rows: wanted_rows, scratch, wide: ring, padded, window: list, .. } = self;
-        let (core, stream) = (*core, self.stream);
-        let channels = core.input.channels;
-        let kernel = &core.filter.kernels()[0];
+        let Self { stage, rows: wanted_rows, scratch, wide: ring, padded, window: list, .. } = self;
+        let (stage, stream) = (*stage, self.stream);
+        let channels = stage.input.channels;
+        let kernel = &stage.filter.kernels()[0];
         let height = kernel.height() as isize;
         // Of the taps, a power of 2 is on the rows, and what is left on the sums.
-        let unit = core.finish.fixed[1].unit;
+        let unit = stage.finish.fixed[1].unit;
         let block = if height > SUMMED as isize { SUMMED as isize } else { 1 };
         let len = tile.len * channels + MAX_LANES;
         let mut parts: [&mut [f32]; 2] = padded.each_mut().map(|memory| memory.get(len));
@@ -249,14 +274,14 @@ impl Stage<'_> {
         let _ = ring.memory.get::<f32>(ring.tags.len() * len);
         let Range { start: mut y, end } = wanted_rows.clone();
         while y < end {
-            let start = core.rows(y..y + 1).start;
+            let start = stage.rows(y..y + 1).start;
             // The block, and which of its rows are wanted.
             let top = start.div_euclid(block) * block;
             let first = (start - top) as usize;
             let wanted = (block as usize - first).min(end - y);
-            let rows = core.rows(y..y + wanted);
+            let rows = stage.rows(y..y + wanted);
             for v in rows.clone() {
-                load(core, tile, feed, v);
+                load(stage, tile, feed, v);
             }
             let common = top + block - 1..top + height;
             let groups = common.start.div_euclid(GROUP) + 1..common.end.div_euclid(GROUP);
@@ -266,9 +291,9 @@ impl Stage<'_> {
                     for run in &tile.runs {
                         let mut window = recycle(take(*list));
                         let rows = g * GROUP..(g + 1) * GROUP;
-                        let piece = |v| cast_slice(piece(core, tile, run, constants, feed, v));
+                        let piece = |v| cast_slice(piece(stage, tile, run, constants, feed, v));
                         window.extend(rows.map(piece));
-                        core.level.run(WindowSums {
+                        stage.level.run(WindowSums {
                             common: &window,
                             summed: 0..0,
                             unit,
@@ -286,7 +311,7 @@ impl Stage<'_> {
             for run in &tile.runs {
                 let (n, at) = (run.len * channels, run.at * channels);
                 let mut window = recycle(take(*list));
-                let piece = |v| cast_slice(piece(core, tile, run, constants, feed, v));
+                let piece = |v| cast_slice(piece(stage, tile, run, constants, feed, v));
                 window.extend((start..common.start).map(piece));
                 let above = window.len();
                 let mut summed = 0..0;
@@ -303,7 +328,7 @@ impl Stage<'_> {
                 let both = window.len();
                 window.extend((common.end..rows.end).map(piece));
                 let mut outs = [&mut a[at..], &mut b[at..], &mut c[at..], &mut d[at..]];
-                core.level.run(WindowSums {
+                stage.level.run(WindowSums {
                     common: &window[above..both],
                     summed: summed.clone(),
                     unit,
@@ -318,14 +343,14 @@ impl Stage<'_> {
             for (r, sums) in [a, b, c, d].into_iter().enumerate().take(wanted) {
                 tile.pad(sums, channels);
                 let [out] = sink.rows(y + r, tile.x.clone());
-                let finish = &core.finish;
+                let finish = &stage.finish;
                 let columns = &sums[tile.first * channels..];
                 let parts = parts.each_mut().map(|part| &mut **part);
                 let step = channels;
                 // A row that the next block adds, while this one is worked on.
-                let next = ahead(core, tile, feed, rows.end + r as isize, below);
+                let next = ahead(stage, tile, feed, rows.end + r as isize, below);
                 let sums = RowSums { columns, parts, levels, step, finish, stream, next, out };
-                core.level.run(sums);
+                stage.level.run(sums);
                 sink.done(y + r, 1, tile.x.clone());
             }
             y += wanted;

@@ -1,7 +1,7 @@
 //! A column tile: which pieces of source rows, constants and copies its rows are put together from.
 
 use crate::border::Border;
-use crate::plan::{Core, reach};
+use crate::plan::FilterStage;
 use std::ops::Range;
 
 /// How one tile's rows are put together from source rows and padding. Positions are pixels from
@@ -39,11 +39,12 @@ impl Tile {
         self.runs.iter().max_by_key(|run| run.len).map_or(0, |run| run.at)
     }
 
-    pub(super) fn set(&mut self, core: &Core, x: Range<usize>) {
-        let border = core.filter.get_borders().0;
-        let width = core.input.width as isize;
-        let span = core.columns(x.clone());
-        let inside = reach(border, span.clone(), core.input.width);
+    pub(super) fn set(&mut self, stage: &FilterStage, x: Range<usize>) {
+        let axis = &stage.axes[0];
+        let border = &axis.border;
+        let width = axis.len as isize;
+        let span = axis.under(x.clone());
+        let inside = axis.reads(x.clone());
         self.x = x;
         self.runs.clear();
         self.copies.clear();
@@ -78,7 +79,7 @@ impl Tile {
                 let end = span.end.max(inside.end as isize);
                 run(inside.start as isize - base, inside.len() as isize, Some(inside.start));
                 for v in (span.start..0).chain(width.max(span.start)..span.end) {
-                    if let Some(from) = border.map(v, core.input.width) {
+                    if let Some(from) = axis.map(v) {
                         self.copies.push(((v - base) as usize, (from as isize - base) as usize));
                     }
                 }

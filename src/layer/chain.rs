@@ -2,6 +2,7 @@
 
 use super::Layer;
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::simd::Level;
 use crate::view::Shape;
 use std::fmt;
@@ -55,6 +56,12 @@ impl Chain {
     #[must_use]
     pub fn new(layer: impl Into<Layer>) -> Self {
         Self { layers: vec![layer.into()], level: None, threads: 0 }
+    }
+
+    /// A filter as a chain of one, with the level and threads that it asks for.
+    pub(crate) fn of_filter(filter: &Filter) -> Self {
+        let layers = vec![Layer::Filter(filter.clone())];
+        Self { layers, level: filter.get_level(), threads: filter.get_threads() }
     }
 
     /// Adds a layer at the end.

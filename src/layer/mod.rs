@@ -20,7 +20,6 @@ pub use conv2d::Conv2d;
 pub use depthwise::Depthwise;
 pub use pointwise::Pointwise;
 pub use separable::SeparableConv;
-pub(crate) use window::{Axis, filter_axes};
 pub use window::{Padding, Window};
 
 use crate::error::Error;
@@ -95,6 +94,20 @@ impl Layer {
                 let taps = filter.kernels().iter().map(|k| k.taps().len()).sum();
                 Ok(product(self.output_shape(input)?, &[taps]))
             }
+        }
+    }
+
+    /// Multiplications per sample of the output; of a filter, those of its 2D kernels.
+    pub(crate) fn multiplications_per_sample(&self) -> usize {
+        let taps = |(width, height): (usize, usize)| width * height;
+        match self {
+            Self::Depthwise(layer) => taps(layer.size()),
+            Self::Pointwise(layer) => layer.input_channels(),
+            Self::Separable(layer) => {
+                taps(layer.depthwise().size()) + layer.pointwise().input_channels()
+            }
+            Self::Conv2d(layer) => taps(layer.size()) * layer.input_channels(),
+            Self::Filter(filter) => filter.kernels().iter().map(|k| k.taps().len()).sum(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::border::Border;
 use crate::error::Error;
-use crate::filter::Filter;
+use crate::geometry::Axis;
 use crate::kernel::Kernel;
 use crate::view::Shape;
 
@@ -207,72 +207,7 @@ impl Window {
     }
 }
 
-/// What a filter's kernels do on each axis of an image of shape `input`, which has been checked.
-pub(crate) fn filter_axes(filter: &Filter, input: Shape) -> [Axis; 2] {
-    let kernel = &filter.kernels()[0];
-    let (border_x, border_y) = filter.get_borders();
-    let axis = |taps: usize, anchor: usize, len: usize, border: &Border| {
-        let (before, out) = match border {
-            Border::Valid => (0, len + 1 - taps),
-            _ => (anchor, len),
-        };
-        Axis { taps, stride: 1, dilation: 1, before, border: border.clone(), len, out }
-    };
-    [
-        axis(kernel.width(), kernel.anchor().0, input.width, border_x),
-        axis(kernel.height(), kernel.anchor().1, input.height, border_y),
-    ]
-}
-
 /// Checks the size of a kernel: not empty, not larger than kernels may be.
 pub(crate) fn check_taps(width: usize, height: usize) -> Result<(), Error> {
     Kernel::check_size(width, height)
-}
-
-/// One axis of a window over an image: plain numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Axis {
-    pub taps: usize,
-    pub stride: usize,
-    pub dilation: usize,
-    /// Pixels of padding before the first.
-    pub before: usize,
-    pub border: Border,
-    /// Pixels of the input.
-    pub len: usize,
-    /// Pixels of the output.
-    pub out: usize,
-}
-
-impl Axis {
-    /// Where tap 0 of output `o` lies; negative is left of the image.
-    pub fn first(&self, o: usize) -> isize {
-        (o * self.stride) as isize - self.before as isize
-    }
-
-    /// Pixels from the first tap to the last, both included.
-    pub fn span(&self) -> usize {
-        (self.taps - 1) * self.dilation + 1
-    }
-
-    /// The input pixel that stands for position `v`; `None` is the constant.
-    pub fn map(&self, v: isize) -> Option<usize> {
-        self.border.map(v, self.len)
-    }
-
-    /// The outputs whose windows lie inside the image.
-    pub fn inside(&self) -> std::ops::Range<usize> {
-        let start = self.before.div_ceil(self.stride).min(self.out);
-        let end = (self.len + self.before).checked_sub(self.span());
-        let end = end.map_or(0, |room| room / self.stride + 1);
-        start..end.clamp(start, self.out)
-    }
-
-    /// Positions under outputs `out` and their taps, on the endless axis.
-    pub fn under(&self, out: std::ops::Range<usize>) -> std::ops::Range<isize> {
-        if out.is_empty() {
-            return 0..0;
-        }
-        self.first(out.start)..self.first(out.end - 1) + self.span() as isize
-    }
 }

@@ -4,7 +4,7 @@
 //! Bytes are read here where a row pass that comes second would read words: half as many loads,
 //! which are what a row pass spends its time on, since they lie across cache lines.
 
-use super::rung::{Pairs, Rung};
+use super::datapath::{Datapath, I16Pairs};
 use crate::simd::{Job, Lanes, MAX_LANES, prefetch};
 
 /// For each part `out[at + x] = (s(rows[0])[x], s(rows[1])[x])`, the first in the low half, with
@@ -12,7 +12,7 @@ use crate::simd::{Job, Lanes, MAX_LANES, prefetch};
 pub struct Across<'a> {
     /// Parts of the two rows, from left to right.
     pub parts: [Part<'a>; 3],
-    /// Pairs of `i16` taps.
+    /// I16Pairs of `i16` taps.
     pub taps: &'a [i32],
     /// Elements from one tap to the next: channels.
     pub step: usize,
@@ -171,19 +171,19 @@ impl Across<'_> {
     /// part's x on.
     #[inline(always)]
     unsafe fn pairs<L: Lanes>(&mut self, l: L, part: Part<'_>, x: usize) {
-        let start = Pairs::start(l, self.start);
+        let start = I16Pairs::start(l, self.start);
         let mut sums = [[start; 2]; 2];
-        let lanes = Pairs::lanes::<L>();
+        let lanes = I16Pairs::lanes::<L>();
         // SAFETY: as promised by the caller.
         unsafe {
             for (row, sums) in part.rows.iter().zip(&mut sums) {
                 let mut p = row.as_ptr().add(x);
                 for &tap in self.taps {
-                    let tap = Pairs::splat(l, tap);
+                    let tap = I16Pairs::splat(l, tap);
                     for (u, sum) in sums.iter_mut().enumerate() {
                         let p = p.add(u * lanes);
-                        let samples = Pairs::load(l, p, p.add(self.step));
-                        *sum = Pairs::step(l, *sum, samples, tap);
+                        let samples = I16Pairs::load(l, p, p.add(self.step));
+                        *sum = I16Pairs::step(l, *sum, samples, tap);
                     }
                     p = p.add(2 * self.step);
                 }

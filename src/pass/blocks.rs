@@ -5,7 +5,7 @@
 //! once, and what each has above and below it by chains of sums. Along a row in levels: sums of few
 //! columns, and of these those of more, until they are as wide as the window.
 
-use super::rung::post;
+use super::datapath::post;
 use super::{Finish, LINE, OutRow, PIECE, first_of_line, starts_before, with_sample};
 use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};

@@ -1,11 +1,11 @@
 //! The column pass: K rows of samples, weighted and added into scratch rows.
 
-use super::rung::Rung;
+use super::datapath::Datapath;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
 
 /// One scratch row to compute: `out[x] = Σ_k taps[k] · step k of the rows`, from step `first` on. A
 /// step is a row; for paired arithmetic, two rows.
-pub struct Sum<'a, R: Rung> {
+pub struct Sum<'a, R: Datapath> {
     /// The step that the first tap meets.
     pub first: usize,
     /// One for each step.
@@ -23,7 +23,7 @@ pub struct Sum<'a, R: Rung> {
 ///
 /// Paired arithmetic takes the rows two by two; with an odd number the last one is multiplied
 /// once more, by the 0 that the plan put there.
-pub struct Column<'a, R: Rung, T, const N: usize> {
+pub struct Column<'a, R: Datapath, T, const N: usize> {
     /// At least `n` samples each.
     pub rows: &'a [&'a [T]],
     /// What to compute.
@@ -32,7 +32,7 @@ pub struct Column<'a, R: Rung, T, const N: usize> {
     pub n: usize,
 }
 
-impl<R: Rung, T: SampleLanes, const N: usize> Job for Column<'_, R, T, N> {
+impl<R: Datapath, T: SampleLanes, const N: usize> Job for Column<'_, R, T, N> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let n = self.n;
@@ -75,7 +75,7 @@ impl<R: Rung, T: SampleLanes, const N: usize> Job for Column<'_, R, T, N> {
     }
 }
 
-impl<R: Rung, T: SampleLanes, const N: usize> Column<'_, R, T, N> {
+impl<R: Datapath, T: SampleLanes, const N: usize> Column<'_, R, T, N> {
     /// U vectors of every output from sample x on.
     ///
     /// # Safety

@@ -1,6 +1,6 @@
 //! The dense pass, a direct 2D filter over widened rows, and the pass that widens them.
 
-use super::rung::Rung;
+use super::datapath::Datapath;
 use super::{Finish, LINE, MOST_SUMS, OutRow, each, first_of_line, with_sample};
 use crate::filter::Post;
 use crate::sample::SampleType;
@@ -9,7 +9,7 @@ use std::array::from_fn;
 
 /// Widens a row of samples once, so that the dense pass does not convert each sample K² times.
 /// Paired arithmetic interleaves the samples of two rows.
-pub struct Prepare<'a, R: Rung, T> {
+pub struct Prepare<'a, R: Datapath, T> {
     /// The row, or the upper one of two.
     pub a: &'a [T],
     /// The lower one of two, of the same length; the same row if there is no lower one.
@@ -20,7 +20,7 @@ pub struct Prepare<'a, R: Rung, T> {
     pub out: &'a mut [R::Wide],
 }
 
-impl<R: Rung, T: SampleLanes> Job for Prepare<'_, R, T> {
+impl<R: Datapath, T: SampleLanes> Job for Prepare<'_, R, T> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let Self { a, b, next, out } = self;
@@ -67,7 +67,7 @@ impl<R: Rung, T: SampleLanes> Job for Prepare<'_, R, T> {
 /// from one window, each an output row's, or two of them a magnitude's. Each widened sample is
 /// loaded once for all of them. Float arithmetic sums each kernel row on its own before it joins
 /// the total, which keeps the rounding of large kernels small.
-pub struct Dense<'a, R: Rung, const N: usize> {
+pub struct Dense<'a, R: Datapath, const N: usize> {
     /// Widened rows; element i·step lies under tap i of the first output sample. Each has
     /// n + (width − 1)·step elements, or if n is less than `MAX_LANES`, as many as if it were that.
     pub rows: &'a [&'a [R::Wide]],
@@ -88,7 +88,7 @@ pub struct Dense<'a, R: Rung, const N: usize> {
     pub outs: [OutRow<'a>; N],
 }
 
-impl<R: Rung, const N: usize> Job for Dense<'_, R, N> {
+impl<R: Datapath, const N: usize> Job for Dense<'_, R, N> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let sample = self.outs[0].sample();
@@ -173,7 +173,7 @@ const MANY_TAPS: usize = 11;
 const MEETINGS: usize = 2 * MOST_SUMS - 1;
 
 /// Rows of the window that the same sums meet, from `before` up to `upto`.
-struct Meeting<R: Rung, const N: usize> {
+struct Meeting<R: Datapath, const N: usize> {
     row: usize,
     count: usize,
     before: usize,
@@ -184,7 +184,7 @@ struct Meeting<R: Rung, const N: usize> {
 
 /// What the blocks of a pass share. The finish is a copy: written samples might overlap one behind
 /// a reference, for all that the compiler knows, so that it would be read again for each vector.
-struct Output<R: Rung, const N: usize> {
+struct Output<R: Datapath, const N: usize> {
     meetings: [Meeting<R, N>; MEETINGS],
     finish: Finish,
     magnitude: bool,
@@ -192,7 +192,7 @@ struct Output<R: Rung, const N: usize> {
     outs: [*mut u8; N],
 }
 
-impl<R: Rung, const N: usize> Dense<'_, R, N> {
+impl<R: Datapath, const N: usize> Dense<'_, R, N> {
     /// What the rows of the window meet, in their order.
     fn meetings(&self, ends: [usize; N]) -> [Meeting<R, N>; MEETINGS] {
         let mut bounds = [0; 2 * MOST_SUMS];

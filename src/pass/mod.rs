@@ -1,5 +1,5 @@
 //! The passes: border-free inner loops over rows, written once and generic over the arithmetic
-//! ([`Rung`]), the sample type that is read, and the lanes. The type that is written is looked up
+//! ([`Datapath`]), the sample type that is read, and the lanes. The type that is written is looked up
 //! where it is stored ([`OutRow`]): once for some vectors, outside of the loops over taps.
 //!
 //! | pass | reads | writes |
@@ -34,41 +34,35 @@ mod across;
 mod blocks;
 mod colour;
 mod column;
+mod datapath;
 mod dense;
 mod depthwise;
-mod double;
 mod halves;
-mod high;
 mod lines;
 mod mix;
 mod narrow;
 mod row;
-mod rung;
 mod running;
 mod stencil;
 mod symmetric;
-mod words;
 
 pub use across::{ACROSS_SLACK, Across, Part};
 pub use blocks::{RowLevel, RowSums, SUMMED, WindowSums};
 pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};
+pub use datapath::{Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, StencilHigh};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
-pub use double::Double;
 pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, RowHalves};
-pub use high::{High, StencilHigh};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
 pub use row::{Input, Row, RowOrder};
-pub use rung::{F32, Fused, I32, Pairs, Rung};
 pub use running::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
     PHASE_SLACK, Scan, Share, Windows, parity_unit,
 };
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
 pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
-pub use words::Words;
 
 use crate::filter::Post;
 use crate::layer::Activation;
@@ -79,14 +73,14 @@ use crate::view::OutRow;
 /// Taps as an arithmetic wants them. For paired arithmetic, an `i32` is two `i16` taps.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Taps {
-    /// For [`Words`].
-    Words(Vec<i16>),
-    /// For [`F32`] and [`Fused`].
-    Float(Vec<f32>),
-    /// For [`I32`] and [`Pairs`].
-    Integer(Vec<i32>),
-    /// For [`Double`].
-    Double(Vec<f64>),
+    /// For [`I16`].
+    I16(Vec<i16>),
+    /// For [`F32`] and [`F32Fused`].
+    F32(Vec<f32>),
+    /// For [`I32`] and [`I16Pairs`].
+    I32(Vec<i32>),
+    /// For [`F64`].
+    F64(Vec<f64>),
 }
 
 /// What happens between an accumulator and the output sample.

@@ -1,11 +1,11 @@
 //! The row pass: one scratch row, weighted with taps a fixed step apart, into output samples.
 
-use super::rung::Rung;
+use super::datapath::Datapath;
 use super::{Finish, OutRow, each, first_of_line, with_sample};
 use crate::simd::{Job, Lanes, MAX_LANES, prefetch};
 
 /// The scratch row of one kernel and its horizontal taps.
-pub struct Input<'a, R: Rung> {
+pub struct Input<'a, R: Datapath> {
     /// Element i·step lies under tap i of the first output sample.
     pub scratch: &'a [R::Elem],
     /// One per tap, or per pair of taps.
@@ -14,7 +14,7 @@ pub struct Input<'a, R: Rung> {
 
 /// `out[x] = finish(Σ_i taps[i] · scratch[x + i·step])`, for one kernel or (M = 2) the two of a
 /// magnitude.
-pub struct Row<'a, R: Rung, const M: usize> {
+pub struct Row<'a, R: Datapath, const M: usize> {
     /// What to read; each scratch row has n + (taps − 1)·step elements and `MAX_LANES` more,
     /// whose values do not matter.
     pub inputs: [Input<'a, R>; M],
@@ -87,7 +87,7 @@ impl RowOrder {
 /// Lanes of vectors that are whole cache lines.
 const SHARED_LANES: usize = 16;
 
-impl<R: Rung, const M: usize> Job for Row<'_, R, M> {
+impl<R: Datapath, const M: usize> Job for Row<'_, R, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let n = self.out.len();
@@ -113,7 +113,7 @@ impl<R: Rung, const M: usize> Job for Row<'_, R, M> {
 /// Taps from which folding is faster.
 const FOLDED_FROM: usize = 9;
 
-impl<R: Rung, const M: usize> Row<'_, R, M> {
+impl<R: Datapath, const M: usize> Row<'_, R, M> {
     /// All samples, FOLDed (see [`folded`](Self::folded)), or if SHARED is not 0 [`shared`](Self::shared).
     #[inline(always)]
     fn row<L: Lanes, const FOLD: bool, const SHARED: usize>(mut self, l: L) {

@@ -9,7 +9,7 @@ mod words;
 pub use phases::{AccumulatePhases, MeansPhases, PHASE_SLACK};
 pub use words::{AccumulateWords, Halves, LEAST_SUM, MeansWords, Share, parity_unit};
 
-use super::rung::{post, to_float};
+use super::datapath::{post, to_float};
 use super::{Finish, PIECE};
 use crate::sample::{Sample, with_sample};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};

@@ -2,8 +2,8 @@
 //! rows to a result stays in registers. Bytes become words by taking the even and the odd ones of a
 //! vector apart, which are put together again when results are stored.
 
+use super::I16;
 use super::halves::Apart;
-use super::words::Words;
 use super::{Finish, OutRow, alike, with_narrow};
 use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
@@ -90,7 +90,7 @@ impl Nine {
 }
 
 /// `outs[r][x] = finish(Σ_j Σ_i taps[j][i] · rows[r + j][x + i·step])`, j and i from 0 to 2, for one
-/// kernel or (M = 2) the two of a magnitude, in 16 bits as [`Words`] are.
+/// kernel or (M = 2) the two of a magnitude, in 16 bits as [`I16`] are.
 pub struct Stencil<'a, 'o, const M: usize> {
     /// Two more than `outs`; element i·step lies under tap i of the first output sample. Each has
     /// n + 2·step samples, or if n is less than 2·`MAX_LANES`, as many as if it were that.
@@ -429,8 +429,8 @@ impl<L: Lanes, const M: usize> Block<'_, L, M> {
                     }
                     (even[m], odd[m]) = (done.even, done.odd);
                 }
-                let even = Words::result(l, even, &self.finish);
-                let odd = Words::result(l, odd, &self.finish);
+                let even = I16::result(l, even, &self.finish);
+                let odd = I16::result(l, odd, &self.finish);
                 if bytes {
                     u8::store_apart(l, to.add(x), even, odd, false);
                 } else {

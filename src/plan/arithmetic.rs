@@ -1,5 +1,5 @@
-//! The choice of an arithmetic: for the given taps, which rung is the cheapest whose proven error
-//! bound keeps the contract, with the taps in that rung's form.
+//! The choice of an arithmetic: for the given taps, which one is the cheapest whose proven error
+//! bound keeps the contract, with the taps in its form.
 //!
 //! The contract for integer images: the value before rounding is less than 1 from the exact one
 //! (so the rounded values differ by at most 1), less than ½ if a constant image must stay
@@ -36,42 +36,43 @@ use quantise::{
 use crate::border::Border;
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{self, Finish, Fixed, Nine, RowOrder, Rung as _, Taps};
-use crate::plan::Work;
+use crate::pass::{self, Datapath as _, Finish, Fixed, Nine, RowOrder, Taps};
+use crate::plan::Pass;
 use crate::sample::SampleType;
 use crate::simd::Level;
 
-/// The rungs, from cheap to precise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rung {
+/// What sums are computed in, from cheap to precise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Arithmetic {
     /// 16-bit integers, exact.
-    Words,
+    I16,
     /// 16-bit integers, products rounded: of two passes, the row's, and the column's if it divides.
-    WordsHigh,
-    /// 16-bit pairs into `i32`.
-    Pairs,
+    I16Rounded,
+    /// Pairs of 16-bit products into `i32`.
+    I16Pairs,
     /// `f32`, multiplication and addition rounded apart: the same at every level.
     F32,
     /// `f32` with fused multiply-add where the level has it.
-    Fused,
+    F32Fused,
     /// `i32`, exact.
     I32,
     /// Running sums in `i32`, exact, times the common tap in `f32`.
-    Running,
+    RunningI32,
     /// Running sums in 16 bits, times the common tap on their way.
-    RunningWords,
-    /// Sums of blocks in `f32`, times the common tap.
-    Blocks,
+    RunningI16,
+    /// Sums of sums in `f32`, times the common tap.
+    TreeSums,
     /// `f64`.
-    Double,
-    /// The reference itself.
+    F64,
+    /// The reference itself: `f64` in its order.
     Reference,
 }
 
-/// A rung and what was proved about it.
+/// An arithmetic and what was proved about it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Arithmetic {
-    pub rung: Rung,
+pub(crate) struct Proved {
+    pub arithmetic: Arithmetic,
     /// Largest error before rounding, in output units (per unit of input range for `f32` images).
     pub bound: f64,
     /// Fraction bits of the scratch row and of the accumulators, for integers.
@@ -97,16 +98,16 @@ pub(crate) struct Rows {
 impl Rows {
     /// What output row `row` of a block meets first, and its taps. They are there for two rows that
     /// follow each other: the next two meet the same, two rows, or a pair of rows, further down.
-    pub fn meets<R: pass::Rung>(&self, row: usize) -> (usize, &[R::Tap]) {
+    pub fn meets<R: pass::Datapath>(&self, row: usize) -> (usize, &[R::Tap]) {
         (self.first[row % 2] + row / 2 * (2 / R::PAIRED), R::taps(&self.taps[row % 2]))
     }
 
     /// A kernel's taps, if it is 3×3 and the arithmetic one that such kernels have a pass for.
-    pub fn nine(&self, rung: Rung) -> Option<Nine> {
-        let taps = pass::Words::taps(&self.taps[0]);
-        match rung {
-            Rung::Words => Nine::rows(taps),
-            Rung::WordsHigh => Nine::rounded(taps),
+    pub fn nine(&self, arithmetic: Arithmetic) -> Option<Nine> {
+        let taps = pass::I16::taps(&self.taps[0]);
+        match arithmetic {
+            Arithmetic::I16 => Nine::rows(taps),
+            Arithmetic::I16Rounded => Nine::rounded(taps),
             _ => None,
         }
     }
@@ -120,11 +121,11 @@ impl Rows {
         let mut lower = vec![0.0; width];
         lower.extend(q);
         let taps = [pack_rows(q, width), pack_rows(&lower, width)];
-        Self { taps: taps.map(Taps::Integer), first: [0, 0] }
+        Self { taps: taps.map(Taps::I32), first: [0, 0] }
     }
 }
 
-/// The two passes of one kernel, in a rung's form.
+/// The two passes of one kernel, in an arithmetic's form.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Passes {
     pub column: Rows,
@@ -139,15 +140,15 @@ pub(crate) struct Passes {
 
 impl Passes {
     /// The taps of a 3×3 kernel, if the arithmetic is the one that one pass has for them.
-    pub fn nine(&self, rung: Rung) -> Option<Nine> {
+    pub fn nine(&self, arithmetic: Arithmetic) -> Option<Nine> {
         let (column, row) = (&self.column.taps[0], &self.row);
-        let nine = Nine::product(pass::Words::taps(column), pass::Words::taps(row));
-        nine.filter(|_| rung == Rung::Words)
+        let nine = Nine::product(pass::I16::taps(column), pass::I16::taps(row));
+        nine.filter(|_| arithmetic == Arithmetic::I16)
     }
 
     /// Of 16-bit arithmetic on `u8` samples: whether two column sums may be added in 16 bits.
     pub fn halves_add(&self) -> bool {
-        let taps = pass::Words::taps(&self.column.taps[0]);
+        let taps = pass::I16::taps(&self.column.taps[0]);
         let sum = |sign: i32| taps.iter().map(|&t| (i32::from(t) * sign).max(0)).sum::<i32>();
         // Divided products are rounded.
         let rounding = if self.shift > 0 { taps.len() as i32 } else { 0 };
@@ -175,6 +176,20 @@ pub(crate) struct Task<'a> {
     pub precise: bool,
     /// Rows come from and go to other stages, and no stage keeps sums from row to row.
     pub chained: bool,
+}
+
+impl Proved {
+    /// Of the reference, on such samples.
+    pub fn reference(source: SampleType) -> Self {
+        Self {
+            arithmetic: Arithmetic::Reference,
+            bound: 0.0,
+            bits: (0, 0),
+            peak: 0.0,
+            relative: source == SampleType::F32,
+            noise: Noise::default(),
+        }
+    }
 }
 
 impl Task<'_> {
@@ -268,11 +283,11 @@ impl Task<'_> {
     }
 
     /// Whether the contract lets this arithmetic be used.
-    fn takes(&self, arithmetic: &Arithmetic) -> bool {
+    fn takes(&self, arithmetic: &Proved) -> bool {
         self.accepts(arithmetic.bound) && arithmetic.is_fair(self)
     }
 
-    /// Whether the contract lets a rung with this bound be used.
+    /// Whether the contract lets an arithmetic with this bound be used.
     fn accepts(&self, bound: f64) -> bool {
         if self.float_source() || self.float_output() {
             return bound.is_finite();
@@ -288,20 +303,20 @@ impl Task<'_> {
         bound < allowed
     }
 
-    fn arithmetic(&self, rung: Rung, bound: f64) -> Arithmetic {
+    fn arithmetic(&self, arithmetic: Arithmetic, bound: f64) -> Proved {
         let relative = self.float_source();
-        Arithmetic { rung, bound, bits: (0, 0), peak: 0.0, relative, noise: Noise::default() }
+        Proved { arithmetic, bound, bits: (0, 0), peak: 0.0, relative, noise: Noise::default() }
     }
 
-    /// The float finish, shared by all rungs.
+    /// The float finish, shared by all.
     fn finish(&self) -> Finish {
         let unlimited = self.float_source();
         let fixed = [Fixed::default(); 2];
         Finish { post: self.post(), unlimited, offset: self.offset(), fixed }
     }
 
-    fn float_rung(&self) -> Rung {
-        if self.fused { Rung::Fused } else { Rung::F32 }
+    fn float_arithmetic(&self) -> Arithmetic {
+        if self.fused { Arithmetic::F32Fused } else { Arithmetic::F32 }
     }
 
     /// How far a value of at most `value` before the post-step is from exact after it, if it was
@@ -322,8 +337,8 @@ impl Task<'_> {
 pub(crate) fn separable(
     task: &Task<'_>,
     separations: &[Separation],
-) -> Option<(Work, Arithmetic, Finish)> {
-    let work = |(arithmetic, passes, finish)| (Work::Separable(passes), arithmetic, finish);
+) -> Option<(Pass, Proved, Finish)> {
+    let work = |(arithmetic, passes, finish)| (Pass::Separable(passes), arithmetic, finish);
     let factors = factors(task, separations);
     if task.source == SampleType::U8 && !task.prepared() {
         let found = words::exact(task, &factors)
@@ -373,4 +388,4 @@ struct Factors<'a> {
     written: (&'a [f64], &'a [f64]),
 }
 
-type Separable = (Arithmetic, Vec<Passes>, Finish);
+type Separable = (Proved, Vec<Passes>, Finish);

@@ -1,41 +1,23 @@
 //! The choice of a method and its arithmetic: the cheapest that keep the contract.
 
-use super::Work;
-use super::arithmetic::{self, Arithmetic, Noise, Rung, Task};
+use super::Pass;
+use super::arithmetic::{self, Proved, Task};
 use crate::border::Border;
 use crate::error::Error;
-use crate::filter::{Filter, Method, Post};
+use crate::filter::{Filter, Method};
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, Nine};
 use crate::sample::SampleType;
 use std::sync::OnceLock;
 
-/// The cheapest method and arithmetic that keep the contract.
+/// The cheapest pass and arithmetic that keep the contract; `None` is the reference.
 pub(super) fn choose(
     task: &Task<'_>,
     separations: &[Separation],
-) -> Result<(Work, Arithmetic, Finish), Error> {
+) -> Result<Option<(Pass, Proved, Finish)>, Error> {
     let method = task.filter.get_method();
-    let naive = || {
-        let finish =
-            Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: Default::default() };
-        let relative = task.source == SampleType::F32;
-        let (bits, peak) = ((0, 0), 0.0);
-        (
-            Work::Naive,
-            Arithmetic {
-                rung: Rung::Reference,
-                bound: 0.0,
-                bits,
-                peak,
-                relative,
-                noise: Noise::default(),
-            },
-            finish,
-        )
-    };
     if method == Method::Naive {
-        return Ok(naive());
+        return Ok(None);
     }
     if method != Method::Dense {
         let apart = separations
@@ -45,17 +27,17 @@ pub(super) fn choose(
         match apart {
             None => {
                 if let Some(found) = arithmetic::running(task) {
-                    return Ok(found);
+                    return Ok(Some(found));
                 }
-                if let Some((work, arithmetic, finish)) = arithmetic::separable(task, separations) {
-                    let rung = arithmetic.rung;
-                    let one = match &work {
-                        Work::Separable(passes) => {
-                            stencil(task, passes.iter().map(|passes| passes.nine(rung)))
+                if let Some((pass, proved, finish)) = arithmetic::separable(task, separations) {
+                    let arithmetic = proved.arithmetic;
+                    let one = match &pass {
+                        Pass::Separable(passes) => {
+                            stencil(task, passes.iter().map(|passes| passes.nine(arithmetic)))
                         }
                         _ => None,
                     };
-                    return Ok((one.unwrap_or(work), arithmetic, finish));
+                    return Ok(Some((one.unwrap_or(pass), proved, finish)));
                 }
                 if method == Method::Separable {
                     return Err(Error::Unsupported(
@@ -74,13 +56,10 @@ pub(super) fn choose(
             Some(_) => {}
         }
     }
-    Ok(match arithmetic::dense(task) {
-        Some((arithmetic, taps, finish)) => {
-            let work = stencil(task, taps.iter().map(|taps| taps.nine(arithmetic.rung)));
-            (work.unwrap_or(Work::Dense(taps)), arithmetic, finish)
-        }
-        None => naive(),
-    })
+    Ok(arithmetic::dense(task).map(|(proved, taps, finish)| {
+        let one = stencil(task, taps.iter().map(|taps| taps.nine(proved.arithmetic)));
+        (one.unwrap_or(Pass::Dense(taps)), proved, finish)
+    }))
 }
 
 /// Whether all constants of a border are samples of that type. Errors: some that `f32` does not hold.
@@ -101,11 +80,11 @@ pub(super) fn check_constants(border: &Border, source: SampleType) -> Result<boo
 pub(super) fn stencil(
     task: &Task<'_>,
     kernels: impl Iterator<Item = Option<Nine>>,
-) -> Option<Work> {
+) -> Option<Pass> {
     let kernel = &task.filter.kernels()[0];
     // Nine taps may also lie in a line.
     let small = (kernel.width(), kernel.height()) == (3, 3);
-    kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Work::Stencil)
+    kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Pass::Stencil)
 }
 
 /// Whether what one product leaves out disappears in the rounding of `f32`.

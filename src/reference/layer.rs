@@ -15,7 +15,8 @@
 use super::{Border, Opacity, region_of};
 use crate::error::Error;
 use crate::filter::Filter;
-use crate::layer::{Axis, Chain, Conv2d, Depthwise, Layer, Pointwise, filter_axes};
+use crate::geometry::Axis;
+use crate::layer::{Chain, Conv2d, Depthwise, Layer, Pointwise};
 use crate::sample::Source;
 use crate::view::{Rect, Shape, View, check_part};
 use std::ops::Range;
@@ -27,7 +28,7 @@ pub fn chain<I: Source>(chain: &Chain, source: View<'_, I>) -> Result<Vec<f64>, 
 }
 
 /// The same for the output rectangle `rect`. `part` holds at least what
-/// [`ChainPlan::input_region`](crate::ChainPlan::input_region) names, its top left pixel being
+/// [`AnyPlan::input_region`](crate::AnyPlan::input_region) names, its top left pixel being
 /// `origin` in an image of shape `whole`.
 ///
 /// Errors: as of [`filter`](super::region).
@@ -57,13 +58,18 @@ pub fn region<I: Source>(
     });
     let samples = samples.map(|s| s.to_f64()).collect();
     let mut held = Part { samples, rect: first, shape: whole };
-    let (last, count) = (Opacity::of::<I>(), steps.len());
+    let (last, count) = (Opacity::of(I::TYPE), steps.len());
     for (i, (step, &rect)) in steps.iter().zip(&needed[1..]).enumerate() {
         let opacity = if i + 1 == count { last } else { Opacity::between(I::FULL) };
         let samples = step.run(&held, rect, opacity)?;
         held = Part { samples, rect, shape: step.output };
     }
     Ok(held.samples)
+}
+
+/// The part of an image of shape `whole` that the output rectangle `rect` of a chain is computed from.
+pub(crate) fn input_region(chain: &Chain, whole: Shape, rect: Rect) -> Result<Rect, Error> {
+    Ok(steps(chain, whole)?.iter().rev().fold(rect, |rect, step| step.reads(rect)))
 }
 
 /// One computation of a chain, and what it reads.
@@ -104,7 +110,7 @@ fn steps(chain: &Chain, input: Shape) -> Result<Vec<Step<'_>>, Error> {
                 steps.push(Step { kind: Kind::Conv2d(layer, axes), output });
             }
             Layer::Filter(filter) => {
-                let axes = filter_axes(filter, shape);
+                let axes = filter.axes(shape);
                 steps.push(Step { kind: Kind::Filter(filter, axes), output });
             }
         }

@@ -43,7 +43,7 @@ pub fn with_tiles<I: Source, O: Sample>(
     tile_pixels: usize,
     strip_rows: usize,
 ) -> Plan<I, O> {
-    plan.with_tiles(tile_pixels, strip_rows)
+    plan.with_tiles(tile_pixels, strip_rows, strip_rows)
 }
 
 /// What of the source the output rectangle `rect` needs.
@@ -313,7 +313,7 @@ impl Contract {
                     || gain(filter) * range + filter.get_offset().abs() < 16_777_216.0),
             float,
             steps: if I::TYPE == SampleType::F32 { 1.0 + float } else { 1.0 },
-            stated: plan.error_bound() * per,
+            stated: plan.error_bound().unwrap() * per,
             premultiplied: premultiplied.then_some(I::FULL),
         }
     }

@@ -72,7 +72,7 @@ impl<S: Source> Picture<S> {
         let plan = filter.plan::<S, S>(self.image.shape()).unwrap();
         let mut out = Image::new(plan.output_shape()).unwrap();
         plan.run(self.image.view(), out.view_mut(), &mut Workspace::new()).unwrap();
-        (out, plan.arithmetic())
+        (out, plan.proof())
     }
 
     /// A filter of one kernel, on an image that repeats.
@@ -92,7 +92,7 @@ impl<S: Source> Picture<S> {
         let mut out = Image::<O>::new(plan.output_shape()).unwrap();
         plan.run(self.image.view(), out.view_mut(), &mut Workspace::new()).unwrap();
         let found = Found::of(out.data(), &exact);
-        let at = || format!("{name} ({}), {}", plan.arithmetic(), self.image.shape());
+        let at = || format!("{name} ({}), {}", plan.proof(), self.image.shape());
         found.check::<O>(at);
         // Where results are cut off, errors are too.
         if exact.iter().all(|v| (0.0..=O::FULL).contains(v)) {
@@ -402,7 +402,7 @@ fn a_hundred_passes() {
         // A tenth holds on photographs. This picture is drawn, of ramps: where a step of one level meets taps that
         // weigh half of all but for some thousandths, their rounding decides, again and again, all along the step.
         if moved > least + 0.15 {
-            let arithmetic = plan.arithmetic();
+            let arithmetic = plan.proof();
             faults.push(format!("{name} ({arithmetic}): {moved:.3}, exactly rounded {least:.3}"));
         }
     }

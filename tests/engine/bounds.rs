@@ -60,13 +60,17 @@ fn check<I: Source>(kernel: &Kernel, channels: usize) {
             for (o, e) in out.iter().zip(&exact) {
                 let ulp = e.abs() * f64::from(f32::EPSILON) / 2.0;
                 let off = (f64::from(*o) - e).abs();
-                assert!(off <= plan.error_bound() + ulp, "{}: {off}", what(&plan.arithmetic()));
+                assert!(off <= plan.error_bound().unwrap() + ulp, "{}: {off}", what(&plan.proof()));
             }
             if I::TYPE != SampleType::F32 {
                 let out = run::<I, I>(&filter, view).unwrap();
                 for (o, e) in out.iter().zip(&exact) {
                     let off = (o.to_f64() - e.clamp(I::MIN, I::MAX)).abs() - 0.5;
-                    assert!(off <= rounded.error_bound() + 1e-9, "{}", what(&rounded.arithmetic()));
+                    assert!(
+                        off <= rounded.error_bound().unwrap() + 1e-9,
+                        "{}",
+                        what(&rounded.proof())
+                    );
                 }
             }
         }

@@ -112,7 +112,7 @@ fn long_dense_rows() {
         let taps = (0..3 * width).map(|i| (i as f64 * 2.3).sin()).collect();
         let filter = Filter::new(Kernel::new(width, 3, taps).unwrap());
         let plan = filter.plan::<f32, f32>(Shape::new(64, 9, 1)).unwrap();
-        assert_eq!(plan.multiplications_per_pixel(), 3 * width, "{plan}");
+        assert_eq!(plan.multiplications_per_sample(), 3 * width, "{plan}");
         vectors_of_f32(&filter, 9);
     }
 }
@@ -208,7 +208,7 @@ fn wide_row_first() {
         (long(12, 9), Shape::new(5, 30, 1)),
     ] {
         let plan = filter.plan::<u8, u8>(shape).unwrap();
-        assert!(plan.stages()[0].starts_with("row pass"), "{plan}");
+        assert!(plan.steps()[0].starts_with("row pass"), "{plan}");
         let source = image::<u8>(shape, Look::Noise, 3);
         if let Err(e) = check_levels::<u8, u8>(&filter, source.view()) {
             panic!("{shape}: {e}");

@@ -3,8 +3,8 @@
 use crate::common::{Look, Strided, image, levels, rng, same};
 use rand::RngExt;
 use twopass::{
-    Activation, Border, Chain, ChainPlan, Conv2d, Depthwise, Image, Layer, Padding, Pointwise,
-    Shape, View, Window, Workspace, reference,
+    Activation, Border, Chain, Conv2d, Depthwise, Image, Layer, Padding, Plan, Pointwise, Shape,
+    View, Window, Workspace, reference,
 };
 
 pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
@@ -121,7 +121,7 @@ pub fn close(chain: &Chain, exact: &[f64], out: &[f32], range: f64) -> Result<()
     Ok(())
 }
 
-pub fn run(plan: &ChainPlan<f32, f32>, source: View<'_, f32>) -> Vec<f32> {
+pub fn run(plan: &Plan<f32, f32>, source: View<'_, f32>) -> Vec<f32> {
     let mut out = Strided::guarded(plan.output_shape(), 5);
     plan.run(source, out.view_mut(), &mut Workspace::new()).unwrap();
     let strided = out.into_samples();

@@ -1,7 +1,7 @@
 //! The row pass in 16 bits: a scratch row of two halves into output samples.
 
 use super::{Apart, HALF_SLACK, MOST_SYMMETRIC, SIDE, Side, aligned_from, lie, side};
-use crate::pass::words::Words;
+use crate::pass::I16;
 use crate::pass::{Finish, OutRow, with_narrow};
 use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
@@ -378,8 +378,8 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                 for (m, acc) in acc.iter().enumerate() {
                     (even[m], odd[m]) = (acc.even, acc.odd);
                 }
-                result.even = Words::result(l, even, finish);
-                result.odd = Words::result(l, odd, finish);
+                result.even = I16::result(l, even, finish);
+                result.odd = I16::result(l, odd, finish);
             }
             with_narrow!(self.out.sample(), O => {
                 for (u, Apart { even, odd }) in results.into_iter().enumerate() {

@@ -196,12 +196,12 @@ impl Halves<'_> {
         self.channels % 2 == 1 || self.unit > 1
     }
 
-    /// Words from a prefix sum to the next of the same channel.
+    /// I16 from a prefix sum to the next of the same channel.
     fn stride(&self) -> usize {
         if self.pairs() { self.channels } else { self.channels / 2 }
     }
 
-    /// Words from an even sample to the odd one to its right, if its neighbour is that.
+    /// I16 from an even sample to the odd one to its right, if its neighbour is that.
     fn neighbour(&self) -> usize {
         if self.unit > 1 { 0 } else { self.channels / 2 }
     }
@@ -258,9 +258,9 @@ struct Scan<L: Lanes, const PAIRS: bool, const WHOLE: bool> {
     last: L::H,
     /// The last pixel of the vectors before.
     carry: [L::H; 2],
-    /// Words that are summed.
+    /// I16 that are summed.
     x: usize,
-    /// Words to sum.
+    /// I16 to sum.
     n: usize,
 }
 
@@ -406,7 +406,7 @@ impl MeansWords<'_> {
     ) {
         let (n, channels, next) = (self.out.len(), self.halves.channels, self.next);
         let lanes = 4 * L::N;
-        // Words that must be summed for the windows before a sample.
+        // I16 that must be summed for the windows before a sample.
         let unit = self.halves.unit;
         let words = |end: usize| (end + (self.taps - 1) * channels).div_ceil(2 * unit) * unit;
         let all = words(n);

@@ -5,13 +5,14 @@
 
 use super::noise::{self, Noise, errors_and_squares, rounded_mean};
 use super::{
-    Arithmetic, Found, Passes, Rows, Rung, Task, abs_sum, errors, factors, fits_i16, fixed, pack,
+    Arithmetic, Found, Passes, Proved, Rows, Task, abs_sum, errors, factors, fits_i16, fixed, pack,
     pairs_exact, pairs_rounded, quantise, rounded, spread, words,
 };
 use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, Fixed, Nine, RowOrder, Taps};
-use crate::plan::{Work, stencil};
+use crate::plan::Pass;
+use crate::plan::choose::stencil;
 use crate::sample::SampleType;
 
 /// What filters between rows of 16 bits may do.
@@ -30,7 +31,7 @@ pub(crate) fn between(
     separations: Option<&[Separation]>,
     samples: (f64, f64),
     freedom: Freedom,
-) -> Option<(Work, Arithmetic, Finish)> {
+) -> Option<(Pass, Proved, Finish)> {
     let kernel = &task.filter.kernels()[0];
     let short = kernel.width().max(kernel.height()) <= rounded::HIGH_TO
         && matches!(task.output, SampleType::U8 | SampleType::I16);
@@ -55,22 +56,19 @@ fn largest((low, high): (f64, f64)) -> f64 {
 }
 
 /// The first filter of a chain, as one alone.
-fn first(
-    task: &Task<'_>,
-    separations: Option<&[Separation]>,
-) -> Option<(Work, Arithmetic, Finish)> {
+fn first(task: &Task<'_>, separations: Option<&[Separation]>) -> Option<(Pass, Proved, Finish)> {
     if let Some(separations) = separations {
         let factors = factors(task, separations);
         let found = words::exact(task, &factors).or_else(|| rounded::rounded(task, &factors))?;
         let (arithmetic, passes, finish) = found;
-        let work = stencil(task, passes.iter().map(|passes| passes.nine(arithmetic.rung)));
-        return Some((work.unwrap_or(Work::Separable(passes)), arithmetic, finish));
+        let work = stencil(task, passes.iter().map(|passes| passes.nine(arithmetic.arithmetic)));
+        return Some((work.unwrap_or(Pass::Separable(passes)), arithmetic, finish));
     }
     let scaled = |k: &Kernel| k.taps().iter().map(|t| t * task.filter.get_scale()).collect();
     let kernels: Vec<_> = task.filter.kernels().iter().map(|k| (k.width(), scaled(k))).collect();
     let (arithmetic, taps, finish) = words::dense(task, &kernels)?;
-    let work = stencil(task, taps.iter().map(|taps| taps.nine(arithmetic.rung)));
-    Some((work.unwrap_or(Work::Dense(taps)), arithmetic, finish))
+    let work = stencil(task, taps.iter().map(|taps| taps.nine(arithmetic.arithmetic)));
+    Some((work.unwrap_or(Pass::Dense(taps)), arithmetic, finish))
 }
 
 /// On rows of 16 bits, with products rounded to 16 bits.
@@ -78,7 +76,7 @@ fn high(
     task: &Task<'_>,
     separations: Option<&[Separation]>,
     samples: (f64, f64),
-) -> Option<(Work, Arithmetic, Finish)> {
+) -> Option<(Pass, Proved, Finish)> {
     let (kernels, scale) = (task.filter.kernels(), task.filter.get_scale());
     let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
     let words = |q: &[f64]| q.iter().map(|&t| t as i16).collect::<Vec<_>>();
@@ -94,9 +92,9 @@ fn high(
         };
         let sums: Vec<_> = kernels.iter().map(sum).collect();
         let (taps, arithmetic, finish) = last(task, &sums)?;
-        let taps = taps.iter().map(|q| Rows::single(Taps::Words(words(q)))).collect::<Vec<_>>();
-        let nines: Option<Vec<_>> = taps.iter().map(|taps| taps.nine(Rung::Words)).collect();
-        let work = nines.filter(|_| small).map_or(Work::Dense(taps), Work::Stencil);
+        let taps = taps.iter().map(|q| Rows::single(Taps::I16(words(q)))).collect::<Vec<_>>();
+        let nines: Option<Vec<_>> = taps.iter().map(|taps| taps.nine(Arithmetic::I16)).collect();
+        let work = nines.filter(|_| small).map_or(Pass::Dense(taps), Pass::Stencil);
         return Some((work, arithmetic, finish));
     };
     let (mut firsts, mut sums, mut residual) = (Vec::new(), Vec::new(), 0.0);
@@ -126,12 +124,12 @@ fn high(
     let pairs = firsts.iter().zip(&taps);
     let nines = pairs.clone().map(|(row, column)| Nine::product(&words(column), row));
     let work = match nines.collect::<Option<Vec<_>>>().filter(|_| small) {
-        Some(nines) => Work::Stencil(nines),
-        None => Work::Separable(
+        Some(nines) => Pass::Stencil(nines),
+        None => Pass::Separable(
             pairs
                 .map(|(column, row)| Passes {
-                    column: Rows::single(Taps::Words(column.clone())),
-                    row: Taps::Words(words(row)),
+                    column: Rows::single(Taps::I16(column.clone())),
+                    row: Taps::I16(words(row)),
                     start: 0,
                     shift: 0,
                     order: RowOrder::InOrder,
@@ -156,12 +154,12 @@ struct Sum {
 
 /// Sums of rounded products that make results, one for each kernel, with as many fraction bits as
 /// fit: their taps in units of 2⁻¹⁵.
-fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Arithmetic, Finish)> {
+fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Proved, Finish)> {
     let none = task.post() == Post::None;
     (0..=15).rev().find_map(|bits| {
         let unit = f64::from(bits).exp2();
         let (mut all, mut finish) = (Vec::new(), task.finish());
-        let mut arithmetic = task.arithmetic(Rung::WordsHigh, 0.0);
+        let mut arithmetic = task.arithmetic(Arithmetic::I16Rounded, 0.0);
         let mut bounds = Vec::new();
         for (kernel, sum) in sums.iter().enumerate() {
             let Sum { values, error, taps, .. } = sum;
@@ -221,10 +219,10 @@ fn separable(
     task: &Task<'_>,
     separations: &[Separation],
     samples: (f64, f64),
-) -> Option<(Work, Arithmetic, Finish)> {
+) -> Option<(Pass, Proved, Finish)> {
     let mut finish = task.finish();
     let mut passes = Vec::new();
-    let mut arithmetic = task.arithmetic(Rung::Pairs, 0.0);
+    let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
     let mut bounds = Vec::new();
     let scale = task.filter.get_scale();
     for (kernel, s) in separations.iter().enumerate() {
@@ -242,7 +240,7 @@ fn separable(
             found;
         finish.fixed[kernel] = fixed;
         arithmetic.noise = noise;
-        let row_taps = Taps::Integer(pack(&row_taps));
+        let row_taps = Taps::I32(pack(&row_taps));
         passes.push(Passes {
             column: Rows::paired(&column_taps, 1),
             row: row_taps,
@@ -255,13 +253,13 @@ fn separable(
         bounds.push((bound + residual, largest(samples) * abs_sum(&column) * abs_sum(&row)));
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
-    Some((Work::Separable(passes), arithmetic, finish))
+    Some((Pass::Separable(passes), arithmetic, finish))
 }
 
-fn dense(task: &Task<'_>, samples: (f64, f64)) -> Option<(Work, Arithmetic, Finish)> {
+fn dense(task: &Task<'_>, samples: (f64, f64)) -> Option<(Pass, Proved, Finish)> {
     let mut finish = task.finish();
     let mut all = Vec::new();
-    let mut arithmetic = task.arithmetic(Rung::Pairs, 0.0);
+    let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
     let mut bounds = Vec::new();
     for (kernel, k) in task.filter.kernels().iter().enumerate() {
         let taps: Vec<f64> = k.taps().iter().map(|t| t * task.filter.get_scale()).collect();
@@ -282,7 +280,7 @@ fn dense(task: &Task<'_>, samples: (f64, f64)) -> Option<(Work, Arithmetic, Fini
         all.push(Rows::paired(&q, k.width()));
     }
     arithmetic.bound = task.after_post(bounds.into_iter());
-    Some((Work::Dense(all), arithmetic, finish))
+    Some((Pass::Dense(all), arithmetic, finish))
 }
 
 /// The range of a kernel's sums on samples of a range.

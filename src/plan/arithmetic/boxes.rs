@@ -1,9 +1,9 @@
 //! Filters whose taps are all equal: running sums of integers, and sums of blocks of `f32`.
 
-use super::{Arithmetic, Noise, Rung, Task, U, float_exact, noise, words};
+use super::{Arithmetic, Noise, Proved, Task, U, float_exact, noise, words};
 use crate::kernel::Kernel;
 use crate::pass::{Finish, RowLevel};
-use crate::plan::Work;
+use crate::plan::Pass;
 use crate::sample::SampleType;
 
 /// Taps a side from which running sums are faster than two passes; and where a division makes them exact, too.
@@ -17,7 +17,7 @@ const BLOCKS_FROM: usize = 13;
 
 /// Running sums, if all taps of the one kernel are equal (but for the rounding that makes their sum
 /// exact) and a window's sum fits.
-pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
+pub(crate) fn running(task: &Task<'_>) -> Option<(Pass, Proved, Finish)> {
     let [kernel] = task.filter.kernels() else { return None };
     if task.chained {
         return None;
@@ -36,7 +36,7 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
         return None;
     }
     if let Some((share, arithmetic)) = words {
-        return Some((Work::Running(Some(share)), arithmetic, task.finish()));
+        return Some((Pass::Running(Some(share)), arithmetic, task.finish()));
     }
     let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     // Sums are kept less those of mid-grey, which halves their range.
@@ -66,14 +66,14 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Work, Arithmetic, Finish)> {
         // The sum, the tap, the product, the offset and the ½ are rounded.
         5.0 * U * value + spread * scale.abs() * task.range()
     };
-    let mut arithmetic = task.arithmetic(Rung::Running, bound);
+    let mut arithmetic = task.arithmetic(Arithmetic::RunningI32, bound);
     arithmetic.peak = peak;
     if !exact {
         let gain = (f64::from(unit) - mean * scale) * count;
         let (samples, variance) = ((0.0, task.range()), noise::roundings(4, value));
         arithmetic.noise = Noise::new(gain, 0.0, samples, (0.0, variance));
     }
-    task.takes(&arithmetic).then_some((Work::Running(None), arithmetic, finish))
+    task.takes(&arithmetic).then_some((Pass::Running(None), arithmetic, finish))
 }
 
 /// The longer side.
@@ -96,7 +96,7 @@ pub(crate) fn is_flat(kernel: &Kernel) -> bool {
 }
 
 /// Sums of blocks, for rows of `f32`.
-fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Work, Arithmetic, Finish)> {
+fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Pass, Proved, Finish)> {
     let (mean, spread) = level(kernel).filter(|_| longest(kernel) >= BLOCKS_FROM)?;
     let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
@@ -117,6 +117,6 @@ fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Work, Arithmetic, Finish)
     let bound = additions * U * value * (1.0 + 1e-4)
         + spread * scale.abs() * task.range()
         + task.carried(count * (mean * scale).abs());
-    let arithmetic = task.arithmetic(Rung::Blocks, bound);
-    task.accepts(bound).then_some((Work::Blocks(levels), arithmetic, finish))
+    let arithmetic = task.arithmetic(Arithmetic::TreeSums, bound);
+    task.accepts(bound).then_some((Pass::Blocks(levels), arithmetic, finish))
 }

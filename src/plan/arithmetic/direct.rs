@@ -1,7 +1,7 @@
 //! Direct 2D passes, in every arithmetic.
 
 use super::{
-    Arithmetic, Noise, Rows, Rung, Task, U, abs_sum, double_bound, errors, exact_f32, fits_i16,
+    Arithmetic, Noise, Proved, Rows, Task, U, abs_sum, double_bound, errors, exact_f32, fits_i16,
     fixed, float_exact, float_sum_error, fraction_bits, largest, noise, pack, quantise, to_i32,
     words,
 };
@@ -10,7 +10,7 @@ use crate::sample::SampleType;
 
 /// Chooses the arithmetic of a direct 2D pass. The taps come as the dense pass wants them: for
 /// each kernel, row by row, or pair of rows by pair of rows.
-pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
+pub(crate) fn dense(task: &Task<'_>) -> Option<(Proved, Vec<Rows>, Finish)> {
     let scale = task.filter.get_scale();
     let kernels: Vec<(usize, Vec<f64>)> = task
         .filter
@@ -19,9 +19,9 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
         .map(|k| (k.width(), k.taps().iter().map(|t| t * scale).collect()))
         .collect();
     let integer = |paired: bool| {
-        let rung = if paired { Rung::Pairs } else { Rung::I32 };
+        let arithmetic = if paired { Arithmetic::I16Pairs } else { Arithmetic::I32 };
         let mut finish = task.finish();
-        let mut arithmetic = task.arithmetic(rung, 0.0);
+        let mut arithmetic = task.arithmetic(arithmetic, 0.0);
         let mut all = Vec::new();
         let mut bounds = Vec::new();
         for (kernel, (width, taps)) in kernels.iter().enumerate() {
@@ -71,7 +71,7 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
             task.takes(&arithmetic)
         };
         let pack = |(q, width): &(Vec<f64>, usize)| {
-            if paired { Rows::paired(q, *width) } else { Rows::single(Taps::Integer(to_i32(q))) }
+            if paired { Rows::paired(q, *width) } else { Rows::single(Taps::I32(to_i32(q))) }
         };
         good.then(|| (arithmetic, all.iter().map(pack).collect(), finish))
     };
@@ -96,10 +96,10 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Arithmetic, Vec<Rows>, Finish)> 
         for (_, taps) in &kernels {
             let value = task.range() * abs_sum(taps) + task.offset().abs() + 1.0;
             bounds.push((double_bound(task, taps.len(), value), value.min(131_072.0)));
-            all.push(Rows::single(Taps::Double(taps.clone())));
+            all.push(Rows::single(Taps::F64(taps.clone())));
         }
         let bound = task.after_post(bounds.into_iter());
-        let found = (task.arithmetic(Rung::Double, bound), all, task.finish());
+        let found = (task.arithmetic(Arithmetic::F64, bound), all, task.finish());
         task.accepts(bound).then_some(found)
     })
 }
@@ -118,7 +118,7 @@ pub(super) fn pack_rows(q: &[f64], width: usize) -> Vec<i32> {
 fn dense_float(
     task: &Task<'_>,
     kernels: &[(usize, Vec<f64>)],
-) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
+) -> Option<(Proved, Vec<Rows>, Finish)> {
     let range = task.range();
     let mut all = Vec::new();
     let mut bounds = Vec::new();
@@ -146,9 +146,9 @@ fn dense_float(
             range * (inner + outer * (1.0 + 1e-4)) + 2.0 * U * value + task.carried(sum)
         };
         bounds.push((bound, value));
-        all.push(Rows::single(Taps::Float(taps.iter().map(|&t| t as f32).collect())));
+        all.push(Rows::single(Taps::F32(taps.iter().map(|&t| t as f32).collect())));
     }
-    let mut arithmetic = task.arithmetic(task.float_rung(), 0.0);
+    let mut arithmetic = task.arithmetic(task.float_arithmetic(), 0.0);
     arithmetic.bound = task.after_post(bounds.into_iter());
     if let ([(_, taps)], true) = (kernels, arithmetic.bound > 0.0) {
         let (gain, squares) = noise::errors_and_squares(taps, &noise::single(taps), 1.0);

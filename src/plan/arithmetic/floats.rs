@@ -1,7 +1,7 @@
 //! Two passes in `f32`, in `i32` where taps are integers too large for less, and in `f64`.
 
 use super::{
-    Factors, Noise, Passes, Rows, Rung, Separable, Task, U, abs_sum, exact_f32, fixed,
+    Arithmetic, Factors, Noise, Passes, Rows, Separable, Task, U, abs_sum, exact_f32, fixed,
     fraction_bits, noise, to_i32, whole,
 };
 use crate::pass::{RowOrder, Taps};
@@ -108,11 +108,11 @@ pub(super) fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
                 + task.carried(column * row)
         };
         bounds.push((bound + f.residual, value));
-        let taps = |v: &[f64]| Taps::Float(v.iter().map(|&t| t as f32).collect());
+        let taps = |v: &[f64]| Taps::F32(v.iter().map(|&t| t as f32).collect());
         let column = Rows::single(taps(&f.column));
         passes.push(Passes { column, row: taps(&f.row), start: 0, shift: 0, order });
     }
-    let mut arithmetic = task.arithmetic(task.float_rung(), 0.0);
+    let mut arithmetic = task.arithmetic(task.float_arithmetic(), 0.0);
     arithmetic.bound = task.after_post(bounds.into_iter());
     if let ([f], true) = (factors, arithmetic.bound > 0.0) {
         let taps = [&f.column, &f.row].map(|taps| noise::single(taps));
@@ -129,7 +129,7 @@ pub(super) fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
 pub(super) fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let mut finish = task.finish();
     let mut passes = Vec::new();
-    let mut arithmetic = task.arithmetic(Rung::I32, 0.0);
+    let mut arithmetic = task.arithmetic(Arithmetic::I32, 0.0);
     let mut bounds = Vec::new();
     for (kernel, f) in factors.iter().enumerate() {
         let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
@@ -142,7 +142,7 @@ pub(super) fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
         arithmetic.bits = (column_bits, shift);
         let value = scratch * abs_sum(&r);
         bounds.push((error + f.residual, value));
-        let taps = |v: &[f64]| Taps::Integer(to_i32(v));
+        let taps = |v: &[f64]| Taps::I32(to_i32(v));
         let column = Rows::single(taps(&c));
         passes.push(Passes { column, row: taps(&r), start: 0, shift: 0, order: RowOrder::InOrder });
     }
@@ -172,17 +172,17 @@ pub(super) fn double(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separab
         let value = task.range() * abs_sum(f.written.0) * abs_sum(&row) + task.offset().abs() + 1.0;
         let bound = double_bound(task, f.column.len() + f.row.len(), value);
         bounds.push((bound + f.residual, value.min(131_072.0)));
-        let column = Rows::single(Taps::Double(f.written.0.to_vec()));
+        let column = Rows::single(Taps::F64(f.written.0.to_vec()));
         passes.push(Passes {
             column,
-            row: Taps::Double(row),
+            row: Taps::F64(row),
             start: 0,
             shift: 0,
             order: RowOrder::InOrder,
         });
     }
     let bound = task.after_post(bounds.into_iter());
-    let found = (task.arithmetic(Rung::Double, bound), passes, task.finish());
+    let found = (task.arithmetic(Arithmetic::F64, bound), passes, task.finish());
     task.accepts(bound).then_some(found)
 }
 

@@ -4,7 +4,7 @@
 //! All of it is for samples that are independent and uniform over their type; between filters of a chain, over
 //! the range of rows.
 
-use super::{Arithmetic, Task};
+use super::{Proved, Task};
 use crate::sample::SampleType;
 
 /// What errors over noise are let pass, in levels of the output.
@@ -81,7 +81,7 @@ impl Noise {
     }
 }
 
-impl Arithmetic {
+impl Proved {
     /// Whether the contract about noise is kept; for integers only, where results are those of images. Filters of
     /// chains are looked at together.
     pub fn is_fair(&self, task: &Task<'_>) -> bool {

@@ -1,16 +1,16 @@
 //! Two passes of `u8` samples in pairs of 16 bits, summed in 32; row first where that is faster.
 
 use super::{
-    Arithmetic, Factors, Noise, Passes, Rows, Rung, Separable, Task, abs_sum, errors, fits_digits,
-    fits_i16, fixed, may_fit_i16, noise, pack, quantise, whole,
+    Arithmetic, Factors, Noise, Passes, Proved, Rows, Separable, Task, abs_sum, errors,
+    fits_digits, fits_i16, fixed, may_fit_i16, noise, pack, quantise, whole,
 };
 use crate::pass::{Finish, Fixed, RowOrder, Taps};
-use crate::plan::Work;
+use crate::plan::Pass;
 
 pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let mut finish = task.finish();
     let mut passes = Vec::new();
-    let mut arithmetic = task.arithmetic(Rung::Pairs, 0.0);
+    let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
     let mut bounds = Vec::new();
     let scale = task.filter.get_scale();
     for (kernel, f) in factors.iter().enumerate() {
@@ -25,7 +25,7 @@ pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         let column = Rows::paired(&column, 1);
         passes.push(Passes {
             column,
-            row: Taps::Integer(pack(&row)),
+            row: Taps::I32(pack(&row)),
             start,
             shift,
             order: RowOrder::InOrder,
@@ -44,7 +44,7 @@ pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
 pub(super) fn row_first(
     task: &Task<'_>,
     factors: &[Factors<'_>],
-) -> Option<(Work, Arithmetic, Finish)> {
+) -> Option<(Pass, Proved, Finish)> {
     let [f] = factors else { return None };
     let scaled = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
     let written = scaled(f.written.1, task.filter.get_scale());
@@ -58,18 +58,18 @@ pub(super) fn row_first(
         .or_else(|| pairs_rounded(task, samples, &row, &column))?;
     let Found { taps: [row, column], start, shift, fixed, bits, peak, bound, noise } = found;
     let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
-    let mut arithmetic = task.arithmetic(Rung::Pairs, bound + f.residual);
+    let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, bound + f.residual);
     arithmetic.noise = noise;
     arithmetic.bits = bits;
     arithmetic.peak = peak;
     let column = Rows::paired(&column, 1);
     let passes =
-        Passes { column, row: Taps::Integer(pack(&row)), start, shift, order: RowOrder::InOrder };
-    pairs_will_do(task, &arithmetic).then_some((Work::RowFirst(passes), arithmetic, finish))
+        Passes { column, row: Taps::I32(pack(&row)), start, shift, order: RowOrder::InOrder };
+    pairs_will_do(task, &arithmetic).then_some((Pass::RowFirst(passes), arithmetic, finish))
 }
 
 /// Whether the bound of paired arithmetic keeps the contract.
-fn pairs_will_do(task: &Task<'_>, arithmetic: &Arithmetic) -> bool {
+fn pairs_will_do(task: &Task<'_>, arithmetic: &Proved) -> bool {
     // A float result shows every error: only exact integers will do.
     if task.float_output() {
         arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)

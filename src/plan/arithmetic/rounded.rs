@@ -3,7 +3,7 @@
 use super::noise::{Noise, common_divisor, rounded_mean};
 use super::words::{fixed, halves, range, suits, taps};
 use super::{
-    Arithmetic, Factors, Passes, Rows, Rung, Separable, Task, abs_sum, fits_i16, quantise,
+    Arithmetic, Factors, Passes, Proved, Rows, Separable, Task, abs_sum, fits_i16, quantise,
 };
 use crate::filter::Post;
 use crate::pass::{Finish, Fixed, MOST_SYMMETRIC, RowOrder, SYMMETRIC_SHIFT};
@@ -56,7 +56,7 @@ fn scaled(
     scale: f64,
     folds: bool,
     finer: bool,
-) -> Option<(Arithmetic, Passes, Fixed)> {
+) -> Option<(Proved, Passes, Fixed)> {
     let most = if folds { 16384.0 } else { 32768.0 };
     let times: Vec<f64> = f.column.iter().map(|t| t * scale).collect();
     // What rounding does to the sum, the row makes up for, unless that is 0.
@@ -170,11 +170,7 @@ fn errors_2d(
 }
 
 /// A row for such a column, whose products are rounded: as many fraction bits as fit.
-fn with_row(
-    task: &Task<'_>,
-    f: &Factors<'_>,
-    column: &Column,
-) -> Option<(Arithmetic, Passes, Fixed)> {
+fn with_row(task: &Task<'_>, f: &Factors<'_>, column: &Column) -> Option<(Proved, Passes, Fixed)> {
     // Rows between filters have fraction bits of their own.
     let least = if task.chained { 0 } else { 1 };
     (least..=14).rev().find_map(|bits| row_in(task, f, column, Unit::Bits(bits)))
@@ -185,7 +181,7 @@ fn with_factor(
     task: &Task<'_>,
     f: &Factors<'_>,
     column: &Column,
-) -> Option<(Arithmetic, Passes, Fixed)> {
+) -> Option<(Proved, Passes, Fixed)> {
     if task.chained || task.post() != Post::None {
         return None;
     }
@@ -223,7 +219,7 @@ fn row_in(
     f: &Factors<'_>,
     column: &Column,
     level: Unit,
-) -> Option<(Arithmetic, Passes, Fixed)> {
+) -> Option<(Proved, Passes, Fixed)> {
     let Column { taps: q, shift, scale, start: least_start, room, folds } = column;
     let (scale, folds) = (*scale, *folds);
     let column_unit = scale * f64::from(*shift).exp2();
@@ -266,7 +262,7 @@ fn row_in(
         + products as f64 / unit / unit)
         / 12.0;
     // What no start makes up for.
-    let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
+    let mut arithmetic = task.arithmetic(Arithmetic::I16Rounded, bound);
     arithmetic.noise = Noise::new(gain, squares, (0.0, 255.0), (-127.5 * gain, variance));
     if !arithmetic.is_fair(task) {
         return None;

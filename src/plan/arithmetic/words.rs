@@ -5,8 +5,8 @@
 
 use super::noise::{Noise, common_divisor, errors_and_squares, parts, rounded_mean, rounds_right};
 use super::{
-    Arithmetic, Factors, Passes, Rows, Rung, Separable, Task, abs_sum, errors, errors_of, fits_i16,
-    quantise, whole,
+    Arithmetic, Factors, Passes, Proved, Rows, Separable, Task, abs_sum, errors, errors_of,
+    fits_i16, quantise, whole,
 };
 use crate::filter::Post;
 use crate::kernel::Kernel;
@@ -27,7 +27,7 @@ pub(super) fn range(column: &[f64], row: &[f64]) -> (f64, f64) {
 }
 
 pub(super) fn taps(q: &[f64]) -> Taps {
-    Taps::Words(q.iter().map(|&t| t as i16).collect())
+    Taps::I16(q.iter().map(|&t| t as i16).collect())
 }
 
 /// The finish of sums between `low` and `high` that start with `start`; `None` if they do not fit.
@@ -78,7 +78,7 @@ pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
     }
     let mut finish = task.finish();
     let mut passes = Vec::new();
-    let mut arithmetic = task.arithmetic(Rung::Words, 0.0);
+    let mut arithmetic = task.arithmetic(Arithmetic::I16, 0.0);
     let mut bounds = Vec::new();
     for (kernel, f) in factors.iter().enumerate() {
         let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
@@ -151,7 +151,7 @@ pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
 pub(super) fn dense_multiples(
     task: &Task<'_>,
     kernels: &[(usize, Vec<f64>)],
-) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
+) -> Option<(Proved, Vec<Rows>, Finish)> {
     let [(_, written)] = kernels else { return None };
     if !may_divide(task) {
         return None;
@@ -174,7 +174,7 @@ fn divided(
     unit: f64,
     (low, high): (f64, f64),
     taps_error: f64,
-) -> Option<(Fixed, Arithmetic)> {
+) -> Option<(Fixed, Proved)> {
     let count = (1.0 / unit).round();
     let even = (unit * count - 1.0).abs() <= 1e-12;
     let parts = if even { Some(count as u32) } else { parts(&[unit]) };
@@ -188,7 +188,7 @@ fn divided(
         let gain = (effective - unit) * (low + high) / 255.0;
         let noise = Noise::new(gain, 0.0, (0.0, 255.0), (more, 0.0));
         let fits = low + start >= -32768.0 && high + start <= 32767.0;
-        let mut arithmetic = task.arithmetic(Rung::Words, most.max(-least) + taps_error);
+        let mut arithmetic = task.arithmetic(Arithmetic::I16, most.max(-least) + taps_error);
         arithmetic.peak = high - low;
         arithmetic.noise = if right { Noise::default() } else { noise };
         let good = fits && arithmetic.is_fair(task) && task.accepts(arithmetic.bound);
@@ -223,13 +223,13 @@ fn divided(
 pub(super) fn dense(
     task: &Task<'_>,
     kernels: &[(usize, Vec<f64>)],
-) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
+) -> Option<(Proved, Vec<Rows>, Finish)> {
     if !suits(task) {
         return None;
     }
     let mut finish = task.finish();
     let mut all = Vec::new();
-    let mut arithmetic = task.arithmetic(Rung::Words, 0.0);
+    let mut arithmetic = task.arithmetic(Arithmetic::I16, 0.0);
     let mut bounds = Vec::new();
     for (kernel, (_, written)) in kernels.iter().enumerate() {
         let (shift, q) = whole(written)?;
@@ -251,7 +251,7 @@ pub(super) fn dense(
 pub(super) fn nine(
     task: &Task<'_>,
     kernels: &[(usize, Vec<f64>)],
-) -> Option<(Arithmetic, Vec<Rows>, Finish)> {
+) -> Option<(Proved, Vec<Rows>, Finish)> {
     let [(3, written)] = kernels else { return None };
     let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
     if !suitable || written.len() != 9 {
@@ -282,7 +282,7 @@ pub(super) fn nine(
         let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
         let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
         fixed.start = (start - half).round() as i32;
-        let mut arithmetic = task.arithmetic(Rung::WordsHigh, bound);
+        let mut arithmetic = task.arithmetic(Arithmetic::I16Rounded, bound);
         let (gain, squares) = errors_and_squares(written, &t, f64::from(tap_bits).exp2());
         let rounded = ((start.round() - start) / unit, lost / 12.0 / unit / unit);
         arithmetic.noise = Noise::new(gain, squares, (0.0, 255.0), rounded);
@@ -302,7 +302,7 @@ pub(super) fn running(
     kernel: &Kernel,
     mean: f64,
     spread: f64,
-) -> Option<(Share, Arithmetic)> {
+) -> Option<(Share, Proved)> {
     let (width, height) = (kernel.width() as f64, kernel.height() as f64);
     let tap = mean * task.filter.get_scale();
     let plain = task.post() == Post::None && task.offset() == 0.0 && tap > 0.0;
@@ -318,7 +318,7 @@ pub(super) fn running(
         let right = !count.is_multiple_of(2) || (count.is_power_of_two() && same);
         let bound = 255.0 * (spread * task.filter.get_scale() + 1e-12);
         let bound = if right { 0.0 } else { bound };
-        let mut arithmetic = task.arithmetic(Rung::RunningWords, bound);
+        let mut arithmetic = task.arithmetic(Arithmetic::RunningI16, bound);
         arithmetic.peak = 255.5 * count as f64;
         return task.accepts(bound).then_some((share, arithmetic));
     }
@@ -341,7 +341,7 @@ pub(super) fn running(
         }
         let tap_error = (up / 32768.0 * kept - exact).abs() * brightest;
         let bound = (tap_error + rounding) / unit + spread * task.filter.get_scale() * 255.0;
-        let mut arithmetic = task.arithmetic(Rung::RunningWords, bound);
+        let mut arithmetic = task.arithmetic(Arithmetic::RunningI16, bound);
         arithmetic.bits = (0, shift);
         arithmetic.peak = largest;
         let gain = (up / 32768.0 * kept / unit - tap) * width * height;

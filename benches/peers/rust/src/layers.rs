@@ -13,7 +13,7 @@
 
 use crate::abi::Job;
 use twopass::{
-    Activation, Chain, ChainPlan, Conv2d, Depthwise, Error, Image, Layer, Level, Padding,
+    Activation, Chain, Plan, Conv2d, Depthwise, Error, Image, Layer, Level, Padding,
     Pointwise, Sample, Shape, Source, View, ViewMut, Window, Workspace, reference,
 };
 
@@ -134,7 +134,7 @@ fn chain(layers: Vec<Layer>, level: Option<Level>, threads: usize) -> Result<Cha
 }
 
 /// The definition of a chain, for its whole output.
-fn defined<I: Source, O: Sample>(job: Job, plan: &ChainPlan<I, O>) -> Result<Job, String> {
+fn defined<I: Source, O: Sample>(job: Job, plan: &Plan<I, O>) -> Result<Job, String> {
     let (chain, shape) = (plan.chain().clone(), plan.input_shape());
     let exact = move |source: &[I], _| {
         let source = View::new(source, shape).map_err(text)?;
@@ -143,7 +143,7 @@ fn defined<I: Source, O: Sample>(job: Job, plan: &ChainPlan<I, O>) -> Result<Job
     Ok(job.with_definition(shape.samples().map_err(text)?, exact, plan.to_string()))
 }
 
-fn lengths<I: Source, O: Sample>(plan: &ChainPlan<I, O>) -> Result<[usize; 2], String> {
+fn lengths<I: Source, O: Sample>(plan: &Plan<I, O>) -> Result<[usize; 2], String> {
     Ok([plan.input_shape().samples().map_err(text)?, plan.output_shape().samples().map_err(text)?])
 }
 

@@ -1,17 +1,17 @@
 //! The arithmetic between filters of `u8` images: rows of 16 bits, everything in 16 bits; and the
 //! pass over 3×3 taps that has it.
 
-use super::rung::{Rung, dense_alike, passed_on};
-use super::stencil::{Nine, STENCIL_ROWS};
-use super::words::Words;
-use super::{Finish, LINE, OutRow, Taps, alike, with_narrow};
+use super::I16;
+use super::{Datapath, dense_alike, passed_on};
+use crate::pass::stencil::{Nine, STENCIL_ROWS};
+use crate::pass::{Finish, LINE, OutRow, Taps, alike, with_narrow};
 use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
 
 /// 16 bits throughout: every product is rounded to 16 bits, taps are in units of 2⁻¹⁵. Sums may wrap
 /// on their way; the plan has made sure that those which are written fit.
 #[derive(Clone, Copy)]
-pub struct High;
+pub struct I16Rounded;
 
 /// √(x² + y²) of pairs, in units of `unit`, rounded.
 #[inline(always)]
@@ -22,7 +22,7 @@ fn root<L: Lanes>(l: L, pairs: L::I, unit: L::F) -> L::I {
 
 // SAFETY of all unsafe blocks below: each only passes on a pointer, for the number of elements
 // that the trait states and the caller allows.
-impl Rung for High {
+impl Datapath for I16Rounded {
     type Elem = i16;
     type Wide = i16;
     type Tap = i16;
@@ -42,7 +42,7 @@ impl Rung for High {
         2 * L::N
     }
     fn taps(taps: &Taps) -> &[i16] {
-        Words::taps(taps)
+        I16::taps(taps)
     }
     #[inline(always)]
     fn splat<L: Lanes>(l: L, tap: i16) -> L::H {
@@ -78,7 +78,7 @@ impl Rung for High {
             let unit = l.f_splat(finish.fixed[0].unit);
             l.join(root(l, first, unit), root(l, second, unit))
         } else {
-            Words::result(l, acc, finish)
+            I16::result(l, acc, finish)
         };
         // SAFETY: see above the impl.
         unsafe { if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) } }
@@ -271,7 +271,7 @@ impl<L: Lanes, const M: usize> HighBlock<'_, L, M> {
                     }
                 }
                 with_narrow!(self.sample, O => {
-                    High::finish(l, acc, self.finish, stream, to.cast::<O>().add(x));
+                    I16Rounded::finish(l, acc, self.finish, stream, to.cast::<O>().add(x));
                 });
             }
         }

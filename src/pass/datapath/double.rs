@@ -1,16 +1,16 @@
 //! The arithmetic of last resort before the reference: `f64`.
 
-use super::rung::{Rung, dense_alike, passed_on, post};
-use super::{Finish, Taps};
+use super::{Datapath, dense_alike, passed_on, post};
+use crate::pass::{Finish, Taps};
 use crate::simd::{Lanes, SampleLanes};
 
 /// `f64`: for taps so wild or kernels so long that `f32` is too coarse. Only the end result is
 /// rounded to `f32` on its way into a sample.
 #[derive(Clone, Copy)]
-pub struct Double;
+pub struct F64;
 
-// SAFETY of the unsafe blocks: as for the float rung; each half of N elements is N / 2.
-impl Rung for Double {
+// SAFETY of the unsafe blocks: as for `Float`; each half of N elements is N / 2.
+impl Datapath for F64 {
     type Elem = f64;
     type Wide = f64;
     type Tap = f64;
@@ -25,7 +25,7 @@ impl Rung for Double {
 
     fn taps(taps: &Taps) -> &[f64] {
         match taps {
-            Taps::Double(taps) => taps,
+            Taps::F64(taps) => taps,
             _ => &[],
         }
     }

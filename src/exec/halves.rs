@@ -1,16 +1,19 @@
 //! 16-bit arithmetic on `u8` images: 3×3 kernels in one pass, and two passes that keep even and odd
 //! samples apart.
 
-use super::rows::{Feed, Sink};
+use super::filter::FilterRun;
+use super::memory::Memory;
+use super::rows::Feed;
 use super::separable::ScratchRows;
-use super::{Core, Memory, Stage, Tile};
+use super::sink::Sink;
+use super::tile::Tile;
 use crate::pass::{
-    ColumnHalves, HALF_SLACK, HalfInput, HalfSum, Nine, RowHalves, Rung, STENCIL_ROWS, Stencil,
-    StencilHigh, SymmetricHalves, Words,
+    ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Nine, RowHalves, STENCIL_ROWS,
+    Stencil, StencilHigh, SymmetricHalves,
 };
-use crate::plan::Work;
+use crate::plan::FilterStage;
 use crate::plan::arithmetic::Passes;
-use crate::sample::{Sample, Source};
+use crate::sample::Sample;
 use crate::view::OutRow;
 use std::mem::take;
 
@@ -64,7 +67,7 @@ pub(super) fn pad<E: Copy>(row: &mut [E], copies: &[[u32; 2]]) {
 
 /// Scratch rows of two halves. HIGH: the row's products are rounded.
 struct Halves<'a, const HIGH: bool> {
-    core: &'a Core,
+    stage: &'a FilterStage,
     tile: &'a Tile,
     /// Where rows start, in samples.
     start: usize,
@@ -80,12 +83,17 @@ struct Halves<'a, const HIGH: bool> {
 
 impl<'a, const HIGH: bool> Halves<'a, HIGH> {
     /// For the tile's rows; what is padded is noted in `memory`.
-    fn new(core: &'a Core, tile: &'a Tile, passes: &Passes, memory: &'a mut Memory) -> Self {
-        let (start, half) = layout(tile, core.input.channels, 1);
+    fn new(
+        stage: &'a FilterStage,
+        tile: &'a Tile,
+        passes: &Passes,
+        memory: &'a mut Memory,
+    ) -> Self {
+        let (start, half) = layout(tile, stage.input.channels, 1);
         let place = place_in_halves(half, start, 1);
-        let copies = copies_of(memory, tile, core.input.channels, place);
+        let copies = copies_of(memory, tile, stage.input.channels, place);
         let (rounded, adds) = (passes.shift > 0, passes.halves_add());
-        Self { core, tile, start, half, copies, rounded, adds }
+        Self { stage, tile, start, half, copies, rounded, adds }
     }
 }
 
@@ -107,14 +115,14 @@ impl<T, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
     ) {
         let at = at + self.start;
         let sums = sums.map(|(pass, row, out)| {
-            let (first, taps) = pass.column.meets::<Words>(row);
+            let (first, taps) = pass.column.meets::<I16>(row);
             let (even, odd) = out.split_at_mut(self.half);
             HalfSum { first, taps, start: pass.start, out: [even, odd] }
         });
         if self.rounded {
-            self.core.level.run(SymmetricHalves { rows, sums, n, at });
+            self.stage.level.run(SymmetricHalves { rows, sums, n, at });
         } else {
-            self.core.level.run(ColumnHalves { rows, sums, n, at });
+            self.stage.level.run(ColumnHalves { rows, sums, n, at });
         }
     }
 
@@ -129,90 +137,81 @@ impl<T, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
         next: &[u8],
         out: OutRow<'_>,
     ) {
-        let (step, finish, adds) = (self.core.input.channels, &self.core.finish, self.adds);
+        let (step, finish, adds) = (self.stage.input.channels, &self.stage.finish, self.adds);
         let first = (self.tile.first * step + self.start) / 2;
         let inputs = inputs.map(|(pass, row)| {
             let (even, odd) = row.split_at(self.half);
-            HalfInput { halves: [&even[first..], &odd[first..]], taps: Words::taps(&pass.row) }
+            HalfInput { halves: [&even[first..], &odd[first..]], taps: I16::taps(&pass.row) }
         });
         let row = RowHalves::<HIGH, M> { inputs, step, adds, finish, stream, next, out };
-        self.core.level.run(row);
+        self.stage.level.run(row);
     }
 }
 
-impl Stage<'_> {
-    /// HIGH: the row's products are rounded.
-    pub(super) fn words<T: Source, const HIGH: bool>(
+impl FilterRun<'_> {
+    /// Two passes over rows of two halves. HIGH: the row's products are rounded.
+    pub(super) fn halves<T: Sample, const HIGH: bool>(
         &mut self,
+        passes: &[Passes],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
-        let core = self.core;
-        match &core.work {
-            Work::Separable(passes) => {
-                let mut padded = take(&mut self.padded[0]);
-                let rows = Halves::<HIGH>::new(core, tile, &passes[0], &mut padded);
-                self.two_passes(&rows, passes, tile, constants, feed, sink);
-                self.padded[0] = padded;
-            }
-            Work::Stencil(kernels) => self.stencil(kernels, tile, constants, feed, sink),
-            Work::Dense(taps) => self.dense::<T, Words>(taps, tile, constants, feed, sink),
-            Work::RowFirst(_) | Work::Running(_) | Work::Blocks(_) | Work::Naive => {}
-        }
+        let mut padded = take(&mut self.padded[0]);
+        let rows = Halves::<HIGH>::new(self.stage, tile, &passes[0], &mut padded);
+        self.two_passes(&rows, passes, tile, constants, feed, sink);
+        self.padded[0] = padded;
     }
 
     /// 3×3 taps in one pass.
-    fn stencil<T: Source>(
+    pub(super) fn stencil<T: Sample>(
         &mut self,
         kernels: &[Nine],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
-        let core = self.core;
+        let stage = self.stage;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
         self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, next| {
-            let (step, finish) = (core.input.channels, &core.finish);
+            let (step, finish) = (stage.input.channels, &stage.finish);
             match kernels {
                 [a, b] => {
                     let kernels = [a, b];
-                    core.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
+                    stage.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
                 }
                 [a, ..] => {
                     let kernels = [a];
-                    core.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
+                    stage.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
                 }
                 [] => {}
             }
         });
     }
-}
 
-impl Stage<'_> {
     /// 3×3 taps in one pass, on the rows of 16 bits that another filter has made.
-    pub(super) fn stencil_high<T: Sample>(
+    pub(super) fn stencil_rounded<T: Sample>(
         &mut self,
         kernels: &[Nine],
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_>,
+        sink: &mut Sink<'_, '_>,
     ) {
-        let core = self.core;
+        let stage = self.stage;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
         self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
-            let (step, finish) = (core.input.channels, &core.finish);
+            let (step, finish) = (stage.input.channels, &stage.finish);
             match kernels {
                 [a, b] => {
                     let kernels = [a, b];
-                    core.level.run(StencilHigh { rows, kernels, step, finish, stream, outs });
+                    stage.level.run(StencilHigh { rows, kernels, step, finish, stream, outs });
                 }
                 [a, ..] => {
                     let kernels = [a];
-                    core.level.run(StencilHigh { rows, kernels, step, finish, stream, outs });
+                    stage.level.run(StencilHigh { rows, kernels, step, finish, stream, outs });
                 }
                 [] => {}
             }

@@ -1,9 +1,9 @@
 //! How far the results of a chain are from exact, proved layer after layer.
 
-use super::super::arithmetic::Arithmetic;
-use super::borders;
+use super::build::borders;
+use super::filter::FilterFacts;
 use crate::border::Border;
-use crate::filter::{Alpha, Filter, Method, Post};
+use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
 use crate::layer::{Chain, Depthwise, Layer};
 use crate::sample::SampleType;
@@ -143,13 +143,4 @@ impl Proof {
 pub(super) fn depthwise_terms(layer: &Depthwise) -> usize {
     let (width, height) = layer.size();
     (width * height).max(width + height + 8)
-}
-
-/// What the plan has found out about a filter.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct FilterFacts {
-    pub(super) arithmetic: Arithmetic,
-    pub(super) method: Method,
-    /// Whether it makes whole numbers of whole numbers, and all that it adds up is whole.
-    pub(super) whole: bool,
 }

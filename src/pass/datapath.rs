@@ -1,6 +1,14 @@
-//! The arithmetics, from cheap to precise. A rung says what a scratch row holds, how a sample and
+//! The arithmetics, from cheap to precise. A datapath says what a scratch row holds, how a sample and
 //! a tap are multiplied and added, and how an accumulator is finished; the passes say in which
 //! order.
+
+mod double;
+mod exact16;
+mod rounded16;
+
+pub use double::F64;
+pub use exact16::I16;
+pub use rounded16::{I16Rounded, StencilHigh};
 
 use super::{Finish, MOST_SUMS, Taps};
 use crate::filter::Post;
@@ -13,7 +21,7 @@ use wide::bytemuck::Pod;
 ///
 /// The methods that take pointers read or write [`lanes`](Self::lanes) elements (`wide_*` methods:
 /// [`wide_lanes`](Self::wide_lanes)) at each; all must be readable or writable.
-pub trait Rung: Copy + 'static {
+pub trait Datapath: Copy + 'static {
     /// What a scratch row holds.
     type Elem: Pod;
     /// What a widened row holds.
@@ -45,7 +53,7 @@ pub trait Rung: Copy + 'static {
     fn wide_lanes<L: Lanes>() -> usize {
         L::N
     }
-    /// The taps in this rung's form. Plans store no other form for it.
+    /// The taps in this form. Plans store no other form for it.
     fn taps(taps: &Taps) -> &[Self::Tap];
     fn splat<L: Lanes>(l: L, tap: Self::Tap) -> Self::TapV<L>;
     /// Accumulators of integers with this value, of floats with 0.
@@ -123,7 +131,7 @@ pub struct Float<const FUSED: bool>;
 /// Unfused.
 pub type F32 = Float<false>;
 /// `f32` with fused multiply-add where the level has it; for `f32` images.
-pub type Fused = Float<true>;
+pub type F32Fused = Float<true>;
 
 /// The post-step on float values that already carry their offset: of two, which are a magnitude's, or of one.
 #[inline(always)]
@@ -190,7 +198,7 @@ macro_rules! dense_alike {
         }
     };
     (finish) => {
-        $crate::pass::rung::dense_alike!();
+        $crate::pass::datapath::dense_alike!();
         #[inline(always)]
         unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
             l: L,
@@ -211,7 +219,7 @@ pub(super) use dense_alike;
 
 // SAFETY of all unsafe blocks in the impls below: each only passes on a pointer, for the number
 // of elements that the trait states and the caller allows.
-impl<const FUSED: bool> Rung for Float<FUSED> {
+impl<const FUSED: bool> Datapath for Float<FUSED> {
     type Elem = f32;
     type Wide = f32;
     type Tap = f32;
@@ -224,7 +232,7 @@ impl<const FUSED: bool> Rung for Float<FUSED> {
 
     fn taps(taps: &Taps) -> &[f32] {
         match taps {
-            Taps::Float(taps) => taps,
+            Taps::F32(taps) => taps,
             _ => &[],
         }
     }
@@ -352,8 +360,8 @@ unsafe fn finish_integers<L: Lanes, O: SampleLanes, const M: usize, const U: usi
     }
 }
 
-// SAFETY of the unsafe blocks: as for the float rung.
-impl Rung for I32 {
+// SAFETY of the unsafe blocks: as for `Float`.
+impl Datapath for I32 {
     type Elem = i32;
     type Wide = i32;
     type Tap = i32;
@@ -366,7 +374,7 @@ impl Rung for I32 {
 
     fn taps(taps: &Taps) -> &[i32] {
         match taps {
-            Taps::Integer(taps) => taps,
+            Taps::I32(taps) => taps,
             _ => &[],
         }
     }
@@ -421,10 +429,10 @@ impl Rung for I32 {
 /// 16-bit pairs into `i32`: `u8` samples and `i16` taps, two products and their sum in each lane
 /// at once. A scratch row is `i16`; a widened row holds the samples of two rows, interleaved.
 #[derive(Clone, Copy)]
-pub struct Pairs;
+pub struct I16Pairs;
 
-// SAFETY of the unsafe blocks: as for the float rung.
-impl Rung for Pairs {
+// SAFETY of the unsafe blocks: as for `Float`.
+impl Datapath for I16Pairs {
     type Elem = i16;
     type Wide = i32;
     type Tap = i32;

@@ -1,20 +1,24 @@
 //! The arithmetic for small kernels on `u8` images: everything in 16 bits.
 
-use super::rung::{Rung, dense_alike, passed_on};
-use super::{Finish, Taps};
+use super::{Datapath, dense_alike, passed_on};
 use crate::filter::Post;
+use crate::pass::{Finish, Taps};
 use crate::simd::{Lanes, SampleLanes};
 
 /// 16 bits throughout: `u8` samples and small integer taps. Sums may wrap on their way, as integers
-/// do; the plan has made sure that the last one is right. As a rung it has the dense pass only: two
+/// do; the plan has made sure that the last one is right. As a datapath it has the dense pass only: two
 /// passes keep even and odd samples apart ([`ColumnHalves`](super::ColumnHalves)).
 #[derive(Clone, Copy)]
-pub struct Words;
+pub struct I16;
 
-impl Words {
+impl I16 {
     /// Whole sums of a result's two kernels, or of its one, as results.
     #[inline(always)]
-    pub(super) fn result<L: Lanes, const M: usize>(l: L, acc: [L::H; M], finish: &Finish) -> L::H {
+    pub(in crate::pass) fn result<L: Lanes, const M: usize>(
+        l: L,
+        acc: [L::H; M],
+        finish: &Finish,
+    ) -> L::H {
         if M == 2 {
             // The results of a magnitude's kernels are whole; x² + y² is exact.
             let (first, second) = l.split(acc[0], acc[M - 1]);
@@ -49,7 +53,7 @@ fn root<L: Lanes>(l: L, pairs: L::I) -> L::I {
 
 // SAFETY of all unsafe blocks below: each only passes on a pointer, for the number of elements
 // that the trait states and the caller allows.
-impl Rung for Words {
+impl Datapath for I16 {
     type Elem = i16;
     type Wide = u8;
     type Tap = i16;
@@ -70,7 +74,7 @@ impl Rung for Words {
     }
     fn taps(taps: &Taps) -> &[i16] {
         match taps {
-            Taps::Words(taps) => taps,
+            Taps::I16(taps) => taps,
             _ => &[],
         }
     }

@@ -1,12 +1,12 @@
 //! What window layers read: rows of the source or of a link, in pieces, and prepared rows where a
 //! window leaves the image.
 
-use super::super::Memory;
+use super::memory::{Memory, Ring};
+use super::rows::Rows;
 use crate::border::Border;
-use crate::layer::Axis;
-use crate::plan::{StageAlpha, WindowKind, WindowStage};
+use crate::geometry::Axis;
+use crate::plan::WindowStage;
 use crate::simd::MAX_LANES;
-use crate::view::View;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;
 
@@ -15,115 +15,37 @@ use wide::bytemuck::cast_slice;
 pub(super) struct Windows {
     pub(super) pieces: Vec<Piece>,
     /// Prepared rows of each piece.
-    pub(super) rings: [Ring; 2],
+    pub(super) rings: [Prepared; 2],
     /// A row of the vertical border's constant.
     pub(super) constant: Memory,
     /// The rows of a window; empty between uses.
     pub(super) list: Vec<&'static [u8]>,
-    /// What the passes of filters need.
-    pub(super) filter: FilterScratch,
 }
 
-/// The scratch memory of an image filter.
+/// Prepared rows: as many as a window has, and one more, that of the window below.
 #[derive(Debug, Default)]
-pub(super) struct FilterScratch {
-    /// Column sums: two rows for each kernel.
-    pub(super) sums: [Memory; 4],
-    /// Rows widened to `f64`, and the list of them.
-    pub(super) wide: Memory,
-    pub(super) list: Vec<&'static [u8]>,
-}
-
-/// Prepared rows: as many as a window has, each kept until another needs its place.
-#[derive(Debug, Default)]
-pub(super) struct Ring {
-    pub(super) memory: Memory,
-    /// The row that each place holds, on the endless axis.
-    pub(super) tags: Vec<isize>,
-    pub(super) dilation: isize,
+pub(super) struct Prepared {
+    ring: Ring,
     /// Samples from one row to the next: there is slack for a vector.
-    pub(super) pitch: usize,
+    pitch: usize,
 }
 
-impl Ring {
-    /// Forgets all rows and makes place for `taps` rows of a window, a dilation apart, of `len`
-    /// samples each, and for one more: that of the window below.
-    pub(super) fn clear(&mut self, taps: usize, dilation: usize, len: usize) {
-        self.tags.clear();
-        self.tags.resize(taps + 1, isize::MIN);
-        self.dilation = dilation as isize;
+impl Prepared {
+    /// Forgets all rows and makes place for those of a window, of `len` samples each.
+    fn clear(&mut self, axis: &Axis, len: usize) {
         self.pitch = (len + MAX_LANES).next_multiple_of(16);
-        let _ = self.memory.get::<f32>((taps + 1) * self.pitch);
-    }
-
-    /// Rows of a window are a dilation apart, so that each has a place of its own.
-    pub(super) fn place(&self, v: isize) -> usize {
-        v.div_euclid(self.dilation).rem_euclid(self.tags.len() as isize) as usize
+        self.ring.clear_apart(axis.taps + 1, axis.dilation);
+        let _ = self.ring.memory.get::<f32>((axis.taps + 1) * self.pitch);
     }
 
     /// The place of row `v` and its slack, to be filled, if the row is not there.
     pub(super) fn missing(&mut self, v: isize) -> Option<&mut [f32]> {
-        let place = self.place(v);
-        if self.tags[place] == v {
-            return None;
-        }
-        self.tags[place] = v;
-        let pitch = self.pitch;
-        Some(&mut self.memory.get(self.tags.len() * pitch)[place * pitch..][..pitch])
-    }
-
-    pub(super) fn has(&self, v: isize) -> bool {
-        self.tags[self.place(v)] == v
-    }
-
-    /// The places of rows `v` and `v` + 1, to be filled; there must be two, with dilation 1.
-    pub(super) fn pair(&mut self, v: isize) -> [&mut [f32]; 2] {
-        let (place, below, pitch) = (self.place(v), self.place(v + 1), self.pitch);
-        (self.tags[place], self.tags[below]) = (v, v + 1);
-        let all = self.memory.get(self.tags.len() * pitch);
-        let (first, second) = all.split_at_mut(place.max(below) * pitch);
-        let low = &mut first[place.min(below) * pitch..][..pitch];
-        let high = &mut second[..pitch];
-        if place < below { [low, high] } else { [high, low] }
+        self.ring.missing(v, self.pitch)
     }
 
     /// Row `v`, which must be there, and its slack.
     pub(super) fn row(&self, v: isize) -> &[f32] {
-        let place = self.place(v);
-        debug_assert_eq!(self.tags[place], v);
-        &cast_slice(&self.memory.0)[place * self.pitch..][..self.pitch]
-    }
-}
-
-/// What a window, or a mix, reads: rows of the image, or those that a link has made.
-#[derive(Clone, Copy)]
-pub(super) enum Rows<'a> {
-    /// The view's first pixel is `origin` in the image.
-    Image {
-        view: View<'a, f32>,
-        origin: (usize, usize),
-    },
-    Ring {
-        ring: &'a Ring,
-        columns: &'a Range<usize>,
-        channels: usize,
-    },
-}
-
-impl<'a> Rows<'a> {
-    /// Pixels `x` of row `y`, which is `v` on the endless axis.
-    pub(super) fn pixels(&self, v: isize, y: usize, x: Range<usize>) -> &'a [f32] {
-        match self {
-            Self::Image { view, origin } => {
-                let channels = view.shape().channels;
-                let x = (x.start - origin.0) * channels..(x.end - origin.0) * channels;
-                &view.row(y - origin.1)[x]
-            }
-            Self::Ring { ring, columns, channels } => {
-                let row = ring.row(v);
-                &row[(x.start - columns.start) * channels..(x.end - columns.start) * channels]
-            }
-        }
+        self.ring.row(cast_slice(&self.ring.memory.0), v, self.pitch)
     }
 }
 
@@ -162,7 +84,7 @@ pub(super) struct Run {
 pub(super) fn prepare(
     window: &WindowStage,
     piece: &Piece,
-    source: Rows<'_>,
+    source: Rows<'_, f32>,
     row_under: Option<(isize, usize)>,
     row: &mut [f32],
 ) {
@@ -190,15 +112,6 @@ pub(super) fn prepare(
             (from, _) => {
                 let axis = if from.is_none() { axis_x } else { axis_y };
                 fill(&axis.border, inputs, multiplier, to);
-            }
-        }
-    }
-    if let WindowKind::Filter(stage) = &window.kind
-        && matches!(stage.alpha, StageAlpha::Premultiply { .. })
-    {
-        for pixel in row.chunks_exact_mut(channels) {
-            if let Some((alpha, colours)) = pixel.split_last_mut() {
-                colours.iter_mut().for_each(|c| *c *= *alpha);
             }
         }
     }
@@ -240,7 +153,7 @@ impl Windows {
             piece.set(axis, x, ring, split, channels);
             if let Some(ring) = ring {
                 let len = piece.prepared_len(window) * channels;
-                self.rings[ring].clear(axis_y.taps, axis_y.dilation, len);
+                self.rings[ring].clear(axis_y, len);
             } else if let Border::Constant(_) = axis_y.border {
                 // The row that stands for source rows above and below.
                 fill(&axis_y.border, inputs, 1, self.constant.get(piece.len * inputs));

@@ -1,0 +1,329 @@
+//! The stage of one filter: what it reads, alpha, and the pass that does its work.
+
+use super::memory::{Memory, Ring};
+use super::rows::{AnyRows, Feed, Relaid, Rows, Widened, collide};
+use super::separable::Whole;
+use super::sink::{AlphaOf, Sink, SourceAlpha, Target, Unrounded};
+use super::tile::{Run, Tile};
+use crate::border::Border;
+use crate::filter::Alpha;
+use crate::pass::{F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32};
+use crate::plan::{Arithmetic, BLOCK_ROWS, FilterStage, Pass};
+use crate::sample::{Sample, with_sample};
+use std::mem::take;
+use std::ops::Range;
+use wide::bytemuck::Pod;
+
+/// The scratch memory of a filter, by use.
+#[derive(Debug, Default)]
+pub(super) struct FilterSlot {
+    /// Column sums: as many rows as are computed together.
+    scratch: [Memory; BLOCK_ROWS],
+    /// Widened rows.
+    wide: Ring,
+    /// Copies of source rows: as `f32`, or in better places.
+    copies: Ring,
+    /// A filtered row before its division by alpha.
+    filtered: Memory,
+    /// A row of the constant of the horizontal border, and one of the vertical.
+    constants: [Memory; 2],
+    /// Padded source rows.
+    padded: [Memory; 2],
+    /// The rows of a window; empty between uses.
+    window: Vec<&'static [u8]>,
+    /// The pieces of padded copies of a tile's edges.
+    edges: Vec<Run>,
+    tile: Tile,
+    /// Whether nothing of the tile has been made yet.
+    fresh: bool,
+}
+
+impl FilterSlot {
+    /// Begins a tile of output columns `x`, and says which columns of its input that reads.
+    pub(super) fn start(&mut self, stage: &FilterStage, x: Range<usize>) -> Range<usize> {
+        self.tile.set(stage, x);
+        self.fresh = true;
+        let premultiplied = stage.filter.get_alpha() == Some(Alpha::Premultiply);
+        let len = self.tile.len * stage.input.channels;
+        for (memory, axis) in self.constants.iter_mut().zip(&stage.axes) {
+            with_sample!(stage.reads(), T => {
+                fill::<T>(memory.get(len), &axis.border, premultiplied, stage.input.channels);
+            });
+        }
+        self.tile.columns.clone()
+    }
+
+    /// The columns of its input that the tile reads.
+    pub(super) fn columns(&self) -> Range<usize> {
+        self.tile.columns.clone()
+    }
+}
+
+/// What one filter is to do.
+pub(super) struct Request<'a> {
+    pub(super) stage: &'a FilterStage,
+    /// Output rows.
+    pub(super) y: Range<usize>,
+    /// The end of the run's output rows: nothing below their windows may be read.
+    pub(super) last: usize,
+    /// Whether the output goes past the cache.
+    pub(super) stream: bool,
+}
+
+impl Request<'_> {
+    /// Filters rows of any type.
+    pub(super) fn run(self, rows: AnyRows<'_>, target: &mut Target<'_>, slot: &mut FilterSlot) {
+        match rows {
+            AnyRows::U8(typed) => self.filter(typed, rows, target, slot),
+            AnyRows::U16(typed) => self.filter(typed, rows, target, slot),
+            AnyRows::I16(typed) => self.filter(typed, rows, target, slot),
+            AnyRows::F32(typed) => self.filter(typed, rows, target, slot),
+        }
+    }
+
+    fn filter<T: Sample>(
+        self,
+        typed: Rows<'_, T>,
+        rows: AnyRows<'_>,
+        target: &mut Target<'_>,
+        slot: &mut FilterSlot,
+    ) {
+        let stage = self.stage;
+        let anchor = stage.filter.kernels()[0].anchor();
+        let [axis_x, axis_y] = &stage.axes;
+        let source_alpha =
+            SourceAlpha { rows, anchor: (anchor.0 - axis_x.before, anchor.1 - axis_y.before) };
+        let alpha = stage.filter.get_alpha();
+        let premultiplied = alpha == Some(Alpha::Premultiply);
+        if premultiplied || stage.widened {
+            let mut copies = take(&mut slot.copies);
+            let mut filtered = take(&mut slot.filtered);
+            let alpha = match alpha {
+                Some(Alpha::Premultiply) => AlphaOf::Divide {
+                    opacity: stage.opacity,
+                    offset: stage.filter.get_offset(),
+                    post: stage.filter.get_post(),
+                },
+                Some(Alpha::Keep) => AlphaOf::Keep(source_alpha),
+                Some(Alpha::Plain) | None => AlphaOf::Nothing,
+            };
+            let widened = Widened { source: rows, premultiplied, ring: &mut copies };
+            let sink = Sink::Unrounded(Unrounded {
+                target,
+                filtered: &mut filtered,
+                channels: stage.output.channels,
+                alpha,
+            });
+            self.passes::<f32>(Feed::Widened(widened), sink, slot);
+            slot.copies = copies;
+            slot.filtered = filtered;
+            return;
+        }
+        let sink = match alpha {
+            Some(Alpha::Keep) => Sink::Kept(target, source_alpha),
+            _ => Sink::Plain(target),
+        };
+        // Where a pass reads many rows side by side, and comes back to a line of each: larger samples fill
+        // lines at once.
+        if size_of::<T>() == 1
+            && matches!(stage.pass, Pass::Separable(_))
+            && let Rows::Source(source) = typed
+            && collide(stage.window_rows().min(source.part.shape().height), source.part.stride())
+        {
+            let mut copies = take(&mut slot.copies);
+            self.passes(Feed::Relaid(Relaid { source, ring: &mut copies }), sink, slot);
+            slot.copies = copies;
+        } else {
+            self.passes(Feed::Plain(typed), sink, slot);
+        }
+    }
+
+    /// Lets the stage's pass run.
+    fn passes<T: Sample>(
+        self,
+        mut feed: Feed<'_, T>,
+        mut sink: Sink<'_, '_>,
+        slot: &mut FilterSlot,
+    ) {
+        let Self { stage, y, last, stream } = self;
+        let (feed, sink) = (&mut feed, &mut sink);
+        let FilterSlot { scratch, wide, constants, padded, window, edges, tile, fresh, .. } = slot;
+        let fresh = take(fresh);
+        if fresh {
+            feed.start(stage, tile);
+        }
+        let tile = &*tile;
+        let len = tile.len * stage.input.channels;
+        let [constant_x, constant_y] = constants;
+        let constants: [&[T]; 2] = [constant_x.get(len), constant_y.get(len)];
+        let mut run =
+            FilterRun { stage, rows: y, last, scratch, wide, padded, window, edges, stream, fresh };
+        // Only what a plan can choose for these types is compiled.
+        macro_rules! two_passes {
+            ($R:ty, $passes:expr) => {{
+                let rows = Whole::<$R>::new(stage, tile);
+                run.two_passes(&rows, $passes, tile, constants, feed, sink)
+            }};
+        }
+        macro_rules! dense {
+            ($R:ty, $taps:expr) => {
+                run.dense::<T, $R>($taps, tile, constants, feed, sink)
+            };
+        }
+        match (&stage.pass, stage.arithmetic.arithmetic) {
+            (Pass::Separable(p), Arithmetic::I16) if const { size_of::<T>() == 1 } => {
+                run.halves::<T, false>(p, tile, constants, feed, sink);
+            }
+            (Pass::Separable(p), Arithmetic::I16Rounded) if const { size_of::<T>() == 1 } => {
+                run.halves::<T, true>(p, tile, constants, feed, sink);
+            }
+            (Pass::Separable(p), Arithmetic::I16Rounded)
+                if const { T::NARROW && size_of::<T>() == 2 } =>
+            {
+                two_passes!(I16Rounded, p);
+            }
+            (Pass::Separable(p), Arithmetic::I16Pairs) if const { T::NARROW } => {
+                two_passes!(I16Pairs, p);
+            }
+            (Pass::Separable(p), Arithmetic::I32) if const { T::INTEGER } => two_passes!(I32, p),
+            (Pass::Separable(p), Arithmetic::F32) if const { T::INTEGER || T::FLOAT } => {
+                two_passes!(F32, p);
+            }
+            (Pass::Separable(p), Arithmetic::F32Fused) if const { T::FLOAT } => {
+                two_passes!(F32Fused, p);
+            }
+            (Pass::Separable(p), Arithmetic::F64) if const { T::INTEGER || T::FLOAT } => {
+                two_passes!(F64, p);
+            }
+            (Pass::RowFirst(p), Arithmetic::I16Pairs) if const { size_of::<T>() == 1 } => {
+                run.row_first(p, tile, constants, feed, sink);
+            }
+            (Pass::Stencil(kernels), Arithmetic::I16 | Arithmetic::I16Rounded)
+                if const { size_of::<T>() == 1 } =>
+            {
+                run.stencil(kernels, tile, constants, feed, sink);
+            }
+            (Pass::Stencil(kernels), Arithmetic::I16Rounded)
+                if const { T::NARROW && size_of::<T>() == 2 } =>
+            {
+                run.stencil_rounded(kernels, tile, constants, feed, sink);
+            }
+            (Pass::Running(share), Arithmetic::RunningI32 | Arithmetic::RunningI16)
+                if const { T::INTEGER } =>
+            {
+                run.running(*share, tile, constants, feed, sink);
+            }
+            (Pass::Blocks(levels), Arithmetic::TreeSums) if const { T::FLOAT } => {
+                run.blocks_of_rows(levels, tile, constants, feed, sink);
+            }
+            (Pass::Dense(taps), Arithmetic::I16) if const { size_of::<T>() == 1 } => {
+                dense!(I16, taps)
+            }
+            (Pass::Dense(taps), Arithmetic::I16Rounded) if const { T::NARROW && size_of::<T>() == 2 } =>
+            {
+                dense!(I16Rounded, taps);
+            }
+            (Pass::Dense(taps), Arithmetic::I16Pairs) if const { T::NARROW } => {
+                dense!(I16Pairs, taps);
+            }
+            (Pass::Dense(taps), Arithmetic::I32) if const { T::INTEGER } => dense!(I32, taps),
+            (Pass::Dense(taps), Arithmetic::F32) if const { T::INTEGER || T::FLOAT } => {
+                dense!(F32, taps);
+            }
+            (Pass::Dense(taps), Arithmetic::F32Fused) if const { T::FLOAT } => {
+                dense!(F32Fused, taps);
+            }
+            (Pass::Dense(taps), Arithmetic::F64) if const { T::INTEGER || T::FLOAT } => {
+                dense!(F64, taps);
+            }
+            (_, arithmetic) => unreachable!("{arithmetic:?} is not planned for {}", T::TYPE),
+        }
+    }
+}
+
+/// Fills a row with a border's constant; multiplied by alpha if the rows are.
+fn fill<'a, T: Sample>(row: &'a mut [T], border: &Border, alpha: bool, channels: usize) -> &'a [T] {
+    if let Border::Constant(_) = border {
+        let full = border.constant(channels - 1);
+        for pixel in row.chunks_exact_mut(channels) {
+            for (c, sample) in pixel.iter_mut().enumerate() {
+                let factor = if alpha && c + 1 < channels { full } else { 1.0 };
+                *sample = T::from_f64(border.constant(c) * factor);
+            }
+        }
+    }
+    row
+}
+
+/// A filter at work on rows of one tile.
+pub(super) struct FilterRun<'a> {
+    pub(super) stage: &'a FilterStage,
+    /// Output rows.
+    pub(super) rows: Range<usize>,
+    /// The end of the run's output rows: nothing below their windows may be read.
+    pub(super) last: usize,
+    pub(super) scratch: &'a mut [Memory; BLOCK_ROWS],
+    pub(super) wide: &'a mut Ring,
+    pub(super) padded: &'a mut [Memory; 2],
+    pub(super) window: &'a mut Vec<&'static [u8]>,
+    pub(super) edges: &'a mut Vec<Run>,
+    pub(super) stream: bool,
+    /// Whether nothing of the tile has been made yet.
+    pub(super) fresh: bool,
+}
+
+impl FilterRun<'_> {
+    /// The blocks of output rows that are computed together, of the first of `sizes` that is left,
+    /// each its first row and its rows.
+    pub(super) fn blocks(&self, sizes: [usize; 3]) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let Range { mut start, end } = self.rows.clone();
+        std::iter::from_fn(move || {
+            let rows = sizes.into_iter().find(|rows| start + rows <= end)?;
+            start += rows;
+            Some((start - rows, rows))
+        })
+    }
+
+    /// The first virtual row below all windows of the run: it and what follows may not be read.
+    pub(super) fn below(&self) -> isize {
+        self.stage.rows(self.last - 1..self.last).end
+    }
+}
+
+/// Makes virtual row `v` available, if it is not a border's constant.
+pub(super) fn load<T: Pod>(stage: &FilterStage, tile: &Tile, feed: &mut Feed<'_, T>, v: isize) {
+    if let Some(row) = stage.image_row(v) {
+        feed.load(stage, tile, v, row);
+    }
+}
+
+/// The memory of virtual row `v`, to be asked for on the way to it: none if it is a border's constant or
+/// not above row `below`, from which on nothing may be read.
+pub(super) fn ahead<'a, T: Pod>(
+    stage: &FilterStage,
+    tile: &Tile,
+    feed: &'a Feed<'_, T>,
+    v: isize,
+    below: isize,
+) -> &'a [u8] {
+    let row = stage.image_row(v).filter(|_| v < below);
+    row.map_or_else(Default::default, |row| feed.memory(row, tile.columns.clone()))
+}
+
+/// The samples of one piece of virtual row `v`, which must be loaded: of the feed, or a border's
+/// constant.
+pub(super) fn piece<'a, T: Pod>(
+    stage: &FilterStage,
+    tile: &Tile,
+    run: &Run,
+    constants: [&'a [T]; 2],
+    feed: &'a Feed<'_, T>,
+    v: isize,
+) -> &'a [T] {
+    let len = run.len * stage.input.channels;
+    match (run.from, stage.image_row(v)) {
+        (None, _) => &constants[0][..len],
+        (_, None) => &constants[1][..len],
+        (Some(x), Some(row)) => feed.row(stage, tile, v, row, x..x + run.len),
+    }
+}

@@ -1,0 +1,255 @@
+//! Where the rows go that stages write: a strip of the output, or a ring; and what becomes of alpha on the way.
+
+use super::memory::Memory;
+use super::rows::{AnyRows, with_rows};
+use crate::filter::Post;
+use crate::reference::Opacity;
+use crate::sample::{Sample, SampleType, with_sample};
+use crate::view::{AnyViewMut, OutRow};
+use std::array::from_fn;
+use std::cmp::Ordering;
+use std::ops::Range;
+
+/// Where a stage's rows go.
+pub(super) enum Target<'a> {
+    /// A strip of the output.
+    Strip(Strip<'a>),
+    /// Places of a ring.
+    Ring(Places<'a>),
+}
+
+impl Target<'_> {
+    /// The type of its samples.
+    pub(super) fn sample(&self) -> SampleType {
+        match self {
+            Self::Strip(strip) => strip.out.sample,
+            Self::Ring(places) => places.sample,
+        }
+    }
+
+    /// The places of output pixels `x` of R rows from row `y` on.
+    #[inline]
+    pub(super) fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
+        match self {
+            Self::Strip(strip) => strip.pixels(y, x),
+            Self::Ring(places) => places.rows(y, x),
+        }
+    }
+
+    /// Output pixels `x` of rows `y`, if they follow each other without gaps.
+    pub(super) fn span(&mut self, y: Range<usize>, x: Range<usize>) -> Option<OutRow<'_>> {
+        if y.len() == 1 {
+            let [row] = self.rows(y.start, x);
+            return Some(row);
+        }
+        let Self::Strip(Strip { out, origin }) = self else { return None };
+        let row = x.len() * out.bytes.shape().channels;
+        if out.bytes.stride() != row || out.bytes.shape().row() != row {
+            return None;
+        }
+        let bytes = out.bytes.span_mut(y.start - origin.1..y.end - origin.1);
+        Some(OutRow::from_bytes(out.sample, bytes))
+    }
+}
+
+/// The same, with what is to be done about alpha.
+pub(super) enum Sink<'a, 'b> {
+    /// Nothing.
+    Plain(&'a mut Target<'b>),
+    /// It comes from the source.
+    Kept(&'a mut Target<'b>, SourceAlpha<'a>),
+    /// Results are not rounded yet: rows of `f32`.
+    Unrounded(Unrounded<'a, 'b>),
+}
+
+impl Sink<'_, '_> {
+    /// The type of its samples.
+    pub(super) fn sample(&self) -> SampleType {
+        match self {
+            Self::Plain(target) | Self::Kept(target, _) => target.sample(),
+            Self::Unrounded(_) => SampleType::F32,
+        }
+    }
+
+    /// The places of output pixels `x` of R rows from row `y` on.
+    #[inline]
+    pub(super) fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
+        match self {
+            Self::Plain(target) | Self::Kept(target, _) => target.rows(y, x),
+            Self::Unrounded(unrounded) => unrounded.rows(x),
+        }
+    }
+
+    /// That many rows have been written.
+    #[inline]
+    pub(super) fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {
+        match self {
+            Self::Plain(_) => {}
+            Self::Kept(target, alpha) => {
+                for y in y..y + rows {
+                    let [out] = target.rows(y, x.clone());
+                    alpha.copy(y, x.clone(), out);
+                }
+            }
+            Self::Unrounded(unrounded) => unrounded.done(y, rows, x),
+        }
+    }
+}
+
+/// A strip of the output.
+pub(super) struct Strip<'a> {
+    pub(super) out: AnyViewMut<'a>,
+    /// The output pixel that is the strip's first.
+    pub(super) origin: (usize, usize),
+}
+
+impl Strip<'_> {
+    /// Output pixels `x` of R rows from row `y` on.
+    fn pixels<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
+        let sample = self.out.sample;
+        let pixel = self.out.bytes.shape().channels;
+        let x = (x.start - self.origin.0) * pixel..(x.end - self.origin.0) * pixel;
+        let rows = self.out.bytes.rows_mut(y - self.origin.1);
+        rows.map(|row| OutRow::from_bytes(sample, &mut row[x.clone()]))
+    }
+}
+
+/// The alpha of the pixels under the anchor.
+pub(super) struct SourceAlpha<'a> {
+    /// The rows that the stage reads; a window's are there when its output is.
+    pub(super) rows: AnyRows<'a>,
+    /// The input pixel under output pixel (0, 0) and the anchor.
+    pub(super) anchor: (usize, usize),
+}
+
+impl SourceAlpha<'_> {
+    /// Copies it to output pixels `x` of row `y`.
+    fn copy(&self, y: usize, x: Range<usize>, out: OutRow<'_>) {
+        with_sample!(out.sample(), O => self.copy_to::<O>(y, x, out.typed()));
+    }
+
+    fn copy_to<O: Sample>(&self, y: usize, x: Range<usize>, out: &mut [O]) {
+        let channels = out.len() / x.len();
+        let x = x.start + self.anchor.0..x.end + self.anchor.0;
+        let y = y + self.anchor.1;
+        with_rows!(self.rows, rows => {
+            let pixels = rows.pixels(y as isize, y, x).chunks_exact(channels);
+            for (o, s) in out.chunks_exact_mut(channels).zip(pixels) {
+                o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
+            }
+        });
+    }
+}
+
+/// Results that are not rounded yet.
+pub(super) struct Unrounded<'a, 'b> {
+    pub(super) target: &'a mut Target<'b>,
+    pub(super) filtered: &'a mut Memory,
+    /// Channels.
+    pub(super) channels: usize,
+    pub(super) alpha: AlphaOf<'a>,
+}
+
+/// What is yet to be done about alpha.
+pub(super) enum AlphaOf<'a> {
+    Nothing,
+    /// Colours are divided by it first, and then get offset and post-step.
+    Divide {
+        opacity: Opacity,
+        offset: f64,
+        post: Post,
+    },
+    /// It comes from the source.
+    Keep(SourceAlpha<'a>),
+}
+
+impl Unrounded<'_, '_> {
+    fn rows<const R: usize>(&mut self, x: Range<usize>) -> [OutRow<'_>; R] {
+        let len = x.len() * self.channels;
+        let mut rows = self.filtered.get::<f32>(R * len).chunks_exact_mut(len);
+        from_fn(|_| OutRow::new::<f32>(rows.next().unwrap_or_default()))
+    }
+
+    fn done(&mut self, y: usize, rows: usize, x: Range<usize>) {
+        let len = x.len() * self.channels;
+        let filtered: &[f32] = self.filtered.get(rows * len);
+        for (y, row) in (y..).zip(filtered.chunks_exact(len)) {
+            let [out] = self.target.rows(y, x.clone());
+            let (alpha, x) = (&self.alpha, x.clone());
+            with_sample!(out.sample(), O => alpha.finish::<O>(row, y, x, out.typed()));
+        }
+    }
+}
+
+impl AlphaOf<'_> {
+    /// Rounds a row of results, output pixels `x` of row `y`.
+    fn finish<O: Sample>(&self, filtered: &[f32], y: usize, x: Range<usize>, out: &mut [O]) {
+        let &Self::Divide { opacity, offset, post } = self else {
+            out.iter_mut().zip(filtered).for_each(|(o, v)| *o = O::from_f64(f64::from(*v)));
+            if let Self::Keep(alpha) = self {
+                alpha.copy_to(y, x, out);
+            }
+            return;
+        };
+        let channels = out.len() / x.len();
+        for (o, v) in out.chunks_exact_mut(channels).zip(filtered.chunks_exact(channels)) {
+            let alpha = opacity.limit(v[channels - 1]);
+            for (o, v) in o.iter_mut().zip(v) {
+                *o = O::from_f64(opacity.colour(*v, alpha, offset, post));
+            }
+            o[channels - 1] = O::from_f64(alpha);
+        }
+    }
+}
+
+/// Places of a ring for the rows of a block.
+pub(super) struct Places<'a> {
+    pub(super) sample: SampleType,
+    /// The ring's memory, as bytes.
+    pub(super) rows: &'a mut [u8],
+    /// Samples from one row to the next.
+    pub(super) pitch: usize,
+    pub(super) places: usize,
+    /// The place of row `y`.
+    pub(super) first: usize,
+    pub(super) y: usize,
+    /// The first column.
+    pub(super) x: usize,
+    pub(super) channels: usize,
+}
+
+impl Places<'_> {
+    fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
+        let first = (self.first + y - self.y) % self.places;
+        let (sample, each) = (self.sample, self.sample.bytes());
+        let pixel = self.channels * each;
+        let x = (x.start - self.x) * pixel..(x.end - self.x) * pixel;
+        let mut found = from_fn(|_| OutRow::none(sample));
+        for (place, row) in self.rows.chunks_exact_mut(self.pitch * each).enumerate() {
+            let r = (place + self.places - first) % self.places;
+            if r < R {
+                found[r] = OutRow::from_bytes(sample, &mut row[x.clone()]);
+            }
+        }
+        found
+    }
+}
+
+impl Opacity {
+    fn limit(&self, alpha: f32) -> f64 {
+        f64::from(alpha).clamp(0.0, self.full)
+    }
+
+    /// A colour from colour × alpha.
+    fn colour(&self, product: f32, alpha: f64, offset: f64, post: Post) -> f64 {
+        let colour = f64::from(product) / alpha + offset;
+        // Not where alpha is NaN either.
+        if !matches!(alpha.partial_cmp(&self.visible), Some(Ordering::Greater | Ordering::Equal)) {
+            0.0
+        } else if post == Post::Abs {
+            colour.abs()
+        } else {
+            colour
+        }
+    }
+}

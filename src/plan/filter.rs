@@ -1,0 +1,236 @@
+//! The stage of one filter: the pass that does it, its arithmetic and what that proves, for one shape, one
+//! pair of sample types and one instruction set.
+
+use super::Pass;
+use super::arithmetic::{Proved, Task};
+use super::choose::{Separations, check_constants, choose, may_leave};
+use crate::error::Error;
+use crate::filter::{Alpha, Filter, Method, Post};
+use crate::geometry::Axis;
+use crate::kernel::{Kernel, Separation};
+use crate::pass::{Finish, Nine};
+use crate::reference::{self, Opacity};
+use crate::sample::SampleType;
+use crate::simd::Level;
+use crate::view::Shape;
+use std::ops::Range;
+
+/// A filter as a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FilterStage {
+    pub filter: Filter,
+    pub axes: [Axis; 2],
+    pub input: Shape,
+    pub output: Shape,
+    /// What it reads and writes.
+    pub types: (SampleType, SampleType),
+    pub pass: Pass,
+    pub arithmetic: Proved,
+    pub finish: Finish,
+    pub level: Level,
+    /// What alpha means where colours are multiplied by it.
+    pub opacity: Opacity,
+    /// Whether rows are widened to `f32` first, because a border's constant is no sample of the source.
+    pub widened: bool,
+}
+
+/// What was found out about a filter, be there a pass for it or not.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FilterFacts {
+    pub separations: Separations,
+    pub method: Method,
+    pub arithmetic: Proved,
+    /// Whether it makes whole numbers of whole numbers, and all that it adds up is whole.
+    pub whole: bool,
+}
+
+/// What the choice of a filter's pass depends on beside filter, shape and samples.
+#[derive(Clone, Copy)]
+pub(super) struct Setting {
+    pub level: Level,
+    /// Whether multiply-adds may be fused: from `f32` to `f32`.
+    pub fused: bool,
+    pub opacity: Opacity,
+    /// Whether `f32` sums are too coarse.
+    pub precise: bool,
+    /// Whether other stages follow or come before in the same segment: its arithmetic is that of `f32` rows, and
+    /// no stage keeps sums from row to row.
+    pub chained: bool,
+}
+
+impl FilterStage {
+    /// The stage, unless the reference has to do its work; and what was found out.
+    pub(super) fn new(
+        filter: &Filter,
+        input: Shape,
+        types: (SampleType, SampleType),
+        setting: Setting,
+    ) -> Result<(Option<Self>, FilterFacts), Error> {
+        let output = reference::output_shape(filter, input)?;
+        let (border_x, border_y) = filter.get_borders();
+        let mut samples = true;
+        for border in [border_x, border_y] {
+            samples &= check_constants(border, types.0)?;
+        }
+        let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
+        let widened = !samples && !premultiplied;
+        let Setting { level, fused, opacity, precise, chained } = setting;
+        let float = SampleType::F32;
+        let (source, target) = if chained { (float, float) } else { types };
+        let task = Task {
+            filter,
+            channels: input.channels,
+            source,
+            output: target,
+            premultiplied,
+            widened: widened && !chained,
+            level,
+            fused,
+            precise,
+            chained,
+        };
+        let separation = |k: &Kernel| {
+            if chained { Separation::of(k) } else { Separation::within(k, may_leave(&task, k)) }
+        };
+        let separations: Vec<_> = filter.kernels().iter().map(separation).collect();
+        let chosen = choose(&task, &separations)?;
+        let method = chosen.as_ref().map_or(Method::Naive, |(pass, ..)| pass.method());
+        let arithmetic = match &chosen {
+            Some((_, arithmetic, _)) => arithmetic.clone(),
+            None => Proved::reference(types.0),
+        };
+        let facts = FilterFacts {
+            whole: is_whole(filter, method, &separations),
+            separations: Separations::new(separations),
+            method,
+            arithmetic,
+        };
+        let stage = chosen.map(|(pass, arithmetic, finish)| Self {
+            filter: filter.clone(),
+            axes: filter.axes(input),
+            input,
+            output,
+            types,
+            pass,
+            arithmetic,
+            finish,
+            level,
+            opacity,
+            widened,
+        });
+        Ok((stage, facts))
+    }
+
+    /// What its passes read: samples of the source, or of rows that were changed first.
+    pub fn reads(&self) -> SampleType {
+        let changed = self.widened || self.filter.get_alpha() == Some(Alpha::Premultiply);
+        if changed { SampleType::F32 } else { self.types.0 }
+    }
+
+    /// Columns of the input that lie under output columns `x` and their taps, on the endless axis.
+    pub fn columns(&self, x: Range<usize>) -> Range<isize> {
+        self.axes[0].under(x)
+    }
+
+    /// The same for rows.
+    pub fn rows(&self, y: Range<usize>) -> Range<isize> {
+        self.axes[1].under(y)
+    }
+
+    /// The row of the image that stands for row `v` of the endless axis; `None` is the constant.
+    pub fn image_row(&self, v: isize) -> Option<usize> {
+        self.axes[1].map(v)
+    }
+
+    /// Rows in the window of as many output rows as are computed together.
+    pub fn window_rows(&self) -> usize {
+        self.axes[1].taps + super::BLOCK_ROWS - 1
+    }
+
+    /// Multiplications per output sample.
+    pub fn multiplications(&self) -> usize {
+        multiplications(&self.filter, self.pass.method())
+    }
+
+    /// Whether what a strip's first window adds up is then kept up to date from row to row.
+    pub fn keeps(&self) -> bool {
+        matches!(self.pass, Pass::Running(_) | Pass::RowFirst(_))
+    }
+
+    /// What is done to rows, first to last.
+    pub fn describe(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let count = if self.filter.kernels().len() == 2 { "two kernels, " } else { "" };
+        let [width, height] = [self.axes[0].taps, self.axes[1].taps];
+        if self.filter.get_alpha() == Some(Alpha::Premultiply) {
+            lines.push("multiply colour by alpha, in f32".to_owned());
+        } else if self.widened {
+            lines.push("widen to f32, for the border's constant".to_owned());
+        }
+        match &self.pass {
+            Pass::Separable(_) => {
+                lines.push(format!("column pass: {count}{height} taps, rows into a scratch row"));
+                lines.push(format!("row pass: {count}{width} taps, scratch row into output"));
+            }
+            Pass::RowFirst(_) => {
+                lines.push(format!("row pass: {width} taps, two rows into one of pairs"));
+                lines.push(format!("column pass: {height} taps, rows of pairs into output"));
+            }
+            Pass::Stencil(kernels) => lines.push(match &kernels[0] {
+                Nine::Product { .. } => {
+                    format!(
+                        "row and column pass in one: {count}{width} and {height} taps, in registers"
+                    )
+                }
+                Nine::Rows(_) | Nine::Rounded(_) => {
+                    format!("dense pass: {count}{width}×{height} taps, in registers")
+                }
+            }),
+            Pass::Blocks(_) => {
+                lines.push(format!("column sums: {height} rows, four windows together"));
+                lines.push(format!("row sums: {width} columns, of sums of fewer"));
+            }
+            Pass::Running(_) => {
+                lines.push(format!("column sums: {height} rows, one added and one taken away"));
+                lines.push(format!("row sums: {width} columns, from prefix sums"));
+            }
+            Pass::Dense(_) => {
+                lines.push("widen: each row once".to_owned());
+                lines.push(format!("dense pass: {count}{width}×{height} taps"));
+            }
+        }
+        match self.filter.get_post() {
+            Post::Abs => lines.push("absolute value".to_owned()),
+            Post::Magnitude => lines.push("magnitude √(x² + y²)".to_owned()),
+            _ => {}
+        }
+        match self.filter.get_alpha() {
+            Some(Alpha::Premultiply) => lines.push("divide colour by alpha".to_owned()),
+            Some(Alpha::Keep) => lines.push("copy alpha".to_owned()),
+            _ => {}
+        }
+        lines
+    }
+}
+
+/// Multiplications per output sample of a filter: taps as they are written, of all its kernels.
+pub(super) fn multiplications(filter: &Filter, method: Method) -> usize {
+    let kernels = filter.kernels();
+    match method {
+        Method::Separable => kernels.iter().map(|k| k.width() + k.height()).sum(),
+        _ => kernels.iter().map(|k| k.taps().len()).sum(),
+    }
+}
+
+/// Whether a filter makes whole numbers of whole numbers, and all that it adds up is whole.
+fn is_whole(filter: &Filter, method: Method, separations: &[Separation]) -> bool {
+    let whole = |v: &f64| v.fract() == 0.0;
+    let mut terms = separations.iter().map(|s| &s.terms()[0]);
+    let factors =
+        method != Method::Separable || terms.all(|t| t.column.iter().chain(&t.row).all(whole));
+    let mut taps = filter.kernels().iter().flat_map(Kernel::taps);
+    factors
+        && taps.all(whole)
+        && [filter.get_scale(), filter.get_offset()].iter().all(whole)
+        && filter.get_post() != Post::Magnitude
+}

@@ -1,0 +1,192 @@
+//! Rows of 16 bits between the filters of a chain on `u8` images: integers with fraction bits, where all errors
+//! together stay small enough. No value between filters is rounded to a sample.
+
+use super::Pass;
+use super::arithmetic::{Arithmetic, Freedom, Noise, Task, between, sums};
+use super::filter::{FilterFacts, FilterStage};
+use crate::border::Border;
+use crate::filter::{Alpha, Filter, Post};
+use crate::layer::Layer;
+use crate::sample::SampleType;
+
+/// The filters of such a chain, first to last.
+pub(super) struct Words {
+    pub stages: Vec<FilterStage>,
+    /// Proved of all of them together.
+    pub bound: f64,
+    /// What they make of noise.
+    pub noise: Noise,
+}
+
+/// The stages of filters with rows of 16 bits between them instead of `f32`, if results are off by less than
+/// `allowed` before they are rounded. If all values are `whole` numbers, rows have no fraction bits.
+pub(super) fn words(
+    filters: &[(&FilterStage, &FilterFacts)],
+    allowed: f64,
+    whole: bool,
+) -> Option<Words> {
+    let with = |short| words_with(filters, allowed, Freedom { short, whole });
+    with(true).or_else(|| with(false))
+}
+
+fn words_with(
+    filters: &[(&FilterStage, &FilterFacts)],
+    allowed: f64,
+    freedom: Freedom,
+) -> Option<Words> {
+    let whole = freedom.whole;
+    let mut stages = Vec::with_capacity(filters.len());
+    // What reaches a filter: exact values in units of samples, and how far off they are.
+    let mut range = (0.0f64, 255.0f64);
+    let (mut error, mut bits) = (0.0f64, 0);
+    // What all filters so far make of noise, and of a constant image.
+    let (mut noise, mut total) = (Noise::default(), 1.0);
+    for (i, &(one, facts)) in filters.iter().enumerate() {
+        let filter = &one.filter;
+        let (border_x, border_y) = filter.get_borders();
+        for border in [border_x, border_y] {
+            for &v in constants(border) {
+                let unit = f64::from(bits).exp2();
+                error = error.max(((v * unit).round() / unit - v).abs());
+                range = (range.0.min(v), range.1.max(v));
+            }
+        }
+        let (last, from) = (i + 1 == filters.len(), bits);
+        // What rows must hold: results, and the constants that the next filter reads beside them.
+        let after = results(filter, range);
+        let next = filters.get(i + 1).map(|(next, _)| next.filter.get_borders());
+        let beside = next.map_or(0.0, |(x, y)| {
+            constants(x).iter().chain(constants(y)).fold(0.0, |most: f64, v| most.max(v.abs()))
+        });
+        let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
+        let carried = error * gains.sum::<f64>();
+        let most = if whole || last { 0 } else { MOST_BITS };
+        let (stage, bound) = (0..=most).rev().find_map(|out| {
+            let unit = f64::from(out).exp2();
+            if !last && after.1.max(-after.0).max(beside) * unit > 32767.0 {
+                return None;
+            }
+            let (stage, bound) = stage(one, facts, (range, error), (bits, out), freedom)?;
+            let rounding = if whole { 0.0 } else { 0.5 };
+            let error = carried + (bound + if last { 0.0 } else { rounding }) / unit;
+            let peak = after.1.max(-after.0) + error;
+            // The last filter's results are limited as they are stored.
+            (last || peak * unit + 1.0 <= 32767.0).then(|| {
+                bits = out;
+                (stage, error)
+            })
+        })?;
+        let units = [bits, from].map(|bits| f64::from(bits).exp2());
+        let (sum, squares) = sum_and_squares(filter);
+        let own = stage.arithmetic.noise.in_units(units[0], units[1]);
+        let rows = if last || whole { Noise::default() } else { rounded_rows(&stage, units[0]) };
+        noise = rows.after(own.after(noise, total, sum, squares), total * sum, 1.0, 1.0);
+        total *= sum;
+        stages.push(stage);
+        (range, error) = (after, bound);
+    }
+    let fair = noise.is_fair(total, SampleType::U8);
+    (error < allowed && fair).then_some(Words { stages, bound: error, noise })
+}
+
+/// What rounding to rows makes of noise, of which a level has `parts` parts: exact sums halfway between two go
+/// upwards; what rounded ones do is made up for.
+fn rounded_rows(stage: &FilterStage, parts: f64) -> Noise {
+    let sums = &stage.arithmetic;
+    let halves = match sums.arithmetic {
+        Arithmetic::I16Rounded => 0.0,
+        _ if sums.bits.1 == 0 => return Noise::default(),
+        _ => 0.5 * (-f64::from(sums.bits.1)).exp2(),
+    };
+    Noise::new(0.0, 0.0, (0.0, 0.0), (halves, 1.0 / 12.0)).in_units(parts, 1.0)
+}
+
+/// Fraction bits of rows at most.
+const MOST_BITS: u32 = 14;
+
+/// A layer that is an image filter and leaves alpha alone.
+pub(super) fn plain(layer: &Layer) -> Option<&Filter> {
+    match layer {
+        Layer::Filter(filter) => {
+            Some(filter).filter(|f| matches!(f.get_alpha(), None | Some(Alpha::Plain)))
+        }
+        _ => None,
+    }
+}
+
+fn constants(border: &Border) -> &[f64] {
+    match border {
+        Border::Constant(values) => values,
+        _ => &[],
+    }
+}
+
+/// The sum of a filter's taps, and of their squares; of two kernels the sums of both.
+fn sum_and_squares(filter: &Filter) -> (f64, f64) {
+    let scale = filter.get_scale();
+    let taps = || filter.kernels().iter().flat_map(|k| k.taps());
+    let sum = filter.kernels().iter().map(|k| k.sum()).sum::<f64>() * scale;
+    (sum, taps().map(|t| t * t).sum::<f64>() * scale * scale)
+}
+
+/// The range of a filter's results.
+fn results(filter: &Filter, range: (f64, f64)) -> (f64, f64) {
+    let kernels = filter.kernels().iter().map(|k| {
+        let (low, high) = sums(k, filter.get_scale(), range);
+        (low + filter.get_offset(), high + filter.get_offset())
+    });
+    match filter.get_post() {
+        Post::None => kernels.fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1))),
+        Post::Abs => (0.0, kernels.map(|(low, high)| high.max(-low)).fold(0.0, f64::max)),
+        Post::Magnitude => {
+            let squares = kernels.map(|(low, high)| high.max(-low).powi(2));
+            (0.0, squares.sum::<f64>().sqrt())
+        }
+    }
+}
+
+/// A filter from rows with `bits.0` fraction bits to rows with `bits.1`, and its bound in units of
+/// those; its samples lie in a range, and are off by at most so much.
+fn stage(
+    one: &FilterStage,
+    facts: &FilterFacts,
+    (range, error): ((f64, f64), f64),
+    bits: (u32, u32),
+    freedom: Freedom,
+) -> Option<(FilterStage, f64)> {
+    let (from, to) = (f64::from(bits.0).exp2(), f64::from(bits.1).exp2());
+    let scaled = |border: &Border| match border {
+        Border::Constant(values) => {
+            Border::Constant(values.iter().map(|v| (v * from).round()).collect())
+        }
+        other => other.clone(),
+    };
+    let (border_x, border_y) = one.filter.get_borders();
+    let filter = one.filter.clone();
+    let (scale, offset) = (filter.get_scale() * to / from, filter.get_offset() * to);
+    let filter = filter.scale(scale).offset(offset).borders(scaled(border_x), scaled(border_y));
+    let rows = |t: SampleType| if t == SampleType::F32 { SampleType::I16 } else { t };
+    let types = (rows(one.types.0), rows(one.types.1));
+    let task = Task {
+        filter: &filter,
+        channels: one.input.channels,
+        source: types.0,
+        output: types.1,
+        premultiplied: false,
+        widened: false,
+        level: one.level,
+        fused: false,
+        precise: false,
+        chained: true,
+    };
+    let samples = (((range.0 - error) * from).floor(), ((range.1 + error) * from).ceil());
+    let separations = match one.pass {
+        Pass::Separable(_) => Some(facts.separations.of(&one.filter)),
+        _ => None,
+    };
+    let (pass, arithmetic, finish) = between(&task, separations, samples, freedom)?;
+    let bound = arithmetic.bound;
+    let axes = filter.axes(one.input);
+    let stage = FilterStage { filter, axes, types, pass, arithmetic, finish, ..one.clone() };
+    Some((stage, bound))
+}
