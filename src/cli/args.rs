@@ -129,7 +129,8 @@ pub struct Args {
     #[arg(long, help_heading = OUTPUT, conflicts_with = "format")]
     pub in_place: bool,
 
-    /// Replace outputs that are there already and differ; only -o and --in-place do so unasked.
+    /// Replace outputs that are there already and differ (only -o and --in-place do so unasked), and
+    /// inputs in place even if something of them is lost.
     #[arg(long, help_heading = OUTPUT)]
     pub force: bool,
 
@@ -163,6 +164,11 @@ pub struct Args {
     /// Leave out colour profile and Exif data, which are kept where the format has a place for them.
     #[arg(long, help_heading = OUTPUT)]
     pub strip: bool,
+
+    /// Make it an error if something of a file is not carried over to its result; otherwise it is a
+    /// warning, and --in-place needs --force.
+    #[arg(long, help_heading = OUTPUT)]
+    pub strict: bool,
 
     /// Say nothing but failures.
     #[arg(short, long, help_heading = OUTPUT)]

@@ -4,7 +4,9 @@
 use super::args::Compression;
 use super::failure::Failure;
 use super::format::{Pnm, Target, bytes};
-use super::input::{Meta, guarded};
+use super::input::guarded;
+use super::lost::Lost;
+use super::meta::Meta;
 use image::codecs::{
     bmp::BmpEncoder,
     gif::GifEncoder,
@@ -82,23 +84,21 @@ pub fn memory(
     instead.saturating_add(samples.saturating_mul(copies)).saturating_add(more)
 }
 
-/// Encodes the pixels for a file, with the channels that [`Target::fit`] named.
+/// Encodes the pixels for a file, with the channels that [`Target::fit`] named and what [`Meta::fit`] left. What the
+/// pixels lose is named.
 pub fn encode(
     buffer: Buffer,
     channels: usize,
     target: Target,
     effort: Effort,
-    mut meta: Meta,
+    meta: Meta,
+    _lost: &mut Lost,
 ) -> Result<Vec<u8>, Failure> {
     let fail = |e: String| Failure::output(format!("cannot encode {}: {e}", target.name()));
     if target.format == ImageFormat::Pnm {
         return pnm(buffer, channels, target.pnm).ok_or_else(|| fail("too large".to_owned()));
     }
-    let coloured = channels > 2;
     let image = dynamic(buffer, channels).ok_or_else(|| fail("the image is too wide".into()))?;
-    // A grey profile is wrong for the RGB that a format made of grey, and the other way round.
-    let space: &[u8] = if coloured { b"RGB " } else { b"GRAY" };
-    meta.profile = meta.profile.filter(|p| p.get(16..20) == Some(space));
     let written = guarded(|| match target.format {
         ImageFormat::Jpeg => jpeg(&image, effort.quality, meta),
         ImageFormat::Png if effort.compression == Compression::Fast => {
@@ -187,6 +187,10 @@ fn jpeg(image: &DynamicImage, quality: u8, meta: Meta) -> Result<Vec<u8>, String
         .quality(quality)
         .force_baseline(true)
         .subsampling(colours);
+    if let Some(resolution) = meta.resolution {
+        let (unit, x, y) = super::jpeg::density(resolution);
+        encoder = encoder.density(unit, x, y);
+    }
     let long = |what| format!("the {what} is too long for a JPEG file; --strip leaves it out");
     if let Some(exif) = &meta.exif {
         if exif.len() > JPEG_EXIF {
@@ -211,7 +215,6 @@ fn others(
     meta: Meta,
 ) -> ImageResult<Vec<u8>> {
     fn put(mut encoder: impl ImageEncoder, image: &DynamicImage, meta: Meta) -> ImageResult<()> {
-        // A format that has no place for them goes without.
         if let Some(profile) = meta.profile {
             let _ = encoder.set_icc_profile(profile);
         }

@@ -4,6 +4,7 @@
 //! colour, alpha or depth that a format cannot hold is an error that names the way out.
 
 use super::failure::Failure;
+use super::meta::Kind;
 use image::ImageFormat;
 use std::path::Path;
 use twopass::SampleType;
@@ -149,9 +150,15 @@ impl Target {
         }
     }
 
-    /// Whether files of the format have a place for Exif data that is written here.
-    pub fn holds_exif(self) -> bool {
-        matches!(self.format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)
+    /// Whether files of the format have a place for this, and it is written there.
+    pub fn holds(self, kind: Kind) -> bool {
+        use ImageFormat as F;
+        match kind {
+            Kind::Profile => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
+            Kind::Exif => matches!(self.format, F::Png | F::Jpeg | F::WebP),
+            Kind::Resolution => self.format == F::Jpeg,
+            Kind::Xmp | Kind::Iptc => false,
+        }
     }
 
     /// The sample types that the format can hold.

@@ -5,9 +5,13 @@
 use super::animation;
 use super::failure::Failure;
 use super::jpeg;
+use super::lost::Lost;
+use super::meta::{Kind, Meta};
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
+};
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
@@ -18,15 +22,6 @@ use twopass::SampleType;
 
 /// Bytes from which on it is found out whether there are as many.
 const PROBED: usize = 64 << 20;
-
-/// What a file says beside its pixels.
-#[derive(Debug, Clone, Default)]
-pub struct Meta {
-    /// The colour profile, if it describes the decoded samples.
-    pub profile: Option<Vec<u8>>,
-    /// Exif data, as TIFF bytes.
-    pub exif: Option<Vec<u8>>,
-}
 
 /// A file whose header has been read and found within the limits.
 pub struct Opened {
@@ -40,8 +35,18 @@ pub struct Opened {
     /// Bytes of the decoded samples.
     pub bytes: u64,
     pub sample: SampleType,
+    /// What of the picture is not read.
+    pub lost: Lost,
     /// Name for messages.
     name: String,
+}
+
+/// What was read from a file.
+pub struct Decoded {
+    pub image: DynamicImage,
+    pub meta: Meta,
+    /// What of the picture was not.
+    pub lost: Lost,
 }
 
 /// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
@@ -70,13 +75,16 @@ fn max_bytes(max_pixels: u64) -> u64 {
 
 impl Opened {
     /// Decodes the pixels.
-    pub fn decode(self) -> Result<(DynamicImage, Meta), Failure> {
-        let Self { decoder, format, mut meta, name, .. } = self;
+    pub fn decode(self) -> Result<Decoded, Failure> {
+        let Self { decoder, format, mut meta, lost, name, .. } = self;
         let image =
             guarded(|| DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format)));
         let image = named(image, &name)?;
-        meta.profile = meta.profile.filter(|p| describes(p, &image));
-        Ok((image, meta))
+        if meta.profile.as_deref().is_some_and(|p| !describes(p, &image)) {
+            meta.profile = None;
+            meta.lost.add(Kind::Profile.name());
+        }
+        Ok(Decoded { image, meta, lost })
     }
 }
 
@@ -136,9 +144,9 @@ fn header(
         Some(format) => format,
         None => guess(&mut reader)?,
     };
-    let mut profile = None;
+    let mut meta = Meta::default();
     if format == ImageFormat::Jpeg {
-        (reader, profile) = whole_jpeg(reader, max_bytes)?;
+        reader = whole_jpeg(reader, max_bytes, &mut meta)?;
     } else if !first_frame {
         let mut source = reader.into_inner();
         animation::refuse(&mut source, format)?;
@@ -156,9 +164,11 @@ fn header(
     check_size(&decoder, max_pixels)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     if format != ImageFormat::Jpeg {
-        profile = decoder.icc_profile().ok().flatten();
+        meta.profile = decoder.icc_profile().ok().flatten();
     }
-    let exif = decoder.exif_metadata().ok().flatten();
+    meta.exif = decoder.exif_metadata().ok().flatten();
+    meta.xmp = decoder.xmp_metadata().ok().flatten();
+    meta.iptc = decoder.iptc_metadata().ok().flatten();
     if format == ImageFormat::Tiff {
         decoder.set_limits(limits).map_err(|e| failure(&e, format))?;
     }
@@ -172,25 +182,28 @@ fn header(
         2 => SampleType::U16,
         _ => SampleType::F32,
     };
-    let meta = Meta { profile, exif };
+    let mut lost = Lost::default();
+    if decoder.original_color_type() == ExtendedColorType::Cmyk8 {
+        lost.add("CMYK (made RGB)");
+    }
     let name = String::new();
-    Ok(Opened { decoder, format, meta, orientation, pixels, channels, bytes, sample, name })
+    Ok(Opened { decoder, format, meta, orientation, pixels, channels, bytes, sample, lost, name })
 }
 
 /// What is behind a decoder that has told its format.
 type Reader = ImageReader<Box<dyn Source>>;
 
-/// Takes in a JPEG file, and the colour profile in it; fails if it was cut off.
-fn whole_jpeg(reader: Reader, max_bytes: u64) -> Result<(Reader, Option<Vec<u8>>), Failure> {
+/// Takes in a JPEG file, and what it says beside its pixels; fails if it was cut off.
+fn whole_jpeg(reader: Reader, max_bytes: u64, meta: &mut Meta) -> Result<Reader, Failure> {
     let mut bytes = Vec::new();
     let read = reader.into_inner().take(max_bytes).read_to_end(&mut bytes);
     read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
     if !jpeg::ends(&bytes) {
         return Err(Failure::input("the JPEG file is truncated, it has no end-of-image marker"));
     }
-    let profile = jpeg::profile(&bytes);
+    (meta.profile, meta.resolution) = (jpeg::profile(&bytes), jpeg::resolution(&bytes));
     let source = Box::new(Cursor::new(bytes));
-    Ok((ImageReader::with_format(source, ImageFormat::Jpeg), profile))
+    Ok(ImageReader::with_format(source, ImageFormat::Jpeg))
 }
 
 /// BigTIFF has a signature that `image` does not know, though its decoder reads it. TGA has none: a

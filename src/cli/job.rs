@@ -8,9 +8,11 @@ use super::compare::side_by_side;
 use super::encode::{self, Buffer, Effort};
 use super::failure::Failure;
 use super::format::{self, Target};
-use super::input::{self, Meta, Opened};
+use super::input::{self, Decoded, Opened};
 use super::inputs::Item;
 use super::kernel::{self, Stage, Step};
+use super::lost::Lost;
+use super::meta::{Kind, Meta};
 use super::mix::Form;
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
@@ -52,8 +54,10 @@ pub enum Done {
 pub struct Filtered {
     pub report: Report,
     pub written: Option<PathBuf>,
+    /// The line that says what is lost.
+    pub warning: Option<String>,
     /// The line that says what was written.
-    pub said: String,
+    pub said: Option<String>,
     pub pixels: u64,
     /// Of the decoded samples.
     pub bytes: u64,
@@ -65,6 +69,10 @@ struct Place {
     target: Target,
     channels: usize,
     sink: Sink,
+    /// What of the input goes there.
+    meta: Meta,
+    /// What does not.
+    lost: Lost,
 }
 
 /// Does everything for one file.
@@ -163,7 +171,7 @@ fn filter(
 ) -> Result<Done, Failure> {
     let args = setup.args;
     let (format, orientation, bytes) = (opened.format, opened.orientation, opened.bytes);
-    let (image, mut meta) = Times::of(&mut times.decode_ms, || opened.decode())?;
+    let Decoded { image, mut meta, lost } = Times::of(&mut times.decode_ms, || opened.decode())?;
     if args.strip {
         meta = Meta::default();
     }
@@ -178,13 +186,17 @@ fn filter(
     let result = result(&task)?;
     let shape = Shape { channels: result.channels, ..pixels.shape() };
 
-    let place = to.map(|(path, target)| place(setup, item, path, target, shape, sample));
+    let aside = (meta.clone(), lost);
+    let place = to.map(|(path, target)| place(setup, item, path, target, aside, shape, sample));
     let place = place.transpose()?;
     let compare = args.compare.as_ref().map(|path| {
         let target = Target::of(path, format, None)?;
         let channels = target.fit(both_channels(form, result), sample)?;
         let sink = output::prepare(path, &item.path, Existing::Replace)?;
-        Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink })
+        // It is there to be looked at, and the input is still there.
+        let (mut meta, lost) = (meta.clone(), Lost::default());
+        meta.fit(target, channels > 2);
+        Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink, meta, lost })
     });
     let compare = compare.transpose()?;
     let texts = args.json || args.explain || args.verify || args.preview || args.bench.is_some();
@@ -211,15 +223,17 @@ fn filter(
             Pixels::U16(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
             Pixels::F32(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
         }?;
-        let path = write(place, both, args, meta.clone(), &mut times)?;
+        let (path, _) = write(setup, item, place, both, &mut times)?;
         said.push(format!("wrote {} (before | after)", path.display()));
     }
     drop(image);
-    let mut written = None;
+    let (mut written, mut warning) = (None, None);
     if let Some(place) = place {
         let shape = Shape { channels: place.channels, ..done.buffer.shape() };
-        let path = write(place, done.buffer, args, meta, &mut times)?;
+        let (path, lost) = write(setup, item, place, done.buffer, &mut times)?;
         report.output = Some(path.display().to_string());
+        warning = lost.warning(&item.path);
+        report.lost = lost.into_names();
         said.push(format!(
             "wrote {} ({}): {}{}, {} ms",
             path.display(),
@@ -237,8 +251,8 @@ fn filter(
     }
     report.times = times;
     let pixels = shape.width as u64 * shape.height as u64;
-    let said = said.join("; ");
-    Ok(Done::Filtered(Box::new(Filtered { report, written, said, pixels, bytes })))
+    let said = (!said.is_empty()).then(|| said.join("; "));
+    Ok(Done::Filtered(Box::new(Filtered { report, written, warning, said, pixels, bytes })))
 }
 
 /// Turns the picture upright if that is asked for, or if the output could not say that it is not.
@@ -250,7 +264,7 @@ fn turn(
     asked: bool,
 ) -> DynamicImage {
     let tagged = meta.exif.as_deref().and_then(Orientation::from_exif_chunk).is_some();
-    let kept = target.is_none_or(|t| tagged && t.holds_exif());
+    let kept = target.is_none_or(|t| tagged && t.holds(Kind::Exif));
     if asked || !kept {
         image.apply_orientation(orientation);
         if let Some(exif) = &mut meta.exif {
@@ -272,10 +286,13 @@ fn place(
     item: &Item,
     path: PathBuf,
     target: Target,
+    (mut meta, mut lost): (Meta, Lost),
     shape: Shape,
     sample: SampleType,
 ) -> Result<Place, Failure> {
     let channels = target.fit(shape.channels, sample)?;
+    lost.append(meta.fit(target, channels > 2));
+    check(setup, item, &lost)?;
     if setup.naming.makes_folders() {
         names::make_folders(&path)?;
     }
@@ -287,22 +304,31 @@ fn place(
             path.display()
         )));
     }
-    Ok(Place { path, target, channels, sink })
+    Ok(Place { path, target, channels, sink, meta, lost })
 }
 
+/// Fails if something of the input is lost that must not be.
+fn check(setup: &Setup<'_>, item: &Item, lost: &Lost) -> Result<(), Failure> {
+    let replaces = setup.naming.existing() == Existing::ReplaceInput && !setup.args.force;
+    lost.check(&item.path, setup.args.strict, replaces)
+}
+
+/// Writes a file, and says which, and what of the input is not in it.
 fn write(
+    setup: &Setup<'_>,
+    item: &Item,
     place: Place,
     buffer: Buffer,
-    args: &Args,
-    meta: Meta,
     times: &mut Times,
-) -> Result<PathBuf, Failure> {
-    let effort = Effort { quality: args.quality, compression: args.compression };
+) -> Result<(PathBuf, Lost), Failure> {
+    let Place { path, target, channels, sink, meta, mut lost } = place;
+    let effort = Effort { quality: setup.args.quality, compression: setup.args.compression };
     let bytes = Times::of(&mut times.encode_ms, || {
-        encode::encode(buffer, place.channels, place.target, effort, meta)
+        encode::encode(buffer, channels, target, effort, meta, &mut lost)
     })?;
-    Times::of(&mut times.write_ms, || place.sink.write(&bytes, &place.path))?;
-    Ok(place.path)
+    check(setup, item, &lost)?;
+    Times::of(&mut times.write_ms, || sink.write(&bytes, &path))?;
+    Ok((path, lost))
 }
 
 /// The channels of a picture beside another.

@@ -1,5 +1,7 @@
-//! What the decoder of JPEG files does not tell: whether a file is whole, and its colour profile
-//! even if it takes all the 255 parts there may be.
+//! What the decoder of JPEG files does not tell: whether a file is whole, its colour profile
+//! even if it takes all the 255 parts there may be, and its resolution.
+
+use super::meta::{Resolution, Unit};
 
 /// Whether the end-of-image marker comes, outside of segments such as the one of a thumbnail.
 /// The decoder would fill what is missing with grey and say nothing.
@@ -23,8 +25,41 @@ pub fn profile(file: &[u8]) -> Option<Vec<u8>> {
     (whole && !data.is_empty()).then_some(data)
 }
 
+/// The resolution that a JFIF header names. One pixel by one, of no unit, says nothing.
+pub fn resolution(file: &[u8]) -> Option<Resolution> {
+    let mut segments = Segments(file).take_while(|&(marker, _)| marker != SCAN);
+    let jfif = |(marker, data): (u8, &'_ [u8])| {
+        let data = data.strip_prefix(b"JFIF\0").filter(|_| marker == APP0)?;
+        data.get(2..7)?.try_into().ok()
+    };
+    let [unit, x1, x0, y1, y0]: [u8; 5] = segments.find_map(jfif)?;
+    let (x, y) = (u16::from_be_bytes([x1, x0]).into(), u16::from_be_bytes([y1, y0]).into());
+    let resolution = match unit {
+        0 => Resolution { x, y, unit: Unit::None },
+        1 => Resolution { x, y, unit: Unit::Inch },
+        2 => Resolution { x: x * 100.0, y: y * 100.0, unit: Unit::Metre },
+        _ => return None,
+    };
+    (x > 0.0 && y > 0.0 && (unit != 0 || x != y)).then_some(resolution)
+}
+
+/// The unit and the two numbers of a JFIF header.
+pub fn density(resolution: Resolution) -> (u8, u16, u16) {
+    let Resolution { x, y, unit } = resolution;
+    let (unit, scale) = match unit {
+        Unit::None => (0, 1.0),
+        // Numbers are whole, so the unit is the one in which they come nearest to what they were.
+        Unit::Inch => (1, 1.0),
+        Unit::Metre if ((x * 0.0254).round() / 0.0254 - x).abs() < 1.0 => (1, 0.0254),
+        Unit::Metre => (2, 0.01),
+    };
+    let whole = |v: f64| (v * scale).round().clamp(1.0, 65_535.0) as u16;
+    (unit, whole(x), whole(y))
+}
+
 const END: u8 = 0xd9;
 const SCAN: u8 = 0xda;
+const APP0: u8 = 0xe0;
 const APP2: u8 = 0xe2;
 
 /// Markers with the data of their segments, up to the end-of-image marker.
@@ -58,7 +93,7 @@ impl<'a> Iterator for Segments<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ends, profile};
+    use super::*;
 
     #[test]
     fn the_end_of_a_file_is_found() {
@@ -66,6 +101,21 @@ mod tests {
             b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02data\xff\0\xff\xd3more\xff\xff\xd9";
         assert!(ends(file));
         assert!((0..file.len()).all(|n| !ends(&file[..n])));
+    }
+
+    #[test]
+    fn the_resolution_is_that_of_the_header() {
+        let of = |unit: u8, x: u8, y: u8| {
+            let header = [b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x02", &[unit, 0, x, 1, y, 0, 0][..]];
+            resolution(&header.concat()).map(density)
+        };
+        assert_eq!(of(1, 72, 0), Some((1, 72, 256)));
+        assert_eq!(of(2, 28, 1), Some((2, 28, 257)));
+        assert_eq!(of(0, 3, 0), Some((0, 3, 256)));
+        assert_eq!(of(3, 3, 0), None);
+        assert_eq!(of(1, 0, 0), None);
+        let metre = Resolution { x: 11_811.0, y: 11_811.0, unit: Unit::Metre };
+        assert_eq!(density(metre), (1, 300, 300), "as a PNG file has it");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! `args` reads the flags, `inputs` and `names` say which files are read and written, `batch` works
 //! on many of them and `job` on one: `input` opens and decodes it, `kernel` makes the stages, `run`
 //! does the work and `verify` checks it, `encode` (for PNG with `png` and `deflate`) and `output`
-//! bring the result into a file, `report` says what was done, `preview` shows it. Every failure is one
-//! line on stderr and an exit code: `failure`.
+//! bring the result into a file, `meta` says what goes with it and `lost` what does not, `report` says
+//! what was done, `preview` shows it. Every failure is one line on stderr and an exit code: `failure`.
 
 mod animation;
 mod args;
@@ -25,6 +25,8 @@ mod job;
 mod jpeg;
 mod kernel;
 mod light;
+mod lost;
+mod meta;
 mod mix;
 mod names;
 mod output;
@@ -149,8 +151,8 @@ fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
         }
         Done::Planned(output) => print(&format!("{name} -> {}\n", output.display())),
         Done::Filtered(done) => {
-            if !done.said.is_empty() && !args.quiet {
-                say(&done.said);
+            if !args.quiet {
+                done.warning.iter().chain(&done.said).for_each(|line| say(line));
             }
             let text = if args.json {
                 let json = serde_json::to_string(&done.report);

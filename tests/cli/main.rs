@@ -14,6 +14,7 @@ mod hostile;
 mod interrupt;
 mod light;
 mod looking;
+mod lost;
 mod many;
 #[cfg(target_os = "linux")]
 mod memory;
