@@ -34,6 +34,8 @@ pub struct Opened {
     pub channels: usize,
     /// Bytes of the decoded samples.
     pub bytes: u64,
+    /// Bytes that decoding takes beside them, where they are many.
+    pub aside: u64,
     pub sample: SampleType,
     /// What of the picture is not read.
     pub lost: Lost,
@@ -145,30 +147,40 @@ fn header(
         None => guess(&mut reader)?,
     };
     let mut meta = Meta::default();
-    if format == ImageFormat::Jpeg {
-        reader = whole_jpeg(reader, max_bytes, &mut meta)?;
-    } else if !first_frame {
+    let mut aside = 0;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(max_bytes);
+    if format != ImageFormat::Jpeg && !first_frame {
         let mut source = reader.into_inner();
         animation::refuse(&mut source, format)?;
         reader = ImageReader::with_format(source, format);
     }
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(max_bytes);
-    let mut decoder: Box<dyn ImageDecoder> = if format == ImageFormat::Tiff {
+    let mut decoder: Box<dyn ImageDecoder> = match format {
+        ImageFormat::Jpeg => {
+            let file = jpeg_file(reader, max_bytes, &mut meta)?;
+            aside = file.memory();
+            Box::new(file)
+        }
         // With limits on, it would not read a profile that is large beside the pixels.
-        Box::new(TiffDecoder::new(reader.into_inner()).map_err(|e| failure(&e, format))?)
-    } else {
-        reader.limits(limits.clone());
-        Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
+        ImageFormat::Tiff => {
+            Box::new(TiffDecoder::new(reader.into_inner()).map_err(|e| failure(&e, format))?)
+        }
+        _ => {
+            reader.limits(limits.clone());
+            Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
+        }
     };
     check_size(&decoder, max_pixels)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    if format != ImageFormat::Jpeg {
+    let mut orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    if format == ImageFormat::Jpeg {
+        let tag = meta.exif.as_deref().and_then(Orientation::from_exif_chunk);
+        orientation = tag.unwrap_or(orientation);
+    } else {
         meta.profile = decoder.icc_profile().ok().flatten();
+        meta.exif = decoder.exif_metadata().ok().flatten();
+        meta.xmp = decoder.xmp_metadata().ok().flatten();
+        meta.iptc = decoder.iptc_metadata().ok().flatten();
     }
-    meta.exif = decoder.exif_metadata().ok().flatten();
-    meta.xmp = decoder.xmp_metadata().ok().flatten();
-    meta.iptc = decoder.iptc_metadata().ok().flatten();
     if format == ImageFormat::Tiff {
         decoder.set_limits(limits).map_err(|e| failure(&e, format))?;
     }
@@ -187,23 +199,33 @@ fn header(
         lost.add("CMYK (made RGB)");
     }
     let name = String::new();
-    Ok(Opened { decoder, format, meta, orientation, pixels, channels, bytes, sample, lost, name })
+    Ok(Opened {
+        decoder,
+        format,
+        meta,
+        orientation,
+        pixels,
+        channels,
+        bytes,
+        aside,
+        sample,
+        lost,
+        name,
+    })
 }
 
 /// What is behind a decoder that has told its format.
 type Reader = ImageReader<Box<dyn Source>>;
 
 /// Takes in a JPEG file, and what it says beside its pixels; fails if it was cut off.
-fn whole_jpeg(reader: Reader, max_bytes: u64, meta: &mut Meta) -> Result<Reader, Failure> {
+fn jpeg_file(reader: Reader, max_bytes: u64, meta: &mut Meta) -> Result<jpeg::Reader, Failure> {
     let mut bytes = Vec::new();
     let read = reader.into_inner().take(max_bytes).read_to_end(&mut bytes);
     read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-    if !jpeg::ends(&bytes) {
-        return Err(Failure::input("the JPEG file is truncated, it has no end-of-image marker"));
-    }
-    (meta.profile, meta.resolution) = (jpeg::profile(&bytes), jpeg::resolution(&bytes));
-    let source = Box::new(Cursor::new(bytes));
-    Ok(ImageReader::with_format(source, ImageFormat::Jpeg))
+    *meta = jpeg::meta(&bytes);
+    jpeg::Reader::new(&bytes)
+        .ok_or_else(|| Failure::input("the JPEG file is truncated, it has no end-of-image marker"))?
+        .map_err(|e| failure(&e, ImageFormat::Jpeg))
 }
 
 /// BigTIFF has a signature that `image` does not know, though its decoder reads it. TGA has none: a

@@ -159,7 +159,9 @@ fn estimate(setup: &Setup<'_>, opened: &Opened, target: Option<Target>) -> u64 {
     });
     let encoded = target.map_or(0, |target| encoded(target, opened.pixels, result));
     let all = [filtered, floats, between, compared, encoded];
-    all.into_iter().fold(opened.bytes, u64::saturating_add)
+    // What decoding takes is given back before the rest is taken.
+    let later = all.into_iter().fold(0, u64::saturating_add);
+    opened.bytes.saturating_add(later.max(opened.aside))
 }
 
 fn filter(

@@ -242,8 +242,8 @@ fn big_tiffs_are_read_and_their_pages_counted() {
 }
 
 #[test]
-fn unusual_jpegs_are_read_right_or_refused() {
-    use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling, compress_12bit};
+fn unusual_jpegs_are_read_right() {
+    use libjpeg_turbo_rs::{Encoder, PixelFormat};
     let place = Place::new();
     let flat = |pixel: &[u8], format| {
         let pixels = pixel.repeat(16 * 16);
@@ -265,9 +265,6 @@ fn unusual_jpegs_are_read_right_or_refused() {
     // Ink is stored the other way round, as Adobe does: here no cyan, all magenta and yellow.
     place.write("cmyk.jpg", flat(&[255, 0, 0, 255], PixelFormat::Cmyk)(false, false));
     near(first("cmyk.jpg"), [255, 0, 0]);
-    let twelve = compress_12bit(&[2000; 256], 16, 16, 1, 95, Subsampling::S444).unwrap();
-    place.write("twelve.jpg", twelve);
-    place.fails(3, "JPEG", &["twelve.jpg", "-k", "identity", "-o", "p.png"]);
     place.write("arithmetic.jpg", rgb(false, true));
-    place.fails(3, "JPEG", &["arithmetic.jpg", "-k", "identity", "-o", "p.png"]);
+    near(first("arithmetic.jpg"), [200, 90, 30]);
 }

@@ -12,6 +12,7 @@ mod flags;
 mod formats;
 mod hostile;
 mod interrupt;
+mod jpegs;
 mod light;
 mod looking;
 mod lost;

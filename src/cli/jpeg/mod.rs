@@ -1,17 +1,45 @@
-//! What the decoder of JPEG files does not tell: whether a file is whole, its colour profile
-//! even if it takes all the 255 parts there may be, and its resolution.
+//! JPEG files: `read` decodes them, and this is what they say beside their pixels.
 
-use super::meta::{Resolution, Unit};
+mod planes;
+mod read;
 
-/// Whether the end-of-image marker comes, outside of segments such as the one of a thumbnail.
-/// The decoder would fill what is missing with grey and say nothing.
-pub fn ends(file: &[u8]) -> bool {
-    Segments(file).any(|(marker, _)| marker == END)
+pub use read::Reader;
+
+use super::meta::{Meta, Part, Resolution, Unit};
+use image::ImageFormat;
+
+/// What a file says beside its pixels.
+pub fn meta(file: &[u8]) -> Meta {
+    let mut segments = Segments(file);
+    let mut meta = Meta { profile: profile(file), resolution: resolution(file), ..Meta::default() };
+    for (marker, data) in segments.by_ref().take_while(|&(marker, _)| !matches!(marker, SCAN | END))
+    {
+        let part = |name| Part {
+            format: ImageFormat::Jpeg,
+            kind: [0, 0, 0, marker],
+            data: data.to_vec(),
+            name,
+        };
+        match (marker, data) {
+            (APP1, data) if data.starts_with(EXIF) => {
+                meta.exif.get_or_insert_with(|| data[EXIF.len()..].to_vec());
+            }
+            (APP1, data) if data.starts_with(XMP) => {
+                meta.xmp.get_or_insert_with(|| data[XMP.len()..].to_vec());
+            }
+            (APP1, data) if data.starts_with(b"http://ns.adobe.com/xmp/extension/\0") => {
+                meta.lost.add("extended XMP");
+            }
+            (COMMENT, _) => meta.own.push(part("comment")),
+            _ => {}
+        }
+    }
+    meta
 }
 
 /// The colour profile, put together from its parts (ICC.1:2022, annex B.4); none if some are
 /// missing or there twice.
-pub fn profile(file: &[u8]) -> Option<Vec<u8>> {
+fn profile(file: &[u8]) -> Option<Vec<u8>> {
     let mut parts: Vec<_> = Segments(file)
         .take_while(|&(marker, _)| marker != SCAN)
         .filter(|&(marker, _)| marker == APP2)
@@ -26,7 +54,7 @@ pub fn profile(file: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The resolution that a JFIF header names. One pixel by one, of no unit, says nothing.
-pub fn resolution(file: &[u8]) -> Option<Resolution> {
+fn resolution(file: &[u8]) -> Option<Resolution> {
     let mut segments = Segments(file).take_while(|&(marker, _)| marker != SCAN);
     let jfif = |(marker, data): (u8, &'_ [u8])| {
         let data = data.strip_prefix(b"JFIF\0").filter(|_| marker == APP0)?;
@@ -60,7 +88,12 @@ pub fn density(resolution: Resolution) -> (u8, u16, u16) {
 const END: u8 = 0xd9;
 const SCAN: u8 = 0xda;
 const APP0: u8 = 0xe0;
+const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
+const COMMENT: u8 = 0xfe;
+/// How the data of such segments begin.
+const EXIF: &[u8] = b"Exif\0\0";
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// Markers with the data of their segments, up to the end-of-image marker.
 struct Segments<'a>(&'a [u8]);
@@ -94,14 +127,6 @@ impl<'a> Iterator for Segments<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_end_of_a_file_is_found() {
-        let file =
-            b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02data\xff\0\xff\xd3more\xff\xff\xd9";
-        assert!(ends(file));
-        assert!((0..file.len()).all(|n| !ends(&file[..n])));
-    }
 
     #[test]
     fn the_resolution_is_that_of_the_header() {
