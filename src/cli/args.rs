@@ -157,9 +157,10 @@ pub struct Args {
           value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: u8,
 
-    /// Effort of PNG compression; other formats ignore it.
-    #[arg(long, value_name = "EFFORT", help_heading = OUTPUT, default_value = "fast")]
-    pub compression: Compression,
+    /// Effort of compression, of PNG [default: fast] and TIFF (Deflate) [default: the input's kind if it is a TIFF,
+    /// else none]; other formats ignore it.
+    #[arg(long, value_name = "EFFORT", help_heading = OUTPUT)]
+    pub compression: Option<Compression>,
 
     /// Leave out colour profile and Exif data, which are kept where the format has a place for them.
     #[arg(long, help_heading = OUTPUT)]

@@ -155,7 +155,7 @@ impl Target {
         use ImageFormat as F;
         match kind {
             Kind::Profile => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
-            Kind::Exif => matches!(self.format, F::Png | F::Jpeg | F::WebP),
+            Kind::Exif => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
             Kind::Resolution => self.format == F::Jpeg,
             Kind::Xmp | Kind::Iptc => false,
         }
@@ -170,6 +170,11 @@ impl Target {
             F::Hdr | F::OpenExr => &[SampleType::F32],
             _ => &[SampleType::U8],
         }
+    }
+
+    /// Whether the format can hold colours that are multiplied by alpha.
+    pub fn holds_premultiplied(self) -> bool {
+        matches!(self.format, ImageFormat::OpenExr | ImageFormat::Tiff)
     }
 
     /// Whether the format can hold values below 0.
@@ -204,7 +209,6 @@ impl Target {
         // Grey that must become RGB.
         let colour = match self.format {
             F::Hdr | F::OpenExr | F::Gif | F::Qoi => true,
-            F::Tiff => sample == SampleType::F32 || channels == 2,
             F::Bmp => channels == 2,
             F::Pnm => self.pnm == Pnm::Rgb,
             _ => false,

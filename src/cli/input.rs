@@ -4,10 +4,12 @@
 
 use super::animation;
 use super::failure::Failure;
+use super::format;
 use super::jpeg;
 use super::lost::Lost;
 use super::meta::{Kind, Meta};
-use image::codecs::tiff::TiffDecoder;
+use super::pixels::Picture;
+use super::tiff;
 use image::metadata::Orientation;
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
@@ -25,7 +27,7 @@ const PROBED: usize = 64 << 20;
 
 /// A file whose header has been read and found within the limits.
 pub struct Opened {
-    decoder: Box<dyn ImageDecoder>,
+    decoder: Decoder,
     pub format: ImageFormat,
     pub meta: Meta,
     /// How the picture is to be turned to be upright.
@@ -43,12 +45,25 @@ pub struct Opened {
     name: String,
 }
 
+/// What reads the pixels.
+enum Decoder {
+    Image(Box<dyn ImageDecoder>),
+    Tiff(Box<tiff::Reader>),
+}
+
 /// What was read from a file.
 pub struct Decoded {
-    pub image: DynamicImage,
+    pub picture: Picture,
     pub meta: Meta,
     /// What of the picture was not.
     pub lost: Lost,
+    pub stored: Stored,
+}
+
+/// How a file stores its pixels, which an output of its format follows.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    pub tiff: Option<tiff::Compressor>,
 }
 
 /// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
@@ -76,17 +91,60 @@ fn max_bytes(max_pixels: u64) -> u64 {
 }
 
 impl Opened {
+    /// A file of this size, if it is within the limits.
+    fn new(
+        decoder: Decoder,
+        format: ImageFormat,
+        size: (u32, u32),
+        channels: usize,
+        sample: SampleType,
+        max_pixels: u64,
+    ) -> Result<Self, Failure> {
+        let pixels = u64::from(size.0) * u64::from(size.1);
+        let bytes = format::bytes(pixels, channels, sample);
+        check_size(size, bytes, max_pixels)?;
+        Ok(Self {
+            decoder,
+            format,
+            meta: Meta::default(),
+            orientation: Orientation::NoTransforms,
+            pixels,
+            channels,
+            bytes,
+            aside: 0,
+            sample,
+            lost: Lost::default(),
+            name: String::new(),
+        })
+    }
+
     /// Decodes the pixels.
     pub fn decode(self) -> Result<Decoded, Failure> {
         let Self { decoder, format, mut meta, lost, name, .. } = self;
-        let image =
-            guarded(|| DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format)));
-        let image = named(image, &name)?;
-        if meta.profile.as_deref().is_some_and(|p| !describes(p, &image)) {
+        let mut stored = Stored::default();
+        if let Decoder::Tiff(reader) = &decoder {
+            stored.tiff = Some(tiff::Compressor::like(reader.compression()));
+        }
+        let picture = guarded(|| match decoder {
+            Decoder::Image(decoder) => {
+                let image = DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format))?;
+                let picture = Picture::of(image)?;
+                // Writers of files with a fourth byte that is not said to be alpha leave it 0.
+                let unused = matches!(format, ImageFormat::Bmp | ImageFormat::Tga);
+                let premultiplied = format == ImageFormat::OpenExr && picture.alpha;
+                match picture {
+                    picture if unused && picture.is_hidden() => Ok(picture.without_alpha()),
+                    picture => Ok(Picture { premultiplied, ..picture }),
+                }
+            }
+            Decoder::Tiff(reader) => reader.decode(),
+        });
+        let picture = named(picture, &name)?;
+        if meta.profile.as_deref().is_some_and(|p| !describes(p, &picture)) {
             meta.profile = None;
             meta.lost.add(Kind::Profile.name());
         }
-        Ok(Decoded { image, meta, lost })
+        Ok(Decoded { picture, meta, lost, stored })
     }
 }
 
@@ -155,22 +213,23 @@ fn header(
         animation::refuse(&mut source, format)?;
         reader = ImageReader::with_format(source, format);
     }
-    let mut decoder: Box<dyn ImageDecoder> = match format {
-        ImageFormat::Jpeg => {
-            let file = jpeg_file(reader, max_bytes, &mut meta)?;
-            aside = file.memory();
-            Box::new(file)
-        }
-        // With limits on, it would not read a profile that is large beside the pixels.
-        ImageFormat::Tiff => {
-            Box::new(TiffDecoder::new(reader.into_inner()).map_err(|e| failure(&e, format))?)
-        }
-        _ => {
-            reader.limits(limits.clone());
-            Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
-        }
+    if format == ImageFormat::Tiff {
+        let mut reader = tiff::Reader::new(reader.into_inner(), max_bytes)?;
+        let (size, channels, sample) = (reader.size(), reader.channels(), reader.sample());
+        let orientation = reader.orientation();
+        let (meta, lost) = (reader.meta(), reader.lost());
+        let decoder = Decoder::Tiff(Box::new(reader));
+        let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
+        return Ok(Opened { meta, lost, orientation, ..opened });
+    }
+    let mut decoder: Box<dyn ImageDecoder> = if format == ImageFormat::Jpeg {
+        let file = jpeg_file(reader, max_bytes, &mut meta)?;
+        aside = file.memory();
+        Box::new(file)
+    } else {
+        reader.limits(limits);
+        Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
     };
-    check_size(&decoder, max_pixels)?;
     let mut orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     if format == ImageFormat::Jpeg {
         let tag = meta.exif.as_deref().and_then(Orientation::from_exif_chunk);
@@ -181,12 +240,6 @@ fn header(
         meta.xmp = decoder.xmp_metadata().ok().flatten();
         meta.iptc = decoder.iptc_metadata().ok().flatten();
     }
-    if format == ImageFormat::Tiff {
-        decoder.set_limits(limits).map_err(|e| failure(&e, format))?;
-    }
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    let bytes = decoder.total_bytes();
     let colour = decoder.color_type();
     let channels = colour.channel_count().into();
     let sample = match colour.bytes_per_pixel() / colour.channel_count() {
@@ -198,20 +251,10 @@ fn header(
     if decoder.original_color_type() == ExtendedColorType::Cmyk8 {
         lost.add("CMYK (made RGB)");
     }
-    let name = String::new();
-    Ok(Opened {
-        decoder,
-        format,
-        meta,
-        orientation,
-        pixels,
-        channels,
-        bytes,
-        aside,
-        sample,
-        lost,
-        name,
-    })
+    let size = decoder.dimensions();
+    let decoder = Decoder::Image(decoder);
+    let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
+    Ok(Opened { meta, lost, orientation, aside, ..opened })
 }
 
 /// What is behind a decoder that has told its format.
@@ -257,8 +300,7 @@ fn guess(reader: &mut Reader) -> Result<ImageFormat, Failure> {
 }
 
 /// Refuses images without pixels, with too many, or with more bytes than can be allocated.
-fn check_size(decoder: &impl ImageDecoder, max_pixels: u64) -> Result<(), Failure> {
-    let (width, height) = decoder.dimensions();
+fn check_size((width, height): (u32, u32), bytes: u64, max_pixels: u64) -> Result<(), Failure> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err(Failure::input(format!("the image is empty ({width}×{height})")));
@@ -268,15 +310,7 @@ fn check_size(decoder: &impl ImageDecoder, max_pixels: u64) -> Result<(), Failur
             "the image has {width}×{height} pixels, more than {max_pixels}; --max-pixels raises the limit"
         )));
     }
-    let bytes = decoder.total_bytes();
-    let fits = usize::try_from(bytes).ok().filter(|&n| n <= isize::MAX as usize / 8);
-    // Asks the allocator for the memory and gives it back, so that too little of it is an error
-    // here and not an abort in the decoder. Not for little: that is there, and from the size of
-    // what it got back, up to 32 MiB, glibc learns to keep such blocks, so that the input's memory
-    // would still be in use when the output is encoded.
-    let there = |n| n < PROBED || Vec::<u8>::new().try_reserve_exact(n).is_ok();
-    let available = fits.is_some_and(there);
-    if !available {
+    if !is_there(bytes) {
         return Err(Failure::limit(format!(
             "the image of {width}×{height} pixels needs {bytes} bytes, more than there are"
         )));
@@ -284,17 +318,28 @@ fn check_size(decoder: &impl ImageDecoder, max_pixels: u64) -> Result<(), Failur
     Ok(())
 }
 
+/// Whether so many bytes can be allocated.
+pub fn is_there(bytes: u64) -> bool {
+    let fits = usize::try_from(bytes).ok().filter(|&n| n <= isize::MAX as usize / 8);
+    // Asks the allocator for the memory and gives it back, so that too little of it is an error
+    // here and not an abort in the decoder. Not for little: that is there, and from the size of
+    // what it got back, up to 32 MiB, glibc learns to keep such blocks, so that the input's memory
+    // would still be in use when the output is encoded.
+    fits.is_some_and(|n| n < PROBED || Vec::<u8>::new().try_reserve_exact(n).is_ok())
+}
+
 /// Whether a colour profile is one for the kind of samples that were decoded. (A CMYK JPEG is
 /// decoded to RGB and its profile no longer fits.)
-fn describes(profile: &[u8], image: &DynamicImage) -> bool {
-    let space: &[u8] = if image.color().has_color() { b"RGB " } else { b"GRAY" };
+fn describes(profile: &[u8], picture: &Picture) -> bool {
+    let colours = picture.buffer.shape().channels - usize::from(picture.alpha);
+    let space: &[u8] = if colours == 3 { b"RGB " } else { b"GRAY" };
     profile.get(16..20) == Some(space)
 }
 
 fn failure(error: &ImageError, format: ImageFormat) -> Failure {
     match error {
         ImageError::Limits(e) => Failure::limit(format!("{e}; --max-pixels raises the limit")),
-        e => Failure::input(format!("not a readable {} file: {e}", super::format::name(format))),
+        e => Failure::input(format!("not a readable {} file: {e}", format::name(format))),
     }
 }
 

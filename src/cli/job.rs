@@ -5,10 +5,10 @@ use super::args::{AlphaArg, Args, Depth, Range};
 use super::budget::Budget;
 use super::channels::Selection;
 use super::compare::side_by_side;
-use super::encode::{self, Buffer, Effort};
+use super::encode::{self, Effort};
 use super::failure::Failure;
 use super::format::{self, Target};
-use super::input::{self, Decoded, Opened};
+use super::input::{self, Decoded, Opened, Stored};
 use super::inputs::Item;
 use super::kernel::{self, Stage, Step};
 use super::lost::Lost;
@@ -16,11 +16,10 @@ use super::meta::{Kind, Meta};
 use super::mix::Form;
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
-use super::pixels::{self, Pixels};
+use super::pixels::{Picture, Pixels};
 use super::preview;
 use super::report::{Report, Times, describe, number};
 use super::run::{self, Task};
-use image::DynamicImage;
 use image::metadata::Orientation;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -40,6 +39,18 @@ pub struct Setup<'a> {
     pub threads: usize,
     /// Outputs of this run, each of which is written once.
     pub claimed: Mutex<HashSet<PathBuf>>,
+}
+
+impl Setup<'_> {
+    /// Whether colours that are multiplied by alpha are filtered as they are, and go into the output so: not if
+    /// something is added to them, or if light is what they are decoded to.
+    fn stays_premultiplied(&self, target: Option<Target>) -> bool {
+        let args = self.args;
+        let scaled = matches!(args.range, None | Some(Range::Clamp | Range::Abs));
+        let filters = self.chain.iter().all(|stage| stage.filter().is_some());
+        let fits = target.is_none_or(Target::holds_premultiplied);
+        fits && filters && scaled && !args.linear && args.offset.is_none()
+    }
 }
 
 /// What became of a file.
@@ -173,18 +184,21 @@ fn filter(
 ) -> Result<Done, Failure> {
     let args = setup.args;
     let (format, orientation, bytes) = (opened.format, opened.orientation, opened.bytes);
-    let Decoded { image, mut meta, lost } = Times::of(&mut times.decode_ms, || opened.decode())?;
+    let decoded = Times::of(&mut times.decode_ms, || opened.decode())?;
+    let Decoded { picture, mut meta, lost, stored } = decoded;
     if args.strip {
         meta = Meta::default();
     }
     let target = to.as_ref().map(|(_, target)| *target);
-    let image = turn(image, orientation, &mut meta, target, args.auto_orient);
-    let image = drop_alpha(image, args, target);
-    let has_alpha = image.color().has_alpha();
-    let pixels = pixels::pixels(&image)?;
-    let form = Form { channels: pixels.shape().channels, alpha: has_alpha };
+    let picture = turn(picture, orientation, &mut meta, target, args.auto_orient);
+    let picture = drop_alpha(picture, args, target);
+    let plain = setup.stays_premultiplied(target);
+    let picture = if plain { picture } else { picture.straight() };
+    let premultiplied = picture.premultiplied;
+    let pixels = picture.buffer.pixels();
+    let form = Form { channels: pixels.shape().channels, alpha: picture.alpha };
     let sample = depth(args, pixels.sample());
-    let task = task(setup, item, &pixels, form, sample, target)?;
+    let task = task(setup, item, &picture, form, sample, target)?;
     let result = result(&task)?;
     let shape = Shape { channels: result.channels, ..pixels.shape() };
 
@@ -225,14 +239,16 @@ fn filter(
             Pixels::U16(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
             Pixels::F32(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
         }?;
-        let (path, _) = write(setup, item, place, both, &mut times)?;
+        let both = Picture { buffer: both, alpha: form.alpha || result.alpha, premultiplied };
+        let (path, _) = write(setup, item, place, both, &stored, &mut times)?;
         said.push(format!("wrote {} (before | after)", path.display()));
     }
-    drop(image);
+    drop(picture);
     let (mut written, mut warning) = (None, None);
     if let Some(place) = place {
         let shape = Shape { channels: place.channels, ..done.buffer.shape() };
-        let (path, lost) = write(setup, item, place, done.buffer, &mut times)?;
+        let picture = Picture { buffer: done.buffer, alpha: result.alpha, premultiplied };
+        let (path, lost) = write(setup, item, place, picture, &stored, &mut times)?;
         report.output = Some(path.display().to_string());
         warning = lost.warning(&item.path);
         report.lost = lost.into_names();
@@ -259,28 +275,28 @@ fn filter(
 
 /// Turns the picture upright if that is asked for, or if the output could not say that it is not.
 fn turn(
-    mut image: DynamicImage,
+    mut picture: Picture,
     orientation: Orientation,
     meta: &mut Meta,
     target: Option<Target>,
     asked: bool,
-) -> DynamicImage {
+) -> Picture {
     let tagged = meta.exif.as_deref().and_then(Orientation::from_exif_chunk).is_some();
     let kept = target.is_none_or(|t| tagged && t.holds(Kind::Exif));
     if asked || !kept {
-        image.apply_orientation(orientation);
+        picture.buffer = picture.buffer.turn(orientation);
         if let Some(exif) = &mut meta.exif {
             let _ = Orientation::remove_from_exif_chunk(exif);
         }
     }
-    image
+    picture
 }
 
 /// Drops an alpha channel that is not wanted, or that hides nothing and would be in the way.
-fn drop_alpha(image: DynamicImage, args: &Args, target: Option<Target>) -> DynamicImage {
+fn drop_alpha(picture: Picture, args: &Args, target: Option<Target>) -> Picture {
     let cannot_hold = target.is_some_and(|t| !t.holds_alpha());
-    let drop = args.alpha == Some(AlphaArg::Drop) || cannot_hold && pixels::is_opaque(&image);
-    if image.color().has_alpha() && drop { pixels::without_alpha(image) } else { image }
+    let drop = args.alpha == Some(AlphaArg::Drop) || cannot_hold && picture.is_opaque();
+    if drop { picture.without_alpha() } else { picture }
 }
 
 fn place(
@@ -320,13 +336,14 @@ fn write(
     setup: &Setup<'_>,
     item: &Item,
     place: Place,
-    buffer: Buffer,
+    picture: Picture,
+    stored: &Stored,
     times: &mut Times,
 ) -> Result<(PathBuf, Lost), Failure> {
     let Place { path, target, channels, sink, meta, mut lost } = place;
     let effort = Effort { quality: setup.args.quality, compression: setup.args.compression };
     let bytes = Times::of(&mut times.encode_ms, || {
-        encode::encode(buffer, channels, target, effort, meta, &mut lost)
+        encode::encode(picture, channels, target, effort, stored, meta, &mut lost)
     })?;
     check(setup, item, &lost)?;
     Times::of(&mut times.write_ms, || sink.write(&bytes, &path))?;
@@ -366,12 +383,13 @@ fn result(task: &Task) -> Result<Form, Failure> {
 fn task(
     setup: &Setup<'_>,
     item: &Item,
-    pixels: &Pixels<'_>,
+    picture: &Picture,
     form: Form,
     sample: SampleType,
     target: Option<Target>,
 ) -> Result<Task, Failure> {
     let args = setup.args;
+    let pixels = picture.buffer.pixels();
     let mut chain = match args.compat {
         Some(_) => kernel::chain(args, &setup.files, pixels.sample(), setup.threads)?,
         None => setup.chain.clone(),
@@ -399,7 +417,12 @@ fn task(
         };
         match &mut stage.step {
             Step::Filter(filter) if now.alpha => {
-                *filter = filter.clone().alpha(alpha.unwrap_or(filter.alpha_or_default()));
+                let alpha = match alpha.unwrap_or(filter.alpha_or_default()) {
+                    // It is done already.
+                    Alpha::Premultiply if picture.premultiplied => Alpha::Plain,
+                    alpha => alpha,
+                };
+                *filter = filter.clone().alpha(alpha);
             }
             Step::Depthwise(_) if now.alpha && args.alpha == Some(AlphaArg::Premultiply) => {
                 return Err(Failure::usage(

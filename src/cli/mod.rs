@@ -35,6 +35,7 @@ mod png;
 mod preview;
 mod report;
 mod run;
+mod tiff;
 mod verify;
 
 use args::Args;

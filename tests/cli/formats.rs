@@ -67,10 +67,14 @@ fn grey_and_alpha_widen_where_needed() {
             "{name}"
         );
     }
-    for name in ["o.png", "o.webp", "o.tiff", "o.bmp", "o.pam", "o.pnm", "o.qoi", "o.tga"] {
+    for name in ["o.png", "o.webp", "o.bmp", "o.pam", "o.pnm", "o.qoi", "o.tga"] {
         place.ok(&["both.png", "-k", "identity", "-o", name]);
         assert_eq!(place.open(name).into_rgba8(), place.open("both.png").into_rgba8(), "{name}");
     }
+    // A TIFF file holds grey with alpha as it is.
+    place.ok(&["both.png", "-k", "identity", "-o", "o.tiff"]);
+    place.ok(&["o.tiff", "-k", "identity", "-o", "o.png"]);
+    assert_eq!(place.open("o.png"), place.open("both.png"));
 }
 
 #[test]

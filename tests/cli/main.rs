@@ -23,6 +23,7 @@ mod metadata;
 mod mixes;
 mod names;
 mod pipes;
+mod readers;
 mod values;
 
 use image::DynamicImage;
