@@ -143,7 +143,7 @@ pub struct Args {
     pub dry_run: bool,
 
     /// Format of the output, as an extension: png, jpg, webp, tiff, bmp, gif, pnm, pgm, ppm, pam,
-    /// qoi, hdr, exr, tga.
+    /// pfm, qoi, hdr, exr, tga.
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT)]
     pub format: Option<String>,
 

@@ -2,18 +2,19 @@
 //! touched the disk, and every write to the disk is one whose error is seen.
 
 use super::args::Compression;
+use super::exr;
 use super::failure::Failure;
 use super::format::{self, Pnm, Target, bytes};
 use super::input::{Stored, guarded};
 use super::lost::Lost;
 use super::meta::Meta;
+use super::pfm;
 use super::pixels::{Buffer, Picture};
 use super::tiff::{self, Compressor};
 use image::codecs::{
     bmp::BmpEncoder,
     gif::GifEncoder,
     hdr::HdrEncoder,
-    openexr::OpenExrEncoder,
     png::{CompressionType, FilterType, PngEncoder},
     qoi::QoiEncoder,
     tga::TgaEncoder,
@@ -86,21 +87,29 @@ pub fn encode(
 ) -> Result<Vec<u8>, Failure> {
     let fail = |e: String| Failure::output(format!("cannot encode {}: {e}", target.name()));
     if target.format == ImageFormat::Tiff {
-        let compressor = Compressor::of(effort.compression, stored.tiff);
+        let compressor = match effort.compression {
+            Some(Compression::None) => Compressor::None,
+            Some(Compression::Fast) => Compressor::Fast,
+            Some(Compression::Default) => Compressor::Default,
+            Some(Compression::Best) => Compressor::Best,
+            None => stored.tiff.unwrap_or(Compressor::None),
+        };
         let Picture { buffer, premultiplied, .. } = picture;
         return tiff::write(buffer.pixels(), premultiplied, compressor, &meta).map_err(fail);
     }
-    let mut buffer = match picture {
-        Picture { buffer, alpha: true, premultiplied: false }
-            if target.format == ImageFormat::OpenExr =>
-        {
-            buffer.multiply()
-        }
-        picture if target.format == ImageFormat::OpenExr => picture.buffer,
-        picture => picture.straight().buffer,
-    };
+    if target.format == ImageFormat::OpenExr {
+        let straight = picture.alpha && !picture.premultiplied;
+        let buffer = if straight { picture.buffer.multiply() } else { picture.buffer };
+        let Buffer::F32(image) = buffer else { return Err(fail("not of floats".into())) };
+        return exr::write(&image, stored.exr.as_deref()).map_err(fail);
+    }
+    let mut buffer = picture.straight().buffer;
     if target.format == ImageFormat::Gif && format::has_alpha(channels) {
         buffer = hard_edges(buffer, lost);
+    }
+    if target.pnm == Pnm::Float {
+        let Buffer::F32(image) = buffer else { return Err(fail("not of floats".into())) };
+        return Ok(pfm::write(&image));
     }
     if target.format == ImageFormat::Pnm {
         return pnm(buffer, channels, target.pnm).ok_or_else(|| fail("too large".to_owned()));
@@ -271,7 +280,6 @@ fn others(
         ImageFormat::Gif => put(GifEncoder::new(to), image, meta)?,
         ImageFormat::Qoi => put(QoiEncoder::new(to), image, meta)?,
         ImageFormat::Hdr => put(HdrEncoder::new(to), image, meta)?,
-        ImageFormat::OpenExr => put(OpenExrEncoder::new(to), image, meta)?,
         ImageFormat::Tga => put(TgaEncoder::new(to), image, meta)?,
         other => {
             return Err(ImageError::Unsupported(ImageFormatHint::Exact(other).into()));

@@ -3,11 +3,14 @@
 //! that memory for it can be waited for in between.
 
 use super::animation;
+use super::exr;
 use super::failure::Failure;
 use super::format;
+use super::hdr;
 use super::jpeg;
 use super::lost::Lost;
 use super::meta::{Kind, Meta};
+use super::pfm;
 use super::pixels::Picture;
 use super::tiff;
 use image::metadata::Orientation;
@@ -49,6 +52,9 @@ pub struct Opened {
 enum Decoder {
     Image(Box<dyn ImageDecoder>),
     Tiff(Box<tiff::Reader>),
+    Exr(Box<exr::Reader>),
+    Hdr(Box<hdr::Reader>),
+    Pfm(Box<pfm::Reader>),
 }
 
 /// What was read from a file.
@@ -61,9 +67,10 @@ pub struct Decoded {
 }
 
 /// How a file stores its pixels, which an output of its format follows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Stored {
     pub tiff: Option<tiff::Compressor>,
+    pub exr: Option<Box<exr::Stored>>,
 }
 
 /// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
@@ -131,13 +138,17 @@ impl Opened {
                 let picture = Picture::of(image)?;
                 // Writers of files with a fourth byte that is not said to be alpha leave it 0.
                 let unused = matches!(format, ImageFormat::Bmp | ImageFormat::Tga);
-                let premultiplied = format == ImageFormat::OpenExr && picture.alpha;
-                match picture {
-                    picture if unused && picture.is_hidden() => Ok(picture.without_alpha()),
-                    picture => Ok(Picture { premultiplied, ..picture }),
-                }
+                let hidden = unused && picture.is_hidden();
+                Ok(if hidden { picture.without_alpha() } else { picture })
             }
             Decoder::Tiff(reader) => reader.decode(),
+            Decoder::Hdr(reader) => reader.decode(),
+            Decoder::Pfm(reader) => reader.decode(),
+            Decoder::Exr(reader) => {
+                let (picture, own) = reader.decode()?;
+                stored.exr = Some(Box::new(own));
+                Ok(picture)
+            }
         });
         let picture = named(picture, &name)?;
         if meta.profile.as_deref().is_some_and(|p| !describes(p, &picture)) {
@@ -222,6 +233,32 @@ fn header(
         let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
         return Ok(Opened { meta, lost, orientation, ..opened });
     }
+    if format == ImageFormat::OpenExr {
+        let reader = exr::Reader::new(reader.into_inner(), first_frame, max_bytes)?;
+        let (size, channels, aside) = (reader.size(), reader.channels(), reader.aside());
+        let lost = reader.lost();
+        let decoder = Decoder::Exr(Box::new(reader));
+        let opened = Opened::new(decoder, format, size, channels, SampleType::F32, max_pixels)?;
+        return Ok(Opened { lost, aside, ..opened });
+    }
+    if format == ImageFormat::Hdr {
+        let reader = hdr::Reader::new(reader.into_inner())?;
+        let size = reader.size();
+        let decoder = Decoder::Hdr(Box::new(reader));
+        return Opened::new(decoder, format, size, 3, SampleType::F32, max_pixels);
+    }
+    if format == ImageFormat::Pnm {
+        let mut source = reader.into_inner();
+        let floats = pfm::is(&mut source);
+        if floats.map_err(|e| Failure::input(format!("cannot read it: {e}")))? {
+            let reader = pfm::Reader::new(source)?;
+            let (size, channels, lost) = (reader.size(), reader.channels(), reader.lost());
+            let decoder = Decoder::Pfm(Box::new(reader));
+            let opened = Opened::new(decoder, format, size, channels, SampleType::F32, max_pixels)?;
+            return Ok(Opened { lost, ..opened });
+        }
+        reader = ImageReader::with_format(source, format);
+    }
     let mut decoder: Box<dyn ImageDecoder> = if format == ImageFormat::Jpeg {
         let file = jpeg_file(reader, max_bytes, &mut meta)?;
         aside = file.memory();
@@ -271,7 +308,7 @@ fn jpeg_file(reader: Reader, max_bytes: u64, meta: &mut Meta) -> Result<jpeg::Re
         .map_err(|e| failure(&e, ImageFormat::Jpeg))
 }
 
-/// BigTIFF has a signature that `image` does not know, though its decoder reads it. TGA has none: a
+/// BigTIFF and PFM have signatures that `image` does not know. TGA has none: a
 /// file that nothing else claims is tried as one, if its header is plausible: a known colour map
 /// type, image type and pixel depth.
 fn guess(reader: &mut Reader) -> Result<ImageFormat, Failure> {
@@ -287,6 +324,10 @@ fn guess(reader: &mut Reader) -> Result<ImageFormat, Failure> {
     if head.starts_with(b"II+\0") || head.starts_with(b"MM\0+") {
         *reader = ImageReader::with_format(source, ImageFormat::Tiff);
         return Ok(ImageFormat::Tiff);
+    }
+    if pfm::begins(&head) {
+        *reader = ImageReader::with_format(source, ImageFormat::Pnm);
+        return Ok(ImageFormat::Pnm);
     }
     let tga = head.len() == 18
         && head[1] <= 1

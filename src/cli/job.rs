@@ -6,6 +6,7 @@ use super::budget::Budget;
 use super::channels::Selection;
 use super::compare::side_by_side;
 use super::encode::{self, Effort};
+use super::exr;
 use super::failure::Failure;
 use super::format::{self, Target};
 use super::input::{self, Decoded, Opened, Stored};
@@ -16,15 +17,16 @@ use super::meta::{Kind, Meta};
 use super::mix::Form;
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
-use super::pixels::{Picture, Pixels};
+use super::pixels::{Buffer, Picture, Pixels};
 use super::preview;
 use super::report::{Report, Times, describe, number};
 use super::run::{self, Task};
+use image::ImageFormat;
 use image::metadata::Orientation;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use twopass::{Alpha, Filter, Kernel, Post, SampleType, Shape};
+use twopass::{Alpha, Filter, Image, Kernel, Post, SampleType, Shape};
 
 /// What all files have in common.
 pub struct Setup<'a> {
@@ -185,11 +187,23 @@ fn filter(
     let args = setup.args;
     let (format, orientation, bytes) = (opened.format, opened.orientation, opened.bytes);
     let decoded = Times::of(&mut times.decode_ms, || opened.decode())?;
-    let Decoded { picture, mut meta, lost, stored } = decoded;
+    let Decoded { picture, mut meta, mut lost, mut stored } = decoded;
+    let target = to.as_ref().map(|(_, target)| *target);
+    let framed = target.is_none_or(|t| t.format != ImageFormat::OpenExr);
     if args.strip {
         meta = Meta::default();
     }
-    let target = to.as_ref().map(|(_, target)| *target);
+    if let Some(exr) = &mut stored.exr {
+        if args.strip {
+            exr.strip();
+        }
+        if args.depth.is_some() {
+            exr.widen();
+        }
+        if framed {
+            lost.append(exr.lost());
+        }
+    }
     let picture = turn(picture, orientation, &mut meta, target, args.auto_orient);
     let picture = drop_alpha(picture, args, target);
     let plain = setup.stays_premultiplied(target);
@@ -222,7 +236,7 @@ fn filter(
         return Err(Failure::usage("reports and the image cannot both go to standard output"));
     }
 
-    let done = match pixels {
+    let mut done = match pixels {
         Pixels::U8(view) => run::run(&task, view, sample),
         Pixels::U16(view) => run::run(&task, view, sample),
         Pixels::F32(view) => run::run(&task, view, sample),
@@ -240,12 +254,21 @@ fn filter(
             Pixels::F32(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
         }?;
         let both = Picture { buffer: both, alpha: form.alpha || result.alpha, premultiplied };
-        let (path, _) = write(setup, item, place, both, &stored, &mut times)?;
+        let (path, _) = write(setup, item, place, both, &Stored::default(), &mut times)?;
         said.push(format!("wrote {} (before | after)", path.display()));
     }
     drop(picture);
     let (mut written, mut warning) = (None, None);
-    if let Some(place) = place {
+    if let Some(mut place) = place {
+        if let Some(exr) = &mut stored.exr {
+            exr.origin = task.origin();
+            if framed {
+                done.buffer = exr.framed(done.buffer);
+            } else {
+                let size = done.buffer.shape();
+                place.lost.append(others(setup, item, exr, target, size)?);
+            }
+        }
         let shape = Shape { channels: place.channels, ..done.buffer.shape() };
         let picture = Picture { buffer: done.buffer, alpha: result.alpha, premultiplied };
         let (path, lost) = write(setup, item, place, picture, &stored, &mut times)?;
@@ -271,6 +294,33 @@ fn filter(
     let pixels = shape.width as u64 * shape.height as u64;
     let said = (!said.is_empty()).then(|| said.join("; "));
     Ok(Done::Filtered(Box::new(Filtered { report, written, warning, said, pixels, bytes })))
+}
+
+/// Filters the channels that are not of the picture, each like a grey one, unless channels were picked or mixed; then,
+/// and where they have no fractions, they are copied. What no longer fits is lost.
+fn others(
+    setup: &Setup<'_>,
+    item: &Item,
+    exr: &mut exr::Stored,
+    target: Option<Target>,
+    size: Shape,
+) -> Result<Lost, Failure> {
+    let filters = setup.chain.iter().all(|stage| stage.filter().is_some());
+    if filters && setup.args.channels.is_none() {
+        for image in exr.floats() {
+            let whole = std::mem::replace(image, Image::new(Shape::new(1, 1, 1))?);
+            let picture =
+                Picture { buffer: Buffer::F32(whole), alpha: false, premultiplied: false };
+            let form = Form { channels: 1, alpha: false };
+            let task = task(setup, item, &picture, form, SampleType::F32, target)?;
+            let task = Task { explain: false, verify: false, bench: None, ..task };
+            let Pixels::F32(view) = picture.buffer.pixels() else { continue };
+            if let Buffer::F32(done) = run::run(&task, view, SampleType::F32)?.buffer {
+                *image = done;
+            }
+        }
+    }
+    Ok(exr.fit(size))
 }
 
 /// Turns the picture upright if that is asked for, or if the output could not say that it is not.

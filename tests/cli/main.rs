@@ -6,6 +6,7 @@
 mod bad_input;
 mod chains;
 mod compat;
+mod exr;
 mod faults;
 mod files;
 mod flags;
@@ -24,6 +25,7 @@ mod mixes;
 mod names;
 mod pipes;
 mod readers;
+mod tiff;
 mod values;
 
 use image::DynamicImage;

@@ -2,13 +2,18 @@
 //! (`tests/files/formats.py`): each is read so, or refused with a line that says why.
 
 use super::Place;
+use ::tiff::decoder::{Decoder, DecodingResult};
+use ::tiff::tags::Tag;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use tiff::decoder::{Decoder, DecodingResult};
-use tiff::tags::Tag;
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files")
+}
+
+/// The path of a file of `formats`.
+pub fn file(name: &str) -> String {
+    folder().join("formats").join(name).to_str().unwrap().to_owned()
 }
 
 /// The samples of a picture, as floats, and how many to a pixel.
@@ -120,8 +125,17 @@ fn every_file_is_read_as_other_readers_read_it_or_refused() {
             continue;
         }
         let off = entry["off"].as_f64().unwrap_or(0.0) as f32;
-        let pairs = want.values.iter().zip(&got.values);
-        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let mut pairs: Vec<_> = want.values.iter().zip(&got.values).collect();
+        if entry["light"] == true {
+            // Colours without cover are what they are.
+            pairs = pairs
+                .chunks(want.channels)
+                .filter(|p| *p[want.channels - 1].0 > 0.0)
+                .flatten()
+                .copied()
+                .collect();
+        }
+        let worst = pairs.into_iter().map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         check(worst <= off, format!("off by {worst}"));
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), list.len(), wrong.join("\n"));

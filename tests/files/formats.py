@@ -8,6 +8,7 @@ formats.bin, and what they are to formats.json: the file's name, width, height, 
 offset in formats.bin, and
     off       by how much a sample may differ (lossy compression, other rounding)
     flags     flags of the program that the pixels are read with
+    light     colours where alpha is 0 are not compared
     lost      words that the warning must have
     fails     instead of pixels: words that the error must have
 Colours under alpha are as they are without it (not premultiplied).
@@ -217,11 +218,148 @@ def make_tiff():
     expect("cmyk.tif", rgb, lost="CMYK")
 
 
+def exr(name, channels, header=None, **more):
+    """Writes a part; `channels` are arrays by name."""
+    header = dict(compression=OpenEXR.ZIP_COMPRESSION, type=OpenEXR.scanlineimage) | (header or {})
+    with OpenEXR.File(header, channels) as file:
+        file.write(str(OUT / name))
+
+
+def seen(name, names, part=0):
+    """What OpenEXR reads: these channels, as floats."""
+    with OpenEXR.File(str(OUT / name), separate_channels=True) as file:
+        channels = file.parts[part].channels
+        return np.stack([channels[n].pixels.astype(np.float32) for n in names], axis=-1)
+
+
+def window(x, y, width=W, height=H):
+    return (np.array([x, y], np.int32), np.array([x + width - 1, y + height - 1], np.int32))
+
+
+def make_exr():
+    colours = scene(3, 2, np.float32, 20)
+    alpha = np.clip(scene(1, 1.2, np.float32, 21), 0, 1)
+    alpha[3, 4] = 0
+    under = np.concatenate([colours * alpha, alpha], axis=-1)
+    under[3, 4, :3] = 0.25  # light without cover
+    split = lambda pixels, names: {n: np.ascontiguousarray(pixels[..., i]) for i, n in enumerate(names)}
+    half = under.astype(np.float16)
+
+    exr("rgba-half.exr", split(half, "RGBA"), dict(owner="somebody", comments="half and ZIP"))
+    expect("rgba-half.exr", divided(seen("rgba-half.exr", "RGBA"))[..., :], off=1e-5, light=True)
+    exr("rgba-piz.exr", split(under, "RGBA"), dict(compression=OpenEXR.PIZ_COMPRESSION), )
+    expect("rgba-piz.exr", divided(seen("rgba-piz.exr", "RGBA")), off=1e-5, light=True)
+    for kind in ["NO", "RLE", "ZIPS", "PXR24", "B44", "DWAA"]:
+        name = f"rgb-{kind.lower()}.exr"
+        exr(name, split(colours.astype(np.float16), "RGB"), dict(compression=getattr(OpenEXR, f"{kind}_COMPRESSION")))
+        expect(name, seen(name, "RGB"), off=0.004 if kind == "DWAA" else 0)
+    exr("grey.exr", {"Y": colours[..., 0]})
+    expect("grey.exr", seen("grey.exr", "Y"))
+    exr("grey-alpha.exr", split(under[..., 2:], "YA"))
+    expect("grey-alpha.exr", divided(seen("grey-alpha.exr", "YA")), off=1e-5, light=True)
+    exr("depth-alone.exr", {"Z": colours[..., 0]})
+    expect("depth-alone.exr", seen("depth-alone.exr", "Z"))
+    exr("tiles.exr", split(np.tile(colours, (5, 3, 1))[:33, :37], "RGB"), dict(type=OpenEXR.tiledimage, tiles=OpenEXR.TileDescription()))
+    expect("tiles.exr", seen("tiles.exr", "RGB"))
+
+    # Windows: other formats have the display window alone.
+    full = np.zeros((H + 4, W + 6, 3), np.float32)
+    full[3:3 + H, 1:1 + W] = colours
+    exr("data-smaller.exr", split(colours, "RGB"), dict(dataWindow=window(11, 23), displayWindow=window(10, 20, W + 6, H + 4)))
+    expect("data-smaller.exr", full)
+    exr("data-larger.exr", split(colours, "RGB"), dict(dataWindow=window(-2, -1), displayWindow=window(0, 0, W - 5, H - 2)))
+    expect("data-larger.exr", colours[1:1 + H - 2, 2:2 + W - 5], lost="outside of the display window")
+
+    # Channels beside the picture, layers, parts.
+    more = {**split(half, "RGBA"), "Z": colours[..., 0], "spec.R": half[..., 0], "spec.G": half[..., 1], "spec.B": half[..., 2],
+            "id": scene(1, 4e9, np.uint32, 22)[..., 0]}
+    exr("more-channels.exr", more)
+    expect("more-channels.exr", divided(seen("more-channels.exr", "RGBA")), off=1e-5, light=True, lost="channels Z, id, spec.B, spec.G, spec.R")
+    exr("layers-only.exr", {f"{layer}.{c}": colours[..., 0] for layer in ["spec", "diffuse"] for c in "RGB"})
+    refuse("layers-only.exr", "spec.R")
+    header = dict(compression=OpenEXR.ZIP_COMPRESSION, type=OpenEXR.scanlineimage)
+    parts = [OpenEXR.Part(dict(header), split(pixels, "RGB"), name) for name, pixels in [("left", colours), ("right", colours[::-1])]]
+    with OpenEXR.File(parts) as file:
+        file.write(str(OUT / "parts.exr"))
+    refuse("parts.exr", "several parts (left, right)")
+    expect("parts.exr", seen("parts.exr", "RGB"), flags=["--first-frame"])
+
+
+def make_others():
+    rgb = scene(3, 255, np.uint8, 30)
+    bgra = np.concatenate([rgb[..., ::-1], np.zeros((H, W, 1), np.uint8)], axis=-1)
+    masks = (0xff0000, 0xff00, 0xff, 0xff000000)
+
+    # BMP and TGA with a fourth byte that is not used.
+    for size, version in [(40, "v1"), (56, "v3"), (124, "v5")]:
+        head = struct.pack("<IiiHHIIiiII", size, W, -H, 1, 32, 3 if size > 40 else 0, W * H * 4, 2835, 2835, 0, 0)
+        head += struct.pack("<4I", *masks) if size > 40 else b""
+        head += bytes(size - len(head))
+        start = 14 + size
+        for name, alpha in [("unused", 0), ("alpha", 255)]:
+            if (size, name) == (40, "alpha"):
+                continue
+            pixels = bgra.copy()
+            pixels[..., 3] = alpha
+            pixels[0, 0, 3] = alpha and 77
+            path = f"bmp-{version}-{name}.bmp"
+            (OUT / path).write_bytes(b"BM" + struct.pack("<IHHI", start + W * H * 4, 0, 0, start) + head + pixels.tobytes())
+            expect(path, np.concatenate([rgb, pixels[..., 3:]], axis=-1) if alpha else rgb)
+    for name, alpha in [("unused", 0), ("alpha", 200)]:
+        rgba = np.concatenate([rgb, np.full((H, W, 1), alpha, np.uint8)], axis=-1)
+        path = OUT / f"tga-{name}.tga"
+        Image.fromarray(rgba, "RGBA").save(path)
+        data = bytearray(path.read_bytes())
+        if not alpha:
+            data[17] &= 0xf0
+        path.write_bytes(data)
+        expect(path.name, rgba if alpha else rgb)
+
+    # PNM streams and PFM.
+    one = b"P6\n# a comment\n%d %d\n255\n" % (W, H) + rgb.tobytes()
+    two = b"P5 %d %d 255\n" % (W, H) + rgb[..., 0].tobytes()
+    for name, data in [("two.ppm", one + one), ("two-kinds.pnm", two + b"\n" + one), ("three.pbm", b"P4 8 1\n\x55" * 3)]:
+        (OUT / name).write_bytes(data)
+        refuse(name, "several pictures")
+        first = rgb if name == "two.ppm" else rgb[..., :1] if name == "two-kinds.pnm" else np.array([[255, 0] * 4], np.uint8)
+        expect(name, first, flags=["--first-frame"])
+    (OUT / "one.ppm").write_bytes(one)
+    expect("one.ppm", rgb)
+    floats = scene(3, 3, np.float32, 31) - 1
+    for name, pixels in [("rgb.pfm", floats), ("grey.pfm", np.ascontiguousarray(floats[..., 0]))]:
+        cv2.imwrite(str(OUT / name), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+        back = cv2.imread(str(OUT / name), cv2.IMREAD_UNCHANGED)
+        back = back[..., ::-1] if back.ndim == 3 else back
+        assert np.array_equal(back, pixels), name
+        expect(name, back)
+        letter = b"PF" if pixels.ndim == 3 else b"Pf"
+        (OUT / f"big-{name}").write_bytes(letter + b"\n%d %d\n1.0\n" % (W, H) + pixels[::-1].astype(">f4").tobytes())
+        back = cv2.imread(str(OUT / f"big-{name}"), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(back[..., ::-1] if back.ndim == 3 else back, pixels), name
+        expect(f"big-{name}", pixels)
+
+    # Radiance: exposure, and where the first pixel lies.
+    cv2.imwrite(str(OUT / "plain.hdr"), scene(3, 3, np.float32, 32)[..., ::-1])
+    data = (OUT / "plain.hdr").read_bytes()
+    pixels = np.ascontiguousarray(cv2.imread(str(OUT / "plain.hdr"), cv2.IMREAD_UNCHANGED)[..., ::-1])
+    line = b"-Y %d +X %d\n" % (H, W)
+    assert data.count(line) == 1
+    expect("plain.hdr", pixels)
+    (OUT / "exposure.hdr").write_bytes(data.replace(b"\n\n", b"\nEXPOSURE=2.0\nEXPOSURE=4.0\n\n", 1))
+    expect("exposure.hdr", pixels / 8)
+    for name, order, turned in [("up", b"+Y %d +X %d\n", pixels[::-1]), ("left", b"-Y %d -X %d\n", pixels[:, ::-1]),
+                                ("columns", b"+X %d -Y %d\n", pixels.transpose(1, 0, 2)), ("columns-up", b"-X %d +Y %d\n", pixels[::-1, ::-1].transpose(1, 0, 2))]:
+        (OUT / f"{name}.hdr").write_bytes(data.replace(line, order % (H, W)))
+        expect(f"{name}.hdr", turned)
+
+
 def main():
     OUT.mkdir(exist_ok=True)
     for old in OUT.iterdir():
         old.unlink()
     make_tiff()
+    make_exr()
+    make_others()
     (HERE / "formats.bin").write_bytes(blob)
     (HERE / "formats.json").write_text("[\n" + ",\n".join(json.dumps(e) for e in entries) + "\n]\n")
 

@@ -1,7 +1,6 @@
 //! TIFF files of one picture, in strips: 8 or 16 bits or floats, grey or RGB, with alpha or without, with the tags that the
 //! encoder of `image` leaves out (what a fourth sample is, and whether colours are multiplied by it) and compressed.
 
-use super::super::args::Compression;
 use super::super::meta::Meta;
 use super::super::pixels::Pixels;
 use super::tags;
@@ -30,17 +29,6 @@ pub enum Compressor {
 }
 
 impl Compressor {
-    /// As the user wants it, else as the input has it, else none.
-    pub fn of(asked: Option<Compression>, input: Option<Self>) -> Self {
-        match asked {
-            Some(Compression::None) => Self::None,
-            Some(Compression::Fast) => Self::Fast,
-            Some(Compression::Default) => Self::Default,
-            Some(Compression::Best) => Self::Best,
-            None => input.unwrap_or(Self::None),
-        }
-    }
-
     /// As a file was that was read, as far as that is written.
     pub fn like(method: CompressionMethod) -> Self {
         match method {
