@@ -11,6 +11,8 @@ mod cli {
     pub mod format;
     pub mod input;
     pub mod jpeg;
+    pub mod lost;
+    pub mod meta;
     pub mod pixels;
 }
 
@@ -28,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     };
     assert!(opened.bytes <= MAX_PIXELS * 16);
     let bytes = opened.bytes;
-    if let Ok((image, _)) = opened.decode() {
+    if let Ok(cli::input::Decoded { image, .. }) = opened.decode() {
         assert_eq!(image.as_bytes().len() as u64, bytes);
         let pixels = cli::pixels::pixels(&image).expect("what is decoded can be filtered");
         assert!(pixels.shape().samples().is_ok());

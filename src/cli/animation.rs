@@ -16,12 +16,14 @@ pub fn refuse(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<()
         ImageFormat::Png => png(source),
         ImageFormat::WebP => webp(source),
         ImageFormat::Tiff => tiff(source),
+        ImageFormat::Pnm => pnm(source),
         _ => return Ok(()),
     };
     source.rewind().map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
     if several.unwrap_or(false) {
         let (many, one) = match format {
             ImageFormat::Tiff => ("has several pages", "page"),
+            ImageFormat::Pnm => ("has several pictures", "picture"),
             _ => ("is animated", "frame"),
         };
         return Err(Failure::input(format!(
@@ -106,6 +108,57 @@ fn webp(source: &mut (impl Read + Seek)) -> io::Result<bool> {
         skip(source, length)?;
         skip(source, length & 1)?;
     }
+}
+
+/// One picture after the other, each with a header of words. Those whose samples are text are alone in a file.
+fn pnm(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let kind = bytes::<2>(source)?[1];
+    // Words, without comments.
+    let mut word = || {
+        let mut word = Vec::new();
+        loop {
+            match bytes::<1>(source)?[0] {
+                b'#' => while bytes::<1>(source)?[0] != b'\n' {},
+                b if !b.is_ascii_whitespace() && word.len() < 32 => word.push(b),
+                _ if word.is_empty() => {}
+                _ => return Ok::<_, io::Error>(String::from_utf8(word).unwrap_or_default()),
+            }
+        }
+    };
+    let number = |word: String| word.parse::<u64>().unwrap_or(u64::MAX);
+    let (width, height, samples, most) = match kind {
+        b'4' => (number(word()?).div_ceil(8), number(word()?), 1, 1),
+        b'5' => (number(word()?), number(word()?), 1, number(word()?)),
+        b'6' => (number(word()?), number(word()?), 3, number(word()?)),
+        b'7' => {
+            let [mut width, mut height, mut depth, mut most] = [u64::MAX; 4];
+            loop {
+                let to = match word()?.as_str() {
+                    "WIDTH" => &mut width,
+                    "HEIGHT" => &mut height,
+                    "DEPTH" => &mut depth,
+                    "MAXVAL" => &mut most,
+                    "ENDHDR" => break (width, height, depth, most),
+                    _ => continue,
+                };
+                *to = number(word()?);
+            }
+        }
+        _ => return Ok(false),
+    };
+    let size = if most > 255 { 2 } else { 1 };
+    let length = [height, samples, size].into_iter().try_fold(width, u64::checked_mul);
+    let Some(length) = length.and_then(|n| i64::try_from(n).ok()) else { return Ok(false) };
+    source.seek_relative(length)?;
+    loop {
+        match bytes::<1>(source)?[0] {
+            b if b.is_ascii_whitespace() => {}
+            b'P' => break,
+            _ => return Ok(false),
+        }
+    }
+    let [kind, space] = bytes(source)?;
+    Ok(matches!(kind, b'1'..=b'7' | b'F' | b'f') && space.is_ascii_whitespace())
 }
 
 /// Directories of entries, each with the place of the next. Smaller versions of a picture are not

@@ -129,7 +129,8 @@ pub struct Args {
     #[arg(long, help_heading = OUTPUT, conflicts_with = "format")]
     pub in_place: bool,
 
-    /// Replace outputs that are there already and differ; only -o and --in-place do so unasked.
+    /// Replace outputs that are there already and differ (only -o and --in-place do so unasked), and
+    /// inputs in place even if something of them is lost.
     #[arg(long, help_heading = OUTPUT)]
     pub force: bool,
 
@@ -142,7 +143,7 @@ pub struct Args {
     pub dry_run: bool,
 
     /// Format of the output, as an extension: png, jpg, webp, tiff, bmp, gif, pnm, pgm, ppm, pam,
-    /// qoi, hdr, exr, tga.
+    /// pfm, qoi, hdr, exr, tga.
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT)]
     pub format: Option<String>,
 
@@ -156,13 +157,19 @@ pub struct Args {
           value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: u8,
 
-    /// Effort of PNG compression; other formats ignore it.
-    #[arg(long, value_name = "EFFORT", help_heading = OUTPUT, default_value = "fast")]
-    pub compression: Compression,
+    /// Effort of compression, of PNG [default: fast] and TIFF (Deflate) [default: the input's kind if it is a TIFF,
+    /// else none]; other formats ignore it.
+    #[arg(long, value_name = "EFFORT", help_heading = OUTPUT)]
+    pub compression: Option<Compression>,
 
     /// Leave out colour profile and Exif data, which are kept where the format has a place for them.
     #[arg(long, help_heading = OUTPUT)]
     pub strip: bool,
+
+    /// Make it an error if something of a file is not carried over to its result; otherwise it is a
+    /// warning, and --in-place needs --force.
+    #[arg(long, help_heading = OUTPUT)]
+    pub strict: bool,
 
     /// Say nothing but failures.
     #[arg(short, long, help_heading = OUTPUT)]

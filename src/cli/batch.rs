@@ -122,6 +122,9 @@ impl Summary {
                 self.filtered += 1;
                 self.pixels += done.pixels;
                 self.bytes += done.bytes;
+                if let Some(warning) = done.warning.filter(|_| !setup.args.quiet) {
+                    say(&warning);
+                }
                 done.report.status =
                     Some(if done.written.is_some() { "written" } else { "examined" });
                 let said = report_text(&done.report);

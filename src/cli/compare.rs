@@ -1,7 +1,8 @@
 //! `--compare`: the picture before and after, side by side.
 
-use super::encode::{Buffer, widen};
+use super::encode::widen;
 use super::failure::Failure;
+use super::pixels::Buffer;
 use super::run::Store;
 use twopass::{Image, Sample, Shape, Source, View};
 

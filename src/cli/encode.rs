@@ -2,49 +2,41 @@
 //! touched the disk, and every write to the disk is one whose error is seen.
 
 use super::args::Compression;
+use super::exr;
 use super::failure::Failure;
-use super::format::{Pnm, Target, bytes};
-use super::input::{Meta, guarded};
+use super::format::{self, Pnm, Target, bytes};
+use super::input::{Stored, guarded};
+use super::lost::Lost;
+use super::meta::Meta;
+use super::pfm;
+use super::pixels::{Buffer, Picture};
+use super::tiff::{self, Compressor};
 use image::codecs::{
     bmp::BmpEncoder,
     gif::GifEncoder,
     hdr::HdrEncoder,
-    openexr::OpenExrEncoder,
     png::{CompressionType, FilterType, PngEncoder},
     qoi::QoiEncoder,
     tga::TgaEncoder,
-    tiff::TiffEncoder,
     webp::WebPEncoder,
 };
 use image::error::ImageFormatHint;
 use image::{DynamicImage, ImageBuffer, ImageEncoder, ImageError, ImageFormat, ImageResult};
 use std::io::Cursor;
-use twopass::{Image, SampleType, Shape};
+use twopass::{Image, SampleType};
 
 /// How the encoders work.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Quality of JPEG files, of 100.
     pub quality: u8,
-    /// Of PNG files.
-    pub compression: Compression,
+    /// Of PNG and TIFF files, if the user said so.
+    pub compression: Option<Compression>,
 }
 
-/// Filtered pixels of any type that a file can hold.
-pub enum Buffer {
-    U8(Image<u8>),
-    U16(Image<u16>),
-    F32(Image<f32>),
-}
-
-impl Buffer {
-    pub fn shape(&self) -> Shape {
-        match self {
-            Self::U8(image) => image.shape(),
-            Self::U16(image) => image.shape(),
-            Self::F32(image) => image.shape(),
-        }
-    }
+/// Whether PNG files are written by `png`.
+fn is_fast(compression: Option<Compression>) -> bool {
+    matches!(compression, None | Some(Compression::Fast))
 }
 
 /// Bytes that it takes at most to encode pixels, beside those of `channels` that are given, for a picture
@@ -52,7 +44,7 @@ impl Buffer {
 /// were measured with noise.
 pub fn memory(
     target: Target,
-    compression: Compression,
+    compression: Option<Compression>,
     pixels: u64,
     channels: usize,
     sample: SampleType,
@@ -63,7 +55,7 @@ pub fn memory(
     let instead = if written == channels { 0 } else { samples };
     let (copies, more) = match target.format {
         // What is compressed, whole, and big-endian samples.
-        ImageFormat::Png if compression != Compression::Fast => match sample {
+        ImageFormat::Png if !is_fast(compression) => match sample {
             SampleType::U8 => (2, 0),
             _ => (3, 0),
         },
@@ -82,31 +74,71 @@ pub fn memory(
     instead.saturating_add(samples.saturating_mul(copies)).saturating_add(more)
 }
 
-/// Encodes the pixels for a file, with the channels that [`Target::fit`] named.
+/// Encodes the pixels for a file, with the channels that [`Target::fit`] named and what [`Meta::fit`] left. What the
+/// pixels lose is named.
 pub fn encode(
-    buffer: Buffer,
+    picture: Picture,
     channels: usize,
     target: Target,
     effort: Effort,
-    mut meta: Meta,
+    stored: &Stored,
+    meta: Meta,
+    lost: &mut Lost,
 ) -> Result<Vec<u8>, Failure> {
     let fail = |e: String| Failure::output(format!("cannot encode {}: {e}", target.name()));
+    if target.format == ImageFormat::Tiff {
+        let compressor = match effort.compression {
+            Some(Compression::None) => Compressor::None,
+            Some(Compression::Fast) => Compressor::Fast,
+            Some(Compression::Default) => Compressor::Default,
+            Some(Compression::Best) => Compressor::Best,
+            None => stored.tiff.unwrap_or(Compressor::None),
+        };
+        let Picture { buffer, premultiplied, .. } = picture;
+        return tiff::write(buffer.pixels(), premultiplied, compressor, &meta).map_err(fail);
+    }
+    if target.format == ImageFormat::OpenExr {
+        let straight = picture.alpha && !picture.premultiplied;
+        let buffer = if straight { picture.buffer.multiply() } else { picture.buffer };
+        let Buffer::F32(image) = buffer else { return Err(fail("not of floats".into())) };
+        return exr::write(&image, stored.exr.as_deref()).map_err(fail);
+    }
+    let mut buffer = picture.straight().buffer;
+    if target.format == ImageFormat::Gif && format::has_alpha(channels) {
+        buffer = hard_edges(buffer, lost);
+    }
+    if target.pnm == Pnm::Float {
+        let Buffer::F32(image) = buffer else { return Err(fail("not of floats".into())) };
+        return Ok(pfm::write(&image));
+    }
     if target.format == ImageFormat::Pnm {
         return pnm(buffer, channels, target.pnm).ok_or_else(|| fail("too large".to_owned()));
     }
-    let coloured = channels > 2;
     let image = dynamic(buffer, channels).ok_or_else(|| fail("the image is too wide".into()))?;
-    // A grey profile is wrong for the RGB that a format made of grey, and the other way round.
-    let space: &[u8] = if coloured { b"RGB " } else { b"GRAY" };
-    meta.profile = meta.profile.filter(|p| p.get(16..20) == Some(space));
     let written = guarded(|| match target.format {
         ImageFormat::Jpeg => jpeg(&image, effort.quality, meta),
-        ImageFormat::Png if effort.compression == Compression::Fast => {
+        ImageFormat::Png if is_fast(effort.compression) => {
             super::png::png(&image, meta).map_err(|e| e.to_string())
         }
         format => others(&image, format, effort.compression, meta).map_err(|e| e.to_string()),
     });
     written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
+}
+
+/// Pixels of GIF files are there or not: alpha is cut at one half.
+fn hard_edges(buffer: Buffer, lost: &mut Lost) -> Buffer {
+    let Buffer::U8(image) = buffer else { return buffer };
+    let shape = image.shape();
+    let mut samples = image.into_vec();
+    let mut soft = false;
+    for alpha in samples.iter_mut().skip(shape.channels - 1).step_by(shape.channels) {
+        soft |= !matches!(*alpha, 0 | 255);
+        *alpha = if *alpha < 128 { 0 } else { 255 };
+    }
+    if soft {
+        lost.add("partial transparency (cut at one half)");
+    }
+    Buffer::U8(Image::from_vec(samples, shape).expect("as many samples as before"))
 }
 
 /// The pixels as one of `image`'s own types.
@@ -187,6 +219,10 @@ fn jpeg(image: &DynamicImage, quality: u8, meta: Meta) -> Result<Vec<u8>, String
         .quality(quality)
         .force_baseline(true)
         .subsampling(colours);
+    if let Some(resolution) = meta.resolution {
+        let (unit, x, y) = super::jpeg::density(resolution);
+        encoder = encoder.density(unit, x, y);
+    }
     let long = |what| format!("the {what} is too long for a JPEG file; --strip leaves it out");
     if let Some(exif) = &meta.exif {
         if exif.len() > JPEG_EXIF {
@@ -207,11 +243,10 @@ fn jpeg(image: &DynamicImage, quality: u8, meta: Meta) -> Result<Vec<u8>, String
 fn others(
     image: &DynamicImage,
     format: ImageFormat,
-    compression: Compression,
+    compression: Option<Compression>,
     meta: Meta,
 ) -> ImageResult<Vec<u8>> {
     fn put(mut encoder: impl ImageEncoder, image: &DynamicImage, meta: Meta) -> ImageResult<()> {
-        // A format that has no place for them goes without.
         if let Some(profile) = meta.profile {
             let _ = encoder.set_icc_profile(profile);
         }
@@ -232,21 +267,19 @@ fn others(
     match format {
         ImageFormat::Png => {
             let (effort, filter) = match compression {
-                Compression::None => (CompressionType::Uncompressed, FilterType::NoFilter),
-                Compression::Fast | Compression::Default => {
+                Some(Compression::None) => (CompressionType::Uncompressed, FilterType::NoFilter),
+                None | Some(Compression::Fast | Compression::Default) => {
                     (CompressionType::Default, FilterType::Adaptive)
                 }
-                Compression::Best => (CompressionType::Best, FilterType::Adaptive),
+                Some(Compression::Best) => (CompressionType::Best, FilterType::Adaptive),
             };
             put(PngEncoder::new_with_quality(to, effort, filter), image, meta)?;
         }
         ImageFormat::WebP => put(WebPEncoder::new_lossless(to), image, meta)?,
-        ImageFormat::Tiff => put(TiffEncoder::new(to), image, meta)?,
         ImageFormat::Bmp => put(BmpEncoder::new(to), image, meta)?,
         ImageFormat::Gif => put(GifEncoder::new(to), image, meta)?,
         ImageFormat::Qoi => put(QoiEncoder::new(to), image, meta)?,
         ImageFormat::Hdr => put(HdrEncoder::new(to), image, meta)?,
-        ImageFormat::OpenExr => put(OpenExrEncoder::new(to), image, meta)?,
         ImageFormat::Tga => put(TgaEncoder::new(to), image, meta)?,
         other => {
             return Err(ImageError::Unsupported(ImageFormatHint::Exact(other).into()));

@@ -4,6 +4,7 @@
 //! colour, alpha or depth that a format cannot hold is an error that names the way out.
 
 use super::failure::Failure;
+use super::meta::Kind;
 use image::ImageFormat;
 use std::path::Path;
 use twopass::SampleType;
@@ -27,6 +28,8 @@ pub enum Pnm {
     Rgb,
     /// P7: `.pam`.
     Arbitrary,
+    /// PF and Pf, of floats: `.pfm`.
+    Float,
 }
 
 pub fn has_alpha(channels: usize) -> bool {
@@ -78,6 +81,9 @@ pub const FORMATS: [(ImageFormat, &str); 11] = [
 
 /// The format that a path's extension names, if it is one of ours.
 pub fn of_path(path: &Path) -> Option<ImageFormat> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pfm")) {
+        return Some(ImageFormat::Pnm);
+    }
     let format = ImageFormat::from_path(path).ok()?;
     FORMATS.iter().any(|(f, _)| *f == format).then_some(format)
 }
@@ -90,7 +96,7 @@ impl Target {
         let format = of_path(&path).filter(|_| extension != "pbm").ok_or_else(|| {
             let known: Vec<_> = FORMATS.iter().map(|(_, e)| *e).collect();
             Failure::usage(format!(
-                "cannot write .{extension} files; there are {}, pgm, ppm, pam",
+                "cannot write .{extension} files; there are {}, pgm, ppm, pam, pfm",
                 known.join(", ")
             ))
         })?;
@@ -98,6 +104,7 @@ impl Target {
             "pgm" => Pnm::Grey,
             "ppm" => Pnm::Rgb,
             "pam" => Pnm::Arbitrary,
+            "pfm" => Pnm::Float,
             _ => Pnm::Any,
         };
         Ok(Self { format, pnm })
@@ -127,6 +134,7 @@ impl Target {
             Pnm::Grey => "pgm",
             Pnm::Rgb => "ppm",
             Pnm::Arbitrary => "pam",
+            Pnm::Float => "pfm",
             Pnm::Any => FORMATS.iter().find(|(f, _)| *f == self.format).map_or("png", |(_, e)| e),
         }
     }
@@ -136,6 +144,7 @@ impl Target {
             (ImageFormat::Pnm, Pnm::Grey) => "PGM",
             (ImageFormat::Pnm, Pnm::Rgb) => "PPM",
             (ImageFormat::Pnm, Pnm::Arbitrary) => "PAM",
+            (ImageFormat::Pnm, Pnm::Float) => "PFM",
             (format, _) => name(format),
         }
     }
@@ -149,15 +158,22 @@ impl Target {
         }
     }
 
-    /// Whether files of the format have a place for Exif data that is written here.
-    pub fn holds_exif(self) -> bool {
-        matches!(self.format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP)
+    /// Whether files of the format have a place for this, and it is written there.
+    pub fn holds(self, kind: Kind) -> bool {
+        use ImageFormat as F;
+        match kind {
+            Kind::Profile => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
+            Kind::Exif => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
+            Kind::Resolution => self.format == F::Jpeg,
+            Kind::Xmp | Kind::Iptc => false,
+        }
     }
 
     /// The sample types that the format can hold.
     fn depths(self) -> &'static [SampleType] {
         use ImageFormat as F;
         match self.format {
+            F::Pnm if self.pnm == Pnm::Float => &[SampleType::F32],
             F::Png | F::Pnm => &[SampleType::U8, SampleType::U16],
             F::Tiff => &[SampleType::U8, SampleType::U16, SampleType::F32],
             F::Hdr | F::OpenExr => &[SampleType::F32],
@@ -165,9 +181,14 @@ impl Target {
         }
     }
 
+    /// Whether the format can hold colours that are multiplied by alpha.
+    pub fn holds_premultiplied(self) -> bool {
+        matches!(self.format, ImageFormat::OpenExr | ImageFormat::Tiff)
+    }
+
     /// Whether the format can hold values below 0.
     pub fn holds_negative(self) -> bool {
-        matches!(self.format, ImageFormat::OpenExr | ImageFormat::Tiff)
+        matches!(self.format, ImageFormat::OpenExr | ImageFormat::Tiff) || self.pnm == Pnm::Float
     }
 
     /// The channels to write where the pixels have `channels` of type `sample`, or why they
@@ -196,8 +217,7 @@ impl Target {
         }
         // Grey that must become RGB.
         let colour = match self.format {
-            F::Hdr | F::OpenExr | F::Gif | F::Qoi => true,
-            F::Tiff => sample == SampleType::F32 || channels == 2,
+            F::Hdr | F::Gif | F::Qoi => true,
             F::Bmp => channels == 2,
             F::Pnm => self.pnm == Pnm::Rgb,
             _ => false,

@@ -3,11 +3,20 @@
 //! that memory for it can be waited for in between.
 
 use super::animation;
+use super::exr;
 use super::failure::Failure;
+use super::format;
+use super::hdr;
 use super::jpeg;
-use image::codecs::tiff::TiffDecoder;
+use super::lost::Lost;
+use super::meta::{Kind, Meta};
+use super::pfm;
+use super::pixels::Picture;
+use super::tiff;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
+};
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
@@ -19,18 +28,9 @@ use twopass::SampleType;
 /// Bytes from which on it is found out whether there are as many.
 const PROBED: usize = 64 << 20;
 
-/// What a file says beside its pixels.
-#[derive(Debug, Clone, Default)]
-pub struct Meta {
-    /// The colour profile, if it describes the decoded samples.
-    pub profile: Option<Vec<u8>>,
-    /// Exif data, as TIFF bytes.
-    pub exif: Option<Vec<u8>>,
-}
-
 /// A file whose header has been read and found within the limits.
 pub struct Opened {
-    decoder: Box<dyn ImageDecoder>,
+    decoder: Decoder,
     pub format: ImageFormat,
     pub meta: Meta,
     /// How the picture is to be turned to be upright.
@@ -39,9 +39,38 @@ pub struct Opened {
     pub channels: usize,
     /// Bytes of the decoded samples.
     pub bytes: u64,
+    /// Bytes that decoding takes beside them, where they are many.
+    pub aside: u64,
     pub sample: SampleType,
+    /// What of the picture is not read.
+    pub lost: Lost,
     /// Name for messages.
     name: String,
+}
+
+/// What reads the pixels.
+enum Decoder {
+    Image(Box<dyn ImageDecoder>),
+    Tiff(Box<tiff::Reader>),
+    Exr(Box<exr::Reader>),
+    Hdr(Box<hdr::Reader>),
+    Pfm(Box<pfm::Reader>),
+}
+
+/// What was read from a file.
+pub struct Decoded {
+    pub picture: Picture,
+    pub meta: Meta,
+    /// What of the picture was not.
+    pub lost: Lost,
+    pub stored: Stored,
+}
+
+/// How a file stores its pixels, which an output of its format follows.
+#[derive(Debug, Default)]
+pub struct Stored {
+    pub tiff: Option<tiff::Compressor>,
+    pub exr: Option<Box<exr::Stored>>,
 }
 
 /// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
@@ -69,14 +98,64 @@ fn max_bytes(max_pixels: u64) -> u64 {
 }
 
 impl Opened {
+    /// A file of this size, if it is within the limits.
+    fn new(
+        decoder: Decoder,
+        format: ImageFormat,
+        size: (u32, u32),
+        channels: usize,
+        sample: SampleType,
+        max_pixels: u64,
+    ) -> Result<Self, Failure> {
+        let pixels = u64::from(size.0) * u64::from(size.1);
+        let bytes = format::bytes(pixels, channels, sample);
+        check_size(size, bytes, max_pixels)?;
+        Ok(Self {
+            decoder,
+            format,
+            meta: Meta::default(),
+            orientation: Orientation::NoTransforms,
+            pixels,
+            channels,
+            bytes,
+            aside: 0,
+            sample,
+            lost: Lost::default(),
+            name: String::new(),
+        })
+    }
+
     /// Decodes the pixels.
-    pub fn decode(self) -> Result<(DynamicImage, Meta), Failure> {
-        let Self { decoder, format, mut meta, name, .. } = self;
-        let image =
-            guarded(|| DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format)));
-        let image = named(image, &name)?;
-        meta.profile = meta.profile.filter(|p| describes(p, &image));
-        Ok((image, meta))
+    pub fn decode(self) -> Result<Decoded, Failure> {
+        let Self { decoder, format, mut meta, lost, name, .. } = self;
+        let mut stored = Stored::default();
+        if let Decoder::Tiff(reader) = &decoder {
+            stored.tiff = Some(tiff::Compressor::like(reader.compression()));
+        }
+        let picture = guarded(|| match decoder {
+            Decoder::Image(decoder) => {
+                let image = DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format))?;
+                let picture = Picture::of(image)?;
+                // Writers of files with a fourth byte that is not said to be alpha leave it 0.
+                let unused = matches!(format, ImageFormat::Bmp | ImageFormat::Tga);
+                let hidden = unused && picture.is_hidden();
+                Ok(if hidden { picture.without_alpha() } else { picture })
+            }
+            Decoder::Tiff(reader) => reader.decode(),
+            Decoder::Hdr(reader) => reader.decode(),
+            Decoder::Pfm(reader) => reader.decode(),
+            Decoder::Exr(reader) => {
+                let (picture, own) = reader.decode()?;
+                stored.exr = Some(Box::new(own));
+                Ok(picture)
+            }
+        });
+        let picture = named(picture, &name)?;
+        if meta.profile.as_deref().is_some_and(|p| !describes(p, &picture)) {
+            meta.profile = None;
+            meta.lost.add(Kind::Profile.name());
+        }
+        Ok(Decoded { picture, meta, lost, stored })
     }
 }
 
@@ -136,35 +215,68 @@ fn header(
         Some(format) => format,
         None => guess(&mut reader)?,
     };
-    let mut profile = None;
-    if format == ImageFormat::Jpeg {
-        (reader, profile) = whole_jpeg(reader, max_bytes)?;
-    } else if !first_frame {
+    let mut meta = Meta::default();
+    let mut aside = 0;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(max_bytes);
+    if format != ImageFormat::Jpeg && !first_frame {
         let mut source = reader.into_inner();
         animation::refuse(&mut source, format)?;
         reader = ImageReader::with_format(source, format);
     }
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(max_bytes);
-    let mut decoder: Box<dyn ImageDecoder> = if format == ImageFormat::Tiff {
-        // With limits on, it would not read a profile that is large beside the pixels.
-        Box::new(TiffDecoder::new(reader.into_inner()).map_err(|e| failure(&e, format))?)
+    if format == ImageFormat::Tiff {
+        let mut reader = tiff::Reader::new(reader.into_inner(), max_bytes)?;
+        let (size, channels, sample) = (reader.size(), reader.channels(), reader.sample());
+        let orientation = reader.orientation();
+        let (meta, lost) = (reader.meta(), reader.lost());
+        let decoder = Decoder::Tiff(Box::new(reader));
+        let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
+        return Ok(Opened { meta, lost, orientation, ..opened });
+    }
+    if format == ImageFormat::OpenExr {
+        let reader = exr::Reader::new(reader.into_inner(), first_frame, max_bytes)?;
+        let (size, channels, aside) = (reader.size(), reader.channels(), reader.aside());
+        let lost = reader.lost();
+        let decoder = Decoder::Exr(Box::new(reader));
+        let opened = Opened::new(decoder, format, size, channels, SampleType::F32, max_pixels)?;
+        return Ok(Opened { lost, aside, ..opened });
+    }
+    if format == ImageFormat::Hdr {
+        let reader = hdr::Reader::new(reader.into_inner())?;
+        let size = reader.size();
+        let decoder = Decoder::Hdr(Box::new(reader));
+        return Opened::new(decoder, format, size, 3, SampleType::F32, max_pixels);
+    }
+    if format == ImageFormat::Pnm {
+        let mut source = reader.into_inner();
+        let floats = pfm::is(&mut source);
+        if floats.map_err(|e| Failure::input(format!("cannot read it: {e}")))? {
+            let reader = pfm::Reader::new(source)?;
+            let (size, channels, lost) = (reader.size(), reader.channels(), reader.lost());
+            let decoder = Decoder::Pfm(Box::new(reader));
+            let opened = Opened::new(decoder, format, size, channels, SampleType::F32, max_pixels)?;
+            return Ok(Opened { lost, ..opened });
+        }
+        reader = ImageReader::with_format(source, format);
+    }
+    let mut decoder: Box<dyn ImageDecoder> = if format == ImageFormat::Jpeg {
+        let file = jpeg_file(reader, max_bytes, &mut meta)?;
+        aside = file.memory();
+        Box::new(file)
     } else {
-        reader.limits(limits.clone());
+        reader.limits(limits);
         Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
     };
-    check_size(&decoder, max_pixels)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    if format != ImageFormat::Jpeg {
-        profile = decoder.icc_profile().ok().flatten();
+    let mut orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    if format == ImageFormat::Jpeg {
+        let tag = meta.exif.as_deref().and_then(Orientation::from_exif_chunk);
+        orientation = tag.unwrap_or(orientation);
+    } else {
+        meta.profile = decoder.icc_profile().ok().flatten();
+        meta.exif = decoder.exif_metadata().ok().flatten();
+        meta.xmp = decoder.xmp_metadata().ok().flatten();
+        meta.iptc = decoder.iptc_metadata().ok().flatten();
     }
-    let exif = decoder.exif_metadata().ok().flatten();
-    if format == ImageFormat::Tiff {
-        decoder.set_limits(limits).map_err(|e| failure(&e, format))?;
-    }
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    let bytes = decoder.total_bytes();
     let colour = decoder.color_type();
     let channels = colour.channel_count().into();
     let sample = match colour.bytes_per_pixel() / colour.channel_count() {
@@ -172,28 +284,31 @@ fn header(
         2 => SampleType::U16,
         _ => SampleType::F32,
     };
-    let meta = Meta { profile, exif };
-    let name = String::new();
-    Ok(Opened { decoder, format, meta, orientation, pixels, channels, bytes, sample, name })
+    let mut lost = Lost::default();
+    if decoder.original_color_type() == ExtendedColorType::Cmyk8 {
+        lost.add("CMYK (made RGB)");
+    }
+    let size = decoder.dimensions();
+    let decoder = Decoder::Image(decoder);
+    let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
+    Ok(Opened { meta, lost, orientation, aside, ..opened })
 }
 
 /// What is behind a decoder that has told its format.
 type Reader = ImageReader<Box<dyn Source>>;
 
-/// Takes in a JPEG file, and the colour profile in it; fails if it was cut off.
-fn whole_jpeg(reader: Reader, max_bytes: u64) -> Result<(Reader, Option<Vec<u8>>), Failure> {
+/// Takes in a JPEG file, and what it says beside its pixels; fails if it was cut off.
+fn jpeg_file(reader: Reader, max_bytes: u64, meta: &mut Meta) -> Result<jpeg::Reader, Failure> {
     let mut bytes = Vec::new();
     let read = reader.into_inner().take(max_bytes).read_to_end(&mut bytes);
     read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-    if !jpeg::ends(&bytes) {
-        return Err(Failure::input("the JPEG file is truncated, it has no end-of-image marker"));
-    }
-    let profile = jpeg::profile(&bytes);
-    let source = Box::new(Cursor::new(bytes));
-    Ok((ImageReader::with_format(source, ImageFormat::Jpeg), profile))
+    *meta = jpeg::meta(&bytes);
+    jpeg::Reader::new(&bytes)
+        .ok_or_else(|| Failure::input("the JPEG file is truncated, it has no end-of-image marker"))?
+        .map_err(|e| failure(&e, ImageFormat::Jpeg))
 }
 
-/// BigTIFF has a signature that `image` does not know, though its decoder reads it. TGA has none: a
+/// BigTIFF and PFM have signatures that `image` does not know. TGA has none: a
 /// file that nothing else claims is tried as one, if its header is plausible: a known colour map
 /// type, image type and pixel depth.
 fn guess(reader: &mut Reader) -> Result<ImageFormat, Failure> {
@@ -210,6 +325,10 @@ fn guess(reader: &mut Reader) -> Result<ImageFormat, Failure> {
         *reader = ImageReader::with_format(source, ImageFormat::Tiff);
         return Ok(ImageFormat::Tiff);
     }
+    if pfm::begins(&head) {
+        *reader = ImageReader::with_format(source, ImageFormat::Pnm);
+        return Ok(ImageFormat::Pnm);
+    }
     let tga = head.len() == 18
         && head[1] <= 1
         && matches!(head[2], 1..=3 | 9..=11)
@@ -222,8 +341,7 @@ fn guess(reader: &mut Reader) -> Result<ImageFormat, Failure> {
 }
 
 /// Refuses images without pixels, with too many, or with more bytes than can be allocated.
-fn check_size(decoder: &impl ImageDecoder, max_pixels: u64) -> Result<(), Failure> {
-    let (width, height) = decoder.dimensions();
+fn check_size((width, height): (u32, u32), bytes: u64, max_pixels: u64) -> Result<(), Failure> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err(Failure::input(format!("the image is empty ({width}×{height})")));
@@ -233,15 +351,7 @@ fn check_size(decoder: &impl ImageDecoder, max_pixels: u64) -> Result<(), Failur
             "the image has {width}×{height} pixels, more than {max_pixels}; --max-pixels raises the limit"
         )));
     }
-    let bytes = decoder.total_bytes();
-    let fits = usize::try_from(bytes).ok().filter(|&n| n <= isize::MAX as usize / 8);
-    // Asks the allocator for the memory and gives it back, so that too little of it is an error
-    // here and not an abort in the decoder. Not for little: that is there, and from the size of
-    // what it got back, up to 32 MiB, glibc learns to keep such blocks, so that the input's memory
-    // would still be in use when the output is encoded.
-    let there = |n| n < PROBED || Vec::<u8>::new().try_reserve_exact(n).is_ok();
-    let available = fits.is_some_and(there);
-    if !available {
+    if !is_there(bytes) {
         return Err(Failure::limit(format!(
             "the image of {width}×{height} pixels needs {bytes} bytes, more than there are"
         )));
@@ -249,17 +359,28 @@ fn check_size(decoder: &impl ImageDecoder, max_pixels: u64) -> Result<(), Failur
     Ok(())
 }
 
+/// Whether so many bytes can be allocated.
+pub fn is_there(bytes: u64) -> bool {
+    let fits = usize::try_from(bytes).ok().filter(|&n| n <= isize::MAX as usize / 8);
+    // Asks the allocator for the memory and gives it back, so that too little of it is an error
+    // here and not an abort in the decoder. Not for little: that is there, and from the size of
+    // what it got back, up to 32 MiB, glibc learns to keep such blocks, so that the input's memory
+    // would still be in use when the output is encoded.
+    fits.is_some_and(|n| n < PROBED || Vec::<u8>::new().try_reserve_exact(n).is_ok())
+}
+
 /// Whether a colour profile is one for the kind of samples that were decoded. (A CMYK JPEG is
 /// decoded to RGB and its profile no longer fits.)
-fn describes(profile: &[u8], image: &DynamicImage) -> bool {
-    let space: &[u8] = if image.color().has_color() { b"RGB " } else { b"GRAY" };
+fn describes(profile: &[u8], picture: &Picture) -> bool {
+    let colours = picture.buffer.shape().channels - usize::from(picture.alpha);
+    let space: &[u8] = if colours == 3 { b"RGB " } else { b"GRAY" };
     profile.get(16..20) == Some(space)
 }
 
 fn failure(error: &ImageError, format: ImageFormat) -> Failure {
     match error {
         ImageError::Limits(e) => Failure::limit(format!("{e}; --max-pixels raises the limit")),
-        e => Failure::input(format!("not a readable {} file: {e}", super::format::name(format))),
+        e => Failure::input(format!("not a readable {} file: {e}", format::name(format))),
     }
 }
 

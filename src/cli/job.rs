@@ -5,25 +5,28 @@ use super::args::{AlphaArg, Args, Depth, Range};
 use super::budget::Budget;
 use super::channels::Selection;
 use super::compare::side_by_side;
-use super::encode::{self, Buffer, Effort};
+use super::encode::{self, Effort};
+use super::exr;
 use super::failure::Failure;
 use super::format::{self, Target};
-use super::input::{self, Meta, Opened};
+use super::input::{self, Decoded, Opened, Stored};
 use super::inputs::Item;
 use super::kernel::{self, Stage, Step};
+use super::lost::Lost;
+use super::meta::{Kind, Meta};
 use super::mix::Form;
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
-use super::pixels::{self, Pixels};
+use super::pixels::{Buffer, Picture, Pixels};
 use super::preview;
 use super::report::{Report, Times, describe, number};
 use super::run::{self, Task};
-use image::DynamicImage;
+use image::ImageFormat;
 use image::metadata::Orientation;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use twopass::{Alpha, Filter, Kernel, Post, SampleType, Shape};
+use twopass::{Alpha, Filter, Image, Kernel, Post, SampleType, Shape};
 
 /// What all files have in common.
 pub struct Setup<'a> {
@@ -40,6 +43,18 @@ pub struct Setup<'a> {
     pub claimed: Mutex<HashSet<PathBuf>>,
 }
 
+impl Setup<'_> {
+    /// Whether colours that are multiplied by alpha are filtered as they are, and go into the output so: not if
+    /// something is added to them, or if light is what they are decoded to.
+    fn stays_premultiplied(&self, target: Option<Target>) -> bool {
+        let args = self.args;
+        let scaled = matches!(args.range, None | Some(Range::Clamp | Range::Abs));
+        let filters = self.chain.iter().all(|stage| stage.filter().is_some());
+        let fits = target.is_none_or(Target::holds_premultiplied);
+        fits && filters && scaled && !args.linear && args.offset.is_none()
+    }
+}
+
 /// What became of a file.
 pub enum Done {
     /// Its output is there already.
@@ -52,8 +67,10 @@ pub enum Done {
 pub struct Filtered {
     pub report: Report,
     pub written: Option<PathBuf>,
+    /// The line that says what is lost.
+    pub warning: Option<String>,
     /// The line that says what was written.
-    pub said: String,
+    pub said: Option<String>,
     pub pixels: u64,
     /// Of the decoded samples.
     pub bytes: u64,
@@ -65,6 +82,10 @@ struct Place {
     target: Target,
     channels: usize,
     sink: Sink,
+    /// What of the input goes there.
+    meta: Meta,
+    /// What does not.
+    lost: Lost,
 }
 
 /// Does everything for one file.
@@ -151,7 +172,9 @@ fn estimate(setup: &Setup<'_>, opened: &Opened, target: Option<Target>) -> u64 {
     });
     let encoded = target.map_or(0, |target| encoded(target, opened.pixels, result));
     let all = [filtered, floats, between, compared, encoded];
-    all.into_iter().fold(opened.bytes, u64::saturating_add)
+    // What decoding takes is given back before the rest is taken.
+    let later = all.into_iter().fold(0, u64::saturating_add);
+    opened.bytes.saturating_add(later.max(opened.aside))
 }
 
 fn filter(
@@ -163,28 +186,47 @@ fn filter(
 ) -> Result<Done, Failure> {
     let args = setup.args;
     let (format, orientation, bytes) = (opened.format, opened.orientation, opened.bytes);
-    let (image, mut meta) = Times::of(&mut times.decode_ms, || opened.decode())?;
+    let decoded = Times::of(&mut times.decode_ms, || opened.decode())?;
+    let Decoded { picture, mut meta, mut lost, mut stored } = decoded;
+    let target = to.as_ref().map(|(_, target)| *target);
+    let framed = target.is_none_or(|t| t.format != ImageFormat::OpenExr);
     if args.strip {
         meta = Meta::default();
     }
-    let target = to.as_ref().map(|(_, target)| *target);
-    let image = turn(image, orientation, &mut meta, target, args.auto_orient);
-    let image = drop_alpha(image, args, target);
-    let has_alpha = image.color().has_alpha();
-    let pixels = pixels::pixels(&image)?;
-    let form = Form { channels: pixels.shape().channels, alpha: has_alpha };
+    if let Some(exr) = &mut stored.exr {
+        if args.strip {
+            exr.strip();
+        }
+        if args.depth.is_some() {
+            exr.widen();
+        }
+        if framed {
+            lost.append(exr.lost());
+        }
+    }
+    let picture = turn(picture, orientation, &mut meta, target, args.auto_orient);
+    let picture = drop_alpha(picture, args, target);
+    let plain = setup.stays_premultiplied(target);
+    let picture = if plain { picture } else { picture.straight() };
+    let premultiplied = picture.premultiplied;
+    let pixels = picture.buffer.pixels();
+    let form = Form { channels: pixels.shape().channels, alpha: picture.alpha };
     let sample = depth(args, pixels.sample());
-    let task = task(setup, item, &pixels, form, sample, target)?;
+    let task = task(setup, item, &picture, form, sample, target)?;
     let result = result(&task)?;
     let shape = Shape { channels: result.channels, ..pixels.shape() };
 
-    let place = to.map(|(path, target)| place(setup, item, path, target, shape, sample));
+    let aside = (meta.clone(), lost);
+    let place = to.map(|(path, target)| place(setup, item, path, target, aside, shape, sample));
     let place = place.transpose()?;
     let compare = args.compare.as_ref().map(|path| {
         let target = Target::of(path, format, None)?;
         let channels = target.fit(both_channels(form, result), sample)?;
         let sink = output::prepare(path, &item.path, Existing::Replace)?;
-        Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink })
+        // It is there to be looked at, and the input is still there.
+        let (mut meta, lost) = (meta.clone(), Lost::default());
+        meta.fit(target, channels > 2);
+        Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink, meta, lost })
     });
     let compare = compare.transpose()?;
     let texts = args.json || args.explain || args.verify || args.preview || args.bench.is_some();
@@ -194,7 +236,7 @@ fn filter(
         return Err(Failure::usage("reports and the image cannot both go to standard output"));
     }
 
-    let done = match pixels {
+    let mut done = match pixels {
         Pixels::U8(view) => run::run(&task, view, sample),
         Pixels::U16(view) => run::run(&task, view, sample),
         Pixels::F32(view) => run::run(&task, view, sample),
@@ -211,15 +253,28 @@ fn filter(
             Pixels::U16(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
             Pixels::F32(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
         }?;
-        let path = write(place, both, args, meta.clone(), &mut times)?;
+        let both = Picture { buffer: both, alpha: form.alpha || result.alpha, premultiplied };
+        let (path, _) = write(setup, item, place, both, &Stored::default(), &mut times)?;
         said.push(format!("wrote {} (before | after)", path.display()));
     }
-    drop(image);
-    let mut written = None;
-    if let Some(place) = place {
+    drop(picture);
+    let (mut written, mut warning) = (None, None);
+    if let Some(mut place) = place {
+        if let Some(exr) = &mut stored.exr {
+            exr.origin = task.origin();
+            if framed {
+                done.buffer = exr.framed(done.buffer);
+            } else {
+                let size = done.buffer.shape();
+                place.lost.append(others(setup, item, exr, target, size)?);
+            }
+        }
         let shape = Shape { channels: place.channels, ..done.buffer.shape() };
-        let path = write(place, done.buffer, args, meta, &mut times)?;
+        let picture = Picture { buffer: done.buffer, alpha: result.alpha, premultiplied };
+        let (path, lost) = write(setup, item, place, picture, &stored, &mut times)?;
         report.output = Some(path.display().to_string());
+        warning = lost.warning(&item.path);
+        report.lost = lost.into_names();
         said.push(format!(
             "wrote {} ({}): {}{}, {} ms",
             path.display(),
@@ -237,34 +292,61 @@ fn filter(
     }
     report.times = times;
     let pixels = shape.width as u64 * shape.height as u64;
-    let said = said.join("; ");
-    Ok(Done::Filtered(Box::new(Filtered { report, written, said, pixels, bytes })))
+    let said = (!said.is_empty()).then(|| said.join("; "));
+    Ok(Done::Filtered(Box::new(Filtered { report, written, warning, said, pixels, bytes })))
+}
+
+/// Filters the channels that are not of the picture, each like a grey one, unless channels were picked or mixed; then,
+/// and where they have no fractions, they are copied. What no longer fits is lost.
+fn others(
+    setup: &Setup<'_>,
+    item: &Item,
+    exr: &mut exr::Stored,
+    target: Option<Target>,
+    size: Shape,
+) -> Result<Lost, Failure> {
+    let filters = setup.chain.iter().all(|stage| stage.filter().is_some());
+    if filters && setup.args.channels.is_none() {
+        for image in exr.floats() {
+            let whole = std::mem::replace(image, Image::new(Shape::new(1, 1, 1))?);
+            let picture =
+                Picture { buffer: Buffer::F32(whole), alpha: false, premultiplied: false };
+            let form = Form { channels: 1, alpha: false };
+            let task = task(setup, item, &picture, form, SampleType::F32, target)?;
+            let task = Task { explain: false, verify: false, bench: None, ..task };
+            let Pixels::F32(view) = picture.buffer.pixels() else { continue };
+            if let Buffer::F32(done) = run::run(&task, view, SampleType::F32)?.buffer {
+                *image = done;
+            }
+        }
+    }
+    Ok(exr.fit(size))
 }
 
 /// Turns the picture upright if that is asked for, or if the output could not say that it is not.
 fn turn(
-    mut image: DynamicImage,
+    mut picture: Picture,
     orientation: Orientation,
     meta: &mut Meta,
     target: Option<Target>,
     asked: bool,
-) -> DynamicImage {
+) -> Picture {
     let tagged = meta.exif.as_deref().and_then(Orientation::from_exif_chunk).is_some();
-    let kept = target.is_none_or(|t| tagged && t.holds_exif());
+    let kept = target.is_none_or(|t| tagged && t.holds(Kind::Exif));
     if asked || !kept {
-        image.apply_orientation(orientation);
+        picture.buffer = picture.buffer.turn(orientation);
         if let Some(exif) = &mut meta.exif {
             let _ = Orientation::remove_from_exif_chunk(exif);
         }
     }
-    image
+    picture
 }
 
 /// Drops an alpha channel that is not wanted, or that hides nothing and would be in the way.
-fn drop_alpha(image: DynamicImage, args: &Args, target: Option<Target>) -> DynamicImage {
+fn drop_alpha(picture: Picture, args: &Args, target: Option<Target>) -> Picture {
     let cannot_hold = target.is_some_and(|t| !t.holds_alpha());
-    let drop = args.alpha == Some(AlphaArg::Drop) || cannot_hold && pixels::is_opaque(&image);
-    if image.color().has_alpha() && drop { pixels::without_alpha(image) } else { image }
+    let drop = args.alpha == Some(AlphaArg::Drop) || cannot_hold && picture.is_opaque();
+    if drop { picture.without_alpha() } else { picture }
 }
 
 fn place(
@@ -272,10 +354,13 @@ fn place(
     item: &Item,
     path: PathBuf,
     target: Target,
+    (mut meta, mut lost): (Meta, Lost),
     shape: Shape,
     sample: SampleType,
 ) -> Result<Place, Failure> {
     let channels = target.fit(shape.channels, sample)?;
+    lost.append(meta.fit(target, channels > 2));
+    check(setup, item, &lost)?;
     if setup.naming.makes_folders() {
         names::make_folders(&path)?;
     }
@@ -287,22 +372,32 @@ fn place(
             path.display()
         )));
     }
-    Ok(Place { path, target, channels, sink })
+    Ok(Place { path, target, channels, sink, meta, lost })
 }
 
+/// Fails if something of the input is lost that must not be.
+fn check(setup: &Setup<'_>, item: &Item, lost: &Lost) -> Result<(), Failure> {
+    let replaces = setup.naming.existing() == Existing::ReplaceInput && !setup.args.force;
+    lost.check(&item.path, setup.args.strict, replaces)
+}
+
+/// Writes a file, and says which, and what of the input is not in it.
 fn write(
+    setup: &Setup<'_>,
+    item: &Item,
     place: Place,
-    buffer: Buffer,
-    args: &Args,
-    meta: Meta,
+    picture: Picture,
+    stored: &Stored,
     times: &mut Times,
-) -> Result<PathBuf, Failure> {
-    let effort = Effort { quality: args.quality, compression: args.compression };
+) -> Result<(PathBuf, Lost), Failure> {
+    let Place { path, target, channels, sink, meta, mut lost } = place;
+    let effort = Effort { quality: setup.args.quality, compression: setup.args.compression };
     let bytes = Times::of(&mut times.encode_ms, || {
-        encode::encode(buffer, place.channels, place.target, effort, meta)
+        encode::encode(picture, channels, target, effort, stored, meta, &mut lost)
     })?;
-    Times::of(&mut times.write_ms, || place.sink.write(&bytes, &place.path))?;
-    Ok(place.path)
+    check(setup, item, &lost)?;
+    Times::of(&mut times.write_ms, || sink.write(&bytes, &path))?;
+    Ok((path, lost))
 }
 
 /// The channels of a picture beside another.
@@ -338,12 +433,13 @@ fn result(task: &Task) -> Result<Form, Failure> {
 fn task(
     setup: &Setup<'_>,
     item: &Item,
-    pixels: &Pixels<'_>,
+    picture: &Picture,
     form: Form,
     sample: SampleType,
     target: Option<Target>,
 ) -> Result<Task, Failure> {
     let args = setup.args;
+    let pixels = picture.buffer.pixels();
     let mut chain = match args.compat {
         Some(_) => kernel::chain(args, &setup.files, pixels.sample(), setup.threads)?,
         None => setup.chain.clone(),
@@ -371,7 +467,12 @@ fn task(
         };
         match &mut stage.step {
             Step::Filter(filter) if now.alpha => {
-                *filter = filter.clone().alpha(alpha.unwrap_or(filter.alpha_or_default()));
+                let alpha = match alpha.unwrap_or(filter.alpha_or_default()) {
+                    // It is done already.
+                    Alpha::Premultiply if picture.premultiplied => Alpha::Plain,
+                    alpha => alpha,
+                };
+                *filter = filter.clone().alpha(alpha);
             }
             Step::Depthwise(_) if now.alpha && args.alpha == Some(AlphaArg::Premultiply) => {
                 return Err(Failure::usage(

@@ -3,8 +3,8 @@
 //! `args` reads the flags, `inputs` and `names` say which files are read and written, `batch` works
 //! on many of them and `job` on one: `input` opens and decodes it, `kernel` makes the stages, `run`
 //! does the work and `verify` checks it, `encode` (for PNG with `png` and `deflate`) and `output`
-//! bring the result into a file, `report` says what was done, `preview` shows it. Every failure is one
-//! line on stderr and an exit code: `failure`.
+//! bring the result into a file, `meta` says what goes with it and `lost` what does not, `report` says
+//! what was done, `preview` shows it. Every failure is one line on stderr and an exit code: `failure`.
 
 mod animation;
 mod args;
@@ -16,8 +16,10 @@ mod clip;
 mod compare;
 mod deflate;
 mod encode;
+mod exr;
 mod failure;
 mod format;
+mod hdr;
 mod input;
 mod inputs;
 mod interrupt;
@@ -25,14 +27,18 @@ mod job;
 mod jpeg;
 mod kernel;
 mod light;
+mod lost;
+mod meta;
 mod mix;
 mod names;
 mod output;
+mod pfm;
 mod pixels;
 mod png;
 mod preview;
 mod report;
 mod run;
+mod tiff;
 mod verify;
 
 use args::Args;
@@ -149,8 +155,8 @@ fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
         }
         Done::Planned(output) => print(&format!("{name} -> {}\n", output.display())),
         Done::Filtered(done) => {
-            if !done.said.is_empty() && !args.quiet {
-                say(&done.said);
+            if !args.quiet {
+                done.warning.iter().chain(&done.said).for_each(|line| say(line));
             }
             let text = if args.json {
                 let json = serde_json::to_string(&done.report);

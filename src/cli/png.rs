@@ -2,7 +2,7 @@
 //! the file is written by `png`.
 
 use super::deflate::Deflate;
-use super::input::Meta;
+use super::meta::Meta;
 use image::{ColorType as Colour, DynamicImage};
 use png::{BitDepth, ColorType, Encoder, EncodingError, Info, chunk};
 use std::borrow::Cow;

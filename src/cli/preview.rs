@@ -1,7 +1,7 @@
 //! `--preview`: the result as a picture in the terminal.
 
-use super::encode::Buffer;
 use super::failure::Failure;
+use super::pixels::Buffer;
 use image::{Rgba, RgbaImage};
 use std::io::IsTerminal;
 use twopass::{Sample, View};

@@ -30,6 +30,9 @@ pub struct Report {
     pub clipping: Option<Vec<ClippingPart>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// What of the input is not in the output.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
     pub times: Times,
     /// The explanation for people.
     #[serde(skip)]
@@ -143,6 +146,7 @@ impl Report {
             bench: None,
             clipping: None,
             output: None,
+            lost: Vec::new(),
             times: Times::default(),
             explanation: String::new(),
         }

@@ -8,11 +8,11 @@ use super::args::Range;
 use super::bench::{bench, bench_chain};
 use super::channels::Selection;
 use super::clip::Clipping;
-use super::encode::Buffer;
 use super::failure::Failure;
 use super::kernel::{Stage, Step};
 use super::light::{ToFloat, encode};
 use super::mix::{Form, Units};
+use super::pixels::Buffer;
 use super::report::{
     ChainPart, InputPart, KernelPart, PlanPart, Report, StagePart, Work, explain, explain_chain,
 };

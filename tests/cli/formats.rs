@@ -67,10 +67,14 @@ fn grey_and_alpha_widen_where_needed() {
             "{name}"
         );
     }
-    for name in ["o.png", "o.webp", "o.tiff", "o.bmp", "o.pam", "o.pnm", "o.qoi", "o.tga"] {
+    for name in ["o.png", "o.webp", "o.bmp", "o.pam", "o.pnm", "o.qoi", "o.tga"] {
         place.ok(&["both.png", "-k", "identity", "-o", name]);
         assert_eq!(place.open(name).into_rgba8(), place.open("both.png").into_rgba8(), "{name}");
     }
+    // A TIFF file holds grey with alpha as it is.
+    place.ok(&["both.png", "-k", "identity", "-o", "o.tiff"]);
+    place.ok(&["o.tiff", "-k", "identity", "-o", "o.png"]);
+    assert_eq!(place.open("o.png"), place.open("both.png"));
 }
 
 #[test]
@@ -242,8 +246,8 @@ fn big_tiffs_are_read_and_their_pages_counted() {
 }
 
 #[test]
-fn unusual_jpegs_are_read_right_or_refused() {
-    use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling, compress_12bit};
+fn unusual_jpegs_are_read_right() {
+    use libjpeg_turbo_rs::{Encoder, PixelFormat};
     let place = Place::new();
     let flat = |pixel: &[u8], format| {
         let pixels = pixel.repeat(16 * 16);
@@ -265,9 +269,6 @@ fn unusual_jpegs_are_read_right_or_refused() {
     // Ink is stored the other way round, as Adobe does: here no cyan, all magenta and yellow.
     place.write("cmyk.jpg", flat(&[255, 0, 0, 255], PixelFormat::Cmyk)(false, false));
     near(first("cmyk.jpg"), [255, 0, 0]);
-    let twelve = compress_12bit(&[2000; 256], 16, 16, 1, 95, Subsampling::S444).unwrap();
-    place.write("twelve.jpg", twelve);
-    place.fails(3, "JPEG", &["twelve.jpg", "-k", "identity", "-o", "p.png"]);
     place.write("arithmetic.jpg", rgb(false, true));
-    place.fails(3, "JPEG", &["arithmetic.jpg", "-k", "identity", "-o", "p.png"]);
+    near(first("arithmetic.jpg"), [200, 90, 30]);
 }

@@ -6,14 +6,17 @@
 mod bad_input;
 mod chains;
 mod compat;
+mod exr;
 mod faults;
 mod files;
 mod flags;
 mod formats;
 mod hostile;
 mod interrupt;
+mod jpegs;
 mod light;
 mod looking;
+mod lost;
 mod many;
 #[cfg(target_os = "linux")]
 mod memory;
@@ -21,6 +24,8 @@ mod metadata;
 mod mixes;
 mod names;
 mod pipes;
+mod readers;
+mod tiff;
 mod values;
 
 use image::DynamicImage;

@@ -1,0 +1,458 @@
+//! From JPEG files to pixels, by libjpeg-turbo-rs, whose pixels are those of libjpeg to the last bit.
+//!
+//! It has three gaps, which are closed here. Where entropy-coded data end too early, it goes on with
+//! zeros and says nothing: so each piece of them gets bits behind it that no file may go on with
+//! ([`Whole::new`]). It does not know components that are sampled finer than the first, and scans of some
+//! but not all components: those it decodes one by one, and `planes` puts them together. And what
+//! components are, it tells by fewer signs than libjpeg ([`Colour`]).
+
+use super::planes::{self, Plane};
+use image::error::{DecodingError, ImageFormatHint, UnsupportedError, UnsupportedErrorKind};
+use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageResult};
+use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
+
+const END: u8 = 0xd9;
+const SCAN: u8 = 0xda;
+
+/// A JPEG file whose header was read.
+pub struct Reader {
+    whole: Whole,
+    frame: Frame,
+    colour: Colour,
+}
+
+/// What the components of a pixel are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Colour {
+    Grey,
+    Rgb,
+    Ycc,
+    Cmyk,
+    Ycck,
+}
+
+/// The header of a picture.
+#[derive(Debug, Clone)]
+struct Frame {
+    /// Which of the processes, by its marker.
+    process: u8,
+    width: u16,
+    height: u16,
+    components: Vec<Component>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Component {
+    id: u8,
+    /// Samples in a unit, horizontally and vertically.
+    h: u8,
+    v: u8,
+    table: u8,
+}
+
+/// A file that can be decoded or not, but not by halves.
+struct Whole {
+    /// It, with ends that are seen.
+    bytes: Vec<u8>,
+    /// Where the segments and the entropy-coded data behind scans' headers are.
+    pieces: Vec<Piece>,
+}
+
+struct Piece {
+    marker: u8,
+    /// Of the marker, of the data in the segment, of what follows, of the next marker.
+    at: usize,
+    data: usize,
+    coded: usize,
+    end: usize,
+}
+
+/// Ones, which no code consists of (ITU-T T.81, F.1.2.1.1 and C.2): whoever reads on past the end of a scan
+/// or of an interval finds no code there and fails. Behind a 0xff of data comes a zero.
+const STOP: [u8; 8] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
+
+impl Whole {
+    /// Walks over the file up to its end-of-image marker, outside of segments such as the one of a thumbnail;
+    /// `None` if there is none.
+    fn new(file: &[u8]) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(file.len() + (1 << 12));
+        let mut pieces = Vec::new();
+        // Arithmetic coding leaves zeros at the end away, and its reader goes on with them.
+        let mut stops = true;
+        let mut rest = file.get(2..)?;
+        bytes.extend_from_slice(&file[..2]);
+        loop {
+            let from = rest.iter().position(|b| *b == 0xff)?;
+            rest = &rest[from + 1..];
+            let &marker = rest.first()?;
+            match marker {
+                // A fill byte; then markers without a length.
+                0xff => continue,
+                0x00 | 0x01 | 0xd0..=0xd8 => {
+                    rest = &rest[1..];
+                    continue;
+                }
+                END => {
+                    bytes.extend([0xff, END]);
+                    return Some(Self { bytes, pieces });
+                }
+                _ => {}
+            }
+            let length = usize::from(u16::from_be_bytes(*rest[1..].first_chunk()?)).max(2);
+            let (segment, mut coded) = rest.split_at_checked(1 + length)?;
+            let at = bytes.len();
+            bytes.push(0xff);
+            bytes.extend_from_slice(segment);
+            stops &= !matches!(marker, 0xc9..=0xcb | 0xcd..=0xcf);
+            let (data, after) = (at + 4, bytes.len());
+            if marker == SCAN {
+                coded = stopped(coded, stops, &mut bytes)?;
+            }
+            pieces.push(Piece { marker, at, data, coded: after, end: bytes.len() });
+            rest = coded;
+        }
+    }
+
+    /// The segments with their data.
+    fn segments(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        self.pieces.iter().map(|p| (p.marker, &self.bytes[p.data..p.coded]))
+    }
+
+    /// Numbers of the components in a scan.
+    fn scan<'a>(&'a self, piece: &Piece) -> impl Iterator<Item = u8> + 'a {
+        let data = &self.bytes[piece.data..piece.coded];
+        let count = data.first().copied().unwrap_or(0).into();
+        data.iter().skip(1).step_by(2).take(count).copied()
+    }
+}
+
+/// Appends entropy-coded data up to the next marker that is none of intervals, and says what follows.
+fn stopped<'a>(mut coded: &'a [u8], stops: bool, bytes: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        let from = coded.iter().position(|b| *b == 0xff)?;
+        let next = from + coded[from..].iter().position(|b| *b != 0xff)?;
+        bytes.extend_from_slice(&coded[..from]);
+        let marker = coded[next];
+        if marker != 0 && stops {
+            bytes.extend(STOP);
+        }
+        if !matches!(marker, 0 | 0xd0..=0xd7) {
+            return Some(&coded[from..]);
+        }
+        bytes.extend([0xff, marker]);
+        coded = &coded[next + 1..];
+    }
+}
+
+impl Frame {
+    fn of(whole: &Whole) -> ImageResult<Self> {
+        let mut frames = whole
+            .segments()
+            .filter(|(m, _)| matches!(m, 0xc0..=0xcf) && !matches!(m, 0xc4 | 0xc8 | 0xcc));
+        let (process, data) = frames.next().ok_or_else(|| bad("it has no picture"))?;
+        if frames.next().is_some() {
+            return Err(bad("it has several pictures in one"));
+        }
+        let &[precision, h1, h0, w1, w0, count, ref rest @ ..] = data else {
+            return Err(bad("the header of its picture is cut off"));
+        };
+        let known = match process {
+            0xc0..=0xc2 | 0xc9 | 0xca => None,
+            0xc3 | 0xcb => Some("lossless coding"),
+            _ => Some("hierarchical coding"),
+        };
+        if let Some(what) = known {
+            return Err(unsupported(what.to_owned()));
+        }
+        if precision != 8 {
+            return Err(unsupported(format!("samples of {precision} bits")));
+        }
+        let components: Vec<_> = rest
+            .chunks_exact(3)
+            .map(|c| Component { id: c[0], h: c[1] >> 4, v: c[1] & 15, table: c[2] })
+            .collect();
+        if components.len() != usize::from(count) {
+            return Err(bad("the header of its picture is cut off"));
+        }
+        if !matches!(count, 1 | 3 | 4) {
+            return Err(unsupported(format!("pixels of {count} components")));
+        }
+        let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
+        let frame = Self { process, width, height, components };
+        let (most_h, most_v) = frame.most();
+        let fits = |c: &Component| {
+            let (h, v) = (usize::from(c.h), usize::from(c.v));
+            (1..=4).contains(&h) && (1..=4).contains(&v) && most_h % h == 0 && most_v % v == 0
+        };
+        match frame.components.iter().all(fits) {
+            true => Ok(frame),
+            false => Err(unsupported("components whose sizes do not divide each other".to_owned())),
+        }
+    }
+
+    /// The finest sampling, in both directions.
+    fn most(&self) -> (usize, usize) {
+        let most =
+            |of: fn(&Component) -> u8| self.components.iter().map(of).max().unwrap_or(1).max(1);
+        (most(|c| c.h).into(), most(|c| c.v).into())
+    }
+}
+
+impl Colour {
+    /// As libjpeg tells it: a JFIF header says YCbCr, Adobe's segment says which, and without both it is in
+    /// the names of the components.
+    fn of(whole: &Whole, frame: &Frame) -> Self {
+        let before = || whole.segments().take_while(|(marker, _)| *marker != SCAN);
+        let jfif = before().any(|(m, data)| m == 0xe0 && data.starts_with(b"JFIF\0"));
+        let adobe = before()
+            .filter(|(m, data)| *m == 0xee && data.starts_with(b"Adobe"))
+            .find_map(|(_, data)| data.get(11).copied());
+        let names: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
+        match (names.len(), jfif, adobe) {
+            (1, ..) => Self::Grey,
+            (3, false, Some(0)) => Self::Rgb,
+            (3, false, None) if names == *b"RGB" => Self::Rgb,
+            (3, ..) => Self::Ycc,
+            (_, _, Some(2)) => Self::Ycck,
+            _ => Self::Cmyk,
+        }
+    }
+}
+
+impl Reader {
+    /// Takes in a file; `None` if it was cut off.
+    pub fn new(file: &[u8]) -> Option<ImageResult<Self>> {
+        let whole = Whole::new(file)?;
+        let read = |whole: Whole| {
+            let frame = Frame::of(&whole)?;
+            let colour = Colour::of(&whole, &frame);
+            Ok(Self { whole, frame, colour })
+        };
+        Some(read(whole))
+    }
+
+    /// Bytes that decoding takes beside the pixels: the samples of all components, and in some kinds of files
+    /// the coefficients they are made of, or larger planes.
+    pub fn memory(&self) -> u64 {
+        let pixels = u64::from(self.frame.width) * u64::from(self.frame.height);
+        let samples = pixels.saturating_mul(self.frame.components.len() as u64);
+        let scans = self.whole.pieces.iter().filter(|p| p.marker == SCAN).count();
+        let plain = scans < 2 && self.is_usual();
+        samples.saturating_mul(if plain { 1 } else { 3 }) + self.whole.bytes.len() as u64
+    }
+
+    /// Whether the decoder knows all there is in it.
+    fn is_usual(&self) -> bool {
+        let Frame { process, components, .. } = &self.frame;
+        let sequential = matches!(process, 0xc0 | 0xc1 | 0xc9);
+        let all = components.len();
+        let mut scans = self.whole.pieces.iter().filter(|p| p.marker == SCAN);
+        let scanned = !sequential
+            || scans.all(|p| matches!(self.whole.scan(p).count(), n if n == 1 || n == all));
+        let (h, v) = self.frame.most();
+        let first = components[0];
+        let finest = (usize::from(first.h), usize::from(first.v)) == (h, v);
+        let same = |a: usize, b: usize| {
+            (components[a].h, components[a].v) == (components[b].h, components[b].v)
+        };
+        scanned && finest && (all != 4 || same(0, 3) && same(1, 2))
+    }
+
+    /// Whether the decoder takes its components for what they are.
+    fn is_known(&self) -> bool {
+        let told = self.whole.segments().any(|(m, data)| m == 0xee && data.starts_with(b"Adobe"));
+        match self.colour {
+            Colour::Rgb => told,
+            Colour::Ycc => !self.whole.segments().any(|(m, data)| {
+                m == 0xee && data.starts_with(b"Adobe") && data.get(11) == Some(&0)
+            }),
+            _ => true,
+        }
+    }
+
+    fn decode(&self, out: &mut [u8]) -> ImageResult<()> {
+        if !self.is_usual() || !self.is_known() {
+            return self.decode_planes(out);
+        }
+        let mut decoder = Decoder::new(&self.whole.bytes).map_err(failed)?;
+        // The format has 16 bits for a side, and pixels were counted before.
+        let limits = libjpeg_turbo_rs::DecodeLimits {
+            max_width: 65_535,
+            max_height: 65_535,
+            max_pixels: u64::MAX,
+            ..Default::default()
+        };
+        decoder.set_limits(limits);
+        match self.colour {
+            Colour::Cmyk | Colour::Ycck => {
+                decoder.set_output_format(PixelFormat::Cmyk);
+                let image = decoder.decode_image().map_err(failed)?;
+                for (to, from) in out.chunks_exact_mut(3).zip(image.data.chunks_exact(4)) {
+                    to.copy_from_slice(&planes::inks(*from.first_chunk().expect("four inks")));
+                }
+            }
+            colour => {
+                let grey = colour == Colour::Grey;
+                decoder.set_output_format(if grey {
+                    PixelFormat::Grayscale
+                } else {
+                    PixelFormat::Rgb
+                });
+                decoder.decode_image_into(out).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes each component by itself, and puts them together.
+    fn decode_planes(&self, out: &mut [u8]) -> ImageResult<()> {
+        let Frame { width, height, components, process } = &self.frame;
+        let (width, height) = (usize::from(*width), usize::from(*height));
+        let (most_h, most_v) = self.frame.most();
+        let mut all: Vec<Option<Vec<u8>>> = components.iter().map(|_| None).collect();
+        let mut strides = vec![0; components.len()];
+        let scans: Vec<_> = self.whole.pieces.iter().filter(|p| p.marker == SCAN).collect();
+        let split = !matches!(process, 0xc2 | 0xca)
+            && scans
+                .iter()
+                .any(|p| !matches!(self.whole.scan(p).count(), n if n == 1 || n == all.len()));
+        if split {
+            for scan in scans {
+                let names: Vec<u8> = self.whole.scan(scan).collect();
+                let number = |name: &u8| components.iter().position(|c| c.id == *name);
+                let numbers: Option<Vec<_>> = names.iter().map(number).collect();
+                let numbers = numbers.ok_or_else(|| bad("a scan is of unknown components"))?;
+                let raw = libjpeg_turbo_rs::decompress_raw(&self.alone(scan, &numbers))
+                    .map_err(failed)?;
+                for ((i, plane), stride) in
+                    numbers.into_iter().zip(raw.planes).zip(raw.plane_widths)
+                {
+                    (all[i], strides[i]) = (Some(plane), stride);
+                }
+            }
+        } else {
+            let raw = libjpeg_turbo_rs::decompress_raw(&self.whole.bytes).map_err(failed)?;
+            all = raw.planes.into_iter().map(Some).collect();
+            strides = raw.plane_widths;
+        }
+        let mut planes = Vec::with_capacity(all.len());
+        for ((samples, stride), c) in all.into_iter().zip(strides).zip(components) {
+            let samples = samples.ok_or_else(|| bad("a component is missing"))?;
+            let (across, down) = (most_h / usize::from(c.h), most_v / usize::from(c.v));
+            let plane = Plane::new(samples, stride, width.div_ceil(across), height.div_ceil(down));
+            let plane = plane.ok_or_else(|| bad("a component is cut off"))?;
+            planes.push(plane.enlarged(across, down, width, height));
+        }
+        let planes: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+        match (self.colour, planes.as_slice()) {
+            (Colour::Grey, [grey]) => out.copy_from_slice(grey),
+            (Colour::Rgb, [r, g, b]) => planes::interleave([r, g, b], out, |rgb| rgb),
+            (Colour::Ycc, [y, b, r]) => planes::interleave([y, b, r], out, planes::rgb),
+            (Colour::Cmyk, [c, m, y, k]) => planes::interleave([c, m, y, k], out, planes::inks),
+            (Colour::Ycck, [y, b, r, k]) => {
+                planes::interleave([y, b, r, k], out, |[y, b, r, k]| {
+                    let [r, g, b] = planes::rgb([y, b, r]);
+                    planes::inks([255 - r, 255 - g, 255 - b, k])
+                })
+            }
+            _ => return Err(bad("it has other components than it says")),
+        }
+        Ok(())
+    }
+
+    /// A file of nothing but the components of one scan. One alone is a picture of its own size; several lie
+    /// in units as large as those of the whole picture.
+    fn alone(&self, scan: &Piece, numbers: &[usize]) -> Vec<u8> {
+        let (most_h, most_v) = self.frame.most();
+        let (width, height) = (usize::from(self.frame.width), usize::from(self.frame.height));
+        let chosen: Vec<Component> = numbers.iter().map(|i| self.frame.components[*i]).collect();
+        let (h, v) = Frame { components: chosen.clone(), ..self.frame.clone() }.most();
+        let (size, chosen) = match chosen.as_slice() {
+            [one] => {
+                let size = ((width * h).div_ceil(most_h), (height * v).div_ceil(most_v));
+                (size, vec![Component { h: 1, v: 1, ..*one }])
+            }
+            _ => {
+                let (across, down) = (width.div_ceil(8 * most_h), height.div_ceil(8 * most_v));
+                ((across * 8 * h, down * 8 * v), chosen)
+            }
+        };
+        let side = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
+        let mut out = vec![0xff, 0xd8];
+        // Tables of quantisation and of codes, and the length of intervals.
+        let tables = self.whole.pieces.iter().take_while(|p| p.at < scan.at);
+        for table in tables.filter(|p| matches!(p.marker, 0xdb | 0xc4 | 0xdd)) {
+            out.extend_from_slice(&self.whole.bytes[table.at..table.coded]);
+        }
+        out.extend([0xff, self.frame.process, 0, 8 + 3 * chosen.len() as u8, 8]);
+        out.extend([side(size.1), side(size.0)].concat());
+        out.push(chosen.len() as u8);
+        out.extend(chosen.iter().flat_map(|c| [c.id, c.h << 4 | c.v, c.table]));
+        out.extend_from_slice(&self.whole.bytes[scan.at..scan.end]);
+        out.extend([0xff, END]);
+        out
+    }
+}
+
+impl ImageDecoder for Reader {
+    fn dimensions(&self) -> (u32, u32) {
+        (self.frame.width.into(), self.frame.height.into())
+    }
+
+    fn color_type(&self) -> ColorType {
+        if self.colour == Colour::Grey { ColorType::L8 } else { ColorType::Rgb8 }
+    }
+
+    fn original_color_type(&self) -> ExtendedColorType {
+        match self.colour {
+            Colour::Cmyk | Colour::Ycck => ExtendedColorType::Cmyk8,
+            _ => self.color_type().into(),
+        }
+    }
+
+    fn read_image(self, buf: &mut [u8]) -> ImageResult<()> {
+        self.decode(buf)
+    }
+
+    fn read_image_boxed(self: Box<Self>, buf: &mut [u8]) -> ImageResult<()> {
+        self.decode(buf)
+    }
+}
+
+fn bad(what: &str) -> ImageError {
+    ImageError::Decoding(DecodingError::new(ImageFormat::Jpeg.into(), what.to_owned()))
+}
+
+fn unsupported(what: String) -> ImageError {
+    let hint = ImageFormatHint::Exact(ImageFormat::Jpeg);
+    ImageError::Unsupported(UnsupportedError::from_format_and_kind(
+        hint,
+        UnsupportedErrorKind::GenericFeature(what),
+    ))
+}
+
+fn failed(error: JpegError) -> ImageError {
+    match error {
+        JpegError::Unsupported(what) => unsupported(what),
+        error => bad(&format!("its data are cut off or damaged: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_file_is_found() {
+        let file =
+            b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02data\xff\0\xff\xd3more\xff\xff\xd9";
+        let whole = Whole::new(file).unwrap();
+        let stop = STOP.as_slice();
+        let scan = [b"data\xff\0", stop, b"\xff\xd3more", stop, b"\xff\xd9"].concat();
+        assert_eq!(
+            whole.bytes,
+            [b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02", &scan[..]].concat()
+        );
+        assert!((0..file.len()).all(|n| Whole::new(&file[..n]).is_none()));
+    }
+}

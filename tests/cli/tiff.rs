@@ -1,0 +1,132 @@
+//! TIFF files that are written: what their samples are, how they are compressed, and what goes with them.
+
+use super::readers::{file, written};
+use super::{Place, grey16, scene, soft};
+use ::tiff::decoder::Decoder;
+use ::tiff::tags::Tag;
+use std::fs::File;
+
+fn tag(place: &Place, name: &str, tag: Tag) -> Option<Vec<u64>> {
+    let mut decoder = Decoder::new(File::open(place.path(name)).unwrap()).unwrap();
+    decoder.find_tag_unsigned_vec(tag).unwrap()
+}
+
+#[test]
+fn alpha_is_said_to_be_alpha() {
+    let place = Place::new();
+    place.save("soft.png", soft(20, 9));
+    place.ok(&["soft.png", "-k", "identity", "--alpha", "plain", "-o", "o.tif"]);
+    assert_eq!(tag(&place, "o.tif", Tag::ExtraSamples), Some(vec![2]));
+    assert_eq!(place.open("o.tif"), place.open("soft.png"));
+    place.save("scene.png", scene(20, 9));
+    place.ok(&["scene.png", "-k", "identity", "-o", "o.tif"]);
+    assert_eq!(tag(&place, "o.tif", Tag::ExtraSamples), None);
+    // What is premultiplied stays so, and is filtered so.
+    let file = file("alpha-premultiplied.tif");
+    place.ok(&[&file, "-k", "identity", "-o", "o.tif"]);
+    assert_eq!(tag(&place, "o.tif", Tag::ExtraSamples), Some(vec![1]));
+    assert_eq!(place.open("o.tif"), image::open(&file).unwrap());
+    place.ok(&[&file, "-k", "box", "-o", "o.tif"]);
+    place.ok(&["o.tif", "-k", "identity", "-o", "a.png"]);
+    place.ok(&[&file, "-k", "box", "-o", "b.png"]);
+    let (a, b) = (place.open("a.png").into_rgba8(), place.open("b.png").into_rgba8());
+    for (a, b) in a.pixels().zip(b.pixels()) {
+        // Rounding under little alpha is coarse.
+        let most = 2 + 255 / a[3].max(1);
+        assert!(a.0.iter().zip(b.0).all(|(a, b)| a.abs_diff(b) <= most), "{a:?} {b:?}");
+    }
+    // What is added to colours, or decodes them, needs them straight.
+    for flags in [&["--offset", "9"][..], &["--linear"], &["--mix", "invert"]] {
+        place.ok(&[&[&*file, "-k", "identity", "-o", "o.tif"], flags].concat());
+        assert_eq!(tag(&place, "o.tif", Tag::ExtraSamples), Some(vec![2]), "{flags:?}");
+    }
+}
+
+#[test]
+fn grey_floats_stay_grey_floats() {
+    let place = Place::new();
+    place.save("deep.png", grey16(20, 9));
+    place.ok(&["deep.png", "-k", "identity", "--depth", "f32", "-o", "o.tif"]);
+    let floats = written(&place.path("o.tif"));
+    assert_eq!((floats.size, floats.channels), ((20, 9), 1));
+    place.ok(&["o.tif", "-k", "identity", "--depth", "16", "-o", "back.png"]);
+    assert_eq!(place.open("back.png"), place.open("deep.png"));
+    place.ok(&["o.tif", "-k", "identity", "-o", "o.pfm"]);
+    place.ok(&["o.pfm", "-k", "identity", "-o", "p.tif"]);
+    assert_eq!(written(&place.path("p.tif")).values, floats.values);
+}
+
+#[test]
+fn compression_is_the_inputs_or_as_asked() {
+    let place = Place::new();
+    place.save("scene.png", scene(150, 90));
+    let size = |name: &str| place.bytes(name).len();
+    place.ok(&["scene.png", "-k", "identity", "-o", "plain.tif"]);
+    assert_eq!(tag(&place, "plain.tif", Tag::Compression), Some(vec![1]));
+    for (effort, method) in [("none", 1), ("fast", 8), ("default", 8), ("best", 8)] {
+        let name = format!("{effort}.tif");
+        place.ok(&["scene.png", "-k", "identity", "--compression", effort, "-o", &name]);
+        assert_eq!(tag(&place, &name, Tag::Compression), Some(vec![method]));
+        assert_eq!(place.open(&name), place.open("scene.png"), "{effort}");
+    }
+    assert!(size("best.tif") <= size("default.tif") && size("default.tif") < size("none.tif"));
+    for (name, method) in [
+        ("tiles-lzw.tif", 5),
+        ("tiles-deflate.tif", 8),
+        ("tiles-packbits.tif", 32_773),
+        ("jpeg-420.tif", 8),
+        ("strips.tif", 5),
+    ] {
+        place.ok(&[&file(name), "-k", "identity", "-o", "o.tif"]);
+        assert_eq!(tag(&place, "o.tif", Tag::Compression), Some(vec![method]), "{name}");
+        place.ok(&[&file(name), "-k", "identity", "-o", "a.png"]);
+        place.ok(&["o.tif", "-k", "identity", "-o", "b.png"]);
+        assert_eq!(place.open("a.png"), place.open("b.png"), "{name}");
+        assert_eq!(place.open("o.tif"), place.open("b.png"), "{name}");
+    }
+    // All sample types, by each predictor.
+    place.save("grey.png", grey16(61, 40));
+    for (from, depth) in
+        [("scene.png", "16"), ("scene.png", "f32"), ("grey.png", "16"), ("grey.png", "f32")]
+    {
+        place.ok(&[from, "-k", "identity", "--depth", depth, "-o", "none.tif"]);
+        place.ok(&[
+            from,
+            "-k",
+            "identity",
+            "--depth",
+            depth,
+            "--compression",
+            "best",
+            "-o",
+            "best.tif",
+        ]);
+        place.ok(&["none.tif", "-k", "identity", "--depth", "16", "-o", "a.png"]);
+        place.ok(&["best.tif", "-k", "identity", "--depth", "16", "-o", "b.png"]);
+        assert_eq!(place.open("a.png"), place.open("b.png"), "{from} {depth}");
+        if depth == "f32" {
+            assert_eq!(
+                written(&place.path("none.tif")).values,
+                written(&place.path("best.tif")).values
+            );
+        }
+    }
+}
+
+#[test]
+fn gifs_say_that_they_have_no_partial_transparency() {
+    let place = Place::new();
+    place.save("soft.png", soft(20, 9));
+    let run = place.ok(&["soft.png", "-k", "identity", "-o", "o.gif"]);
+    assert!(run.stderr.contains("not kept: partial transparency"), "{}", run.stderr);
+    let (from, to) = (soft(20, 9), place.open("o.gif").into_rgba8());
+    for (a, b) in from.pixels().zip(to.pixels()) {
+        assert_eq!(b[3], if a[3] < 128 { 0 } else { 255 });
+    }
+    place.fails(3, "partial transparency", &["soft.png", "-k", "box", "-o", "p.gif", "--strict"]);
+    place.save(
+        "hard.png",
+        image::RgbaImage::from_fn(9, 9, |x, _| image::Rgba([9, 9, 9, 255 * (x as u8 % 2)])),
+    );
+    place.ok(&["hard.png", "-k", "identity", "-o", "o.gif", "--strict"]);
+}
