@@ -162,10 +162,11 @@ impl Target {
     pub fn holds(self, kind: Kind) -> bool {
         use ImageFormat as F;
         match kind {
-            Kind::Profile => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
-            Kind::Exif => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
-            Kind::Resolution => self.format == F::Jpeg,
-            Kind::Xmp | Kind::Iptc => false,
+            Kind::Profile | Kind::Exif | Kind::Xmp => {
+                matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff)
+            }
+            Kind::Iptc => matches!(self.format, F::Jpeg | F::Tiff),
+            Kind::Resolution => matches!(self.format, F::Png | F::Jpeg | F::Tiff),
         }
     }
 

@@ -6,6 +6,7 @@ use super::budget::Budget;
 use super::channels::Selection;
 use super::compare::side_by_side;
 use super::encode::{self, Effort};
+use super::exif;
 use super::exr;
 use super::failure::Failure;
 use super::format::{self, Target};
@@ -13,7 +14,7 @@ use super::input::{self, Decoded, Opened, Stored};
 use super::inputs::Item;
 use super::kernel::{self, Stage, Step};
 use super::lost::Lost;
-use super::meta::{Kind, Meta};
+use super::meta::{self, Kind, Meta};
 use super::mix::Form;
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
@@ -190,6 +191,8 @@ fn filter(
     let Decoded { picture, mut meta, mut lost, mut stored } = decoded;
     let target = to.as_ref().map(|(_, target)| *target);
     let framed = target.is_none_or(|t| t.format != ImageFormat::OpenExr);
+    // What decides about the pixels is not said, but known.
+    let linear = args.linear && !meta.linear;
     if args.strip {
         meta = Meta::default();
     }
@@ -212,10 +215,13 @@ fn filter(
     let pixels = picture.buffer.pixels();
     let form = Form { channels: pixels.shape().channels, alpha: picture.alpha };
     let sample = depth(args, pixels.sample());
-    let task = task(setup, item, &picture, form, sample, target)?;
+    let task = Task { linear, ..task(setup, item, &picture, form, sample, target)? };
     let result = result(&task)?;
     let shape = Shape { channels: result.channels, ..pixels.shape() };
 
+    if stored.lossy_webp && target.is_some_and(|t| t.format == ImageFormat::WebP) {
+        lost.add("lossy compression (made lossless)");
+    }
     let aside = (meta.clone(), lost);
     let place = to.map(|(path, target)| place(setup, item, path, target, aside, shape, sample));
     let place = place.transpose()?;
@@ -338,6 +344,9 @@ fn turn(
         if let Some(exif) = &mut meta.exif {
             let _ = Orientation::remove_from_exif_chunk(exif);
         }
+        if let Some(xmp) = &mut meta.xmp {
+            meta::upright(xmp);
+        }
     }
     picture
 }
@@ -390,7 +399,12 @@ fn write(
     stored: &Stored,
     times: &mut Times,
 ) -> Result<(PathBuf, Lost), Failure> {
-    let Place { path, target, channels, sink, meta, mut lost } = place;
+    let Place { path, target, channels, sink, mut meta, mut lost } = place;
+    if let Some(exif) = &mut meta.exif {
+        let Shape { width, height, .. } = picture.buffer.shape();
+        let side = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        exif::make_true(exif, side(width), side(height));
+    }
     let effort = Effort { quality: setup.args.quality, compression: setup.args.compression };
     let bytes = Times::of(&mut times.encode_ms, || {
         encode::encode(picture, channels, target, effort, stored, meta, &mut lost)

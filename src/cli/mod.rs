@@ -16,6 +16,7 @@ mod clip;
 mod compare;
 mod deflate;
 mod encode;
+mod exif;
 mod exr;
 mod failure;
 mod format;
@@ -40,6 +41,7 @@ mod report;
 mod run;
 mod tiff;
 mod verify;
+mod webp;
 
 use args::Args;
 use failure::Failure;

@@ -14,6 +14,7 @@ mod formats;
 mod hostile;
 mod interrupt;
 mod jpegs;
+mod kept;
 mod light;
 mod looking;
 mod lost;
