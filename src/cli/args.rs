@@ -38,6 +38,10 @@ pub struct Args {
     #[arg(short, long, help_heading = INPUT)]
     pub recursive: bool,
 
+    /// With -r and patterns: also files and folders whose names begin with a dot.
+    #[arg(long, help_heading = INPUT)]
+    pub hidden: bool,
+
     /// Read names of images from a file (`-`: standard input), each ended by a newline or, if
     /// there is one in it, by NUL.
     #[arg(long, value_name = "FILE", help_heading = INPUT)]

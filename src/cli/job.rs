@@ -68,8 +68,8 @@ pub enum Done {
 pub struct Filtered {
     pub report: Report,
     pub written: Option<PathBuf>,
-    /// The line that says what is lost.
-    pub warning: Option<String>,
+    /// Lines that say what is lost, and what else may surprise.
+    pub warnings: Vec<String>,
     /// The line that says what was written.
     pub said: Option<String>,
     pub pixels: u64,
@@ -107,7 +107,7 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
     if let Some(path) = path.clone().filter(|p| args.skip_existing && there(p)) {
         return Ok(Done::Skipped(path));
     }
-    let target = path.as_deref().map(|p| Target::of(p, opened.format, setup.naming.asked));
+    let target = path.as_deref().map(|p| setup.naming.target(p, opened.format));
     let target = target.transpose()?;
     if let Some(path) = path.clone().filter(|_| args.dry_run) {
         return Ok(Done::Planned(path));
@@ -264,7 +264,7 @@ fn filter(
         said.push(format!("wrote {} (before | after)", path.display()));
     }
     drop(picture);
-    let (mut written, mut warning) = (None, None);
+    let (mut written, mut warnings) = (None, Vec::new());
     if let Some(mut place) = place {
         if let Some(exr) = &mut stored.exr {
             exr.origin = task.origin();
@@ -277,9 +277,16 @@ fn filter(
         }
         let shape = Shape { channels: place.channels, ..done.buffer.shape() };
         let picture = Picture { buffer: done.buffer, alpha: result.alpha, premultiplied };
+        let links = place.sink.other_names();
         let (path, lost) = write(setup, item, place, picture, &stored, &mut times)?;
         report.output = Some(path.display().to_string());
-        warning = lost.warning(&item.path);
+        if links > 0 {
+            warnings.push(format!(
+                "warning: {}: the old file stays under other names (hard links): {links}",
+                path.display()
+            ));
+        }
+        warnings.extend(lost.warning(&item.path));
         report.lost = lost.into_names();
         said.push(format!(
             "wrote {} ({}): {}{}, {} ms",
@@ -299,7 +306,7 @@ fn filter(
     report.times = times;
     let pixels = shape.width as u64 * shape.height as u64;
     let said = (!said.is_empty()).then(|| said.join("; "));
-    Ok(Done::Filtered(Box::new(Filtered { report, written, warning, said, pixels, bytes })))
+    Ok(Done::Filtered(Box::new(Filtered { report, written, warnings, said, pixels, bytes })))
 }
 
 /// Filters the channels that are not of the picture, each like a grey one, unless channels were picked or mixed; then,

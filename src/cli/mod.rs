@@ -158,7 +158,7 @@ fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
         Done::Planned(output) => print(&format!("{name} -> {}\n", output.display())),
         Done::Filtered(done) => {
             if !args.quiet {
-                done.warning.iter().chain(&done.said).for_each(|line| say(line));
+                done.warnings.iter().chain(&done.said).for_each(|line| say(line));
             }
             let text = if args.json {
                 let json = serde_json::to_string(&done.report);

@@ -26,6 +26,7 @@ mod mixes;
 mod names;
 mod pipes;
 mod readers;
+mod table;
 mod tiff;
 mod values;
 
