@@ -17,6 +17,11 @@ mod cli {
     pub mod deflate;
     pub mod encode;
     pub mod failure;
+    pub mod webp;
+    pub mod tiff;
+    pub mod meta;
+    pub mod lost;
+    pub mod exif;
     pub mod format;
     pub mod input;
     pub mod inputs;

@@ -7,13 +7,18 @@
 #[path = "../../src/cli"]
 mod cli {
     pub mod animation;
+    pub mod deflate;
+    pub mod exif;
     pub mod failure;
+    pub mod tiff;
     pub mod format;
     pub mod input;
     pub mod jpeg;
     pub mod lost;
     pub mod meta;
     pub mod pixels;
+    pub mod png;
+    pub mod webp;
 }
 
 use libfuzzer_sys::fuzz_target;

@@ -20,19 +20,21 @@ pub fn refuse(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<()
         _ => return Ok(()),
     };
     source.rewind().map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-    if several.unwrap_or(false) {
-        let (many, one) = match format {
-            ImageFormat::Tiff => ("has several pages", "page"),
-            ImageFormat::Pnm => ("has several pictures", "picture"),
-            _ => ("is animated", "frame"),
-        };
-        return Err(Failure::input(format!(
-            "the {} file {many}, and only single pictures are filtered; --first-frame takes its \
-             first {one}",
-            format::name(format)
-        )));
-    }
-    Ok(())
+    if several.unwrap_or(false) { Err(self::several(format)) } else { Ok(()) }
+}
+
+/// Why a file of several frames is not filtered.
+pub fn several(format: ImageFormat) -> Failure {
+    let (many, one) = match format {
+        ImageFormat::Tiff => ("has several pages", "page"),
+        ImageFormat::Jpeg | ImageFormat::Pnm => ("has several pictures", "picture"),
+        _ => ("is animated", "frame"),
+    };
+    Failure::input(format!(
+        "the {} file {many}, and only single pictures are filtered; --first-frame takes its first \
+         {one}",
+        format::name(format)
+    ))
 }
 
 fn bytes<const N: usize>(source: &mut impl Read) -> io::Result<[u8; N]> {

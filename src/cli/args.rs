@@ -38,6 +38,10 @@ pub struct Args {
     #[arg(short, long, help_heading = INPUT)]
     pub recursive: bool,
 
+    /// With -r and patterns: also files and folders whose names begin with a dot.
+    #[arg(long, help_heading = INPUT)]
+    pub hidden: bool,
+
     /// Read names of images from a file (`-`: standard input), each ended by a newline or, if
     /// there is one in it, by NUL.
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
@@ -152,17 +156,18 @@ pub struct Args {
     pub depth: Option<Depth>,
 
     /// Quality of JPEG files; colour is halved in both directions below 90. Other formats are
-    /// lossless and ignore it.
-    #[arg(long, value_name = "1-100", help_heading = OUTPUT, default_value_t = 90,
+    /// lossless and ignore it [default: as the input, if it is a JPEG file, else 90].
+    #[arg(long, value_name = "1-100", help_heading = OUTPUT,
           value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub quality: u8,
+    pub quality: Option<u8>,
 
     /// Effort of compression, of PNG [default: fast] and TIFF (Deflate) [default: the input's kind if it is a TIFF,
     /// else none]; other formats ignore it.
     #[arg(long, value_name = "EFFORT", help_heading = OUTPUT)]
     pub compression: Option<Compression>,
 
-    /// Leave out colour profile and Exif data, which are kept where the format has a place for them.
+    /// Leave out what a file says beside its pixels (colour profile, Exif, XMP, resolution, comments …), which is
+    /// kept where the format has a place for it.
     #[arg(long, help_heading = OUTPUT)]
     pub strip: bool,
 

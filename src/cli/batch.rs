@@ -122,8 +122,8 @@ impl Summary {
                 self.filtered += 1;
                 self.pixels += done.pixels;
                 self.bytes += done.bytes;
-                if let Some(warning) = done.warning.filter(|_| !setup.args.quiet) {
-                    say(&warning);
+                if !setup.args.quiet {
+                    done.warnings.iter().for_each(|warning| say(warning));
                 }
                 done.report.status =
                     Some(if done.written.is_some() { "written" } else { "examined" });

@@ -6,19 +6,15 @@ use super::exr;
 use super::failure::Failure;
 use super::format::{self, Pnm, Target, bytes};
 use super::input::{Stored, guarded};
+use super::jpeg::jpeg;
 use super::lost::Lost;
 use super::meta::Meta;
 use super::pfm;
 use super::pixels::{Buffer, Picture};
 use super::tiff::{self, Compressor};
+use super::webp::webp;
 use image::codecs::{
-    bmp::BmpEncoder,
-    gif::GifEncoder,
-    hdr::HdrEncoder,
-    png::{CompressionType, FilterType, PngEncoder},
-    qoi::QoiEncoder,
-    tga::TgaEncoder,
-    webp::WebPEncoder,
+    bmp::BmpEncoder, gif::GifEncoder, hdr::HdrEncoder, qoi::QoiEncoder, tga::TgaEncoder,
 };
 use image::error::ImageFormatHint;
 use image::{DynamicImage, ImageBuffer, ImageEncoder, ImageError, ImageFormat, ImageResult};
@@ -29,7 +25,7 @@ use twopass::{Image, SampleType};
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Quality of JPEG files, of 100.
-    pub quality: u8,
+    pub quality: Option<u8>,
     /// Of PNG and TIFF files, if the user said so.
     pub compression: Option<Compression>,
 }
@@ -116,11 +112,21 @@ pub fn encode(
     }
     let image = dynamic(buffer, channels).ok_or_else(|| fail("the image is too wide".into()))?;
     let written = guarded(|| match target.format {
-        ImageFormat::Jpeg => jpeg(&image, effort.quality, meta),
-        ImageFormat::Png if is_fast(effort.compression) => {
-            super::png::png(&image, meta).map_err(|e| e.to_string())
+        ImageFormat::Jpeg => jpeg(&image, effort.quality, stored.jpeg.as_deref(), meta),
+        ImageFormat::Png => {
+            let adaptive = |effort| Some((effort, png::Filter::Adaptive));
+            let effort = match effort.compression {
+                Some(Compression::None) => {
+                    Some((png::Compression::NoCompression, png::Filter::NoFilter))
+                }
+                None | Some(Compression::Fast) => None,
+                Some(Compression::Default) => adaptive(png::Compression::Balanced),
+                Some(Compression::Best) => adaptive(png::Compression::High),
+            };
+            super::png::png(&image, effort, meta).map_err(|e| e.to_string())
         }
-        format => others(&image, format, effort.compression, meta).map_err(|e| e.to_string()),
+        ImageFormat::WebP => webp(&image, meta).map_err(|e| e.to_string()),
+        format => others(&image, format, meta).map_err(|e| e.to_string()),
     });
     written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
 }
@@ -197,55 +203,8 @@ pub fn widen<S: Copy>(samples: Vec<S>, have: usize, channels: usize, full: S) ->
     out
 }
 
-/// Longest Exif data and colour profile: one segment, and 255 of them.
-const JPEG_EXIF: usize = 65_527;
-const JPEG_PROFILE: usize = 255 * 65_519;
-
-/// `libjpeg-turbo-rs` takes a third of the time of `jpeg-encoder` with its SIMD, which takes half of that of
-/// `image`'s own.
-fn jpeg(image: &DynamicImage, quality: u8, meta: Meta) -> Result<Vec<u8>, String> {
-    use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
-    let (width, height) = (image.width(), image.height());
-    if width.max(height) > 65_535 {
-        return Err("JPEG files have at most 65535 pixels a side".to_owned());
-    }
-    let format = match image {
-        DynamicImage::ImageLuma8(_) => PixelFormat::Grayscale,
-        DynamicImage::ImageRgb8(_) => PixelFormat::Rgb,
-        other => return Err(format!("{:?} is not a colour of JPEG files", other.color())),
-    };
-    let colours = if quality < 90 { Subsampling::S420 } else { Subsampling::S444 };
-    let mut encoder = Encoder::new(image.as_bytes(), width as usize, height as usize, format)
-        .quality(quality)
-        .force_baseline(true)
-        .subsampling(colours);
-    if let Some(resolution) = meta.resolution {
-        let (unit, x, y) = super::jpeg::density(resolution);
-        encoder = encoder.density(unit, x, y);
-    }
-    let long = |what| format!("the {what} is too long for a JPEG file; --strip leaves it out");
-    if let Some(exif) = &meta.exif {
-        if exif.len() > JPEG_EXIF {
-            return Err(long("Exif data"));
-        }
-        encoder = encoder.exif_data(exif);
-    }
-    if let Some(profile) = &meta.profile {
-        if profile.len() > JPEG_PROFILE {
-            return Err(long("colour profile"));
-        }
-        encoder = encoder.icc_profile(profile);
-    }
-    encoder.encode().map_err(|e| e.to_string())
-}
-
 /// The formats that `image` writes.
-fn others(
-    image: &DynamicImage,
-    format: ImageFormat,
-    compression: Option<Compression>,
-    meta: Meta,
-) -> ImageResult<Vec<u8>> {
+fn others(image: &DynamicImage, format: ImageFormat, meta: Meta) -> ImageResult<Vec<u8>> {
     fn put(mut encoder: impl ImageEncoder, image: &DynamicImage, meta: Meta) -> ImageResult<()> {
         if let Some(profile) = meta.profile {
             let _ = encoder.set_icc_profile(profile);
@@ -265,17 +224,6 @@ fn others(
     let mut bytes = Vec::with_capacity(room);
     let to = &mut Cursor::new(&mut bytes);
     match format {
-        ImageFormat::Png => {
-            let (effort, filter) = match compression {
-                Some(Compression::None) => (CompressionType::Uncompressed, FilterType::NoFilter),
-                None | Some(Compression::Fast | Compression::Default) => {
-                    (CompressionType::Default, FilterType::Adaptive)
-                }
-                Some(Compression::Best) => (CompressionType::Best, FilterType::Adaptive),
-            };
-            put(PngEncoder::new_with_quality(to, effort, filter), image, meta)?;
-        }
-        ImageFormat::WebP => put(WebPEncoder::new_lossless(to), image, meta)?,
         ImageFormat::Bmp => put(BmpEncoder::new(to), image, meta)?,
         ImageFormat::Gif => put(GifEncoder::new(to), image, meta)?,
         ImageFormat::Qoi => put(QoiEncoder::new(to), image, meta)?,

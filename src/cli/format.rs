@@ -79,12 +79,27 @@ pub const FORMATS: [(ImageFormat, &str); 11] = [
     (ImageFormat::Tga, "tga"),
 ];
 
+/// Extensions that `image` does not know.
+const OTHERS: [(ImageFormat, &str); 12] = [
+    (ImageFormat::Jpeg, "jpe"),
+    (ImageFormat::Jpeg, "jif"),
+    (ImageFormat::Jpeg, "jfi"),
+    (ImageFormat::Jpeg, "mpo"),
+    (ImageFormat::Tiff, "btf"),
+    (ImageFormat::Tiff, "tf8"),
+    (ImageFormat::Bmp, "dib"),
+    (ImageFormat::Tga, "icb"),
+    (ImageFormat::Tga, "vda"),
+    (ImageFormat::Tga, "vst"),
+    (ImageFormat::Hdr, "rgbe"),
+    (ImageFormat::Pnm, "pfm"),
+];
+
 /// The format that a path's extension names, if it is one of ours.
 pub fn of_path(path: &Path) -> Option<ImageFormat> {
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pfm")) {
-        return Some(ImageFormat::Pnm);
-    }
-    let format = ImageFormat::from_path(path).ok()?;
+    let extension = path.extension()?.to_ascii_lowercase();
+    let other = OTHERS.iter().find(|(_, e)| extension == *e).map(|(format, _)| *format);
+    let format = other.or_else(|| ImageFormat::from_path(path).ok())?;
     FORMATS.iter().any(|(f, _)| *f == format).then_some(format)
 }
 
@@ -162,10 +177,11 @@ impl Target {
     pub fn holds(self, kind: Kind) -> bool {
         use ImageFormat as F;
         match kind {
-            Kind::Profile => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
-            Kind::Exif => matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff),
-            Kind::Resolution => self.format == F::Jpeg,
-            Kind::Xmp | Kind::Iptc => false,
+            Kind::Profile | Kind::Exif | Kind::Xmp => {
+                matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff)
+            }
+            Kind::Iptc => matches!(self.format, F::Jpeg | F::Tiff),
+            Kind::Resolution => matches!(self.format, F::Png | F::Jpeg | F::Tiff),
         }
     }
 

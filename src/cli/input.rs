@@ -12,7 +12,9 @@ use super::lost::Lost;
 use super::meta::{Kind, Meta};
 use super::pfm;
 use super::pixels::Picture;
+use super::png;
 use super::tiff;
+use super::webp;
 use image::metadata::Orientation;
 use image::{
     DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
@@ -44,6 +46,7 @@ pub struct Opened {
     pub sample: SampleType,
     /// What of the picture is not read.
     pub lost: Lost,
+    pub stored: Stored,
     /// Name for messages.
     name: String,
 }
@@ -71,6 +74,9 @@ pub struct Decoded {
 pub struct Stored {
     pub tiff: Option<tiff::Compressor>,
     pub exr: Option<Box<exr::Stored>>,
+    pub jpeg: Option<Box<jpeg::Coding>>,
+    /// Whether a WebP file is compressed with loss.
+    pub lossy_webp: bool,
 }
 
 /// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
@@ -121,14 +127,14 @@ impl Opened {
             aside: 0,
             sample,
             lost: Lost::default(),
+            stored: Stored::default(),
             name: String::new(),
         })
     }
 
     /// Decodes the pixels.
     pub fn decode(self) -> Result<Decoded, Failure> {
-        let Self { decoder, format, mut meta, lost, name, .. } = self;
-        let mut stored = Stored::default();
+        let Self { decoder, format, mut meta, lost, mut stored, name, .. } = self;
         if let Decoder::Tiff(reader) = &decoder {
             stored.tiff = Some(tiff::Compressor::like(reader.compression()));
         }
@@ -215,8 +221,8 @@ fn header(
         Some(format) => format,
         None => guess(&mut reader)?,
     };
-    let mut meta = Meta::default();
-    let mut aside = 0;
+    let (mut meta, mut stored) = (Meta::default(), Stored::default());
+    let (mut lost, mut aside) = (Lost::default(), 0);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_bytes);
     if format != ImageFormat::Jpeg && !first_frame {
@@ -259,24 +265,50 @@ fn header(
         }
         reader = ImageReader::with_format(source, format);
     }
-    let mut decoder: Box<dyn ImageDecoder> = if format == ImageFormat::Jpeg {
-        let file = jpeg_file(reader, max_bytes, &mut meta)?;
-        aside = file.memory();
-        Box::new(file)
-    } else {
-        reader.limits(limits);
-        Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
+    if matches!(format, ImageFormat::Png | ImageFormat::WebP) {
+        let mut source = reader.into_inner();
+        let read = match format {
+            ImageFormat::Png => png::meta(&mut source).map(|found| meta = found),
+            _ => webp::is_lossy(&mut source).map(|lossy| stored.lossy_webp = lossy),
+        };
+        read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
+        reader = ImageReader::with_format(source, format);
+    }
+    let mut decoder: Box<dyn ImageDecoder> = match format {
+        ImageFormat::Jpeg => {
+            let bytes = whole(reader, max_bytes)?;
+            let file = jpeg::Reader::new(&bytes).ok_or_else(|| {
+                Failure::input("the JPEG file is truncated, it has no end-of-image marker")
+            })?;
+            let file = file.map_err(|e| failure(&e, format))?;
+            match file.behind(&bytes) {
+                jpeg::Others::Pictures if !first_frame => {
+                    return Err(animation::several(format));
+                }
+                jpeg::Others::Data => lost.add("data behind the picture"),
+                _ => {}
+            }
+            meta = jpeg::meta(&bytes);
+            (aside, stored.jpeg) = (file.memory(), file.coding().map(Box::new));
+            Box::new(file)
+        }
+        _ => {
+            reader.limits(limits);
+            Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
+        }
     };
-    let mut orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    if format == ImageFormat::Jpeg {
-        let tag = meta.exif.as_deref().and_then(Orientation::from_exif_chunk);
-        orientation = tag.unwrap_or(orientation);
-    } else {
+    if format != ImageFormat::Jpeg {
         meta.profile = decoder.icc_profile().ok().flatten();
+    }
+    if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png) {
         meta.exif = decoder.exif_metadata().ok().flatten();
         meta.xmp = decoder.xmp_metadata().ok().flatten();
         meta.iptc = decoder.iptc_metadata().ok().flatten();
     }
+    let orientation = match meta.exif.as_deref().and_then(Orientation::from_exif_chunk) {
+        Some(tag) => tag,
+        None => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
     let colour = decoder.color_type();
     let channels = colour.channel_count().into();
     let sample = match colour.bytes_per_pixel() / colour.channel_count() {
@@ -284,28 +316,24 @@ fn header(
         2 => SampleType::U16,
         _ => SampleType::F32,
     };
-    let mut lost = Lost::default();
     if decoder.original_color_type() == ExtendedColorType::Cmyk8 {
         lost.add("CMYK (made RGB)");
     }
     let size = decoder.dimensions();
     let decoder = Decoder::Image(decoder);
     let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
-    Ok(Opened { meta, lost, orientation, aside, ..opened })
+    Ok(Opened { meta, lost, orientation, aside, stored, ..opened })
 }
 
 /// What is behind a decoder that has told its format.
 type Reader = ImageReader<Box<dyn Source>>;
 
-/// Takes in a JPEG file, and what it says beside its pixels; fails if it was cut off.
-fn jpeg_file(reader: Reader, max_bytes: u64, meta: &mut Meta) -> Result<jpeg::Reader, Failure> {
+/// The whole file.
+fn whole(reader: Reader, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = reader.into_inner().take(max_bytes).read_to_end(&mut bytes);
     read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-    *meta = jpeg::meta(&bytes);
-    jpeg::Reader::new(&bytes)
-        .ok_or_else(|| Failure::input("the JPEG file is truncated, it has no end-of-image marker"))?
-        .map_err(|e| failure(&e, ImageFormat::Jpeg))
+    Ok(bytes)
 }
 
 /// BigTIFF and PFM have signatures that `image` does not know. TGA has none: a

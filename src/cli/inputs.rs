@@ -37,7 +37,7 @@ pub fn list(args: &Args) -> Result<List, Failure> {
     for path in &args.input {
         if args.recursive && path.is_dir() {
             several = true;
-            folder(path, args.out_dir.as_deref(), &mut items);
+            folder(path, args, &mut items);
         } else if let Some(pattern) = pattern(path) {
             several = true;
             matching(pattern, args, &mut items)?;
@@ -48,7 +48,7 @@ pub fn list(args: &Args) -> Result<List, Failure> {
     if let Some(list) = &args.files_from {
         for path in names(list)? {
             if args.recursive && path.is_dir() {
-                folder(&path, args.out_dir.as_deref(), &mut items);
+                folder(&path, args, &mut items);
             } else {
                 items.push(Item { place: relative(&path), ..Item::named(path) });
             }
@@ -89,16 +89,21 @@ fn relative(path: &Path) -> PathBuf {
 }
 
 /// The images in a folder, by their extensions, sorted. Links to folders are not followed, and
-/// the folder of the outputs is left out.
-fn folder(root: &Path, out_dir: Option<&Path>, items: &mut Vec<Item>) {
-    let out_dir = out_dir.and_then(|d| d.canonicalize().ok());
+/// the folder of the outputs is left out, and so are hidden ones unless they are wanted.
+fn folder(root: &Path, args: &Args, items: &mut Vec<Item>) {
+    let out_dir = args.out_dir.as_deref().and_then(|d| d.canonicalize().ok());
     let same =
         |path: &Path| out_dir.is_some() && path != root && path.canonicalize().ok() == out_dir;
     let before = items.len();
     let walk = walkdir::WalkDir::new(root).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|e| !(e.file_type().is_dir() && same(e.path()))) {
+    let hidden = |entry: &walkdir::DirEntry| {
+        let dotted = entry.file_name().as_encoded_bytes().starts_with(b".");
+        dotted && entry.depth() > 0 && !args.hidden
+    };
+    let out = |e: &walkdir::DirEntry| hidden(e) || e.file_type().is_dir() && same(e.path());
+    for entry in walk.filter_entry(|e| !out(e)) {
         match entry {
-            Ok(entry) if entry.path().is_dir() => {}
+            Ok(entry) if is_other(entry.path()) => {}
             Ok(entry) if format::of_path(entry.path()).is_some() => {
                 items.push(Item::found(entry.into_path(), root));
             }
@@ -117,6 +122,11 @@ fn folder(root: &Path, out_dir: Option<&Path>, items: &mut Vec<Item>) {
     }
 }
 
+/// Whether there is something at the end of a path that is no file: a folder, or a pipe that would be waited for.
+fn is_other(path: &Path) -> bool {
+    path.metadata().is_ok_and(|m| !m.is_file())
+}
+
 /// The name as a pattern, if it is one and not a file. (The shell expands those that are not
 /// quoted.)
 fn pattern(path: &Path) -> Option<&str> {
@@ -130,12 +140,16 @@ fn matching(pattern: &str, args: &Args, items: &mut Vec<Item>) -> Result<(), Fai
         |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
     let root: PathBuf = Path::new(pattern).components().take_while(plain).collect();
     let before = items.len();
-    for path in glob::glob(pattern).map_err(bad)? {
+    let options = glob::MatchOptions {
+        require_literal_leading_dot: !args.hidden,
+        ..glob::MatchOptions::new()
+    };
+    for path in glob::glob_with(pattern, options).map_err(bad)? {
         match path {
             Ok(path) if path.is_dir() && args.recursive => {
-                folder(&path, args.out_dir.as_deref(), items);
+                folder(&path, args, items);
             }
-            Ok(path) if path.is_dir() => {}
+            Ok(path) if is_other(&path) => {}
             Ok(path) => items.push(Item::found(path, &root)),
             Err(e) => {
                 let reason = format!("cannot read {}: {}", e.path().display(), e.error());

@@ -6,6 +6,7 @@ use super::budget::Budget;
 use super::channels::Selection;
 use super::compare::side_by_side;
 use super::encode::{self, Effort};
+use super::exif;
 use super::exr;
 use super::failure::Failure;
 use super::format::{self, Target};
@@ -13,7 +14,7 @@ use super::input::{self, Decoded, Opened, Stored};
 use super::inputs::Item;
 use super::kernel::{self, Stage, Step};
 use super::lost::Lost;
-use super::meta::{Kind, Meta};
+use super::meta::{self, Kind, Meta};
 use super::mix::Form;
 use super::names::{self, Naming};
 use super::output::{self, Existing, Sink};
@@ -67,8 +68,8 @@ pub enum Done {
 pub struct Filtered {
     pub report: Report,
     pub written: Option<PathBuf>,
-    /// The line that says what is lost.
-    pub warning: Option<String>,
+    /// Lines that say what is lost, and what else may surprise.
+    pub warnings: Vec<String>,
     /// The line that says what was written.
     pub said: Option<String>,
     pub pixels: u64,
@@ -106,7 +107,7 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
     if let Some(path) = path.clone().filter(|p| args.skip_existing && there(p)) {
         return Ok(Done::Skipped(path));
     }
-    let target = path.as_deref().map(|p| Target::of(p, opened.format, setup.naming.asked));
+    let target = path.as_deref().map(|p| setup.naming.target(p, opened.format));
     let target = target.transpose()?;
     if let Some(path) = path.clone().filter(|_| args.dry_run) {
         return Ok(Done::Planned(path));
@@ -190,6 +191,8 @@ fn filter(
     let Decoded { picture, mut meta, mut lost, mut stored } = decoded;
     let target = to.as_ref().map(|(_, target)| *target);
     let framed = target.is_none_or(|t| t.format != ImageFormat::OpenExr);
+    // What decides about the pixels is not said, but known.
+    let linear = args.linear && !meta.linear;
     if args.strip {
         meta = Meta::default();
     }
@@ -212,10 +215,13 @@ fn filter(
     let pixels = picture.buffer.pixels();
     let form = Form { channels: pixels.shape().channels, alpha: picture.alpha };
     let sample = depth(args, pixels.sample());
-    let task = task(setup, item, &picture, form, sample, target)?;
+    let task = Task { linear, ..task(setup, item, &picture, form, sample, target)? };
     let result = result(&task)?;
     let shape = Shape { channels: result.channels, ..pixels.shape() };
 
+    if stored.lossy_webp && target.is_some_and(|t| t.format == ImageFormat::WebP) {
+        lost.add("lossy compression (made lossless)");
+    }
     let aside = (meta.clone(), lost);
     let place = to.map(|(path, target)| place(setup, item, path, target, aside, shape, sample));
     let place = place.transpose()?;
@@ -258,7 +264,7 @@ fn filter(
         said.push(format!("wrote {} (before | after)", path.display()));
     }
     drop(picture);
-    let (mut written, mut warning) = (None, None);
+    let (mut written, mut warnings) = (None, Vec::new());
     if let Some(mut place) = place {
         if let Some(exr) = &mut stored.exr {
             exr.origin = task.origin();
@@ -271,9 +277,16 @@ fn filter(
         }
         let shape = Shape { channels: place.channels, ..done.buffer.shape() };
         let picture = Picture { buffer: done.buffer, alpha: result.alpha, premultiplied };
+        let links = place.sink.other_names();
         let (path, lost) = write(setup, item, place, picture, &stored, &mut times)?;
         report.output = Some(path.display().to_string());
-        warning = lost.warning(&item.path);
+        if links > 0 {
+            warnings.push(format!(
+                "warning: {}: the old file stays under other names (hard links): {links}",
+                path.display()
+            ));
+        }
+        warnings.extend(lost.warning(&item.path));
         report.lost = lost.into_names();
         said.push(format!(
             "wrote {} ({}): {}{}, {} ms",
@@ -293,7 +306,7 @@ fn filter(
     report.times = times;
     let pixels = shape.width as u64 * shape.height as u64;
     let said = (!said.is_empty()).then(|| said.join("; "));
-    Ok(Done::Filtered(Box::new(Filtered { report, written, warning, said, pixels, bytes })))
+    Ok(Done::Filtered(Box::new(Filtered { report, written, warnings, said, pixels, bytes })))
 }
 
 /// Filters the channels that are not of the picture, each like a grey one, unless channels were picked or mixed; then,
@@ -337,6 +350,9 @@ fn turn(
         picture.buffer = picture.buffer.turn(orientation);
         if let Some(exif) = &mut meta.exif {
             let _ = Orientation::remove_from_exif_chunk(exif);
+        }
+        if let Some(xmp) = &mut meta.xmp {
+            meta::upright(xmp);
         }
     }
     picture
@@ -390,7 +406,12 @@ fn write(
     stored: &Stored,
     times: &mut Times,
 ) -> Result<(PathBuf, Lost), Failure> {
-    let Place { path, target, channels, sink, meta, mut lost } = place;
+    let Place { path, target, channels, sink, mut meta, mut lost } = place;
+    if let Some(exif) = &mut meta.exif {
+        let Shape { width, height, .. } = picture.buffer.shape();
+        let side = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        exif::make_true(exif, side(width), side(height));
+    }
     let effort = Effort { quality: setup.args.quality, compression: setup.args.compression };
     let bytes = Times::of(&mut times.encode_ms, || {
         encode::encode(picture, channels, target, effort, stored, meta, &mut lost)

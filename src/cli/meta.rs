@@ -16,6 +16,8 @@ pub struct Meta {
     /// IPTC data, as the records themselves.
     pub iptc: Option<Vec<u8>>,
     pub resolution: Option<Resolution>,
+    /// Whether integer samples are linear light, and not, as elsewhere, sRGB.
+    pub linear: bool,
     /// What only a file of the same format can hold.
     pub own: Vec<Part>,
     /// What was found and is not carried over to any format.
@@ -29,6 +31,18 @@ pub struct Resolution {
     pub x: f64,
     pub y: f64,
     pub unit: Unit,
+}
+
+impl Resolution {
+    /// Whether someone meant it: 72 to the inch, and 96, are what programs write that know of none.
+    fn is_meant(self) -> bool {
+        let inch = match self.unit {
+            Unit::Metre => 0.0254,
+            Unit::Inch | Unit::None => 1.0,
+        };
+        let [x, y] = [self.x, self.y].map(|v| (v * inch).round());
+        x != y || self.unit != Unit::None && x != 72.0 && x != 96.0
+    }
 }
 
 /// What a resolution is counted by.
@@ -47,8 +61,8 @@ pub struct Part {
     /// Its kind, as the format has it.
     pub kind: [u8; 4],
     pub data: Vec<u8>,
-    /// What is lost without it.
-    pub name: &'static str,
+    /// What is lost without it, if anything is.
+    pub name: Option<&'static str>,
 }
 
 /// The kinds of what a file says beside its pixels that formats have in common.
@@ -79,6 +93,12 @@ impl Meta {
     /// for grey, and the other way round.
     pub fn fit(&mut self, target: Target, coloured: bool) -> Lost {
         let mut lost = std::mem::take(&mut self.lost);
+        // Small versions of the picture as it was.
+        let small = b"xmpGImg:image";
+        if self.xmp.as_ref().is_some_and(|xmp| xmp.windows(small.len()).any(|w| w == small)) {
+            self.xmp = None;
+            lost.add("XMP (with a thumbnail)");
+        }
         let space: &[u8] = if coloured { b"RGB " } else { b"GRAY" };
         let fits = |profile: &[u8]| profile.get(16..20) == Some(space);
         let mut keep = |kind, there: bool, fits: bool| {
@@ -101,13 +121,13 @@ impl Meta {
         if !keep(Kind::Iptc, self.iptc.is_some(), true) {
             self.iptc = None;
         }
-        if !keep(Kind::Resolution, self.resolution.is_some(), true) {
-            self.resolution = None;
-        }
+        let meant = self.resolution.is_some_and(Resolution::is_meant);
+        keep(Kind::Resolution, meant, true);
+        self.resolution = self.resolution.filter(|_| target.holds(Kind::Resolution));
         self.own.retain(|part| {
             let kept = part.format == target.format;
-            if !kept {
-                lost.add(part.name);
+            if let Some(name) = part.name.filter(|_| !kept) {
+                lost.add(name);
             }
             kept
         });
@@ -115,9 +135,31 @@ impl Meta {
     }
 }
 
+/// Resets the orientation that XMP names, as a property or as an element.
+pub fn upright(xmp: &mut [u8]) {
+    let name = b"tiff:Orientation";
+    let mut from = 0;
+    while let Some(at) = xmp[from..].windows(name.len()).position(|w| w == name) {
+        from += at + name.len();
+        let digit = match &xmp[from..] {
+            [b'=', b'"' | b'\'', b'1'..=b'8', b'"' | b'\'', ..] => from + 2,
+            [b'>', b'1'..=b'8', b'<', ..] => from + 1,
+            _ => continue,
+        };
+        xmp[digit] = b'1';
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn xmp_is_set_upright() {
+        let mut xmp = *b"<a tiff:Orientation='6'/><tiff:Orientation>8</tiff:Orientation>";
+        upright(&mut xmp);
+        assert_eq!(&xmp, b"<a tiff:Orientation='1'/><tiff:Orientation>1</tiff:Orientation>");
+    }
 
     #[test]
     fn what_has_no_place_is_named() {

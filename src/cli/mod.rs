@@ -16,6 +16,7 @@ mod clip;
 mod compare;
 mod deflate;
 mod encode;
+mod exif;
 mod exr;
 mod failure;
 mod format;
@@ -40,6 +41,7 @@ mod report;
 mod run;
 mod tiff;
 mod verify;
+mod webp;
 
 use args::Args;
 use failure::Failure;
@@ -156,7 +158,7 @@ fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
         Done::Planned(output) => print(&format!("{name} -> {}\n", output.display())),
         Done::Filtered(done) => {
             if !args.quiet {
-                done.warning.iter().chain(&done.said).for_each(|line| say(line));
+                done.warnings.iter().chain(&done.said).for_each(|line| say(line));
             }
             let text = if args.json {
                 let json = serde_json::to_string(&done.report);

@@ -116,6 +116,17 @@ impl Naming {
         self.output(item, format::of_path(&item.path)?).ok().flatten()
     }
 
+    /// What to write to `path`, for an input of this format. In place a file stays what it is, whatever its name
+    /// says.
+    pub fn target(&self, path: &Path, input: ImageFormat) -> Result<Target, Failure> {
+        match self.how {
+            How::InPlace if format::of_path(path) != Some(input) => {
+                Ok(Target { format: input, pnm: format::Pnm::Any })
+            }
+            _ => Target::of(path, input, self.asked),
+        }
+    }
+
     /// What may happen to a file that is there already.
     pub fn existing(&self) -> Existing {
         match self.how {

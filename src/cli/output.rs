@@ -95,6 +95,16 @@ fn exists(path: &Path) -> Failure {
 }
 
 impl Sink {
+    /// How many other names there are for the file that is to be replaced: they stay with the old one.
+    pub fn other_names(&self) -> u64 {
+        #[cfg(unix)]
+        if let Self::File(_, Some(old)) = self {
+            use std::os::unix::fs::MetadataExt;
+            return old.nlink().saturating_sub(1);
+        }
+        0
+    }
+
     /// Writes the whole of `bytes`, or leaves a regular file as it was.
     pub fn write(self, bytes: &[u8], path: &Path) -> Result<(), Failure> {
         match self {

@@ -180,6 +180,19 @@ mod unix {
     }
 
     #[test]
+    fn other_names_of_a_file_are_said() {
+        let place = Place::with_input();
+        std::fs::hard_link(place.path("input.png"), place.path("other.png")).unwrap();
+        let before = place.bytes("input.png");
+        let run = place.ok(&["input.png", "-k", "box", "--in-place"]);
+        assert!(run.stderr.contains("stays under other names (hard links): 1"), "{}", run.stderr);
+        assert_eq!(place.bytes("other.png"), before);
+        assert_ne!(place.bytes("input.png"), before);
+        let run = place.ok(&["input.png", "-k", "box", "--in-place"]);
+        assert!(!run.stderr.contains("hard links"), "{}", run.stderr);
+    }
+
+    #[test]
     fn permissions_are_kept_or_the_umasks() {
         let place = Place::with_input();
         std::fs::write(place.path("umask"), "").unwrap();

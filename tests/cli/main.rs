@@ -14,6 +14,7 @@ mod formats;
 mod hostile;
 mod interrupt;
 mod jpegs;
+mod kept;
 mod light;
 mod looking;
 mod lost;
@@ -25,6 +26,7 @@ mod mixes;
 mod names;
 mod pipes;
 mod readers;
+mod table;
 mod tiff;
 mod values;
 

@@ -210,3 +210,45 @@ fn threads_and_jobs_change_nothing() {
     }
     place.fails(2, "--jobs", &["photos/a.png", "-k", "box", "--jobs", "0"]);
 }
+
+#[test]
+fn hidden_files_are_left_out() {
+    let place = tree();
+    place.folder("photos/.cache");
+    place.save("photos/.cache/x.png", scene(9, 7));
+    place.save("photos/.y.png", scene(9, 7));
+    place.ok(&["-r", "photos", "-k", "box", "--out-dir", "out"]);
+    assert_eq!(place.names_in("out"), ["a.png", "b.jpg", "deep"]);
+    place.ok(&["photos/*.png", "-k", "box", "--out-dir", "flat"]);
+    assert_eq!(place.names_in("flat"), ["a.png"]);
+    place.ok(&["-r", "photos", "-k", "box", "--out-dir", "all", "--hidden"]);
+    assert_eq!(place.names_in("all"), [".cache", ".y.png", "a.png", "b.jpg", "deep"]);
+    place.ok(&["photos/*.png", "-k", "box", "--out-dir", "both", "--hidden"]);
+    assert_eq!(place.names_in("both"), [".y.png", "a.png"]);
+    // A folder that is named is no surprise, and neither is a file.
+    place.ok(&["-r", "photos/.cache", "-k", "box", "--out-dir", "named"]);
+    assert_eq!(place.names_in("named"), ["x.png"]);
+    place.ok(&["photos/.y.png", "-k", "box", "-o", "y.png"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_in_folders_are_not_waited_for() {
+    let place = tree();
+    let made = std::process::Command::new("mkfifo").arg(place.path("photos/pipe.png")).status();
+    if !made.is_ok_and(|s| s.success()) {
+        eprintln!("skipped: there is no mkfifo");
+        return;
+    }
+    for args in [&["-r", "photos"][..], &["photos/*.png"]] {
+        let run = Run::of(
+            place
+                .command()
+                .args(args)
+                .args(["-k", "box", "--out-dir", "out", "--force"])
+                .timeout(std::time::Duration::from_secs(20)),
+        );
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    }
+    assert_eq!(place.names_in("out"), ["a.png", "b.jpg", "deep"]);
+}

@@ -173,3 +173,32 @@ fn a_folder_that_becomes_read_only() {
     assert_eq!((run.code, run.stderr.lines().count()), (5, 3), "{}", run.stderr);
     assert!(place.names_in("out").is_empty());
 }
+
+#[test]
+fn in_place_a_file_stays_what_it_is() {
+    let place = Place::new();
+    place.save("photo.jpg", scene(23, 17));
+    let jpeg = place.bytes("photo.jpg");
+    for name in ["photo.png", "photo.v2", "photo"] {
+        place.write(name, &jpeg);
+        place.ok(&[name, "-k", "box", "--in-place"]);
+        let now = place.bytes(name);
+        assert_eq!(image::guess_format(&now).unwrap(), image::ImageFormat::Jpeg, "{name}");
+        assert_ne!(now, jpeg);
+    }
+}
+
+#[test]
+fn less_common_extensions_are_known() {
+    let place = Place::new();
+    place.folder("in");
+    let names = ["a.jpe", "b.jfif", "c.JIF", "d.dib", "e.tf8", "f.vst"];
+    let kinds = ["jpg", "jpg", "jpg", "bmp", "tif", "tga"];
+    for (name, kind) in names.iter().zip(kinds) {
+        let plain = format!("plain.{kind}");
+        place.save(&plain, scene(9, 7));
+        place.write(&format!("in/{name}"), place.bytes(&plain));
+    }
+    place.ok(&["-r", "in", "-k", "box", "--out-dir", "out"]);
+    assert_eq!(place.names_in("out"), names);
+}

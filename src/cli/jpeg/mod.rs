@@ -1,28 +1,31 @@
 //! JPEG files: `read` decodes them, and this is what they say beside their pixels.
 
+mod photoshop;
 mod planes;
 mod read;
+mod write;
 
 pub use read::Reader;
+pub use write::{Coding, jpeg};
 
+use super::exif::Tags;
 use super::meta::{Meta, Part, Resolution, Unit};
 use image::ImageFormat;
 
 /// What a file says beside its pixels.
 pub fn meta(file: &[u8]) -> Meta {
-    let mut segments = Segments(file);
     let mut meta = Meta { profile: profile(file), resolution: resolution(file), ..Meta::default() };
-    for (marker, data) in segments.by_ref().take_while(|&(marker, _)| !matches!(marker, SCAN | END))
-    {
-        let part = |name| Part {
-            format: ImageFormat::Jpeg,
-            kind: [0, 0, 0, marker],
-            data: data.to_vec(),
-            name,
+    for (marker, data) in Segments(file).take_while(|&(marker, _)| !matches!(marker, SCAN | END)) {
+        let mut keep = |data: &[u8], name| {
+            let (format, kind) = (ImageFormat::Jpeg, [0, 0, 0, marker]);
+            meta.own.push(Part { format, kind, data: data.to_vec(), name: Some(name) });
         };
         match (marker, data) {
-            (APP1, data) if data.starts_with(EXIF) => {
-                meta.exif.get_or_insert_with(|| data[EXIF.len()..].to_vec());
+            // Written anew: what pixels are, and how they lie in the file. Thumbnails are untrue, and so is the
+            // quality that a program meant to have.
+            (APP0 | APP14, _) | (APP12, [b'D', b'u', b'c', b'k', b'y', ..]) => {}
+            (APP1, [b'E', b'x', b'i', b'f', 0, 0, exif @ ..]) => {
+                meta.exif.get_or_insert_with(|| exif.to_vec());
             }
             (APP1, data) if data.starts_with(XMP) => {
                 meta.xmp.get_or_insert_with(|| data[XMP.len()..].to_vec());
@@ -30,11 +33,57 @@ pub fn meta(file: &[u8]) -> Meta {
             (APP1, data) if data.starts_with(b"http://ns.adobe.com/xmp/extension/\0") => {
                 meta.lost.add("extended XMP");
             }
-            (COMMENT, _) => meta.own.push(part("comment")),
+            // Profiles were put together, and pictures behind this one are looked at.
+            (APP2, data) if data.starts_with(b"ICC_PROFILE\0") || data.starts_with(b"MPF\0") => {}
+            // Signed statements about the pixels as they were.
+            (APP11, [b'J', b'P', ..]) => meta.lost.add("content credentials"),
+            (APP13, data) if data.starts_with(PHOTOSHOP) => {
+                let (rest, iptc) = photoshop::parts(&data[PHOTOSHOP.len()..]);
+                meta.iptc = meta.iptc.take().or(iptc);
+                if !rest.is_empty() {
+                    keep(&[PHOTOSHOP, &rest].concat(), "Photoshop data");
+                }
+            }
+            (COMMENT, _) => keep(data, "comment"),
+            (0xe0..=0xef, _) => keep(data, "private segments"),
             _ => {}
         }
     }
     meta
+}
+
+/// What the pictures behind the first one are, as the first one says (CIPA DC-007).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    None,
+    /// Smaller versions of it.
+    Previews,
+    /// Something beside it, such as a gain map.
+    Data,
+    /// Parts of a panorama, or other views.
+    Pictures,
+}
+
+/// What is behind the picture, where a file tells it.
+fn others(file: &[u8]) -> Others {
+    let told = || {
+        let mut segments = Segments(file).take_while(|&(marker, _)| marker != SCAN);
+        let data =
+            segments.find_map(|(m, data)| data.strip_prefix(b"MPF\0").filter(|_| m == APP2))?;
+        let tags = Tags::new(data)?;
+        // The entries: 16 bytes for each picture, of which the first four say what it is.
+        let entry = tags.entry(tags.first()?, 0xb002)?;
+        let (bytes, at) = (tags.long(entry + 4)?, tags.long(entry + 8)?);
+        let kinds = (1..(bytes / 16).min(64)).map_while(|i| tags.long(at + 16 * i));
+        kinds
+            .map(|kind| match kind >> 16 & 0xff {
+                1 => Others::Previews,
+                2 => Others::Pictures,
+                _ => Others::Data,
+            })
+            .max_by_key(|others| *others as u8)
+    };
+    told().unwrap_or(Others::None)
 }
 
 /// The colour profile, put together from its parts (ICC.1:2022, annex B.4); none if some are
@@ -71,29 +120,19 @@ fn resolution(file: &[u8]) -> Option<Resolution> {
     (x > 0.0 && y > 0.0 && (unit != 0 || x != y)).then_some(resolution)
 }
 
-/// The unit and the two numbers of a JFIF header.
-pub fn density(resolution: Resolution) -> (u8, u16, u16) {
-    let Resolution { x, y, unit } = resolution;
-    let (unit, scale) = match unit {
-        Unit::None => (0, 1.0),
-        // Numbers are whole, so the unit is the one in which they come nearest to what they were.
-        Unit::Inch => (1, 1.0),
-        Unit::Metre if ((x * 0.0254).round() / 0.0254 - x).abs() < 1.0 => (1, 0.0254),
-        Unit::Metre => (2, 0.01),
-    };
-    let whole = |v: f64| (v * scale).round().clamp(1.0, 65_535.0) as u16;
-    (unit, whole(x), whole(y))
-}
-
 const END: u8 = 0xd9;
 const SCAN: u8 = 0xda;
 const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
+const APP11: u8 = 0xeb;
+const APP12: u8 = 0xec;
+const APP13: u8 = 0xed;
+const APP14: u8 = 0xee;
 const COMMENT: u8 = 0xfe;
 /// How the data of such segments begin.
-const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
 
 /// Markers with the data of their segments, up to the end-of-image marker.
 struct Segments<'a>(&'a [u8]);
@@ -126,6 +165,7 @@ impl<'a> Iterator for Segments<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::write::density;
     use super::*;
 
     #[test]

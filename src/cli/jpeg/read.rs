@@ -7,12 +7,13 @@
 //! components are, it tells by fewer signs than libjpeg ([`Colour`]).
 
 use super::planes::{self, Plane};
+use super::write::Coding;
+use super::{END, Others, SCAN};
 use image::error::{DecodingError, ImageFormatHint, UnsupportedError, UnsupportedErrorKind};
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageResult};
 use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
 
-const END: u8 = 0xd9;
-const SCAN: u8 = 0xda;
+const TABLES: u8 = 0xdb;
 
 /// A JPEG file whose header was read.
 pub struct Reader {
@@ -56,6 +57,8 @@ struct Whole {
     bytes: Vec<u8>,
     /// Where the segments and the entropy-coded data behind scans' headers are.
     pieces: Vec<Piece>,
+    /// Bytes of it before the stops, with its end.
+    length: usize,
 }
 
 struct Piece {
@@ -70,6 +73,15 @@ struct Piece {
 /// Ones, which no code consists of (ITU-T T.81, F.1.2.1.1 and C.2): whoever reads on past the end of a scan
 /// or of an interval finds no code there and fails. Behind a 0xff of data comes a zero.
 const STOP: [u8; 8] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
+
+/// Where in a block's rows the values of a table are, in the order of the file (ITU-T T.81, figure A.6).
+#[rustfmt::skip]
+const ZIGZAG: [u8; 64] = [
+     0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5,
+    12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,  6,  7, 14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+];
 
 impl Whole {
     /// Walks over the file up to its end-of-image marker, outside of segments such as the one of a thumbnail;
@@ -94,7 +106,8 @@ impl Whole {
                 }
                 END => {
                     bytes.extend([0xff, END]);
-                    return Some(Self { bytes, pieces });
+                    let length = file.len() - (rest.len() - 1);
+                    return Some(Self { bytes, pieces, length });
                 }
                 _ => {}
             }
@@ -229,6 +242,42 @@ impl Reader {
             Ok(Self { whole, frame, colour })
         };
         Some(read(whole))
+    }
+
+    /// How it was compressed, for a result like it. Colour that is not simply coarser is kept whole.
+    pub fn coding(&self) -> Option<Coding> {
+        let mut tables = [None; 4];
+        let data = self.whole.segments().filter(|(marker, _)| *marker == TABLES);
+        for (_, mut data) in data {
+            while let Some((&head, rest)) = data.split_first() {
+                let wide = head >> 4 != 0;
+                let (values, rest) = rest.split_at_checked(if wide { 128 } else { 64 })?;
+                let value = |i: usize| match wide {
+                    true => u16::from_be_bytes([values[2 * i], values[2 * i + 1]]),
+                    false => values[i].into(),
+                };
+                let mut table = [0; 64];
+                ZIGZAG.iter().enumerate().for_each(|(i, at)| table[usize::from(*at)] = value(i));
+                *tables.get_mut(usize::from(head & 15))? = Some(table);
+                data = rest;
+            }
+        }
+        let all = &self.frame.components;
+        let table = |c: &Component| *tables.get(usize::from(c.table))?;
+        let (first, second) = (all.first()?, all.get(1).or(all.first())?);
+        let simple = all.len() == 3 && all[1..].iter().all(|c| (c.h, c.v) == (1, 1));
+        let sampling = if simple && self.is_usual() { (first.h, first.v) } else { (1, 1) };
+        Some(Coding { tables: [table(first)?, table(second)?], sampling })
+    }
+
+    /// What stands behind the picture, other than padding.
+    pub fn behind(&self, file: &[u8]) -> Others {
+        let told = super::others(file);
+        let rest = &file[self.whole.length..];
+        match told {
+            Others::None if rest.iter().any(|b| !matches!(b, 0 | 0xff)) => Others::Data,
+            told => told,
+        }
     }
 
     /// Bytes that decoding takes beside the pixels: the samples of all components, and in some kinds of files

@@ -282,7 +282,7 @@ pub fn meta(source: &mut (impl Read + Seek)) -> io::Result<Meta> {
                 format: ImageFormat::Tiff,
                 kind: [a, b, c, d],
                 data: entry.data.clone(),
-                name,
+                name: Some(name),
             };
             meta.own.push(part);
         }

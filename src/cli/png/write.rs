@@ -1,18 +1,25 @@
-//! PNG files at the fast level: every row by the Paeth filter, compressed by `deflate`; the rest of
-//! the file is written by `png`.
+//! PNG files, written by `png`; at the fast level the pixels are not: every row goes through the Paeth filter and
+//! is compressed by `deflate`.
 
-use super::deflate::Deflate;
-use super::meta::Meta;
+use super::XMP;
+use crate::cli::deflate::Deflate;
+use crate::cli::meta::{Meta, Part, Unit};
 use image::{ColorType as Colour, DynamicImage};
-use png::{BitDepth, ColorType, Encoder, EncodingError, Info, chunk};
+use png::chunk::{self, ChunkType};
+use png::{BitDepth, ColorType, Encoder, EncodingError, Info, PixelDimensions, Writer};
 use std::borrow::Cow;
+use std::io::Write;
 
 /// Bytes of rows that have a Huffman code, and a chunk of the file, of their own: few enough to stay
 /// in a cache, and enough for the code to cost nothing.
 const BLOCK: usize = 1 << 18;
 
-/// The whole file.
-pub fn png(image: &DynamicImage, meta: Meta) -> Result<Vec<u8>, EncodingError> {
+/// The whole file, by the compressor and the choice of filters of `png`, or by those here.
+pub fn png(
+    image: &DynamicImage,
+    effort: Option<(png::Compression, png::Filter)>,
+    meta: Meta,
+) -> Result<Vec<u8>, EncodingError> {
     let mut info = Info::with_size(image.width(), image.height());
     (info.color_type, info.bit_depth) = match image.color() {
         Colour::L8 => (ColorType::Grayscale, BitDepth::Eight),
@@ -27,14 +34,70 @@ pub fn png(image: &DynamicImage, meta: Meta) -> Result<Vec<u8>, EncodingError> {
     };
     info.icc_profile = meta.profile.map(Cow::Owned);
     info.exif_metadata = meta.exif.map(Cow::Owned);
+    info.pixel_dims = meta.resolution.map(|resolution| {
+        let per = |v: f64| v.round().clamp(1.0, u32::MAX.into()) as u32;
+        let (unit, scale) = match resolution.unit {
+            Unit::None => (png::Unit::Unspecified, 1.0),
+            Unit::Inch => (png::Unit::Meter, 1.0 / 0.0254),
+            Unit::Metre => (png::Unit::Meter, 1.0),
+        };
+        PixelDimensions { xppu: per(resolution.x * scale), yppu: per(resolution.y * scale), unit }
+    });
 
-    let pixel = usize::from(image.color().bytes_per_pixel());
     let wide = info.bit_depth == BitDepth::Sixteen;
-    let length = image.width() as usize * pixel;
-    let height = image.height() as usize;
     // What is not used of it is not there. Growing, it would leave its smaller selves behind.
     let mut out = Vec::with_capacity(image.as_bytes().len() + (1 << 16));
-    let mut writer = Encoder::with_info(&mut out, info)?.write_header()?;
+    let mut encoder = Encoder::with_info(&mut out, info)?;
+    if let Some((compression, filter)) = effort {
+        encoder.set_compression(compression);
+        encoder.set_filter(filter);
+    }
+    let mut writer = encoder.write_header()?;
+    if let Some(xmp) = meta.xmp {
+        writer.write_chunk(chunk::iTXt, &[XMP, &xmp].concat())?;
+    }
+    for part in &meta.own {
+        if let Some(data) = chunk_of(part, image.color()) {
+            writer.write_chunk(ChunkType(part.kind), &data)?;
+        }
+    }
+    if effort.is_none() {
+        pixels(image, wide, &mut writer)?;
+    } else if wide {
+        let mut samples = vec![0; image.as_bytes().len()];
+        swap(image.as_bytes(), &mut samples);
+        writer.write_image_data(&samples)?;
+    } else {
+        writer.write_image_data(image.as_bytes())?;
+    }
+    writer.finish()?;
+    Ok(out)
+}
+
+/// What a chunk of the input is in a picture of this kind. A background is given as three samples of 16
+/// bits, and is none of a grey picture's unless it is grey.
+fn chunk_of(part: &Part, colour: Colour) -> Option<Cow<'_, [u8]>> {
+    if &part.kind != b"bKGD" {
+        return Some(Cow::Borrowed(&part.data));
+    }
+    let samples: Vec<_> = part.data.as_chunks::<2>().0.to_vec();
+    let grey = !colour.has_color();
+    let wide = colour.bytes_per_pixel() / colour.channel_count() == 2;
+    let same = samples.iter().all(|s| *s == samples[0]);
+    let kept = if grey { &samples[..usize::from(same)] } else { &samples[..] };
+    let sample = |s: &[u8; 2]| if wide { *s } else { [0, s[0]] };
+    (!kept.is_empty()).then(|| kept.iter().flat_map(sample).collect())
+}
+
+/// Writes the pixels, every row by the Paeth filter.
+fn pixels<W: Write>(
+    image: &DynamicImage,
+    wide: bool,
+    writer: &mut Writer<W>,
+) -> Result<(), EncodingError> {
+    let pixel = usize::from(image.color().bytes_per_pixel());
+    let length = image.width() as usize * pixel;
+    let height = image.height() as usize;
     let mut deflate = Deflate::new();
     let mut block = Vec::with_capacity(BLOCK + length + 1);
     // The first row has zeros above it.
@@ -59,8 +122,7 @@ pub fn png(image: &DynamicImage, meta: Meta) -> Result<Vec<u8>, EncodingError> {
             block.clear();
         }
     }
-    writer.finish()?;
-    Ok(out)
+    Ok(())
 }
 
 /// Samples of 16 bits as PNG has them, the high byte first.
@@ -136,7 +198,7 @@ mod tests {
     fn what_is_written_is_read() {
         for (width, height) in [(1, 1), (1, 300), (300, 1), (5, 3), (17, 9), (640, 480)] {
             for picture in pictures(width, height) {
-                let bytes = png(&picture, Meta::default()).unwrap();
+                let bytes = png(&picture, None, Meta::default()).unwrap();
                 let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().unwrap();
                 let back = reader.decode().unwrap();
                 assert!(back == picture, "{:?} of {width}×{height}", picture.color());
@@ -147,7 +209,7 @@ mod tests {
     #[test]
     fn floats_are_refused() {
         let picture = DynamicImage::new_rgb32f(2, 2);
-        assert!(png(&picture, Meta::default()).is_err());
+        assert!(png(&picture, None, Meta::default()).is_err());
     }
 
     #[test]
