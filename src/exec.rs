@@ -106,7 +106,10 @@ fn run_with(
     let Workspace { slots, maps: [read, write], regions, .. } = workspace;
     let (mut read, mut write) = (read, write);
     regions.clear();
-    regions.extend(plan.regions(rect).map(|(written, _)| written));
+    match plan.segments.len() {
+        1 => regions.push(rect),
+        _ => regions.extend(plan.regions(rect).map(|(written, _)| written)),
+    }
     let (mut out, mut before) = (Some(out), rect);
     let last = plan.segments.len() - 1;
     for (i, (segment, &region)) in plan.segments.iter().zip(regions.iter().rev()).enumerate() {

@@ -132,8 +132,14 @@ macro_rules! integer_sample {
 
             #[inline(always)]
             fn from_f64(x: f64) -> Self {
-                // `max` and `min` drop a NaN operand, so NaN ends at MIN.
-                (x + 0.5).floor().max(<Self as Sample>::MIN).min(<Self as Sample>::MAX) as $t
+                let (least, most) = (<Self as Sample>::MIN, <Self as Sample>::MAX);
+                let x = (x + 0.5).floor();
+                // NaN is not above anything, and ends at MIN.
+                let x = if x > least { x } else { least };
+                let x = if x < most { x } else { most };
+                // Its digits are then the lowest of the sum's: loops of this become vectors, where those of
+                // conversions that saturate do not.
+                (x + 1.5 / f64::EPSILON).to_bits() as $t
             }
         }
     };

@@ -91,8 +91,11 @@ impl Request<'_> {
         let stage = self.stage;
         let anchor = stage.filter.kernels()[0].anchor();
         let [axis_x, axis_y] = &stage.axes;
-        let source_alpha =
-            SourceAlpha { rows, anchor: (anchor.0 - axis_x.before, anchor.1 - axis_y.before) };
+        let source_alpha = SourceAlpha {
+            rows,
+            anchor: (anchor.0 - axis_x.before, anchor.1 - axis_y.before),
+            level: stage.level,
+        };
         let alpha = stage.filter.get_alpha();
         let premultiplied = alpha == Some(Alpha::Premultiply);
         if premultiplied || stage.widened {
@@ -103,6 +106,7 @@ impl Request<'_> {
                     opacity: stage.opacity,
                     offset: stage.filter.get_offset(),
                     post: stage.filter.get_post(),
+                    level: stage.level,
                 },
                 Some(Alpha::Keep) => AlphaOf::Keep(source_alpha),
                 Some(Alpha::Plain) | None => AlphaOf::Nothing,

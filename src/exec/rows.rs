@@ -3,6 +3,7 @@
 
 use super::memory::Ring;
 use super::tile::Tile;
+use crate::pass::Premultiply;
 use crate::plan::FilterStage;
 use crate::sample::Sample;
 use crate::view::{AnyView, View};
@@ -253,7 +254,7 @@ impl Widened<'_> {
         with_rows!(self.source, rows => {
             let pixels = rows.pixels(v, y, tile.columns.clone());
             if premultiplied {
-                multiply(pixels, row, channels);
+                stage.level.run(Premultiply { source: pixels, channels, out: row });
             } else {
                 row.iter_mut().zip(pixels).for_each(|(o, s)| *o = s.to_f64() as f32);
             }
@@ -266,18 +267,6 @@ impl Widened<'_> {
         let all = cast_slice(&self.ring.memory.0);
         let start = (x.start - tile.columns.start) * channels;
         &self.ring.row(all, v, len)[start..start + x.len() * channels]
-    }
-}
-
-/// Colour × alpha, and alpha.
-fn multiply<T: Sample>(source: &[T], out: &mut [f32], channels: usize) {
-    let pixels = source.chunks_exact(channels).zip(out.chunks_exact_mut(channels));
-    for (pixel, out) in pixels {
-        let alpha = pixel[channels - 1].to_f64();
-        for (o, s) in out.iter_mut().zip(pixel) {
-            *o = (s.to_f64() * alpha) as f32;
-        }
-        out[channels - 1] = alpha as f32;
     }
 }
 

@@ -3,11 +3,12 @@
 use super::memory::Memory;
 use super::rows::{AnyRows, with_rows};
 use crate::filter::Post;
+use crate::pass::{KeepAlpha, Unpremultiply};
 use crate::reference::Opacity;
 use crate::sample::{Sample, SampleType, with_sample};
+use crate::simd::Level;
 use crate::view::{AnyViewMut, OutRow};
 use std::array::from_fn;
-use std::cmp::Ordering;
 use std::ops::Range;
 
 /// Where a stage's rows go.
@@ -120,23 +121,18 @@ pub(super) struct SourceAlpha<'a> {
     pub(super) rows: AnyRows<'a>,
     /// The input pixel under output pixel (0, 0) and the anchor.
     pub(super) anchor: (usize, usize),
+    pub(super) level: Level,
 }
 
 impl SourceAlpha<'_> {
     /// Copies it to output pixels `x` of row `y`.
     fn copy(&self, y: usize, x: Range<usize>, out: OutRow<'_>) {
-        with_sample!(out.sample(), O => self.copy_to::<O>(y, x, out.typed()));
-    }
-
-    fn copy_to<O: Sample>(&self, y: usize, x: Range<usize>, out: &mut [O]) {
         let channels = out.len() / x.len();
         let x = x.start + self.anchor.0..x.end + self.anchor.0;
         let y = y + self.anchor.1;
         with_rows!(self.rows, rows => {
-            let pixels = rows.pixels(y as isize, y, x).chunks_exact(channels);
-            for (o, s) in out.chunks_exact_mut(channels).zip(pixels) {
-                o[channels - 1] = O::from_f64(s[channels - 1].to_f64());
-            }
+            let source = rows.pixels(y as isize, y, x);
+            self.level.run(KeepAlpha { source, channels, out });
         });
     }
 }
@@ -158,6 +154,7 @@ pub(super) enum AlphaOf<'a> {
         opacity: Opacity,
         offset: f64,
         post: Post,
+        level: Level,
     },
     /// It comes from the source.
     Keep(SourceAlpha<'a>),
@@ -175,33 +172,34 @@ impl Unrounded<'_, '_> {
         let filtered: &[f32] = self.filtered.get(rows * len);
         for (y, row) in (y..).zip(filtered.chunks_exact(len)) {
             let [out] = self.target.rows(y, x.clone());
-            let (alpha, x) = (&self.alpha, x.clone());
-            with_sample!(out.sample(), O => alpha.finish::<O>(row, y, x, out.typed()));
+            self.alpha.finish(row, self.channels, y, x.clone(), out);
         }
     }
 }
 
 impl AlphaOf<'_> {
     /// Rounds a row of results, output pixels `x` of row `y`.
-    fn finish<O: Sample>(&self, filtered: &[f32], y: usize, x: Range<usize>, out: &mut [O]) {
-        let &Self::Divide { opacity, offset, post } = self else {
-            out.iter_mut().zip(filtered).for_each(|(o, v)| *o = O::from_f64(f64::from(*v)));
-            if let Self::Keep(alpha) = self {
-                alpha.copy_to(y, x, out);
-            }
-            return;
-        };
-        let channels = out.len() / x.len();
-        for (o, v) in out.chunks_exact_mut(channels).zip(filtered.chunks_exact(channels)) {
-            let alpha = opacity.limit(v[channels - 1]);
-            for (o, v) in o.iter_mut().zip(v) {
-                *o = O::from_f64(opacity.colour(*v, alpha, offset, post));
-            }
-            o[channels - 1] = O::from_f64(alpha);
+    fn finish(
+        &self,
+        filtered: &[f32],
+        channels: usize,
+        y: usize,
+        x: Range<usize>,
+        mut out: OutRow<'_>,
+    ) {
+        if let &Self::Divide { opacity, offset, post, level } = self {
+            let source = filtered;
+            return level.run(Unpremultiply { source, channels, opacity, offset, post, out });
+        }
+        with_sample!(out.sample(), O => {
+            let out = out.whole().typed::<O>().iter_mut();
+            out.zip(filtered).for_each(|(o, v)| *o = O::from_f64(f64::from(*v)));
+        });
+        if let Self::Keep(alpha) = self {
+            alpha.copy(y, x, out);
         }
     }
 }
-
 /// Places of a ring for the rows of a block.
 pub(super) struct Places<'a> {
     pub(super) sample: SampleType,
@@ -232,24 +230,5 @@ impl Places<'_> {
             }
         }
         found
-    }
-}
-
-impl Opacity {
-    fn limit(&self, alpha: f32) -> f64 {
-        f64::from(alpha).clamp(0.0, self.full)
-    }
-
-    /// A colour from colour × alpha.
-    fn colour(&self, product: f32, alpha: f64, offset: f64, post: Post) -> f64 {
-        let colour = f64::from(product) / alpha + offset;
-        // Not where alpha is NaN either.
-        if !matches!(alpha.partial_cmp(&self.visible), Some(Ordering::Greater | Ordering::Equal)) {
-            0.0
-        } else if post == Post::Abs {
-            colour.abs()
-        } else {
-            colour
-        }
     }
 }

@@ -17,6 +17,8 @@
 //! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
 //! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
 //! | [`Colour`] | a row of `u8` pixels | a row of `u8` pixels, up to four channels each |
+//! | [`Premultiply`], [`Unpremultiply`] | a row of samples; of `f32` | the same with colours multiplied, or divided, by alpha |
+//! | [`KeepAlpha`] | a row of samples | the alpha of output samples |
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
 //! | [`Scan`] | column sums | their prefix sums |
 //! | [`Windows`] | prefix sums | output samples |
@@ -31,6 +33,7 @@
 //! before, so there is no remainder loop that could round differently.
 
 mod across;
+mod alpha;
 mod blocks;
 mod colour;
 mod column;
@@ -47,6 +50,7 @@ mod stencil;
 mod symmetric;
 
 pub use across::{ACROSS_SLACK, Across, Part};
+pub use alpha::{KeepAlpha, Premultiply, Unpremultiply};
 pub use blocks::{RowLevel, RowSums, SUMMED, WindowSums};
 pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};
