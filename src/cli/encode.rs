@@ -91,6 +91,7 @@ pub fn encode(
             None => stored.tiff.unwrap_or(Compressor::None),
         };
         let Picture { buffer, premultiplied, .. } = picture;
+        lost.append(tiff::lost(&meta));
         return tiff::write(buffer.pixels(), premultiplied, compressor, &meta).map_err(fail);
     }
     if target.format == ImageFormat::OpenExr {
