@@ -27,7 +27,7 @@ fn depth(row: &[(&str, &'static str)]) -> Vec<&'static str> {
 /// A photograph that says all there is to be said.
 fn photograph() -> Vec<u8> {
     let photo = include_bytes!("../files/meta/photo.jpg");
-    let mut profile = vec![7u8; 132];
+    let mut profile = [7u8; 132];
     profile[16..20].copy_from_slice(b"RGB ");
     let segment = [b"ICC_PROFILE\0\x01\x01", &profile[..]].concat();
     let length = (segment.len() as u16 + 2).to_be_bytes();
