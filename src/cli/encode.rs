@@ -77,7 +77,7 @@ pub fn encode(
     channels: usize,
     target: Target,
     effort: Effort,
-    stored: &Stored,
+    stored: &mut Stored,
     meta: Meta,
     lost: &mut Lost,
 ) -> Result<Vec<u8>, Failure> {
@@ -98,7 +98,7 @@ pub fn encode(
         let straight = picture.alpha && !picture.premultiplied;
         let buffer = if straight { picture.buffer.multiply() } else { picture.buffer };
         let Buffer::F32(image) = buffer else { return Err(fail("not of floats".into())) };
-        return exr::write(&image, stored.exr.as_deref()).map_err(fail);
+        return exr::write(&image, stored.exr.as_deref_mut(), lost).map_err(fail);
     }
     let mut buffer = picture.straight().buffer;
     if target.format == ImageFormat::Gif && format::has_alpha(channels) {

@@ -346,8 +346,24 @@ impl Stored {
     }
 }
 
-/// The whole file: like the one that was read, if there was one.
-pub fn write(image: &Image<f32>, stored: Option<&Stored>) -> Result<Vec<u8>, String> {
+/// The whole file: like the one that was read, if there was one. Attributes that cannot be written, since their type is not
+/// the one that belongs to their name, are lost.
+pub fn write(
+    image: &Image<f32>,
+    stored: Option<&mut Stored>,
+    lost: &mut Lost,
+) -> Result<Vec<u8>, String> {
+    match (encode(image, stored.as_deref()), stored) {
+        (Err(_), Some(stored)) => {
+            stored.strip();
+            lost.add("EXR attributes");
+            encode(image, Some(stored))
+        }
+        (result, _) => result,
+    }
+}
+
+fn encode(image: &Image<f32>, stored: Option<&Stored>) -> Result<Vec<u8>, String> {
     let Shape { width, height, channels } = image.shape();
     let size = Vec2(width, height);
     let own: &[&str] = match channels {
@@ -396,6 +412,9 @@ pub fn write(image: &Image<f32>, stored: Option<&Stored>) -> Result<Vec<u8>, Str
         encoding = stored.encoding;
         if matches!(encoding.compression, Compression::HTJ2K32 | Compression::HTJ2K256) {
             encoding.compression = Compression::ZIP16;
+        }
+        if encoding.blocks == Blocks::ScanLines {
+            encoding.line_order = LineOrder::Increasing;
         }
         attributes = stored.image.clone();
         layer = LayerAttributes { layer_position: stored.position(), ..stored.layer.clone() };

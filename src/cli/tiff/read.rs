@@ -15,7 +15,7 @@ use tiff::decoder::{ChunkType, Decoder, Limits};
 use tiff::tags::{ByteOrder, CompressionMethod, PhotometricInterpretation as Kind, Predictor, Tag};
 use twopass::{Image, SampleType, Shape};
 
-/// Longest value of a tag, in bytes: a colour profile, or the places of all strips.
+/// Bytes for the longest value of a tag, which is the places of all strips.
 const LONGEST_TAG: usize = 1 << 28;
 
 /// A file whose directory has been read.
@@ -66,8 +66,10 @@ impl Reader {
     /// Reads the directory of the first page; `max_bytes` bounds what is allocated for it.
     pub fn new(source: Box<dyn Source>, max_bytes: u64) -> Result<Self, Failure> {
         let fail = |e: TiffError| failure(&e);
-        let mut limits = Limits::unlimited();
-        limits.ifd_value_size = LONGEST_TAG.min(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+        // What a tag may take, which has 32 bytes for each number there; pixels are not decoded by it.
+        let mut limits = Limits::default();
+        let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+        limits.decoding_buffer_size = LONGEST_TAG.min(most);
         let mut decoder = Decoder::new(source).map_err(fail)?.with_limits(limits);
         let layout = Layout::of(&mut decoder)?;
         Ok(Self { decoder, layout, max_bytes })
