@@ -243,9 +243,13 @@ impl Stored {
         lost
     }
 
-    /// Leaves out what is not about pixels.
+    /// Leaves out what is not about pixels, and what makes no sense.
     pub fn strip(&mut self) {
         let ImageAttributes { display_window, pixel_aspect, .. } = self.image;
+        let pixel_aspect = if (1e-6..1e6).contains(&pixel_aspect) { pixel_aspect } else { 1.0 };
+        if !self.layer.screen_window_width.is_normal() || self.layer.screen_window_width < 0.0 {
+            self.layer.screen_window_width = 1.0;
+        }
         self.image = ImageAttributes { pixel_aspect, ..ImageAttributes::new(display_window) };
         self.layer = LayerAttributes {
             layer_name: self.layer.layer_name.clone(),
