@@ -7,6 +7,7 @@
 #[path = "../../src/cli"]
 mod cli {
     pub mod animation;
+    pub mod bmp;
     pub mod deflate;
     pub mod exif;
     pub mod exr;

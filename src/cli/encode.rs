@@ -2,6 +2,7 @@
 //! touched the disk, and every write to the disk is one whose error is seen.
 
 use super::args::Compression;
+use super::bmp;
 use super::exr;
 use super::failure::Failure;
 use super::format::{self, Pnm, Target, bytes};
@@ -127,7 +128,14 @@ pub fn encode(
             super::png::png(&image, effort, meta).map_err(|e| e.to_string())
         }
         ImageFormat::WebP => webp(&image, meta).map_err(|e| e.to_string()),
-        format => others(&image, format, meta).map_err(|e| e.to_string()),
+        format => {
+            let resolution = meta.resolution;
+            let mut file = others(&image, format, meta).map_err(|e| e.to_string())?;
+            if let (ImageFormat::Bmp, Some(resolution)) = (format, resolution) {
+                bmp::put(resolution, &mut file);
+            }
+            Ok(file)
+        }
     });
     written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
 }

@@ -56,7 +56,7 @@ fn what_is_said_beside_pixels_is_kept_or_named_as_the_table_says() {
         let there = lost(&[&["all.jpg", "-o", &name][..], &depth].concat());
         // What is kept is there if it is there after a way back to a format that holds everything.
         lost(&[&name, "--depth", "8", "-o", "back.jpg"]);
-        let back = lost(&["back.jpg", "-o", "back.bmp"]);
+        let back = lost(&["back.jpg", "-o", "back.tga"]);
         for (column, kind) in kinds {
             let (named, returned) =
                 (there.iter().any(|n| n == kind), back.iter().any(|n| n == kind));
