@@ -8,6 +8,7 @@
 #[path = "../../src/cli"]
 mod cli {
     pub mod animation;
+    pub mod bmp;
     pub mod args;
     pub mod bench;
     pub mod budget;

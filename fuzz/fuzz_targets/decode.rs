@@ -7,17 +7,21 @@
 #[path = "../../src/cli"]
 mod cli {
     pub mod animation;
+    pub mod bmp;
     pub mod deflate;
     pub mod exif;
+    pub mod exr;
     pub mod failure;
-    pub mod tiff;
     pub mod format;
+    pub mod hdr;
     pub mod input;
     pub mod jpeg;
     pub mod lost;
     pub mod meta;
+    pub mod pfm;
     pub mod pixels;
     pub mod png;
+    pub mod tiff;
     pub mod webp;
 }
 
@@ -34,10 +38,13 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     assert!(opened.bytes <= MAX_PIXELS * 16);
-    let bytes = opened.bytes;
-    if let Ok(cli::input::Decoded { image, .. }) = opened.decode() {
-        assert_eq!(image.as_bytes().len() as u64, bytes);
-        let pixels = cli::pixels::pixels(&image).expect("what is decoded can be filtered");
-        assert!(pixels.shape().samples().is_ok());
+    let (pixels, channels, sample) = (opened.pixels, opened.channels, opened.sample);
+    if let Ok(cli::input::Decoded { picture, .. }) = opened.decode() {
+        let decoded = picture.buffer.pixels();
+        let shape = decoded.shape();
+        assert_eq!((shape.width * shape.height) as u64, pixels);
+        // A fourth byte that is not used is not there.
+        assert!(shape.channels == channels || shape.channels + 1 == channels && !picture.alpha);
+        assert_eq!(decoded.sample(), sample);
     }
 });

@@ -95,7 +95,8 @@ pub struct Args {
     pub range: Option<Range>,
 
     /// Filter in linear light: integer samples are taken for sRGB, decoded before and encoded once
-    /// after; --offset is added to encoded values. Float samples are linear already.
+    /// after; --offset is added to encoded values. Float samples are linear already, and so are those of a PNG file
+    /// that says it.
     #[arg(long, help_heading = VALUES)]
     pub linear: bool,
 

@@ -2,6 +2,7 @@
 //! touched the disk, and every write to the disk is one whose error is seen.
 
 use super::args::Compression;
+use super::bmp;
 use super::exr;
 use super::failure::Failure;
 use super::format::{self, Pnm, Target, bytes};
@@ -77,7 +78,7 @@ pub fn encode(
     channels: usize,
     target: Target,
     effort: Effort,
-    stored: &Stored,
+    stored: &mut Stored,
     meta: Meta,
     lost: &mut Lost,
 ) -> Result<Vec<u8>, Failure> {
@@ -91,13 +92,14 @@ pub fn encode(
             None => stored.tiff.unwrap_or(Compressor::None),
         };
         let Picture { buffer, premultiplied, .. } = picture;
+        lost.append(tiff::lost(&meta));
         return tiff::write(buffer.pixels(), premultiplied, compressor, &meta).map_err(fail);
     }
     if target.format == ImageFormat::OpenExr {
         let straight = picture.alpha && !picture.premultiplied;
         let buffer = if straight { picture.buffer.multiply() } else { picture.buffer };
         let Buffer::F32(image) = buffer else { return Err(fail("not of floats".into())) };
-        return exr::write(&image, stored.exr.as_deref()).map_err(fail);
+        return exr::write(&image, stored.exr.as_deref_mut(), lost).map_err(fail);
     }
     let mut buffer = picture.straight().buffer;
     if target.format == ImageFormat::Gif && format::has_alpha(channels) {
@@ -126,7 +128,14 @@ pub fn encode(
             super::png::png(&image, effort, meta).map_err(|e| e.to_string())
         }
         ImageFormat::WebP => webp(&image, meta).map_err(|e| e.to_string()),
-        format => others(&image, format, meta).map_err(|e| e.to_string()),
+        format => {
+            let resolution = meta.resolution;
+            let mut file = others(&image, format, meta).map_err(|e| e.to_string())?;
+            if let (ImageFormat::Bmp, Some(resolution)) = (format, resolution) {
+                bmp::put(resolution, &mut file);
+            }
+            Ok(file)
+        }
     });
     written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
 }

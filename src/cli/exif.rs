@@ -128,8 +128,11 @@ impl<'a> Tags<'a> {
 mod tests {
     use super::*;
 
-    /// Directories of entries with single values, at places; and what stands at the end.
-    fn exif(big: bool, directories: &[(u32, &[(u16, u16, u32)], u32)], end: &[u8]) -> Vec<u8> {
+    /// Its place, its entries (tag, kind, a single value), and where the next one is.
+    type Directory<'a> = (u32, &'a [(u16, u16, u32)], u32);
+
+    /// Directories, and what stands at the end.
+    fn exif(big: bool, directories: &[Directory<'_>], end: &[u8]) -> Vec<u8> {
         let long = |v: u32| if big { v.to_be_bytes() } else { v.to_le_bytes() };
         let short = |v: u16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
         let mut out = if big { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };

@@ -243,9 +243,13 @@ impl Stored {
         lost
     }
 
-    /// Leaves out what is not about pixels.
+    /// Leaves out what is not about pixels, and what makes no sense.
     pub fn strip(&mut self) {
         let ImageAttributes { display_window, pixel_aspect, .. } = self.image;
+        let pixel_aspect = if (1e-6..1e6).contains(&pixel_aspect) { pixel_aspect } else { 1.0 };
+        if !self.layer.screen_window_width.is_normal() || self.layer.screen_window_width < 0.0 {
+            self.layer.screen_window_width = 1.0;
+        }
         self.image = ImageAttributes { pixel_aspect, ..ImageAttributes::new(display_window) };
         self.layer = LayerAttributes {
             layer_name: self.layer.layer_name.clone(),
@@ -346,8 +350,24 @@ impl Stored {
     }
 }
 
-/// The whole file: like the one that was read, if there was one.
-pub fn write(image: &Image<f32>, stored: Option<&Stored>) -> Result<Vec<u8>, String> {
+/// The whole file: like the one that was read, if there was one. Attributes that cannot be written, since their type is not
+/// the one that belongs to their name, are lost.
+pub fn write(
+    image: &Image<f32>,
+    stored: Option<&mut Stored>,
+    lost: &mut Lost,
+) -> Result<Vec<u8>, String> {
+    match (encode(image, stored.as_deref()), stored) {
+        (Err(_), Some(stored)) => {
+            stored.strip();
+            lost.add("EXR attributes");
+            encode(image, Some(stored))
+        }
+        (result, _) => result,
+    }
+}
+
+fn encode(image: &Image<f32>, stored: Option<&Stored>) -> Result<Vec<u8>, String> {
     let Shape { width, height, channels } = image.shape();
     let size = Vec2(width, height);
     let own: &[&str] = match channels {
@@ -396,6 +416,9 @@ pub fn write(image: &Image<f32>, stored: Option<&Stored>) -> Result<Vec<u8>, Str
         encoding = stored.encoding;
         if matches!(encoding.compression, Compression::HTJ2K32 | Compression::HTJ2K256) {
             encoding.compression = Compression::ZIP16;
+        }
+        if encoding.blocks == Blocks::ScanLines {
+            encoding.line_order = LineOrder::Increasing;
         }
         attributes = stored.image.clone();
         layer = LayerAttributes { layer_position: stored.position(), ..stored.layer.clone() };

@@ -181,7 +181,7 @@ impl Target {
                 matches!(self.format, F::Png | F::Jpeg | F::WebP | F::Tiff)
             }
             Kind::Iptc => matches!(self.format, F::Jpeg | F::Tiff),
-            Kind::Resolution => matches!(self.format, F::Png | F::Jpeg | F::Tiff),
+            Kind::Resolution => matches!(self.format, F::Png | F::Jpeg | F::Tiff | F::Bmp),
         }
     }
 

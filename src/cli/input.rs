@@ -3,6 +3,7 @@
 //! that memory for it can be waited for in between.
 
 use super::animation;
+use super::bmp;
 use super::exr;
 use super::failure::Failure;
 use super::format;
@@ -265,10 +266,11 @@ fn header(
         }
         reader = ImageReader::with_format(source, format);
     }
-    if matches!(format, ImageFormat::Png | ImageFormat::WebP) {
+    if matches!(format, ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp) {
         let mut source = reader.into_inner();
         let read = match format {
             ImageFormat::Png => png::meta(&mut source).map(|found| meta = found),
+            ImageFormat::Bmp => bmp::resolution(&mut source).map(|found| meta.resolution = found),
             _ => webp::is_lossy(&mut source).map(|lossy| stored.lossy_webp = lossy),
         };
         read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;

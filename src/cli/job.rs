@@ -260,7 +260,7 @@ fn filter(
             Pixels::F32(view) => side_by_side(view, &done.buffer, both_channels(form, result)),
         }?;
         let both = Picture { buffer: both, alpha: form.alpha || result.alpha, premultiplied };
-        let (path, _) = write(setup, item, place, both, &Stored::default(), &mut times)?;
+        let (path, _) = write(setup, item, place, both, &mut Stored::default(), &mut times)?;
         said.push(format!("wrote {} (before | after)", path.display()));
     }
     drop(picture);
@@ -278,7 +278,7 @@ fn filter(
         let shape = Shape { channels: place.channels, ..done.buffer.shape() };
         let picture = Picture { buffer: done.buffer, alpha: result.alpha, premultiplied };
         let links = place.sink.other_names();
-        let (path, lost) = write(setup, item, place, picture, &stored, &mut times)?;
+        let (path, lost) = write(setup, item, place, picture, &mut stored, &mut times)?;
         report.output = Some(path.display().to_string());
         if links > 0 {
             warnings.push(format!(
@@ -403,7 +403,7 @@ fn write(
     item: &Item,
     place: Place,
     picture: Picture,
-    stored: &Stored,
+    stored: &mut Stored,
     times: &mut Times,
 ) -> Result<(PathBuf, Lost), Failure> {
     let Place { path, target, channels, sink, mut meta, mut lost } = place;

@@ -10,6 +10,7 @@ mod animation;
 mod args;
 mod batch;
 mod bench;
+mod bmp;
 mod budget;
 mod channels;
 mod clip;

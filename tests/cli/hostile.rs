@@ -2,6 +2,7 @@
 //! directories that point at themselves. Each is refused with one line, or read; in bounded time,
 //! and without a panic. They are filtered as folders, so this is also a test of those.
 
+use super::readers::folder;
 use super::{Place, Run, png_header, scene};
 use image::DynamicImage;
 use std::time::{Duration, Instant};
@@ -96,6 +97,44 @@ fn files_with_flipped_bits_are_read_or_refused() {
         for (path, code) in codes {
             assert!(matches!(code, 0 | 3 | 4), "{path}: {code}");
         }
+    }
+}
+
+#[test]
+fn unusual_files_with_flipped_bits_are_read_or_refused() {
+    let place = Place::new();
+    place.folder("bad");
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder().join("formats")).unwrap() {
+        let path = entry.unwrap().path();
+        let good = std::fs::read(&path).unwrap();
+        for i in 0..12 {
+            let mut bytes = good.clone();
+            let reach = if i % 2 == 0 { bytes.len() } else { bytes.len().min(400) };
+            for _ in 0..1 + i % 3 {
+                let at = random();
+                let byte = &mut bytes[at as usize % reach];
+                *byte = [0, 255, 127, *byte ^ (1 << (at >> 60 & 7))][(at >> 56 & 3) as usize];
+            }
+            if i % 4 == 3 {
+                bytes.truncate(1 + random() as usize % good.len());
+            }
+            let name = path.file_name().unwrap().to_str().unwrap();
+            place.write(&format!("bad/{i}-{name}"), bytes);
+            count += 1;
+        }
+    }
+    let codes = filter_all(&place, &["--max-pixels", "1000000", "--first-frame"]);
+    assert_eq!(codes.len(), count);
+    for (path, code) in codes {
+        assert!(matches!(code, 0 | 3 | 4), "{path}: {code}");
     }
 }
 

@@ -249,3 +249,14 @@ fn loss_that_becomes_none_is_named() {
     assert_eq!(lost(&place, &["lossy.webp", "-k", "box", "-o", "o.png"]), "");
     assert!(chunk(&place.bytes("o.png"), "iTXt").is_some(), "XMP");
 }
+
+#[test]
+fn bmp_files_have_a_resolution() {
+    let place = Place::new();
+    file!(place, "chunks.png");
+    place.ok(&["chunks.png", "-k", "identity", "-o", "o.bmp"]);
+    assert_eq!(place.bytes("o.bmp")[38..46], [0x23, 0x2e, 0, 0, 0x23, 0x2e, 0, 0]);
+    place.ok(&["o.bmp", "-k", "identity", "-o", "back.png"]);
+    assert_eq!(chunk(&place.bytes("back.png"), "pHYs"), chunk(&place.bytes("chunks.png"), "pHYs"));
+    assert_eq!(place.open("back.png").into_rgb8(), place.open("chunks.png").into_rgb8());
+}

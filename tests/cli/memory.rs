@@ -1,6 +1,7 @@
 //! The memory of one job, as the system counted it.
 
 use super::{Place, scene};
+use libjpeg_turbo_rs::{Encoder, PixelFormat};
 use std::io::Read;
 use std::process::{Command, Stdio};
 
@@ -80,6 +81,15 @@ fn no_job_needs_more_than_is_counted() {
     netpbm("alpha.pam", 2, 255);
     netpbm("rgb.pam", 3, 255);
     netpbm("deep.pam", 3, 65_535);
+    // Files that are decoded with more beside the pixels than others.
+    let pixels = noise(WIDTH * HEIGHT * 4);
+    let jpeg = |name: &str, format: PixelFormat, progressive| {
+        let pixels = &pixels[..(WIDTH * HEIGHT) as usize * format.bytes_per_pixel()];
+        let encoder = Encoder::new(pixels, WIDTH as usize, HEIGHT as usize, format);
+        place.write(name, encoder.quality(80).progressive(progressive).encode().unwrap());
+    };
+    jpeg("progressive.jpg", PixelFormat::Rgb, true);
+    jpeg("cmyk.jpg", PixelFormat::Cmyk, false);
     let eight = ["png", "jpg", "tiff", "bmp", "tga", "qoi", "gif", "webp", "pam"];
     let cases = [
         ("grey.pam", &eight[..], &[][..]),
@@ -92,6 +102,8 @@ fn no_job_needs_more_than_is_counted() {
         ("rgb.pam", &["png", "tiff"], &["--depth", "16"]),
         ("rgb.pam", &["tiff", "exr", "hdr"], &["--depth", "f32"]),
         ("grey.pam", &["tiff", "exr"], &["--depth", "f32"]),
+        ("progressive.jpg", &["pam", "jpg"], &[]),
+        ("cmyk.jpg", &["pam"], &[]),
         ("rgb.pam", &["png"], &["--linear"]),
         ("rgb.pam", &["png"], &["--range", "stretch"]),
         ("grey.pam", &["png"], &["--mix", "1;1;1"]),

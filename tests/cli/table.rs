@@ -27,7 +27,7 @@ fn depth(row: &[(&str, &'static str)]) -> Vec<&'static str> {
 /// A photograph that says all there is to be said.
 fn photograph() -> Vec<u8> {
     let photo = include_bytes!("../files/meta/photo.jpg");
-    let mut profile = vec![7u8; 132];
+    let mut profile = [7u8; 132];
     profile[16..20].copy_from_slice(b"RGB ");
     let segment = [b"ICC_PROFILE\0\x01\x01", &profile[..]].concat();
     let length = (segment.len() as u16 + 2).to_be_bytes();
@@ -56,7 +56,7 @@ fn what_is_said_beside_pixels_is_kept_or_named_as_the_table_says() {
         let there = lost(&[&["all.jpg", "-o", &name][..], &depth].concat());
         // What is kept is there if it is there after a way back to a format that holds everything.
         lost(&[&name, "--depth", "8", "-o", "back.jpg"]);
-        let back = lost(&["back.jpg", "-o", "back.bmp"]);
+        let back = lost(&["back.jpg", "-o", "back.tga"]);
         for (column, kind) in kinds {
             let (named, returned) =
                 (there.iter().any(|n| n == kind), back.iter().any(|n| n == kind));

@@ -3,6 +3,7 @@
 use super::readers::{file, written};
 use super::{Place, grey16, scene, soft};
 use ::tiff::decoder::Decoder;
+use ::tiff::decoder::ifd::Value;
 use ::tiff::tags::Tag;
 use std::fs::File;
 
@@ -129,4 +130,62 @@ fn gifs_say_that_they_have_no_partial_transparency() {
         image::RgbaImage::from_fn(9, 9, |x, _| image::Rgba([9, 9, 9, 255 * (x as u8 % 2)])),
     );
     place.ok(&["hard.png", "-k", "identity", "-o", "o.gif", "--strict"]);
+}
+
+/// The bytes of a tag, and of one in the directory of Exif data.
+fn raw(place: &Place, name: &str, tag: u16, exif: bool) -> Option<Vec<u8>> {
+    let mut decoder = Decoder::new(File::open(place.path(name)).unwrap()).unwrap();
+    let tag = Tag::from_u16_exhaustive(tag);
+    let value = if exif {
+        let at = decoder.find_tag(Tag::ExifDirectory).unwrap()?;
+        let directory = decoder.read_directory(at.into_ifd_pointer().unwrap()).unwrap();
+        decoder.read_directory_tags(&directory).find_tag(tag).unwrap()?
+    } else {
+        decoder.find_tag(tag).unwrap()?
+    };
+    Some(match value {
+        Value::Ascii(text) => text.into_bytes(),
+        Value::Rational(a, b) => [a, b].map(u32::to_be_bytes).concat(),
+        value => value.into_u8_vec().unwrap_or_else(|e| panic!("{name}: {tag:?}: {e}")),
+    })
+}
+
+#[test]
+fn what_goes_with_a_picture_stays() {
+    let place = Place::new();
+    let (tif, jpg) = (file("tagged.tif"), file("tagged.jpg"));
+    for from in [&tif, &jpg] {
+        let run = place.ok(&[from, "-k", "identity", "-o", "o.tif"]);
+        assert!(!run.stderr.contains("not kept"), "{}", run.stderr);
+        let main = |tag| raw(&place, "o.tif", tag, false);
+        let text = |tag| main(tag).map(|t| String::from_utf8(t).unwrap());
+        assert_eq!(text(270).as_deref(), Some("a description"));
+        assert_eq!(text(271).as_deref(), Some("A maker"));
+        assert_eq!(text(33_432).as_deref(), Some("somebody"));
+        let resolution = |dpi: u32| Some([dpi, 1].map(u32::to_be_bytes).concat());
+        assert_eq!((main(282), main(283)), (resolution(300), resolution(150)));
+        assert_eq!(tag(&place, "o.tif", Tag::ResolutionUnit), Some(vec![2]));
+        assert!(main(34_675).is_some_and(|profile| profile.len() == 588));
+        assert!(text(700).is_some_and(|xmp| xmp.contains("xmpmeta")));
+    }
+    // The directory of Exif data came with the JPEG file, the name of the page with the TIFF file.
+    let date = raw(&place, "o.tif", 0x9003, true).unwrap();
+    assert_eq!(date, b"2026:11:28 19:00:00");
+    place.ok(&[&tif, "-k", "identity", "-o", "p.tif"]);
+    assert_eq!(raw(&place, "p.tif", 285, false).as_deref(), Some(&b"a page"[..]));
+    let run = place.ok(&[&tif, "-k", "identity", "-o", "p.png"]);
+    assert!(run.stderr.contains("not kept: name of the page"), "{}", run.stderr);
+    // From there to another format, and back again.
+    place.ok(&["o.tif", "-k", "identity", "-o", "next.png"]);
+    place.ok(&["next.png", "-k", "identity", "-o", "back.tif"]);
+    assert_eq!(raw(&place, "back.tif", 0x9003, true), Some(date));
+    // PNG files count whole pixels to the metre.
+    let resolution = raw(&place, "back.tif", 282, false).unwrap();
+    let [n, d] = [0, 4].map(|at| u32::from_be_bytes(*resolution[at..].first_chunk().unwrap()));
+    assert!((f64::from(n) / f64::from(d) * 2.54 - 300.0).abs() < 0.01, "{n}/{d}");
+    assert_eq!(tag(&place, "back.tif", Tag::ResolutionUnit), Some(vec![3]));
+    place.ok(&[&tif, "-k", "identity", "--strip", "-o", "bare.tif"]);
+    for tag in [270, 282, 285, 700, 34_675] {
+        assert_eq!(raw(&place, "bare.tif", tag, false), None, "{tag}");
+    }
 }

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import OpenEXR
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 
 HERE = pathlib.Path(__file__).parent
 OUT = HERE / "formats"
@@ -210,6 +210,20 @@ def make_tiff():
         expect(name, np.asarray(Image.open(OUT / name).convert("RGB")), off=4)
     back = tiff("jpeg-grey.tif", smooth[..., 0], photometric="minisblack", compression="jpeg", compressionargs=dict(level=95))
     expect("jpeg-grey.tif", back, off=1)
+
+    # What goes with a picture; and the same as a JPEG file.
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x010E] = "A maker", "A model", "a description"
+    exif[0x8298], exif[0x0132] = "somebody", "2026:11:28 20:00:00"
+    exif.get_ifd(0x8769).update({0x829A: (1, 250), 0x9003: "2026:11:28 19:00:00", 0x8827: 400})
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.5), 3: "E", 4: (13.0, 24.0, 36.0)})
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    picture = Image.fromarray(rgb8)
+    picture.save(OUT / "tagged.jpg", quality=95, exif=exif, dpi=(300, 150), icc_profile=profile, xmp=xmp)
+    exif[700], exif[285] = xmp, "a page"
+    picture.save(OUT / "tagged.tif", exif=exif, dpi=(300, 150), icc_profile=profile)
+    expect("tagged.tif", rgb8)
 
     # CMYK, made RGB without profiles.
     cmyk = scene(4, 255, np.uint8, 10)

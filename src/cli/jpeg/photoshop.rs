@@ -59,9 +59,9 @@ mod tests {
             out
         };
         let (a, b) = (resource(0x03ed, b"", b"dots"), resource(0x07d0, b"a path", b"odd"));
-        let all = [&a[..], &resource(IPTC, b"", b"words"), &resource(0x040c, b"x", b"small"), &b];
-        assert_eq!(parts(&all.concat()), ([a, b].concat(), Some(b"words".to_vec())));
-        let whole = all.concat();
+        let (iptc, small) = (resource(IPTC, b"", b"words"), resource(0x040c, b"x", b"small"));
+        let whole = [a.as_slice(), &iptc, &small, &b].concat();
+        assert_eq!(parts(&whole), ([a, b].concat(), Some(b"words".to_vec())));
         for n in 0..whole.len() {
             parts(&whole[..n]);
         }

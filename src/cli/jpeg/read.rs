@@ -287,7 +287,13 @@ impl Reader {
         let samples = pixels.saturating_mul(self.frame.components.len() as u64);
         let scans = self.whole.pieces.iter().filter(|p| p.marker == SCAN).count();
         let plain = scans < 2 && self.is_usual();
-        samples.saturating_mul(if plain { 1 } else { 3 }) + self.whole.bytes.len() as u64
+        let each = match plain {
+            // Inks are put together before they become colours.
+            true if self.frame.components.len() == 4 => 2,
+            true => 1,
+            false => 3,
+        };
+        samples.saturating_mul(each).saturating_add(self.whole.bytes.len() as u64)
     }
 
     /// Whether the decoder knows all there is in it.

@@ -6,6 +6,7 @@
 
 use super::super::failure::Failure;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use tiff::tags::{CompressionMethod as Method, Predictor};
 
 /// How all chunks of a picture are stored.
@@ -59,8 +60,13 @@ impl Coding {
         Some(width.checked_mul(self.samples)?.checked_mul(self.bits)?.div_ceil(8))
     }
 
-    /// The rows of a chunk of this size, in the machine's byte order.
-    pub fn decode(&self, mut data: Vec<u8>, width: usize, rows: usize) -> Result<Vec<u8>, Failure> {
+    /// The first rows of a chunk of this size, in the machine's byte order.
+    pub fn decode(
+        &self,
+        mut data: Vec<u8>,
+        (width, height): (usize, usize),
+        rows: usize,
+    ) -> Result<Vec<u8>, Failure> {
         let row = self.row(width).filter(|r| *r > 0);
         let row = row.ok_or_else(|| Failure::input("a chunk of the TIFF file is empty"))?;
         let whole = row.checked_mul(rows);
@@ -73,7 +79,7 @@ impl Coding {
             Method::LZW => lzw(&data, whole)?,
             Method::Deflate | Method::OldDeflate => deflate(&data, whole)?,
             Method::PackBits => pack_bits(&data, whole),
-            Method::ModernJPEG => self.jpeg(data, width, rows)?,
+            Method::ModernJPEG => self.jpeg(data, width, rows..=height)?,
             Method::Fax4 => fax(data, width, rows)?,
             other => {
                 return Err(Failure::input(format!(
@@ -154,7 +160,12 @@ impl Coding {
 
     /// A whole JPEG stream, after the tables of the file; the marker of its start is there twice then, and
     /// so is that of its end.
-    fn jpeg(&self, data: Vec<u8>, width: usize, rows: usize) -> Result<Vec<u8>, Failure> {
+    fn jpeg(
+        &self,
+        data: Vec<u8>,
+        width: usize,
+        rows: RangeInclusive<usize>,
+    ) -> Result<Vec<u8>, Failure> {
         use zune_jpeg::JpegDecoder;
         use zune_jpeg::zune_core::bytestream::ZCursor;
         use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -168,7 +179,7 @@ impl Coding {
         let mut decoder = JpegDecoder::new(ZCursor::new(stream));
         decoder.decode_headers().map_err(|e| bad(format!("{e:?}")))?;
         let size = decoder.info().map(|i| (usize::from(i.width), usize::from(i.height)));
-        let Some((wide, high)) = size.filter(|(w, h)| *w == width && *h >= rows) else {
+        let Some((wide, high)) = size.filter(|(w, h)| *w == width && rows.contains(h)) else {
             return Err(bad("it has another size".to_owned()));
         };
         let stored = decoder.input_colorspace();

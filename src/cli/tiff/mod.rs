@@ -7,4 +7,5 @@ mod tags;
 mod write;
 
 pub use read::Reader;
+pub use tags::lost;
 pub use write::{Compressor, write};

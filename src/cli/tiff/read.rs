@@ -15,7 +15,7 @@ use tiff::decoder::{ChunkType, Decoder, Limits};
 use tiff::tags::{ByteOrder, CompressionMethod, PhotometricInterpretation as Kind, Predictor, Tag};
 use twopass::{Image, SampleType, Shape};
 
-/// Longest value of a tag, in bytes: a colour profile, or the places of all strips.
+/// Bytes for the longest value of a tag, which is the places of all strips.
 const LONGEST_TAG: usize = 1 << 28;
 
 /// A file whose directory has been read.
@@ -66,8 +66,10 @@ impl Reader {
     /// Reads the directory of the first page; `max_bytes` bounds what is allocated for it.
     pub fn new(source: Box<dyn Source>, max_bytes: u64) -> Result<Self, Failure> {
         let fail = |e: TiffError| failure(&e);
-        let mut limits = Limits::unlimited();
-        limits.ifd_value_size = LONGEST_TAG.min(usize::try_from(max_bytes).unwrap_or(usize::MAX));
+        // What a tag may take, which has 32 bytes for each number there; pixels are not decoded by it.
+        let mut limits = Limits::default();
+        let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+        limits.decoding_buffer_size = LONGEST_TAG.min(most);
         let mut decoder = Decoder::new(source).map_err(fail)?.with_limits(limits);
         let layout = Layout::of(&mut decoder)?;
         Ok(Self { decoder, layout, max_bytes })
@@ -141,10 +143,8 @@ impl Reader {
             (SampleType::U8, ..) => {
                 let unpack = move |v: u32| ((v * 510 + full) / (2 * full)) as u8;
                 let unpack: Unpack<u8> = match bits {
-                    8 => Box::new(|row, _, out| out.extend_from_slice(row)),
-                    bits => Box::new(move |row, count, out| {
-                        out.extend(Bits::new(row, bits).take(count).map(unpack));
-                    }),
+                    8 => Box::new(|row, out| out.copy_from_slice(&row[..out.len()])),
+                    bits => of_bits(bits, unpack),
                 };
                 let samples = self.samples(unpack)?;
                 Buffer::U8(self.image(self.colours_of(samples, 255.0, |v| (v + 0.5) as u8))?)
@@ -155,9 +155,7 @@ impl Reader {
                 };
                 let unpack: Unpack<u16> = match bits {
                     16 => of_bytes(u16::from_ne_bytes),
-                    bits => Box::new(move |row, count, out| {
-                        out.extend(Bits::new(row, bits).take(count).map(unpack));
-                    }),
+                    bits => of_bits(bits, unpack),
                 };
                 let samples = self.samples(unpack)?;
                 Buffer::U16(self.image(self.colours_of(samples, 65_535.0, |v| (v + 0.5) as u16))?)
@@ -203,7 +201,7 @@ impl Reader {
         let across = width.div_ceil(chunk.0);
         let plane = across * height.div_ceil(chunk.1);
         let mut out = vec![S::default(); width * height * kept];
-        let mut line = Vec::new();
+        let mut line = vec![S::default(); chunk.0.min(width) * self.layout.coding.samples];
         for (i, (place, length)) in self.layout.places.iter().zip(&self.layout.lengths).enumerate()
         {
             let channel = i / plane;
@@ -219,20 +217,24 @@ impl Reader {
             let rows = chunk.1.min(height - top);
             let source = self.decoder.inner();
             source.seek(SeekFrom::Start(*place)).map_err(|e| failure(&e.into()))?;
-            let mut data = Vec::new();
-            let read = source.by_ref().take((*length).min(max_bytes)).read_to_end(&mut data);
+            let length = (*length).min(max_bytes);
+            // Room for what there is, as far as it can be known.
+            let mut data = Vec::with_capacity(length.min(whole.unwrap_or(0)) as usize);
+            let read = source.by_ref().take(length).read_to_end(&mut data);
             read.map_err(|e| failure(&e.into()))?;
-            let bytes = self.layout.coding.decode(data, chunk.0, rows)?;
+            let bytes = self.layout.coding.decode(data, chunk, rows)?;
             let stride = self.layout.coding.row(chunk.0).unwrap_or(1);
             for (y, row) in bytes.chunks_exact(stride).take(rows).enumerate() {
                 let at = ((top + y) * width + left) * kept;
                 let out = &mut out[at..at + columns * kept];
-                line.clear();
-                unpack(row, columns * self.layout.coding.samples, &mut line);
                 if !planar && samples == kept {
-                    out.copy_from_slice(&line[..out.len()]);
-                } else if planar {
-                    out.iter_mut().skip(to).step_by(kept).zip(&line).for_each(|(o, v)| *o = *v);
+                    unpack(row, out);
+                    continue;
+                }
+                let line = &mut line[..columns * self.layout.coding.samples];
+                unpack(row, line);
+                if planar {
+                    out.iter_mut().skip(to).step_by(kept).zip(line).for_each(|(o, v)| *o = *v);
                 } else {
                     for (out, pixel) in out.chunks_exact_mut(kept).zip(line.chunks_exact(samples)) {
                         out[..stored].copy_from_slice(&pixel[..stored]);
@@ -491,24 +493,29 @@ impl Layout {
     }
 }
 
-/// Appends so many samples of a row.
-type Unpack<S> = Box<dyn Fn(&[u8], usize, &mut Vec<S>)>;
+/// Makes samples of the bytes of a row.
+type Unpack<S> = Box<dyn Fn(&[u8], &mut [S])>;
 
 /// Integers of up to 16 bits as they are.
 fn indices(bits: usize) -> Unpack<u16> {
     match bits {
         8 => of_bytes(|b: [u8; 1]| b[0].into()),
         16 => of_bytes(u16::from_ne_bytes),
-        bits => Box::new(move |row, count, out| {
-            out.extend(Bits::new(row, bits).take(count).map(|v| v as u16));
-        }),
+        bits => of_bits(bits, |v| v as u16),
     }
 }
 
 /// Samples of whole bytes, in the machine's order.
 fn of_bytes<const N: usize, S: 'static>(convert: impl Fn([u8; N]) -> S + 'static) -> Unpack<S> {
-    Box::new(move |row, count, out| {
-        out.extend(row.as_chunks::<N>().0.iter().take(count).map(|b| convert(*b)));
+    Box::new(move |row, out| {
+        out.iter_mut().zip(row.as_chunks::<N>().0).for_each(|(out, b)| *out = convert(*b));
+    })
+}
+
+/// Samples of less than 16 bits.
+fn of_bits<S: 'static>(bits: usize, convert: impl Fn(u32) -> S + 'static) -> Unpack<S> {
+    Box::new(move |row, out| {
+        out.iter_mut().zip(Bits::new(row, bits)).for_each(|(out, v)| *out = convert(v));
     })
 }
 

@@ -4,6 +4,7 @@
 //!
 //! The crate `tiff` reads directories of pictures only, and Exif data has none; hence a small reader of directories.
 
+use super::super::lost::Lost;
 use super::super::meta::{Meta, Part, Resolution, Unit};
 use image::ImageFormat;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
@@ -173,6 +174,13 @@ struct Exif {
 }
 
 impl Exif {
+    /// Of the data that other formats hold.
+    fn parse(data: &[u8]) -> Option<Self> {
+        let (mut directories, first) = Directories::new(Cursor::new(data)).ok()?;
+        let main = directories.at(first).ok()?;
+        Some(Self::of(&mut directories, &main))
+    }
+
     /// Keeps what is Exif data of a directory, and what it leads to.
     fn of(directories: &mut Directories<impl Read + Seek>, main: &[Entry]) -> Self {
         let mut lead = |tag| {
@@ -290,6 +298,15 @@ pub fn meta(source: &mut (impl Read + Seek)) -> io::Result<Meta> {
     Ok(meta)
 }
 
+/// What is not written of it.
+pub fn lost(meta: &Meta) -> Lost {
+    let mut lost = Lost::default();
+    if meta.exif.as_deref().and_then(Exif::parse).is_some_and(|exif| exif.notes) {
+        lost.add("maker notes");
+    }
+    lost
+}
+
 /// What is written of it, before the picture's directory.
 pub struct Written<K: TiffKind> {
     exif: Exif,
@@ -301,12 +318,7 @@ pub fn put_exif<W: Write + Seek, K: TiffKind>(
     encoder: &mut TiffEncoder<W, K>,
     meta: &Meta,
 ) -> TiffResult<Written<K>> {
-    let exif = meta.exif.as_deref().and_then(|data| {
-        let (mut directories, first) = Directories::new(Cursor::new(data)).ok()?;
-        let main = directories.at(first).ok()?;
-        Some(Exif::of(&mut directories, &main))
-    });
-    let exif = exif.unwrap_or_default();
+    let exif = meta.exif.as_deref().and_then(Exif::parse).unwrap_or_default();
     let places = exif.put_directories(encoder)?;
     Ok(Written { exif, places })
 }

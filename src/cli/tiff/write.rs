@@ -142,6 +142,17 @@ fn put<W: Write + Seek, K: TiffKind>(
     let (mut strip, mut packed) = (Vec::with_capacity(rows * row), Vec::new());
     let mut algorithm = compressor.algorithm();
     for top in (0..shape.height).step_by(rows) {
+        if let (Pixels::U8(view), Compressor::None) = (pixels, compressor) {
+            // As they lie in memory.
+            let ys = top..shape.height.min(top + rows);
+            lengths.push(K::convert_offset((ys.len() * row) as u64)?);
+            let first = directory.write_data(view.row(top))?;
+            places.push(K::convert_offset(first)?);
+            for y in ys.skip(1) {
+                directory.write_data(view.row(y))?;
+            }
+            continue;
+        }
         strip.clear();
         for y in top..shape.height.min(top + rows) {
             append(pixels, y, predictor, &mut strip);
