@@ -23,6 +23,9 @@ mod cli {
     pub mod meta;
     pub mod lost;
     pub mod exif;
+    pub mod exr;
+    pub mod hdr;
+    pub mod pfm;
     pub mod format;
     pub mod input;
     pub mod inputs;

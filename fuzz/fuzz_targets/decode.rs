@@ -3,7 +3,7 @@
 
 #![no_main]
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/cli"]
 mod cli {
     pub mod animation;

@@ -235,10 +235,10 @@ fn header(
         let mut reader = tiff::Reader::new(reader.into_inner(), max_bytes)?;
         let (size, channels, sample) = (reader.size(), reader.channels(), reader.sample());
         let orientation = reader.orientation();
-        let (meta, lost) = (reader.meta(), reader.lost());
+        let (meta, lost, aside) = (reader.meta(), reader.lost(), reader.aside());
         let decoder = Decoder::Tiff(Box::new(reader));
         let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
-        return Ok(Opened { meta, lost, orientation, ..opened });
+        return Ok(Opened { meta, lost, orientation, aside, ..opened });
     }
     if format == ImageFormat::OpenExr {
         let reader = exr::Reader::new(reader.into_inner(), first_frame, max_bytes)?;

@@ -209,8 +209,8 @@ fn filter(
     }
     let picture = turn(picture, orientation, &mut meta, target, args.auto_orient);
     let picture = drop_alpha(picture, args, target);
-    let plain = setup.stays_premultiplied(target);
-    let picture = if plain { picture } else { picture.straight() };
+    let divided = picture.premultiplied && !setup.stays_premultiplied(target);
+    let picture = if divided { picture.straight() } else { picture };
     let premultiplied = picture.premultiplied;
     let pixels = picture.buffer.pixels();
     let form = Form { channels: pixels.shape().channels, alpha: picture.alpha };
@@ -289,7 +289,7 @@ fn filter(
         warnings.extend(lost.warning(&item.path));
         report.lost = lost.into_names();
         said.push(format!(
-            "wrote {} ({}): {}{}, {} ms",
+            "wrote {} ({}): {}{}{}, {} ms",
             path.display(),
             describe(shape, sample),
             report.summary(),
@@ -299,6 +299,7 @@ fn filter(
                 Range::Offset => ", 0 as mid-grey",
                 Range::Stretch => ", stretched to the full range",
             },
+            if divided { ", colours divided by alpha" } else { "" },
             number((done.milliseconds * 100.0).round() / 100.0)
         ));
         written = Some(path);

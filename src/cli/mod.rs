@@ -1,7 +1,8 @@
 //! The program: from a command line to filtered files and what is said about them.
 //!
 //! `args` reads the flags, `inputs` and `names` say which files are read and written, `batch` works
-//! on many of them and `job` on one: `input` opens and decodes it, `kernel` makes the stages, `run`
+//! on many of them and `job` on one: `input` opens and decodes it into `pixels` (`jpeg`, `tiff`, `exr`, `hdr` and
+//! `pfm` know these formats, the crate `image` the others), `kernel` makes the stages, `run`
 //! does the work and `verify` checks it, `encode` (for PNG with `png` and `deflate`) and `output`
 //! bring the result into a file, `meta` says what goes with it and `lost` what does not, `report` says
 //! what was done, `preview` shows it. Every failure is one line on stderr and an exit code: `failure`.

@@ -235,7 +235,7 @@ fn pictures_behind_the_first_are_not_lost_silently() {
     let plain = place.bytes("q50.jpg");
     place.write("two.jpg", [&plain[..], b"a film"].concat());
     assert_eq!(lost(&place, &args), "data behind the picture");
-    place.write("two.jpg", [&plain[..], &[0; 9]].concat());
+    place.write("two.jpg", [&plain[..], &[0; 9], b"\n"].concat());
     assert_eq!(lost(&place, &args), "");
 }
 

@@ -29,7 +29,8 @@ fn alpha_is_said_to_be_alpha() {
     assert_eq!(place.open("o.tif"), image::open(&file).unwrap());
     place.ok(&[&file, "-k", "box", "-o", "o.tif"]);
     place.ok(&["o.tif", "-k", "identity", "-o", "a.png"]);
-    place.ok(&[&file, "-k", "box", "-o", "b.png"]);
+    let run = place.ok(&[&file, "-k", "box", "-o", "b.png"]);
+    assert!(run.stderr.contains("colours divided by alpha"), "{}", run.stderr);
     let (a, b) = (place.open("a.png").into_rgba8(), place.open("b.png").into_rgba8());
     for (a, b) in a.pixels().zip(b.pixels()) {
         // Rounding under little alpha is coarse.

@@ -275,7 +275,9 @@ impl Reader {
         let told = super::others(file);
         let rest = &file[self.whole.length..];
         match told {
-            Others::None if rest.iter().any(|b| !matches!(b, 0 | 0xff)) => Others::Data,
+            Others::None if !rest.iter().all(|b| matches!(b, 0 | 0xff | b' ' | b'\r' | b'\n')) => {
+                Others::Data
+            }
             told => told,
         }
     }

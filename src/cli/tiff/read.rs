@@ -88,6 +88,27 @@ impl Reader {
         self.layout.sample()
     }
 
+    /// Bytes that decoding takes beside the picture: the largest strip or tile as it is in the file and as it is decoded, of
+    /// JPEG with what its decoder needs; and indices and inks until they are colours.
+    pub fn aside(&self) -> u64 {
+        let layout = &self.layout;
+        let row = layout.coding.row(layout.chunk.0).unwrap_or(usize::MAX) as u64;
+        let chunk = row.saturating_mul(layout.chunk.1 as u64);
+        let decoded = match layout.coding.method {
+            CompressionMethod::None => 0,
+            CompressionMethod::ModernJPEG => chunk.saturating_mul(2),
+            _ => chunk,
+        };
+        let stored = layout.lengths.iter().copied().max().unwrap_or(0).min(self.max_bytes);
+        let pixels = layout.width as u64 * layout.height as u64;
+        let made = match layout.kind {
+            Kind::RGBPalette => pixels.saturating_mul(4),
+            Kind::CMYK => pixels.saturating_mul(20),
+            _ => 0,
+        };
+        decoded.saturating_add(stored).saturating_add(made)
+    }
+
     pub fn compression(&self) -> CompressionMethod {
         self.layout.coding.method
     }
