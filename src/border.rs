@@ -59,6 +59,14 @@ impl Border {
         }
     }
 
+    /// The constants, of each channel or of all; none for the other borders.
+    pub(crate) fn constants(&self) -> &[f64] {
+        match self {
+            Self::Constant(values) => values,
+            _ => &[],
+        }
+    }
+
     /// The constant of channel `c`; 0 for the other borders.
     #[must_use]
     pub fn constant(&self, c: usize) -> f64 {

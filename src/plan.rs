@@ -302,7 +302,10 @@ impl AnyPlan {
         if self.types.0 != SampleType::F32 || self.segments.is_empty() {
             return self.bound;
         }
-        if let [Layer::Filter(_)] = self.chain.layers() {
+        if let [Layer::Filter(filter)] = self.chain.layers() {
+            let (x, y) = filter.get_borders();
+            let constants = x.constants().iter().chain(y.constants());
+            let range = constants.fold(range, |most, v| most.max(v.abs()));
             return self.bound.map(|bound| bound * range);
         }
         let proof = Proof::of(&self.chain, (self.types.0, range), &self.filters);

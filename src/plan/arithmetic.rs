@@ -33,7 +33,6 @@ use quantise::{
     may_fit_i16, pack, quantise, to_i32, whole,
 };
 
-use crate::border::Border;
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{self, Datapath as _, Finish, Fixed, Nine, RowOrder, Taps};
@@ -215,13 +214,7 @@ impl Task<'_> {
     /// What the borders' constants are.
     fn constants(&self) -> impl Iterator<Item = f64> {
         let (x, y) = self.filter.get_borders();
-        [x, y]
-            .into_iter()
-            .flat_map(|border| match border {
-                Border::Constant(values) => values.as_slice(),
-                _ => &[],
-            })
-            .copied()
+        x.constants().iter().chain(y.constants()).copied()
     }
 
     /// Whether rows reach the passes as `f32`, though the source is not.

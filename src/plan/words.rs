@@ -45,7 +45,7 @@ fn words_with(
         let filter = &one.filter;
         let (border_x, border_y) = filter.get_borders();
         for border in [border_x, border_y] {
-            for &v in constants(border) {
+            for &v in border.constants() {
                 let unit = f64::from(bits).exp2();
                 error = error.max(((v * unit).round() / unit - v).abs());
                 range = (range.0.min(v), range.1.max(v));
@@ -56,7 +56,7 @@ fn words_with(
         let after = results(filter, range);
         let next = filters.get(i + 1).map(|(next, _)| next.filter.get_borders());
         let beside = next.map_or(0.0, |(x, y)| {
-            constants(x).iter().chain(constants(y)).fold(0.0, |most: f64, v| most.max(v.abs()))
+            x.constants().iter().chain(y.constants()).fold(0.0, |most: f64, v| most.max(v.abs()))
         });
         let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
         let carried = error * gains.sum::<f64>();
@@ -111,13 +111,6 @@ pub(super) fn plain(layer: &Layer) -> Option<&Filter> {
             Some(filter).filter(|f| matches!(f.get_alpha(), None | Some(Alpha::Plain)))
         }
         _ => None,
-    }
-}
-
-fn constants(border: &Border) -> &[f64] {
-    match border {
-        Border::Constant(values) => values,
-        _ => &[],
     }
 }
 
