@@ -50,16 +50,19 @@ fn is_plain_tiff(data: &[u8]) -> Option<bool> {
     Some(alike && bits.iter().all(|b| *b == bits[0] && matches!(b, 8 | 16 | 32)))
 }
 
-/// The same of a Radiance file.
+/// The same of a Radiance file, whose header is text up to an empty line.
 fn is_plain_hdr(data: &[u8]) -> bool {
-    let header = &data[..data.len().min(1 << 10)];
-    let has = |text: &[u8]| header.windows(text.len()).any(|part| part == text);
-    !has(b"EXPOSURE")
-        && !has(b"COLORCORR")
-        && has(b"\n-Y ")
-        && has(b" +X ")
-        && !has(b"+Y")
-        && !has(b"-X")
+    let has = |text: &[u8], part: &[u8]| text.windows(part.len()).any(|found| found == part);
+    let Some(end) = data.windows(5).position(|part| part == b"\n\n-Y ") else { return false };
+    let (header, rest) = data.split_at(end + 2);
+    let line = rest.split(|b| *b == b'\n').next().unwrap_or_default();
+    let text = |b: &u8| matches!(b, b'\n' | b' '..=b'~');
+    let blank = has(header, b"\n \n") || has(header, b"  ");
+    header.iter().chain(line).all(text)
+        && !blank
+        && !has(header, b"EXPOSURE")
+        && !has(header, b"COLORCORR")
+        && has(line, b" +X ")
 }
 
 fuzz_target!(|data: &[u8]| {
