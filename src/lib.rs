@@ -16,7 +16,7 @@
 //! // … how it will be done, for this shape and these sample types …
 //! let plan = filter.plan::<u8, u8>(view.shape())?;
 //! println!("{plan}");
-//! assert!(plan.multiplications_per_pixel() < plan.naive_multiplications_per_pixel());
+//! assert!(plan.multiplications_per_sample() < plan.naive_multiplications_per_sample());
 //! // … and doing it: the second run allocates nothing.
 //! let mut blurred = Image::new(plan.output_shape())?;
 //! let mut workspace = Workspace::new();

@@ -27,7 +27,7 @@ use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
 use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut, check_part};
-use arithmetic::{Noise, Passes, Rows};
+use arithmetic::{Noise, Passes, Proved, Rows};
 use filter::FilterFacts;
 use proof::Proof;
 use std::marker::PhantomData;
@@ -259,13 +259,18 @@ impl AnyPlan {
                     naive_multiplications: multiplications,
                 };
             };
+            // The reference does the work of all layers, or of none.
+            let (method, proved) = match self.segments.is_empty() {
+                true => (Method::Naive, Proved::reference(self.types.0)),
+                false => (facts.method, facts.arithmetic.clone()),
+            };
             StageInfo {
                 layer,
-                method: Some(facts.method),
+                method: Some(method),
                 separations: facts.separations.of(filter),
-                arithmetic: facts.arithmetic.arithmetic,
-                bound: facts.arithmetic.bound,
-                multiplications: filter::multiplications(filter, facts.method),
+                arithmetic: proved.arithmetic,
+                bound: proved.bound,
+                multiplications: filter::multiplications(filter, method),
                 naive_multiplications: filter::multiplications(filter, Method::Dense),
             }
         });
