@@ -227,7 +227,7 @@ impl FilterRun<'_> {
                 dense::<R>(stage, kernels, width, rows, stream, outs);
             });
         }
-        // I16Pairs of rows that are prepared once serve two rows best.
+        // Pairs of rows that are prepared once serve two rows best.
         let most = if R::PAIRED == 2 { 2 } else { R::MOST_SUMS / kernels.len() };
         let made = Made {
             samples: tile.len * channels,

@@ -52,16 +52,16 @@ pub(super) trait ScratchRows<T> {
     );
 }
 
-/// Sample by sample, in a rung's form.
+/// Sample by sample, in an arithmetic's form.
 pub(super) struct Whole<'a, R> {
     stage: &'a FilterStage,
     tile: &'a Tile,
-    rung: PhantomData<R>,
+    datapath: PhantomData<R>,
 }
 
 impl<'a, R: Datapath> Whole<'a, R> {
     pub fn new(stage: &'a FilterStage, tile: &'a Tile) -> Self {
-        Self { stage, tile, rung: PhantomData }
+        Self { stage, tile, datapath: PhantomData }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::simd::{Job, Lanes, MAX_LANES, prefetch};
 pub struct Across<'a> {
     /// Parts of the two rows, from left to right.
     pub parts: [Part<'a>; 3],
-    /// I16Pairs of `i16` taps.
+    /// Pairs of `i16` taps.
     pub taps: &'a [i32],
     /// Elements from one tap to the next: channels.
     pub step: usize,

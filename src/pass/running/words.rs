@@ -258,7 +258,7 @@ struct Scan<L: Lanes, const PAIRS: bool, const WHOLE: bool> {
     last: L::H,
     /// The last pixel of the vectors before.
     carry: [L::H; 2],
-    /// I16 that are summed.
+    /// Words that are summed.
     x: usize,
     /// I16 to sum.
     n: usize,
@@ -406,7 +406,7 @@ impl MeansWords<'_> {
     ) {
         let (n, channels, next) = (self.out.len(), self.halves.channels, self.next);
         let lanes = 4 * L::N;
-        // I16 that must be summed for the windows before a sample.
+        // Words that must be summed for the windows before a sample.
         let unit = self.halves.unit;
         let words = |end: usize| (end + (self.taps - 1) * channels).div_ceil(2 * unit) * unit;
         let all = words(n);

@@ -125,7 +125,7 @@ pub(super) fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
     Some((arithmetic, passes, task.finish()))
 }
 
-/// Integer taps too large for the cheaper rungs.
+/// Integer taps too large for cheaper arithmetic.
 pub(super) fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let mut finish = task.finish();
     let mut passes = Vec::new();
