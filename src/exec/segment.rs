@@ -131,16 +131,9 @@ impl Walk<'_> {
         let mut x = tile;
         // Rows that the stage after it reads at once, and how far they are apart.
         let (mut places, mut dilation) = (0, 1);
-        let channels =
-            self.segment.stages.iter().scan(self.segment.input.channels, |channels, stage| {
-                *channels = stage.outputs(*channels);
-                Some(*channels)
-            });
-        for (own, channels) in slots.iter_mut().zip(channels) {
-            own.channels = channels;
-        }
         for (stage, own) in self.segment.stages.iter().zip(slots).rev() {
             own.columns = x.clone();
+            own.channels = stage.outputs();
             let sample = stage.writes().bytes();
             // One line more, so that rows do not lie a power of two apart.
             let line = 64 / sample;

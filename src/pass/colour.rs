@@ -133,6 +133,11 @@ impl ColourWeights {
         Some(Self { inputs, outputs, lanes, shift, error, vectors })
     }
 
+    /// Channels of its output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
     /// Fraction bits of weights and sums.
     pub fn shift(&self) -> u32 {
         self.shift

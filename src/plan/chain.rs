@@ -169,19 +169,23 @@ impl AnyPlan {
     ///
     /// Errors: as [`Chain::plan`].
     pub fn for_shape(&self, input: Shape) -> Result<Self, Error> {
-        let mut plan = self.clone();
-        if input.channels != self.input.channels
-            || self.segments.is_empty()
-            || !plan.reshape(input)?
-        {
+        let mut stages = self.segments.iter().flat_map(|segment| &segment.stages);
+        // How the windows of layers are packed depends on the shape.
+        let moves = stages.all(|stage| match stage {
+            Stage::Layers(layers) => layers.window.is_none(),
+            Stage::Filter(_) | Stage::Colour(_) => true,
+        });
+        if input.channels != self.input.channels || self.segments.is_empty() || !moves {
             return Self::new(&self.chain, input, self.types);
         }
+        let mut plan = self.clone();
+        plan.reshape(input)?;
         plan.choose_tiles();
         Ok(plan)
     }
 
-    /// Gives all stages other shapes, if they are such as do not depend on them otherwise.
-    fn reshape(&mut self, input: Shape) -> Result<bool, Error> {
+    /// Gives all stages other shapes, which none of them depends on otherwise.
+    fn reshape(&mut self, input: Shape) -> Result<(), Error> {
         self.output = self.chain.output_shape(input)?;
         self.input = input;
         let mut shape = input;
@@ -197,12 +201,16 @@ impl AnyPlan {
                         shape = stage.output;
                         stage.multiplications() * shape.channels
                     }
-                    Stage::Layers(layers) if layers.window.is_none() => {
+                    Stage::Layers(layers) => {
                         shape.channels = layers.channels.1;
                         let sizes = layers.mixes.iter().map(|mix| &mix.weights);
                         sizes.map(|weights| weights.inputs() * weights.outputs()).sum()
                     }
-                    Stage::Layers(_) | Stage::Colour(_) => return Ok(false),
+                    Stage::Colour(weights) => {
+                        let inputs = shape.channels;
+                        shape.channels = weights.outputs();
+                        inputs * shape.channels
+                    }
                 };
                 let pixels = (shape.width * shape.height) as u64;
                 let more = pixels.saturating_mul(each as u64);
@@ -210,6 +218,6 @@ impl AnyPlan {
             }
             segment.output = shape;
         }
-        Ok(true)
+        Ok(())
     }
 }

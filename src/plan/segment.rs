@@ -106,11 +106,11 @@ impl Stage {
     }
 
     /// Channels of its output.
-    pub fn outputs(&self, inputs: usize) -> usize {
+    pub fn outputs(&self) -> usize {
         match self {
-            Self::Filter(_) => inputs,
+            Self::Filter(filter) => filter.output.channels,
             Self::Layers(layers) => layers.channels.1,
-            Self::Colour(_) => inputs,
+            Self::Colour(weights) => weights.outputs(),
         }
     }
 
@@ -226,7 +226,7 @@ const MOST_STRIP_ROWS: usize = 512;
 /// Channels of an image, as opposed to a map of a network: making some of its pixels twice costs
 /// less than writing and reading it.
 const FEW_CHANNELS: usize = 4;
-/// Pass, in multiplications, below which a second thread costs more than it brings.
+/// Work, in multiplications, below which a second thread costs more than it brings.
 pub(super) const INLINE_WORK: u64 = 1 << 20;
 /// A sample read or written counts as so many multiplications.
 const SAMPLE_WORK: u64 = 4;
@@ -287,11 +287,7 @@ impl Segment {
                 self.rows = self.strip;
             }
             _ if filters => self.choose_chain_tiles(source),
-            [.., Stage::Layers(last)] => {
-                let last = last.clone();
-                self.choose_layer_tiles(&last);
-            }
-            _ => self.choose_layer_tiles(&LayerStage::default()),
+            _ => self.choose_layer_tiles(),
         }
     }
 
@@ -302,7 +298,7 @@ impl Segment {
         for (i, stage) in self.stages.iter().enumerate() {
             let rows = stage.most_rows() + STENCIL_ROWS - BLOCK_ROWS;
             bytes += rows * stage.bytes_read((i == 0).then_some(source)) * channels;
-            channels = stage.outputs(channels);
+            channels = stage.outputs();
         }
         let across = self.beyond(0);
         let (width, most) = (self.output.width, (ROWS_BYTES / bytes).max(16 * across).max(64));
@@ -317,10 +313,15 @@ impl Segment {
     }
 
     /// Tiles of equal width, and several rows to a tile if one row is short.
-    fn choose_layer_tiles(&mut self, last: &LayerStage) {
+    fn choose_layer_tiles(&mut self) {
         let windows = || self.stages.iter().filter_map(Stage::window);
-        let between = last.window.as_ref().map(|w| w.channels);
-        let mixes = &last.mixes;
+        let (window, mixes) = match self.stages.last() {
+            Some(Stage::Layers(last)) => (last.window.as_ref(), &last.mixes[..]),
+            _ => (None, &[][..]),
+        };
+        let between = window.map(|w| w.channels);
+        // Two rows of a window that share most of what they read are made at once.
+        let pairs = window.is_some_and(WindowStage::pairs);
         let inner = mixes.iter().map(|m| m.weights.inputs()).max();
         let narrow = mixes.len() == 1 && mixes[0].narrow.is_some();
         let most = match (between, inner) {
@@ -359,8 +360,7 @@ impl Segment {
         }
         let strip = STRIP_ROWS.max((4 * self.beyond(1)).min(MOST_STRIP_ROWS));
         self.strip = strip.next_multiple_of(self.rows);
-        // Two rows of a window that share most of what they read are made at once.
-        if last.window.as_ref().is_some_and(WindowStage::pairs) {
+        if pairs {
             self.rows = self.rows.max(2);
         }
     }
