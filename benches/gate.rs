@@ -271,13 +271,16 @@ fn timed_rows() -> Vec<Row> {
         add("mix", &format!("{inputs}-{outputs}"), (sample, sample), inputs, what);
     }
     let (blur, sharpen) = (sigma(2.0), named("sharpen", 0));
-    let chains: [(&str, Chain); 8] = [
+    let box15 = || named("box", 15);
+    let chains: [(&str, Chain); 10] = [
         ("gaussian", chain([gaussian(5)])),
         ("gaussian-sharpen", chain([blur.clone(), sharpen.clone()])),
         ("box101-sharpen", chain([named("box", 101), sharpen.clone()])),
         ("gaussian-sobel", chain([gaussian(5), named("sobel", 3)])),
         ("gaussian10-laplacian", chain([sigma(10.0), named("laplacian", 0)])),
         ("box5-box5-box5", chain([named("box", 5), named("box", 5), named("box", 5)])),
+        ("box15-box15-box15", chain([box15(), box15(), box15()])),
+        ("sharpen-box31", chain([sharpen.clone(), named("box", 31)])),
         ("mix-gaussian", Chain::new(mix(3, 3)).then(gaussian(5)).expect("three channels")),
         ("gaussian-luma", Chain::new(gaussian(5)).then(mix(3, 1)).expect("three channels")),
     ];

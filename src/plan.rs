@@ -2,7 +2,6 @@
 //! instruction set: segments of stages, their passes and packed taps, tiles and strips, and what is proved of
 //! the results. Plain data; the executor in `exec` follows it. A filter is a chain of one.
 
-mod apart;
 pub(crate) mod arithmetic;
 mod build;
 mod chain;

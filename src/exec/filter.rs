@@ -36,6 +36,8 @@ pub(super) struct FilterSlot {
     tile: Tile,
     /// Whether nothing of the tile has been made yet.
     fresh: bool,
+    /// The rows in the column sums of a window that moves.
+    held: Range<isize>,
 }
 
 impl FilterSlot {
@@ -151,7 +153,9 @@ impl Request<'_> {
     ) {
         let Self { stage, y, last, stream } = self;
         let (feed, sink) = (&mut feed, &mut sink);
-        let FilterSlot { scratch, wide, constants, padded, window, edges, tile, fresh, .. } = slot;
+        let FilterSlot {
+            scratch, wide, constants, padded, window, edges, tile, fresh, held, ..
+        } = slot;
         let fresh = take(fresh);
         if fresh {
             feed.start(stage, tile);
@@ -160,8 +164,19 @@ impl Request<'_> {
         let len = tile.len * stage.input.channels;
         let [constant_x, constant_y] = constants;
         let constants: [&[T]; 2] = [constant_x.get(len), constant_y.get(len)];
-        let mut run =
-            FilterRun { stage, rows: y, last, scratch, wide, padded, window, edges, stream, fresh };
+        let mut run = FilterRun {
+            stage,
+            rows: y,
+            last,
+            scratch,
+            wide,
+            padded,
+            window,
+            edges,
+            stream,
+            fresh,
+            held,
+        };
         // Only what a plan can choose for these types is compiled.
         macro_rules! two_passes {
             ($R:ty, $passes:expr) => {{
@@ -213,7 +228,7 @@ impl Request<'_> {
                 run.stencil_rounded(kernels, tile, constants, feed, sink);
             }
             (Pass::Running(share), Arithmetic::RunningI32 | Arithmetic::RunningI16)
-                if const { T::INTEGER } =>
+                if const { T::INTEGER || T::NARROW } =>
             {
                 run.running(*share, tile, constants, feed, sink);
             }
@@ -274,6 +289,8 @@ pub(super) struct FilterRun<'a> {
     pub(super) stream: bool,
     /// Whether nothing of the tile has been made yet.
     pub(super) fresh: bool,
+    /// The rows in the column sums of a window that moves.
+    pub(super) held: &'a mut Range<isize>,
 }
 
 impl FilterRun<'_> {

@@ -161,15 +161,18 @@ impl FilterRun<'_> {
         let stage = self.stage;
         let channels = stage.input.channels;
         let len = (tile.len + 1) * channels;
+        let begins = self.begins();
         let mut scratch = take(self.scratch);
         let [a, b, c, d] = &mut scratch;
         if let Some(share) = share {
-            if const { T::NARROW } {
+            if const { size_of::<T>() == 1 } {
                 let bytes = sink.sample() == SampleType::U8;
                 let unit = if bytes { parity_unit(stage.level, channels) } else { 1 };
                 let (shift, half) = layout(tile, channels, unit);
                 let sums = a.aligned(2 * half);
-                sums.fill(LEAST_SUM);
+                if begins {
+                    sums.fill(LEAST_SUM);
+                }
                 let prefix = [c.aligned(half), d.aligned(half)];
                 let copies = copies_of(b, tile, channels, place_in_halves(half, shift, unit));
                 let moving = RunningI16 { sums, copies, prefix, shift, unit, share };
@@ -187,7 +190,9 @@ impl FilterRun<'_> {
             // An odd number of cache lines, so that rows do not share sets.
             let lines = ((tile.len + shift) / phases + 2 + PHASE_SLACK).div_ceil(16) | 1;
             let [sums, prefix] = [a, c].map(|memory| memory.aligned(phases * 16 * lines));
-            sums.fill(start);
+            if begins {
+                sums.fill(start);
+            }
             let place = |x| (x + shift) % phases * 16 * lines + (x + shift) / phases;
             let copies = copies_of(b, tile, 1, place);
             match phases {
@@ -202,16 +207,30 @@ impl FilterRun<'_> {
             }
         } else {
             let sums: &mut [i32] = a.get(len + MAX_LANES);
-            sums.fill(start);
+            if begins {
+                sums.fill(start);
+            }
             let prefix = b.get(len + MAX_LANES);
             self.walk(RunningI32 { sums, prefix }, tile, constants, feed, sink);
         }
         *self.scratch = scratch;
     }
 
-    /// Moves a window down a tile.
+    /// Whether column sums begin anew, as in a new tile: otherwise the window moves on by a row at most from where
+    /// the last block has left it, so that a ring still has the rows that leave it. Borders may ask for rows upwards.
+    fn begins(&mut self) -> bool {
+        let y = self.rows.start;
+        let window = self.stage.rows(y..y + 1);
+        let begins = self.fresh || (window.start - self.held.start).abs() > 1;
+        if begins {
+            *self.held = window.start..window.start;
+        }
+        begins
+    }
+
+    /// Moves a window over the rows of a tile.
     fn walk<T: Sample>(
-        &self,
+        &mut self,
         mut moving: impl Moving<T>,
         tile: &Tile,
         constants: [&[T]; 2],
@@ -221,14 +240,20 @@ impl FilterRun<'_> {
         let stage = self.stage;
         let channels = stage.input.channels;
         let below = self.below();
-        let mut held = stage.rows(self.rows.start..self.rows.start + 1);
-        held.end = held.start;
+        let mut held = self.held.clone();
         for y in self.rows.clone() {
             let window = stage.rows(y..y + 1);
             // All rows of the first window enter; later, one enters and one leaves.
-            while held.end < window.end {
-                let enters = held.end;
-                let leaves = (held.start < window.start).then_some(held.start);
+            while held != window {
+                let full = held.len() == window.len();
+                let (enters, leaves);
+                if held.start > window.start {
+                    (enters, leaves) = (held.start - 1, full.then_some(held.end - 1));
+                    held = enters..held.end - isize::from(full);
+                } else {
+                    (enters, leaves) = (held.end, full.then_some(held.start));
+                    held = held.start + isize::from(full)..enters + 1;
+                }
                 for v in [Some(enters), leaves].into_iter().flatten() {
                     load(stage, tile, feed, v);
                 }
@@ -237,7 +262,6 @@ impl FilterRun<'_> {
                     let (add, take) = (piece(enters), leaves.map(piece));
                     moving.accumulate(stage.level, run.at * channels, add, take);
                 }
-                held = held.start + isize::from(leaves.is_some())..enters + 1;
             }
             moving.pad(tile, channels);
             // The next row to enter.
@@ -246,6 +270,7 @@ impl FilterRun<'_> {
             moving.finish(stage, tile, self.stream, next, out);
             sink.done(y, 1, tile.x.clone());
         }
+        *self.held = held;
     }
 
     /// Sums of windows of `f32` rows, for the rows of a block together. Blocks, and groups of rows
@@ -270,8 +295,10 @@ impl FilterRun<'_> {
         let block = if height > SUMMED as isize { SUMMED as isize } else { 1 };
         let len = tile.len * channels + MAX_LANES;
         let mut parts: [&mut [f32]; 2] = padded.each_mut().map(|memory| memory.get(len));
-        ring.clear((height / GROUP + 1) as usize);
-        let _ = ring.memory.get::<f32>(ring.tags.len() * len);
+        if self.fresh {
+            ring.clear((height / GROUP + 1) as usize);
+            let _ = ring.memory.get::<f32>(ring.tags.len() * len);
+        }
         let Range { start: mut y, end } = wanted_rows.clone();
         while y < end {
             let start = stage.rows(y..y + 1).start;

@@ -22,7 +22,7 @@ mod rounded;
 mod words;
 
 pub(crate) use between::{Freedom, between, sums};
-pub(crate) use boxes::{is_flat, running};
+pub(crate) use boxes::running;
 pub(crate) use direct::dense;
 use direct::pack_rows;
 use floats::{double, double_bound, exact_i32, float, float_exact, float_sum_error};
@@ -173,7 +173,7 @@ pub(crate) struct Task<'a> {
     pub fused: bool,
     /// Whether `f32` sums are too coarse.
     pub precise: bool,
-    /// Rows come from and go to other stages, and no stage keeps sums from row to row.
+    /// Rows come from and go to other stages.
     pub chained: bool,
 }
 
@@ -218,7 +218,7 @@ impl Task<'_> {
     }
 
     /// Whether rows reach the passes as `f32`, though the source is not.
-    fn prepared(&self) -> bool {
+    pub fn prepared(&self) -> bool {
         self.premultiplied || self.widened
     }
 

@@ -6,7 +6,7 @@ use super::choose::check_constants;
 use super::filter::{FilterFacts, FilterStage, Setting};
 use super::proof::{Proof, keeps_constants};
 use super::segment::{Segment, Stage};
-use super::{AnyPlan, apart, words};
+use super::{AnyPlan, words};
 use crate::error::Error;
 use crate::layer::{Activation, Chain, Layer};
 use crate::pass::ColourWeights;
@@ -129,17 +129,6 @@ impl AnyPlan {
             }
             let stages = words.stages.into_iter().map(|stage| Stage::Filter(Box::new(stage)));
             self.segments[0].stages = stages.collect();
-        }
-        let alone = Setting { chained: false, ..setting };
-        if let Some(alone) = apart::apart(&self.chain, input, types, alone) {
-            let (stages, facts): (Vec<_>, Vec<_>) = alone.into_iter().unzip();
-            let proof = Proof::of(&self.chain, source, &facts);
-            let allowed = if keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED };
-            if is_float(types.0) || is_float(types.1) || proof.error < allowed {
-                (self.bound, self.noise) = (Some(proof.error), Noise::default());
-                self.segments = stages.into_iter().map(Segment::of_filter).collect();
-                self.filters = facts;
-            }
         }
         Ok(())
     }

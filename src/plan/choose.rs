@@ -10,9 +10,11 @@ use crate::pass::{Finish, Nine};
 use crate::sample::SampleType;
 use std::sync::OnceLock;
 
-/// The cheapest pass and arithmetic that keep the contract; `None` is the reference.
+/// The cheapest pass and arithmetic that keep the contract; `None` is the reference. Sums of windows of equal taps
+/// are those of `summed`: the same task, on the samples that are really read.
 pub(super) fn choose(
     task: &Task<'_>,
+    summed: &Task<'_>,
     separations: &[Separation],
 ) -> Result<Option<(Pass, Proved, Finish)>, Error> {
     let method = task.filter.get_method();
@@ -26,7 +28,9 @@ pub(super) fn choose(
             .find(|(s, k)| !(s.is_separable() || s.residual(1) <= may_leave(task, k)));
         match apart {
             None => {
-                if let Some(found) = arithmetic::running(task) {
+                if !task.precise
+                    && let Some(found) = arithmetic::running(summed)
+                {
                     return Ok(Some(found));
                 }
                 if let Some((pass, proved, finish)) = arithmetic::separable(task, separations) {

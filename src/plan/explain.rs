@@ -24,18 +24,21 @@ impl AnyPlan {
             };
         }
         let lines = self.stages().into_iter().map(|stage| {
-            let layer = stage.layer;
-            match stage.method {
-                Some(Method::Separable) => format!("{layer}: column pass and row pass"),
-                Some(Method::Dense) => format!("{layer}: dense pass"),
-                Some(_) => format!("{layer}: reference"),
-                None => layer.to_string(),
+            let (layer, sums) = (stage.layer, stage.arithmetic);
+            match (stage.method, sums) {
+                (None, _) => layer.to_string(),
+                (_, Arithmetic::Reference) => format!("{layer}: reference"),
+                (_, Arithmetic::RunningI32 | Arithmetic::RunningI16 | Arithmetic::TreeSums) => {
+                    format!("{layer}: {sums}")
+                }
+                (Some(Method::Dense), _) => format!("{layer}: dense pass, {sums}"),
+                _ => format!("{layer}: column pass and row pass, {sums}"),
             }
         });
         lines.collect()
     }
 
-    /// The arithmetic, its error bound and why it cannot overflow, in a line.
+    /// The arithmetic, its error bound and why it cannot overflow, in a line; of a chain what its rows are.
     #[must_use]
     pub fn proof(&self) -> String {
         if let ([Layer::Filter(_)], [facts]) = (self.chain.layers(), &self.filters[..]) {
@@ -44,55 +47,27 @@ impl AnyPlan {
         if self.segments.is_empty() {
             return "f64, by the reference".to_owned();
         }
-        let bound = |word: &str| match self.bound {
+        let bound = match self.bound {
             Some(0.0) => ", exact".to_owned(),
-            Some(bound) => format!(", {word} at most {bound:.3e} before rounding"),
+            Some(bound) => format!(", error at most {bound:.3e} before rounding"),
             None => String::new(),
         };
         if let [Stage::Colour(weights)] = &self.segments[0].stages[..] {
-            let bits = weights.shift();
-            return format!("16-bit weights into i32 ({bits} fraction bits){}", bound("error"));
+            return format!("16-bit weights into i32 ({} fraction bits){bound}", weights.shift());
         }
-        let filters = || self.filters.iter().map(|facts| facts.arithmetic.arithmetic);
-        let between = self.segments[0].stages[0].writes();
-        if between == SampleType::I16 && self.segments[0].stages.len() > 1 {
-            let short = |arithmetic| arithmetic != Arithmetic::I16Pairs;
-            let sums = match (filters().all(short), filters().any(short)) {
-                (true, _) => "16-bit integers",
-                (_, true) => "16-bit integers and 16-bit pairs into i32",
-                _ => "16-bit pairs into i32",
+        let first = &self.segments[0].stages;
+        if first.len() > 1 && first[0].writes() == SampleType::I16 {
+            let (gain, bias) = (self.noise.gain, self.noise.bias);
+            let mean = match self.bound {
+                Some(0.0) => String::new(),
+                _ => format!(", {bias:+.4} in the mean (gain {gain:+.1e})"),
             };
-            let error = match self.bound {
-                Some(0.0) => bound("error"),
-                _ => {
-                    let (gain, bias) = (self.noise.gain, self.noise.bias);
-                    format!("{}, {bias:+.4} in the mean (gain {gain:+.1e})", bound("error"))
-                }
-            };
-            return format!("{sums}, 16-bit rows between filters{error}");
+            return format!("16-bit rows between filters{bound}{mean}");
         }
-        let bound = |word| match self.types.0 {
-            SampleType::F32 => String::new(),
-            _ => bound(word),
-        };
-        if self.segments.len() == self.chain.layers().len()
-            && self.segments.iter().all(|segment| segment.alone().is_some())
-        {
-            let each: Vec<_> = self.filters.iter().map(|f| f.arithmetic.to_string()).collect();
-            return format!(
-                "f32 images between filters, {}{}",
-                each.join("; then "),
-                bound("together")
-            );
+        match self.types.0 {
+            SampleType::F32 => "f32 rows between layers".to_owned(),
+            _ => format!("f32 rows between layers{bound}"),
         }
-        let double = filters().filter(|&a| a == Arithmetic::F64).count();
-        let sums = if self.fused { "fused f32" } else { "unfused f32" };
-        let sums = match double {
-            0 => sums.to_owned(),
-            n if n == self.chain.layers().len() => "f64 sums, f32 between layers".to_owned(),
-            n => format!("f64 sums in {n} filter(s), {sums} in other layers and between them"),
-        };
-        sums + &bound("error")
     }
 
     fn explain_filter(&self, f: &mut fmt::Formatter<'_>, filter: &Filter) -> fmt::Result {

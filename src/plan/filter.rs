@@ -53,8 +53,7 @@ pub(super) struct Setting {
     pub opacity: Opacity,
     /// Whether `f32` sums are too coarse.
     pub precise: bool,
-    /// Whether other stages follow or come before in the same segment: its arithmetic is that of `f32` rows, and
-    /// no stage keeps sums from row to row.
+    /// Whether other stages follow or come before in the same segment: its arithmetic is that of `f32` rows.
     pub chained: bool,
 }
 
@@ -93,7 +92,16 @@ impl FilterStage {
             if chained { Separation::of(k) } else { Separation::within(k, may_leave(&task, k)) }
         };
         let separations: Vec<_> = filter.kernels().iter().map(separation).collect();
-        let chosen = choose(&task, &separations)?;
+        // Rows of integers, which a chain begins with, are summed as such.
+        let whole = if task.prepared() || widened { source } else { types.0 };
+        let mut chosen = choose(&task, &Task { source: whole, ..task }, &separations)?;
+        if let Some((_, arithmetic, _)) = &mut chosen
+            && chained
+            && !arithmetic.relative
+        {
+            arithmetic.bound /= opacity.full;
+            arithmetic.relative = true;
+        }
         let method = chosen.as_ref().map_or(Method::Naive, |(pass, ..)| pass.method());
         let arithmetic = match &chosen {
             Some((_, arithmetic, _)) => arithmetic.clone(),
@@ -155,6 +163,11 @@ impl FilterStage {
     /// Whether what a strip's first window adds up is then kept up to date from row to row.
     pub fn keeps(&self) -> bool {
         matches!(self.pass, Pass::Running(_) | Pass::RowFirst(_))
+    }
+
+    /// Whether it adds up windows of equal taps, from sums that neighbours share.
+    pub fn sums(&self) -> bool {
+        matches!(self.pass, Pass::Running(_) | Pass::Blocks(_))
     }
 
     /// What is done to rows, first to last.

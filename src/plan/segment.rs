@@ -117,7 +117,11 @@ impl Stage {
     /// Rows that it may read at once, of a stage before it.
     pub fn most_rows(&self) -> usize {
         match self {
-            Self::Filter(filter) => filter.window_rows() + STENCIL_ROWS - BLOCK_ROWS,
+            Self::Filter(filter) => {
+                // A row that leaves a window is needed once more.
+                let leaves = usize::from(matches!(filter.pass, Pass::Running(_)));
+                filter.window_rows() + STENCIL_ROWS - BLOCK_ROWS + leaves
+            }
             Self::Layers(layers) => {
                 let taps = layers.window.as_ref().map_or(1, |window| window.axes[1].taps);
                 taps + layers.rows_together() - 1
@@ -301,10 +305,17 @@ impl Segment {
             channels = stage.outputs();
         }
         let across = self.beyond(0);
-        let (width, most) = (self.output.width, (ROWS_BYTES / bytes).max(16 * across).max(64));
+        // Sums of windows of the source: long runs, and the rows that a strip adds up before its first one.
+        let (samples, kept) = match &self.stages[..] {
+            [Stage::Filter(first), ..] if first.sums() => (LONG_TILE_SAMPLES, first.axes[1].taps),
+            _ => (0, 0),
+        };
+        let least = (samples / self.input.channels).max(16 * across).max(64);
+        let (width, most) = (self.output.width, (ROWS_BYTES / bytes).max(least));
         self.tile = width.div_ceil(width.div_ceil(most));
         self.rows = STENCIL_ROWS;
-        self.strip = (ROWS_EACH * self.beyond(1)).max(64).next_multiple_of(self.rows);
+        self.strip =
+            (ROWS_EACH * self.beyond(1)).max(16 * kept).max(64).next_multiple_of(self.rows);
     }
 
     /// What windows reach beyond a tile, or a strip, and its neighbour makes again.

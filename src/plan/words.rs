@@ -1,11 +1,10 @@
 //! Rows of 16 bits between the filters of a chain on `u8` images: integers with fraction bits, where all errors
 //! together stay small enough. No value between filters is rounded to a sample.
 
-use super::Pass;
 use super::arithmetic::{Arithmetic, Freedom, Noise, Task, between, sums};
 use super::filter::{FilterFacts, FilterStage};
 use crate::border::Border;
-use crate::filter::{Alpha, Filter, Post};
+use crate::filter::{Alpha, Filter, Method, Post};
 use crate::layer::Layer;
 use crate::sample::SampleType;
 
@@ -173,10 +172,8 @@ fn stage(
         chained: true,
     };
     let samples = (((range.0 - error) * from).floor(), ((range.1 + error) * from).ceil());
-    let separations = match one.pass {
-        Pass::Separable(_) => Some(facts.separations.of(&one.filter)),
-        _ => None,
-    };
+    let separable = facts.method == Method::Separable;
+    let separations = separable.then(|| facts.separations.of(&one.filter));
     let (pass, arithmetic, finish) = between(&task, separations, samples, freedom)?;
     let bound = arithmetic.bound;
     let axes = filter.axes(one.input);

@@ -210,6 +210,10 @@ impl Lanes for Avx2 {
         isa!(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())))
     }
     #[inline(always)]
+    unsafe fn i_load_i16(self, p: *const i16) -> __m256i {
+        isa!(_mm256_cvtepi16_epi32(_mm_loadu_si128(p.cast())))
+    }
+    #[inline(always)]
     unsafe fn i_store(self, p: *mut i32, v: __m256i) {
         isa!(_mm256_storeu_si256(p.cast(), v))
     }

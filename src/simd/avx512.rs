@@ -205,6 +205,10 @@ impl Lanes for Avx512 {
         isa!(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))
     }
     #[inline(always)]
+    unsafe fn i_load_i16(self, p: *const i16) -> __m512i {
+        isa!(_mm512_cvtepi16_epi32(_mm256_loadu_si256(p.cast())))
+    }
+    #[inline(always)]
     unsafe fn i_store(self, p: *mut i32, v: __m512i) {
         isa!(_mm512_storeu_si512(p.cast(), v))
     }

@@ -95,6 +95,8 @@ pub trait Lanes: Copy {
     unsafe fn i_load_u8(self, p: *const u8) -> Self::I;
     /// Reads N.
     unsafe fn i_load_u16(self, p: *const u16) -> Self::I;
+    /// Reads N.
+    unsafe fn i_load_i16(self, p: *const i16) -> Self::I;
     /// Writes N.
     unsafe fn i_store(self, p: *mut i32, v: Self::I);
     /// Writes N, each limited to 0..=255.

@@ -193,6 +193,11 @@ impl Lanes for Portable {
         i32x4::new(v.map(i32::from))
     }
     #[inline(always)]
+    unsafe fn i_load_i16(self, p: *const i16) -> i32x4 {
+        let v: [i16; 4] = memory!(read(p));
+        i32x4::new(v.map(i32::from))
+    }
+    #[inline(always)]
     unsafe fn i_store(self, p: *mut i32, v: i32x4) {
         memory!(write(p, v.to_array()))
     }

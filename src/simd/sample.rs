@@ -14,7 +14,7 @@ use wide::bytemuck::Pod;
 pub trait SampleLanes: Pod {
     /// Whether results are stored as they are, without rounding.
     const FLOAT: bool = false;
-    /// Whether `load_i` exists: integers only.
+    /// Whether it is an integer type of images that are read.
     const INTEGER: bool = false;
     /// Whether `load_h` and `store_h` exist: types that 16 bits with a sign hold.
     const NARROW: bool = false;
@@ -25,7 +25,7 @@ pub trait SampleLanes: Pod {
     unsafe fn load_f<L: Lanes>(_: L, _: *const Self) -> L::F {
         unreachable!("{ONLY_PLANNED}")
     }
-    /// Reads N. Only where [`INTEGER`](Self::INTEGER).
+    /// Reads N. Only of integer types.
     unsafe fn load_i<L: Lanes>(_: L, _: *const Self) -> L::I {
         unreachable!("{ONLY_PLANNED}")
     }
@@ -245,6 +245,7 @@ impl SampleLanes for i16 {
     const NARROW: bool = true;
 
     by_lanes! {
+        fn load_i(l, p: *const i16) -> L::I { l.i_load_i16(p) }
         fn load_h(l, p: *const i16) -> L::H { l.h_load(p) }
         fn store_f(l, p: *mut i16, v: L::F) { l.i_store_i16(p, round(l, v, -32768.0, 32767.0)) }
         fn store_i(l, p: *mut i16, v: L::I) { l.i_store_i16(p, v) }

@@ -605,10 +605,10 @@ fn any_region() {
     assert!(matches!(error, twopass::Error::PartTooSmall { .. }), "{error}");
 }
 
-/// Boxes whose sums are kept from row to row: each filter of such a chain runs alone.
+/// Boxes whose sums are kept from row to row, while other filters' rows go through the same segment.
 #[test]
 fn large_boxes() {
-    let shape = Shape::new(120, 60, 3);
+    let shape = Shape::new(100, 40, 3);
     let mean = |width, height| Filter::new(Kernel::box_(width, height).unwrap());
     for (i, border) in borders(7.0).into_iter().enumerate() {
         let seed = i as u64;
@@ -620,9 +620,21 @@ fn large_boxes() {
             chain_of([on(blur), on(mean(51, 21)), on(mean(49, 15).scale(0.5).offset(3.0))]),
             chain_of([on(edges), on(mean(51, 3))]),
         ];
-        for chain in chains {
+        // One for each border: cut into small regions, every piece adds up a window anew.
+        for chain in chains.into_iter().skip(i % 3).take(1) {
             let plan = chain.plan::<u8, u8>(shape).unwrap();
-            assert_eq!(plan.segments(), chain.layers().len(), "{plan}");
+            assert_eq!(plan.segments(), 1, "{plan}");
+            let kept = plan.stages().into_iter().filter(|s| s.arithmetic == Arithmetic::RunningI32);
+            let boxes = chain.layers().iter().filter(|layer| match layer {
+                Layer::Filter(filter) => filter.kernels()[0].width() > 40,
+                _ => false,
+            });
+            assert_eq!(kept.count(), boxes.count(), "{plan}");
+            let floats = chain.plan::<f32, f32>(shape).unwrap();
+            assert!(
+                floats.stages().iter().any(|s| s.arithmetic == Arithmetic::TreeSums),
+                "{floats}"
+            );
             all_types(&chain, shape, seed);
             regions::<u8, u8>(&chain, shape, seed);
             regions::<u16, i16>(&chain, shape, seed);

@@ -3,6 +3,7 @@
 //! filter is written in units of its rows: scale, offset and border constants are those of an
 //! ordinary filter from 16-bit samples to 16-bit samples.
 
+use super::boxes::running_between;
 use super::noise::{self, Noise, errors_and_squares, rounded_mean};
 use super::{
     Arithmetic, Found, Passes, Proved, Rows, Task, abs_sum, errors, factors, fits_i16, fixed, pack,
@@ -32,6 +33,11 @@ pub(crate) fn between(
     samples: (f64, f64),
     freedom: Freedom,
 ) -> Option<(Pass, Proved, Finish)> {
+    if !freedom.whole
+        && let Some(found) = running_between(task, samples)
+    {
+        return Some(found);
+    }
     let kernel = &task.filter.kernels()[0];
     let short = kernel.width().max(kernel.height()) <= rounded::HIGH_TO
         && matches!(task.output, SampleType::U8 | SampleType::I16);

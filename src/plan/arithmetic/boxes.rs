@@ -19,14 +19,11 @@ const BLOCKS_FROM: usize = 13;
 /// exact) and a window's sum fits.
 pub(crate) fn running(task: &Task<'_>) -> Option<(Pass, Proved, Finish)> {
     let [kernel] = task.filter.kernels() else { return None };
-    if task.chained {
-        return None;
-    }
     if task.float_source() || task.prepared() {
         return blocks(task, kernel);
     }
     let (mean, spread) = level(kernel)?;
-    let words = words::running(task, kernel, mean, spread);
+    let words = if task.chained { None } else { words::running(task, kernel, mean, spread) };
     let from = match (task.source, &words) {
         (SampleType::U16, _) => RUNNING_U16_FROM[usize::from(task.channels > 1)],
         (_, Some((share, _))) if share.is_whole() => WHOLE_FROM,
@@ -38,9 +35,9 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Pass, Proved, Finish)> {
     if let Some((share, arithmetic)) = words {
         return Some((Pass::Running(Some(share)), arithmetic, task.finish()));
     }
-    let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
     // Sums are kept less those of mid-grey, which halves their range.
     // Unless results show all digits of sums, which then must not be taken from something larger.
+    let count = kernel.taps().len() as f64;
     let middle = if task.source == SampleType::U16
         && !(task.float_output() && task.range() * count < 2f64.powi(31))
     {
@@ -48,10 +45,38 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Pass, Proved, Finish)> {
     } else {
         0.0
     };
-    let peak = (task.range() - middle).max(middle) * count;
+    let scale = task.filter.get_scale();
+    let exact = float_exact(task, &[mean * scale], count * (mean * scale).abs().max(1.0));
+    let found = in_32_bits(task, kernel, (0.0, task.range()), middle, exact)?;
+    task.takes(&found.1).then_some(found)
+}
+
+/// Running sums between filters of a chain of `u8` images, on rows of 16 bits whose samples lie in a range.
+pub(super) fn running_between(
+    task: &Task<'_>,
+    samples: (f64, f64),
+) -> Option<(Pass, Proved, Finish)> {
+    let [kernel] = task.filter.kernels() else { return None };
+    let long = is_flat(kernel) && longest(kernel) >= RUNNING_FROM;
+    if long { in_32_bits(task, kernel, samples, 0.0, false) } else { None }
+}
+
+/// Running sums in `i32`, less those of `middle`, if they fit, of samples of a range; `exact` if no product with
+/// the tap is rounded.
+fn in_32_bits(
+    task: &Task<'_>,
+    kernel: &Kernel,
+    (low, high): (f64, f64),
+    middle: f64,
+    exact: bool,
+) -> Option<(Pass, Proved, Finish)> {
+    let (mean, spread) = level(kernel)?;
+    let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
+    let largest = high.max(-low);
+    let peak = (high - middle).max(middle - low) * count;
     let unit = (mean * scale) as f32;
     let grey = middle * count * mean * scale;
-    let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
+    let value = (largest * count * mean * scale).abs() + task.offset().abs() + 1.0;
     if peak >= 2f64.powi(31) || value > 1e30 {
         return None;
     }
@@ -59,21 +84,20 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Pass, Proved, Finish)> {
     finish.fixed[0].unit = unit;
     finish.fixed[0].start = -(middle * kernel.height() as f64) as i32;
     finish.offset = task.offset() + grey;
-    let exact = float_exact(task, &[mean * scale], count * (mean * scale).abs().max(1.0));
     let bound = if exact {
         0.0
     } else {
         // The sum, the tap, the product, the offset and the ½ are rounded.
-        5.0 * U * value + spread * scale.abs() * task.range()
+        5.0 * U * value + spread * scale.abs() * largest
     };
     let mut arithmetic = task.arithmetic(Arithmetic::RunningI32, bound);
     arithmetic.peak = peak;
     if !exact {
         let gain = (f64::from(unit) - mean * scale) * count;
-        let (samples, variance) = ((0.0, task.range()), noise::roundings(4, value));
-        arithmetic.noise = Noise::new(gain, 0.0, samples, (0.0, variance));
+        let variance = noise::roundings(4, value);
+        arithmetic.noise = Noise::new(gain, 0.0, (low, high), (0.0, variance));
     }
-    task.takes(&arithmetic).then_some((Pass::Running(None), arithmetic, finish))
+    Some((Pass::Running(None), arithmetic, finish))
 }
 
 /// The longer side.
@@ -91,7 +115,7 @@ fn level(kernel: &Kernel) -> Option<(f64, f64)> {
 }
 
 /// Whether all taps are equal, but for such rounding.
-pub(crate) fn is_flat(kernel: &Kernel) -> bool {
+fn is_flat(kernel: &Kernel) -> bool {
     level(kernel).is_some()
 }
 
