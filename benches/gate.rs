@@ -233,6 +233,20 @@ fn timed_rows() -> Vec<Row> {
     add("laplacian", "3", (U8, I16), 1, filter(named("laplacian", 0)));
     add("laplacian", "3", (U8, U8), 1, filter(named("laplacian", 0)));
     add("sharpen", "3", (U8, U8), 3, filter(named("sharpen", 0)));
+    let image = Kernel::new(1, 1, vec![2.0]).expect("one tap");
+    let sums = [
+        ("unsharp", 1, image.clone(), 1.0),
+        ("unsharp", 10, image, 10.0),
+        ("dog", 3, bell(2 * 9 + 1, 3.0), 4.8),
+    ];
+    for (name, size, first, wide) in sums {
+        let less = bell(2 * (3.0 * wide as f64).ceil() as usize + 1, wide).scaled(-1.0);
+        let sum = Kernel::sum_of(&[first, less.expect("finite taps")]).expect("finite taps");
+        for (sample, channels) in [(U8, 1), (U8, 3), (F32, 1)] {
+            let what = filter(Filter::new(sum.clone()));
+            add(name, &format!("sigma{size}"), (sample, sample), channels, what);
+        }
+    }
     let boxes = [(U8, 1), (U8, 3), (U8, 4), (U16, 1), (U16, 3), (F32, 1), (F32, 3)];
     for (sample, channels) in boxes {
         for size in [3, 5, 15, 101] {

@@ -13,11 +13,15 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Method {
-    /// Two passes if the kernel is separable, else dense.
+    /// Two passes if the kernel is separable; terms one by one, if it is known as a sum of kernels and that is
+    /// cheaper; else dense.
     #[default]
     Auto,
     /// Two 1D passes; an error if the kernel is not separable.
     Separable,
+    /// The terms of a kernel one by one, each as a filter of its own, added before anything is rounded to a sample; an
+    /// error if the kernel is not known as a sum ([`Kernel::terms`]), or its results would not keep the contract.
+    Terms,
     /// One direct 2D pass.
     Dense,
     /// The reference: the definition itself in `f64`, slow and single-threaded.
@@ -29,6 +33,7 @@ impl fmt::Display for Method {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::Separable => "separable",
+            Self::Terms => "terms",
             Self::Dense => "dense",
             Self::Naive => "naive",
         })

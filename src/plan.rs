@@ -10,11 +10,13 @@ mod explain;
 mod filter;
 mod proof;
 mod segment;
+mod terms;
 mod words;
 
 pub use arithmetic::Arithmetic;
 pub(crate) use filter::FilterStage;
 pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
+pub(crate) use terms::{MOST_TERMS, TermStage, Terms};
 
 use crate::error::Error;
 use crate::exec::{self, Workspace};
@@ -97,6 +99,8 @@ pub(crate) enum Pass {
     Running(Option<Share>),
     /// Sums of windows, of rows together and of columns in levels.
     Blocks(Vec<RowLevel>),
+    /// The terms of the kernel one by one, each a filter of its own.
+    Terms(Terms),
     /// A direct 2D pass; the taps of each kernel.
     Dense(Vec<Rows>),
 }
@@ -111,6 +115,7 @@ impl Pass {
                 [Nine::Product { .. }, ..] => Method::Separable,
                 _ => Method::Dense,
             },
+            Self::Terms(_) => Method::Terms,
             Self::Dense(_) => Method::Dense,
         }
     }

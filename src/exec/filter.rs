@@ -3,13 +3,15 @@
 use super::memory::{Memory, Ring};
 use super::rows::{AnyRows, Feed, Relaid, Rows, Widened, collide};
 use super::separable::Whole;
-use super::sink::{AlphaOf, Sink, SourceAlpha, Target, Unrounded};
+use super::sink::{AlphaOf, Places, Sink, SourceAlpha, Target, Unrounded};
 use super::tile::{Run, Tile};
 use crate::border::Border;
 use crate::filter::Alpha;
-use crate::pass::{F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32};
-use crate::plan::{Arithmetic, BLOCK_ROWS, FilterStage, Pass};
-use crate::sample::{Sample, with_sample};
+use crate::pass::{
+    Addend, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, STENCIL_ROWS, SumRows,
+};
+use crate::plan::{Arithmetic, BLOCK_ROWS, FilterStage, MOST_TERMS, Pass, TermStage, Terms};
+use crate::sample::{Sample, SampleType, with_sample};
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::Pod;
@@ -38,6 +40,8 @@ pub(super) struct FilterSlot {
     fresh: bool,
     /// The rows in the column sums of a window that moves.
     held: Range<isize>,
+    /// Those of a sum's terms, and the rows that each has made.
+    terms: Vec<(FilterSlot, Memory)>,
 }
 
 impl FilterSlot {
@@ -51,6 +55,12 @@ impl FilterSlot {
             with_sample!(stage.reads(), T => {
                 fill::<T>(memory.get(len), &axis.border, premultiplied, stage.input.channels);
             });
+        }
+        if let Pass::Terms(terms) = &stage.pass {
+            self.terms.resize_with(terms.stages.len().max(self.terms.len()), Default::default);
+            for (term, (slot, _)) in terms.stages.iter().zip(&mut self.terms) {
+                slot.start(&term.stage, self.tile.x.clone());
+            }
         }
         self.tile.columns.clone()
     }
@@ -129,6 +139,9 @@ impl Request<'_> {
             Some(Alpha::Keep) => Sink::Kept(target, source_alpha),
             _ => Sink::Plain(target),
         };
+        if let Pass::Terms(terms) = &stage.pass {
+            return self.terms(terms, typed, rows, sink, slot);
+        }
         // Where a pass reads many rows side by side, and comes back to a line of each: larger samples fill
         // lines at once.
         if size_of::<T>() == 1
@@ -141,6 +154,62 @@ impl Request<'_> {
             slot.copies = copies;
         } else {
             self.passes(Feed::Plain(typed), sink, slot);
+        }
+    }
+
+    /// Filters with each term of a kernel, some rows at a time, and adds what they make.
+    fn terms<T: Sample>(
+        self,
+        terms: &Terms,
+        typed: Rows<'_, T>,
+        rows: AnyRows<'_>,
+        mut sink: Sink<'_, '_>,
+        slot: &mut FilterSlot,
+    ) {
+        let Self { stage, y: all, last, .. } = self;
+        let x = slot.tile.x.clone();
+        let channels = stage.output.channels;
+        let pitch = x.len() * channels;
+        for first in all.clone().step_by(STENCIL_ROWS) {
+            let y = first..(first + STENCIL_ROWS).min(all.end);
+            for (TermStage { stage, .. }, (slot, made)) in terms.stages.iter().zip(&mut slot.terms)
+            {
+                let sample = stage.types.1;
+                let mut target = Target::Ring(Places {
+                    first: 0,
+                    places: STENCIL_ROWS,
+                    y: first,
+                    x: x.start,
+                    sample,
+                    rows: made.aligned(STENCIL_ROWS * pitch * sample.bytes()),
+                    pitch,
+                    channels,
+                });
+                Request { stage, y: y.clone(), last, stream: false }.run(rows, &mut target, slot);
+            }
+            for y in y {
+                let mut addends = [Addend::F32(&[]); MOST_TERMS];
+                let each = terms.stages.iter().zip(&slot.terms).zip(&mut addends);
+                for ((term, (_, made)), addend) in each {
+                    let (len, row) =
+                        (STENCIL_ROWS * pitch, (y - first) * pitch..(y - first + 1) * pitch);
+                    *addend = match term.stage.types.1 {
+                        SampleType::I16 => Addend::I16(&made.kept(len)[row], term.unit),
+                        _ => Addend::F32(&made.kept(len)[row]),
+                    };
+                }
+                let (v, under) =
+                    (y + terms.anchor.1, x.start + terms.anchor.0..x.end + terms.anchor.0);
+                let [out] = sink.rows(y, x.clone());
+                stage.level.run(SumRows {
+                    source: typed.pixels(v as isize, v, under),
+                    identity: terms.identity,
+                    rows: &addends[..terms.stages.len()],
+                    finish: &stage.finish,
+                    out,
+                });
+                sink.done(y, 1, x.clone());
+            }
         }
     }
 

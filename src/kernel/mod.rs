@@ -30,6 +30,8 @@ pub struct Kernel {
     taps: Vec<f64>,
     /// Column and row whose product the taps are, where that is known from the construction.
     factors: Option<(Vec<f64>, Vec<f64>)>,
+    /// Kernels whose sum the taps are, where that is known from the construction; their anchors lie on its own.
+    terms: Vec<Kernel>,
 }
 
 impl Kernel {
@@ -46,7 +48,61 @@ impl Kernel {
         if let Some(i) = taps.iter().position(|t| !t.is_finite()) {
             return Err(Error::TapNotFinite { x: i % width, y: i / width, value: taps[i] });
         }
-        Ok(Self { width, height, anchor: (width / 2, height / 2), taps, factors: None })
+        let anchor = (width / 2, height / 2);
+        Ok(Self { width, height, anchor, taps, factors: None, terms: Vec::new() })
+    }
+
+    /// The sum of some kernels, which is what one after the other adds to an output pixel: their anchors lie on each
+    /// other. The sum remembers its terms, so that a plan may filter with each of them, and add the results: an unsharp
+    /// mask costs as much as the Gaussian in it.
+    ///
+    /// ```
+    /// use twopass::Kernel;
+    ///
+    /// let gaussian = Kernel::gaussian(3.0)?;
+    /// let (twice, less) = (Kernel::new(1, 1, vec![2.0])?, gaussian.scaled(-1.0)?);
+    /// let unsharp = Kernel::sum_of(&[twice, less])?;
+    /// assert_eq!((unsharp.width(), unsharp.terms().len()), (gaussian.width(), 2));
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    ///
+    /// Errors: no kernel at all; a sum of more than [`Kernel::MAX_SIDE`] a side, or with a tap that is not finite.
+    pub fn sum_of(kernels: &[Self]) -> Result<Self, Error> {
+        let most = |side: fn(&Self) -> usize| kernels.iter().map(side).max().unwrap_or(0);
+        let anchor = (most(|k| k.anchor.0), most(|k| k.anchor.1));
+        let width = anchor.0 + most(|k| k.width - k.anchor.0);
+        let height = anchor.1 + most(|k| k.height - k.anchor.1);
+        Self::check_size(width, height)?;
+        let mut taps = vec![0.0; width * height];
+        for kernel in kernels {
+            let embedded = kernel.embedded(width, height, anchor);
+            taps.iter_mut().zip(embedded.taps).for_each(|(sum, tap)| *sum += tap);
+        }
+        let terms = kernels.iter().flat_map(|kernel| match &kernel.terms[..] {
+            [] => std::slice::from_ref(kernel),
+            terms => terms,
+        });
+        let terms = terms.cloned().collect();
+        Ok(Self::new(width, height, taps)?.with_anchor(anchor.0, anchor.1)?.made_of(terms))
+    }
+
+    /// The same taps, which are the sum of these kernels but for rounding.
+    fn made_of(self, terms: Vec<Self>) -> Self {
+        Self { terms, ..self }
+    }
+
+    /// All taps times a factor.
+    ///
+    /// Errors: a tap that is no longer finite.
+    pub fn scaled(&self, factor: f64) -> Result<Self, Error> {
+        let scaled = |taps: &[f64]| taps.iter().map(|t| t * factor).collect::<Vec<_>>();
+        let mut kernel = Self::new(self.width, self.height, scaled(&self.taps))?;
+        kernel.anchor = self.anchor;
+        let factors = self.factors.as_ref().map(|(column, row)| (column.clone(), scaled(row)));
+        // What only the product of both keeps finite is no pair of factors.
+        kernel.factors = factors.filter(|(_, row)| row.iter().all(|t| t.is_finite()));
+        kernel.terms = self.terms.iter().map(|t| t.scaled(factor)).collect::<Result<_, _>>()?;
+        Ok(kernel)
     }
 
     /// The separable kernel `column` × `row`: tap (x, y) is `column[y] * row[x]`.
@@ -81,6 +137,10 @@ impl Kernel {
         let (width, height) = (self.width, self.height);
         if x >= width || y >= height {
             return Err(Error::AnchorOutside { x, y, width, height });
+        }
+        if self.anchor != (x, y) {
+            // Those of the terms would lie elsewhere.
+            self.terms.clear();
         }
         self.anchor = (x, y);
         Ok(self)
@@ -121,6 +181,12 @@ impl Kernel {
     #[must_use]
     pub fn factors(&self) -> Option<(&[f64], &[f64])> {
         self.factors.as_ref().map(|(c, r)| (c.as_slice(), r.as_slice()))
+    }
+
+    /// The kernels whose sum the taps are, if the kernel was made from them; their anchors lie on its own.
+    #[must_use]
+    pub fn terms(&self) -> &[Self] {
+        &self.terms
     }
 
     /// The sum of all taps as they are, rounded once: with compensation for what each addition loses
@@ -178,6 +244,7 @@ impl Kernel {
             anchor: (self.width - 1 - self.anchor.0, self.height - 1 - self.anchor.1),
             taps: turn(&self.taps),
             factors: self.factors.as_ref().map(|(c, r)| (turn(c), turn(r))),
+            terms: self.terms.iter().map(Self::flipped).collect(),
         }
     }
 
@@ -191,6 +258,7 @@ impl Kernel {
             anchor: (self.anchor.1, self.anchor.0),
             taps: taps.map(|(x, y)| self.tap(x, y)).collect(),
             factors: self.factors.clone().map(|(c, r)| (r, c)),
+            terms: self.terms.iter().map(Self::transposed).collect(),
         }
     }
 
@@ -214,6 +282,7 @@ impl Kernel {
             anchor,
             taps,
             factors: factors.map(|(c, r)| (line(c, height, dy), line(r, width, dx))),
+            terms: self.terms.clone(),
         }
     }
 }
@@ -258,5 +327,25 @@ mod tests {
         assert_eq!((e.tap(2, 1), e.tap(4, 2), e.sum()), (3.0, 10.0, k.sum()));
         let (c, r) = e.factors().unwrap();
         assert_eq!(Kernel::separable(c, r).unwrap().taps(), e.taps());
+    }
+
+    #[test]
+    fn sums_know_their_terms() {
+        let line = Kernel::new(3, 1, vec![1.0, 2.0, 3.0]).unwrap();
+        let corner = Kernel::new(2, 2, vec![10.0, 20.0, 30.0, 40.0]).unwrap();
+        let corner = corner.with_anchor(0, 0).unwrap();
+        let sum = Kernel::sum_of(&[line.clone(), corner.clone()]).unwrap();
+        assert_eq!((sum.width(), sum.height(), sum.anchor()), (3, 2, (1, 0)));
+        assert_eq!(sum.taps(), &[1.0, 12.0, 23.0, 0.0, 30.0, 40.0]);
+        assert_eq!(sum.terms(), &[line.clone(), corner]);
+        let again = |kernel: &Kernel| Kernel::sum_of(kernel.terms()).unwrap();
+        for kernel in [sum.flipped(), sum.transposed(), sum.embedded(7, 5, (3, 3))] {
+            let terms = again(&kernel).embedded(kernel.width, kernel.height, kernel.anchor);
+            assert_eq!(terms.taps(), kernel.taps());
+        }
+        assert_eq!(Kernel::sum_of(&[sum.clone(), line]).unwrap().terms().len(), 3);
+        assert_eq!(again(&sum.scaled(-2.0).unwrap()).taps(), sum.scaled(-2.0).unwrap().taps());
+        assert!(sum.with_anchor(0, 0).unwrap().terms().is_empty());
+        assert!(matches!(Kernel::sum_of(&[]), Err(Error::EmptyKernel { .. })));
     }
 }

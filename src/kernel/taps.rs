@@ -254,7 +254,8 @@ pub(super) fn laplacian_of_gaussian(axis: Axis) -> Result<Kernel, Error> {
         *t += u;
     }
     settle(&mut taps, 0.0);
-    Kernel::new(axis.size, axis.size, taps)
+    let terms = vec![Kernel::separable(&g, &d)?, Kernel::separable(&d, &g)?];
+    Ok(Kernel::new(axis.size, axis.size, taps)?.made_of(terms))
 }
 
 /// The difference of two Gaussians, the narrow one (σ) less the wide one (ratio·σ), in a window
@@ -281,7 +282,9 @@ pub(super) fn difference_of_gaussians(
         *t -= u;
     }
     settle(&mut taps, 0.0);
-    Kernel::new(size, size, taps)
+    let less = Kernel::separable(&wide, &wide)?.scaled(-1.0)?;
+    let terms = vec![Kernel::separable(&narrow, &narrow)?, less];
+    Ok(Kernel::new(size, size, taps)?.made_of(terms))
 }
 
 /// (1 + amount) · image − amount · Gaussian, as one kernel of sum exactly 1.
@@ -298,7 +301,9 @@ pub(super) fn unsharp(axis: Axis, amount: f64) -> Result<Kernel, Error> {
     let middle = taps.len() / 2;
     taps[middle] += 1.0 + amount;
     settle(&mut taps, 1.0);
-    Kernel::new(axis.size, axis.size, taps)
+    let less = Kernel::separable(&g, &g)?.scaled(-amount)?;
+    let terms = vec![Kernel::new(1, 1, vec![1.0 + amount])?, less];
+    Ok(Kernel::new(axis.size, axis.size, taps)?.made_of(terms))
 }
 
 /// Sobel's factors for an odd size from 3 to 31, the smoothing one and the difference, as

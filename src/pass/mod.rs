@@ -26,6 +26,7 @@
 //! | [`AccumulateWords`], [`MeansWords`] | `u8`, in 16 bits | the same |
 //! | [`WindowSums`] | rows of `f32` | sums of the windows of some rows |
 //! | [`RowSums`] | column sums of `f32` | output samples |
+//! | [`SumRows`] | a row of samples, rows of terms | output samples |
 //!
 //! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
 //! once; after that the loops use pointers. Every output sample is computed by the same
@@ -47,6 +48,7 @@ mod narrow;
 mod row;
 mod running;
 mod stencil;
+mod sum;
 mod symmetric;
 
 pub use across::{ACROSS_SLACK, Across, Part};
@@ -66,6 +68,7 @@ pub use running::{
     PHASE_SLACK, Scan, Share, Windows, parity_unit,
 };
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
+pub use sum::{Addend, SumRows};
 pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
 
 use crate::filter::Post;

@@ -26,10 +26,11 @@ pub(crate) use boxes::running;
 pub(crate) use direct::dense;
 use direct::pack_rows;
 use floats::{double, double_bound, exact_i32, float, float_exact, float_sum_error};
-pub(crate) use noise::Noise;
+pub(crate) use noise::{Noise, noise_of_roundings};
 use pairs::{Found, pairs, pairs_exact, pairs_rounded, row_first, spread};
+pub(crate) use quantise::U;
 use quantise::{
-    U, abs_sum, errors, errors_of, exact_f32, fits_digits, fits_i16, fixed, fraction_bits, largest,
+    abs_sum, errors, errors_of, exact_f32, fits_digits, fits_i16, fixed, fraction_bits, largest,
     may_fit_i16, pack, quantise, to_i32, whole,
 };
 
@@ -193,7 +194,7 @@ impl Proved {
 
 impl Task<'_> {
     /// R: the largest sample that a pass can meet; 1 for float images, whose bounds are relative.
-    fn range(&self) -> f64 {
+    pub fn range(&self) -> f64 {
         let full = self.full();
         if self.float_source() {
             return full;
@@ -237,20 +238,20 @@ impl Task<'_> {
     }
 
     /// That, as the sums of a kernel show it: Σ|taps| is `gain`.
-    fn carried(&self, gain: f64) -> f64 {
+    pub fn carried(&self, gain: f64) -> f64 {
         self.given() * gain
     }
 
-    fn float_source(&self) -> bool {
+    pub fn float_source(&self) -> bool {
         self.source == SampleType::F32
     }
 
-    fn float_output(&self) -> bool {
+    pub fn float_output(&self) -> bool {
         self.output == SampleType::F32
     }
 
     /// The offset that the finish of the passes adds.
-    fn offset(&self) -> f64 {
+    pub fn offset(&self) -> f64 {
         if self.premultiplied { 0.0 } else { self.filter.get_offset() }
     }
 
@@ -276,7 +277,7 @@ impl Task<'_> {
     }
 
     /// Whether the contract lets this arithmetic be used.
-    fn takes(&self, arithmetic: &Proved) -> bool {
+    pub fn takes(&self, arithmetic: &Proved) -> bool {
         self.accepts(arithmetic.bound) && arithmetic.is_fair(self)
     }
 
@@ -296,13 +297,13 @@ impl Task<'_> {
         bound < allowed
     }
 
-    fn arithmetic(&self, arithmetic: Arithmetic, bound: f64) -> Proved {
+    pub fn arithmetic(&self, arithmetic: Arithmetic, bound: f64) -> Proved {
         let relative = self.float_source();
         Proved { arithmetic, bound, bits: (0, 0), peak: 0.0, relative, noise: Noise::default() }
     }
 
     /// The float finish, shared by all.
-    fn finish(&self) -> Finish {
+    pub fn finish(&self) -> Finish {
         let unlimited = self.float_source();
         let fixed = [Fixed::default(); 2];
         Finish { post: self.post(), unlimited, offset: self.offset(), fixed }

@@ -10,7 +10,7 @@ use super::{AnyPlan, words};
 use crate::error::Error;
 use crate::layer::{Activation, Chain, Layer};
 use crate::pass::ColourWeights;
-use crate::reference::{self, Opacity};
+use crate::reference::Opacity;
 use crate::sample::SampleType;
 use crate::simd::Level;
 use crate::view::Shape;
@@ -184,9 +184,7 @@ impl AnyPlan {
             for stage in &mut segment.stages {
                 let each = match stage {
                     Stage::Filter(stage) => {
-                        stage.axes = stage.filter.axes(shape);
-                        stage.input = shape;
-                        stage.output = reference::output_shape(&stage.filter, shape)?;
+                        stage.reshape(shape)?;
                         shape = stage.output;
                         stage.multiplications() * shape.channels
                     }

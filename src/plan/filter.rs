@@ -4,6 +4,7 @@
 use super::Pass;
 use super::arithmetic::{Proved, Task};
 use super::choose::{Separations, check_constants, choose, may_leave};
+use super::terms;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::geometry::Axis;
@@ -88,13 +89,28 @@ impl FilterStage {
             precise,
             chained,
         };
-        let separation = |k: &Kernel| {
-            if chained { Separation::of(k) } else { Separation::within(k, may_leave(&task, k)) }
+        let terms = terms::may(filter) && !premultiplied && !widened;
+        let separation = |k: &Kernel| match chained && !terms {
+            true => Separation::of(k),
+            false => Separation::within(k, may_leave(&task, k)),
         };
         let separations: Vec<_> = filter.kernels().iter().map(separation).collect();
-        // Rows of integers, which a chain begins with, are summed as such.
-        let whole = if task.prepared() || widened { source } else { types.0 };
-        let mut chosen = choose(&task, &Task { source: whole, ..task }, &separations)?;
+        let forced = filter.get_method() == Method::Terms;
+        let terms = terms && (forced || !separations[0].is_separable());
+        let sum = if terms { terms::terms(&task, input, types, setting) } else { None };
+        let mut chosen = match sum {
+            Some(found) => Some(found),
+            None if forced => {
+                return Err(Error::Unsupported(
+                    "the kernel is not known as a sum whose terms keep the error bound; use method auto",
+                ));
+            }
+            None => {
+                // Rows of integers, which a chain begins with, are summed as such.
+                let whole = if task.prepared() || widened { source } else { types.0 };
+                choose(&task, &Task { source: whole, ..task }, &separations)?
+            }
+        };
         if let Some((_, arithmetic, _)) = &mut chosen
             && chained
             && !arithmetic.relative
@@ -155,6 +171,19 @@ impl FilterStage {
         self.axes[1].taps + super::BLOCK_ROWS - 1
     }
 
+    /// Gives it, and what it is made of, another shape, which nothing else depends on.
+    pub fn reshape(&mut self, input: Shape) -> Result<(), Error> {
+        self.axes = self.filter.axes(input);
+        self.output = reference::output_shape(&self.filter, input)?;
+        self.input = input;
+        if let Pass::Terms(terms) = &mut self.pass {
+            for term in &mut terms.stages {
+                term.stage.reshape(input)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Multiplications per output sample.
     pub fn multiplications(&self) -> usize {
         multiplications(&self.filter, self.pass.method())
@@ -207,6 +236,7 @@ impl FilterStage {
                 lines.push(format!("column sums: {height} rows, one added and one taken away"));
                 lines.push(format!("row sums: {width} columns, from prefix sums"));
             }
+            Pass::Terms(terms) => lines.extend(terms.describe()),
             Pass::Dense(_) => {
                 lines.push("widen: each row once".to_owned());
                 lines.push(format!("dense pass: {count}{width}×{height} taps"));
@@ -231,6 +261,7 @@ pub(super) fn multiplications(filter: &Filter, method: Method) -> usize {
     let kernels = filter.kernels();
     match method {
         Method::Separable => kernels.iter().map(|k| k.width() + k.height()).sum(),
+        Method::Terms => kernels.iter().map(terms::multiplications).sum(),
         _ => kernels.iter().map(|k| k.taps().len()).sum(),
     }
 }

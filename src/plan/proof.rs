@@ -1,5 +1,6 @@
 //! How far the results of a chain are from exact, proved layer after layer.
 
+use super::arithmetic::U;
 use super::build::borders;
 use super::filter::FilterFacts;
 use crate::border::Border;
@@ -44,9 +45,6 @@ pub(super) struct Proof {
     /// Whether no colour was divided by alpha, which bounds nothing where alpha is small.
     pub(super) bounded: bool,
 }
-
-/// The unit roundoff of `f32`.
-pub(super) const U: f64 = 1.0 / (1 << 24) as f64;
 
 impl Proof {
     /// Follows samples of a type, of at most `size`, through a chain whose filters are as `filters` says.

@@ -119,7 +119,7 @@ impl Stage {
         match self {
             Self::Filter(filter) => {
                 // A row that leaves a window is needed once more.
-                let leaves = usize::from(matches!(filter.pass, Pass::Running(_)));
+                let leaves = usize::from(matches!(filter.pass, Pass::Running(_) | Pass::Terms(_)));
                 filter.window_rows() + STENCIL_ROWS - BLOCK_ROWS + leaves
             }
             Self::Layers(layers) => {

@@ -121,6 +121,32 @@ fn sum_and_squares(filter: &Filter) -> (f64, f64) {
     (sum, taps().map(|t| t * t).sum::<f64>() * scale * scale)
 }
 
+/// A filter of `u8` images alone, with rows of 16 bits after it: their fraction bits, its bound and what it makes of
+/// noise, in levels.
+pub(super) fn of_one(
+    one: &FilterStage,
+    facts: &FilterFacts,
+) -> Option<(FilterStage, u32, f64, Noise)> {
+    let after = results(&one.filter, (0.0, 255.0));
+    let largest = after.1.max(-after.0);
+    let freedom = Freedom { short: false, whole: false };
+    (0..=MOST_BITS).rev().find_map(|bits| {
+        let unit = f64::from(bits).exp2();
+        if largest * unit > 32767.0 {
+            return None;
+        }
+        let (stage, bound) = stage(one, facts, ((0.0, 255.0), 0.0), (0, bits), freedom)?;
+        let bound = (bound + 0.5) / unit;
+        let noise = rounded_rows(&stage, unit).after(
+            stage.arithmetic.noise.in_units(unit, 1.0),
+            0.0,
+            1.0,
+            1.0,
+        );
+        ((largest + bound) * unit + 1.0 <= 32767.0).then_some((stage, bits, bound, noise))
+    })
+}
+
 /// The range of a filter's results.
 fn results(filter: &Filter, range: (f64, f64)) -> (f64, f64) {
     let kernels = filter.kernels().iter().map(|k| {
@@ -174,6 +200,9 @@ fn stage(
     let samples = (((range.0 - error) * from).floor(), ((range.1 + error) * from).ceil());
     let separable = facts.method == Method::Separable;
     let separations = separable.then(|| facts.separations.of(&one.filter));
+    if facts.method == Method::Terms {
+        return None;
+    }
     let (pass, arithmetic, finish) = between(&task, separations, samples, freedom)?;
     let bound = arithmetic.bound;
     let axes = filter.axes(one.input);

@@ -17,7 +17,7 @@ fn line(n: usize, symmetric: bool, seed: u64) -> Vec<f64> {
 }
 
 /// Errors of results on images of which each is the worst for one phase, and their bound.
-fn check<I: Source>(kernel: &Kernel, channels: usize) {
+pub fn check<I: Source>(kernel: &Kernel, channels: usize) {
     let full = if I::TYPE == SampleType::F32 { 1.0 } else { I::FULL };
     let (width, height) = (kernel.width() + 40, kernel.height() + 3);
     let shape = Shape::new(width, height, channels);

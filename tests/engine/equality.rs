@@ -31,7 +31,7 @@ fn gradient() -> Filter {
 }
 
 /// Against the reference at every level, then other tiles and regions at every level.
-fn large<I: Source, O: Sample>(filter: &Filter) {
+pub fn large<I: Source, O: Sample>(filter: &Filter) {
     for (width, height, channels) in [
         (4500, 7, 1),
         (1500, 6, 3),

@@ -11,3 +11,4 @@ mod limits;
 mod properties;
 mod sample;
 mod sweep;
+mod terms;

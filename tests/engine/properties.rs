@@ -150,6 +150,13 @@ fn filtering_is_linear() {
     }
 }
 
+/// A sum that is filtered term by term.
+fn unsharp() -> Kernel {
+    let terms = [Kernel::new(1, 1, vec![2.0]), Kernel::gaussian_xy(1.2, 1.0)];
+    let [image, blurred] = terms.map(Result::unwrap);
+    Kernel::sum_of(&[image, blurred.scaled(-1.0).unwrap()]).unwrap()
+}
+
 /// NaN and infinity reach the outputs whose window holds them under a tap that is not 0, and
 /// change nothing elsewhere, not even by an ulp.
 #[test]
@@ -164,6 +171,7 @@ fn nan_stays_inside_the_window() {
         Kernel::separable(&[1.0; 7], &[1.0; 9]).unwrap(),
         Kernel::separable(&[1.0; 9], &[1.0; 13]).unwrap(),
         Kernel::new(5, 4, dense).unwrap(),
+        unsharp(),
     ];
     for kernel in kernels {
         for border in borders(0.25) {

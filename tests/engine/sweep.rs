@@ -8,7 +8,7 @@ use twopass::{
     Shape, Source, Workspace, reference,
 };
 
-fn sweep<I: Source, O: Sample>(kernel: &Kernel, scale: f64) {
+pub fn sweep<I: Source, O: Sample>(kernel: &Kernel, scale: f64) {
     for height in 1..=40 {
         for width in 1..=40 {
             let shape = Shape::new(width, height, 1 + (3 * width + height) % 4);

@@ -108,6 +108,11 @@ pub(super) fn single(taps: &[f64]) -> Vec<f64> {
     taps.iter().map(|&t| f64::from(t as f32)).collect()
 }
 
+/// What so many roundings to `f32` of values of at most this magnitude make of noise.
+pub(crate) fn noise_of_roundings(count: usize, value: f64) -> Noise {
+    Noise::new(0.0, 0.0, (0.0, 0.0), (0.0, roundings(count, value)))
+}
+
 /// The variance of so many roundings to `f32` of values of at most this magnitude.
 pub(super) fn roundings(count: usize, value: f64) -> f64 {
     count as f64 * (value * super::U).powi(2) / 3.0

@@ -5,7 +5,7 @@ use crate::filter::Post;
 use crate::pass::Fixed;
 
 /// The unit roundoff of `f32`.
-pub(super) const U: f64 = 1.0 / (1 << 24) as f64;
+pub(crate) const U: f64 = 1.0 / (1 << 24) as f64;
 
 /// Binary digits after the point, if there are at most 30.
 pub(super) fn fraction_bits(values: impl Iterator<Item = f64>) -> Option<u32> {

@@ -1,0 +1,189 @@
+//! Kernels that are known as sums of others: an unsharp mask is the image twice less a Gaussian, a difference of Gaussians
+//! is two of them. Each term is a filter of its own, with the pass that is best for it. Its rows are not rounded to
+//! samples; they have 16 bits where that is good enough, and are `f32` otherwise. What they add up to is rounded once.
+
+use super::Pass;
+use super::arithmetic::{Arithmetic, Noise, Proved, Task, U, noise_of_roundings};
+use super::filter::{FilterStage, Setting};
+use super::words;
+use crate::border::Border;
+use crate::filter::{Filter, Method};
+use crate::kernel::Kernel;
+use crate::pass::Finish;
+use crate::sample::SampleType;
+use crate::view::Shape;
+
+/// Taps of a direct pass, per tap of the terms' passes, from which terms are faster.
+const TAPS_EACH: usize = 3;
+/// Terms that are added at once, at most.
+pub(crate) const MOST_TERMS: usize = 8;
+/// Taps of kernels that are faster directly all the same.
+const FEW_TAPS: usize = 25;
+
+/// What a sum is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Terms {
+    /// Filters whose rows are added.
+    pub stages: Vec<TermStage>,
+    /// What the pixel under the anchor is multiplied by.
+    pub identity: f32,
+    /// Where that lies, from an output pixel on.
+    pub anchor: (usize, usize),
+}
+
+/// One filter of a sum.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TermStage {
+    pub stage: FilterStage,
+    /// What a 1 of its rows stands for.
+    pub unit: f32,
+}
+
+/// A term as it was planned, and what was proved about it, in units of the sum.
+struct Planned {
+    term: TermStage,
+    bound: f64,
+    noise: Noise,
+}
+
+/// Whether a kernel's terms are faster than its taps.
+pub(super) fn pays(kernel: &Kernel) -> bool {
+    let taps = kernel.taps().len();
+    let terms = kernel.terms();
+    !terms.is_empty() && taps > FEW_TAPS && TAPS_EACH * multiplications(kernel) < taps
+}
+
+/// Multiplications of a kernel's terms for each sample: those of both passes, or of the taps of what is no product.
+pub(super) fn multiplications(kernel: &Kernel) -> usize {
+    let of = |term: &Kernel| match term.factors() {
+        Some((column, row)) => column.len() + row.len(),
+        None => term.taps().len(),
+    };
+    kernel.terms().iter().map(of).sum()
+}
+
+/// The terms of the filter's only kernel as a pass, if it has some and the contract of `task` is kept.
+pub(super) fn terms(
+    task: &Task<'_>,
+    input: Shape,
+    types: (SampleType, SampleType),
+    setting: Setting,
+) -> Option<(Pass, Proved, Finish)> {
+    let filter = task.filter;
+    let [kernel] = filter.kernels() else { return None };
+    let (identities, others): (Vec<_>, Vec<_>) =
+        kernel.terms().iter().partition(|term| term.taps().len() == 1);
+    if others.is_empty() || others.len() > MOST_TERMS {
+        return None;
+    }
+    let (border_x, border_y) = filter.get_borders();
+    let valid = matches!(border_x, Border::Valid) || matches!(border_y, Border::Valid);
+    let scale = filter.get_scale();
+    let filters = others.iter().map(|term| {
+        // Without a border, the window of the sum decides which pixels there are.
+        let size = (kernel.width(), kernel.height());
+        let term =
+            if valid { term.embedded(size.0, size.1, kernel.anchor()) } else { (*term).clone() };
+        Filter::new(term).scale(scale).borders(border_x.clone(), border_y.clone())
+    });
+    let filters: Vec<_> = filters.collect();
+    let identity = identities.iter().map(|term| term.taps()[0]).sum::<f64>() * scale;
+    let range = task.range();
+    // What the terms leave out of the kernel, and how large they are.
+    let mut left = kernel.clone();
+    if let Ok(sum) = Kernel::sum_of(kernel.terms()) {
+        let sum = sum.embedded(kernel.width(), kernel.height(), kernel.anchor());
+        let taps = kernel.taps().iter().zip(sum.taps()).map(|(tap, sum)| tap - sum);
+        left = Kernel::new(kernel.width(), kernel.height(), taps.collect()).ok()?;
+    }
+    let size = kernel.terms().iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
+    let value = range * size + task.offset().abs() + 1.0;
+    let roundings = filters.len() + 4;
+    let [axis_x, axis_y] = filter.axes(input);
+    let anchor = kernel.anchor();
+    let anchor = (anchor.0 - axis_x.before, anchor.1 - axis_y.before);
+    let sum_of = |planned: Vec<Planned>| {
+        let bounds = planned.iter().map(|term| term.bound).sum::<f64>();
+        let bound = bounds
+            + roundings as f64 * U * value
+            + left.abs_sum() * scale.abs() * range
+            + task.carried(identity.abs());
+        let mut proved = task.arithmetic(Arithmetic::F32, bound);
+        if !proved.relative {
+            let own = noise_of_roundings(roundings, value);
+            let gain = f64::from(identity as f32) - identity;
+            let own = Noise { gain, bias: own.bias + gain * range / 2.0, ..own };
+            proved.noise =
+                planned.iter().fold(own, |sum, term| term.noise.after(sum, 1.0, 1.0, 1.0));
+        }
+        let stages = planned.into_iter().map(|planned| planned.term).collect();
+        let terms = Terms { stages, identity: identity as f32, anchor };
+        task.takes(&proved).then(|| (Pass::Terms(terms), proved, task.finish()))
+    };
+    let found = |precise| {
+        let setting = Setting { chained: true, precise, ..setting };
+        let planned =
+            filters.iter().map(|filter| of_floats(filter, input, types.0, setting, range));
+        planned.collect::<Option<Vec<_>>>().and_then(sum_of)
+    };
+    let in_16_bits = || {
+        let setting = Setting { chained: true, ..setting };
+        let planned = filters.iter().map(|filter| in_words(filter, input, setting));
+        planned.collect::<Option<Vec<_>>>().and_then(sum_of)
+    };
+    let short = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
+    let short = if short { in_16_bits() } else { None };
+    short.or_else(|| found(setting.precise)).or_else(|| found(true))
+}
+
+/// A term whose rows are `f32`.
+fn of_floats(
+    filter: &Filter,
+    input: Shape,
+    source: SampleType,
+    setting: Setting,
+    range: f64,
+) -> Option<Planned> {
+    let (stage, facts) =
+        FilterStage::new(filter, input, (source, SampleType::F32), setting).ok()?;
+    let term = TermStage { stage: stage?, unit: 1.0 };
+    Some(Planned { term, bound: facts.arithmetic.bound * range, noise: Noise::default() })
+}
+
+/// A term of `u8` images whose rows have 16 bits.
+fn in_words(filter: &Filter, input: Shape, setting: Setting) -> Option<Planned> {
+    let types = (SampleType::U8, SampleType::F32);
+    let (stage, facts) = FilterStage::new(filter, input, types, setting).ok()?;
+    let (stage, bits, bound, noise) = words::of_one(&stage?, &facts)?;
+    let unit = (-f64::from(bits)).exp2() as f32;
+    Some(Planned { term: TermStage { stage, unit }, bound, noise })
+}
+
+impl Terms {
+    /// What is done to rows, first to last.
+    pub fn describe(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (i, TermStage { stage, .. }) in self.stages.iter().enumerate() {
+            let arithmetic = stage.arithmetic.arithmetic;
+            for line in stage.describe() {
+                lines.push(format!("term {}: {line}, {arithmetic}", i + 1));
+            }
+        }
+        let identity = match self.identity {
+            0.0 => String::new(),
+            times => format!(", and {times} of the image"),
+        };
+        lines.push(format!("sum of {} terms{identity}, in f32", self.stages.len()));
+        lines
+    }
+}
+
+/// Whether a filter may be done term by term.
+pub(super) fn may(filter: &Filter) -> bool {
+    let [kernel] = filter.kernels() else { return false };
+    match filter.get_method() {
+        Method::Terms => !kernel.terms().is_empty(),
+        Method::Auto => pays(kernel),
+        _ => false,
+    }
+}
