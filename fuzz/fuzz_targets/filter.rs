@@ -81,7 +81,13 @@ impl Stage {
         let kernel = kernel.ok()?;
         let anchor =
             (self.anchor.0 as usize % kernel.width(), self.anchor.1 as usize % kernel.height());
-        kernel.with_anchor(anchor.0, anchor.1).ok()
+        let kernel = kernel.with_anchor(anchor.0, anchor.1).ok()?;
+        if self.kind < 160 {
+            return Some(kernel);
+        }
+        // A sum, filtered term by term where that is cheaper.
+        let blur = Kernel::gaussian(0.3 + f64::from(self.kind) / 128.0).ok()?;
+        Kernel::sum_of(&[kernel, blur, Kernel::new(1, 1, vec![tap(turn + 1)]).ok()?]).ok()
     }
 
     fn filter(&self, channels: usize, full: f64) -> Option<Filter> {
