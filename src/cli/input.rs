@@ -6,6 +6,7 @@ use super::animation;
 use super::bmp;
 use super::exr;
 use super::failure::Failure;
+use super::foreign;
 use super::format;
 use super::hdr;
 use super::jpeg;
@@ -215,6 +216,14 @@ fn header(
     max_bytes: u64,
     first_frame: bool,
 ) -> Result<Opened, Failure> {
+    let mut source = source;
+    let mut head = Vec::new();
+    let read = source.by_ref().take(foreign::HEAD as u64).read_to_end(&mut head);
+    read.and_then(|_| source.rewind())
+        .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
+    if let Some(failure) = foreign::refused(&head) {
+        return Err(failure);
+    }
     let mut reader = ImageReader::new(source)
         .with_guessed_format()
         .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;

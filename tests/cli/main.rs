@@ -24,11 +24,15 @@ mod memory;
 mod metadata;
 mod mixes;
 mod names;
+mod parts;
 mod pipes;
 mod readers;
 mod table;
 mod tiff;
+mod traps;
+mod unseen;
 mod values;
+mod wording;
 
 use image::DynamicImage;
 use std::path::{Path, PathBuf};
