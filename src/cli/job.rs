@@ -1,6 +1,8 @@
 //! One file, from its name to its result: what is decided for it, in the order in which it can be
 //! known, so that whatever can be wrong is found before the work is done.
 
+mod frames;
+
 use super::args::{AlphaArg, Args, Depth, Explain, Range};
 use super::blend::Mask;
 use super::budget::Budget;
@@ -103,7 +105,7 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
         return Ok(Done::Skipped(path));
     }
     let mut times = Times::default();
-    let opened = Times::of(&mut times.decode_ms, || {
+    let mut opened = Times::of(&mut times.decode_ms, || {
         input::open(&item.path, args.max_pixels, args.first_frame)
     })?;
     let path = setup.naming.output(&item, opened.format)?;
@@ -115,11 +117,17 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
     if let Some(path) = path.clone().filter(|_| args.dry_run) {
         return Ok(Done::Planned(path));
     }
+    let moving = opened.moving.take();
+    // All frames are kept, as RGBA, until they are written.
+    let kept = moving.as_ref().map_or(0, |m| opened.pixels.saturating_mul(4 * m.count as u64));
     let _share = setup
         .budget
-        .take(estimate(setup, &opened, target))
+        .take(estimate(setup, &opened, target).saturating_add(kept))
         .map_err(|f| Failure { message: format!("{}: {}", item.path.display(), f.message), ..f })?;
-    filter(setup, &item, opened, path.zip(target), times)
+    match moving {
+        Some(moving) => frames::filter(setup, &item, opened, &moving, path.zip(target), times),
+        None => filter(setup, &item, opened, path.zip(target), times),
+    }
 }
 
 fn there(path: &Path) -> bool {

@@ -30,6 +30,9 @@ pub struct Report {
     pub clipping: Option<Vec<ClippingPart>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// Of an animation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<usize>,
     /// What of the input is not in the output.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
@@ -149,6 +152,7 @@ impl Report {
             bench: None,
             clipping: None,
             output: None,
+            frames: None,
             lost: Vec::new(),
             times: Times::default(),
             explanation: String::new(),

@@ -261,16 +261,14 @@ fn panel(
         drawing.line(vec![(left, at), (left + WIDTH, at)], [225, 225, 225], 1.0);
         drawing.text((left - 6.0, at - LINE / 2.0), number(10f64.powi(power)), GREY, Anchor::End);
     }
-    let ticks = 6.0f64.min(all().count() as f64 - 1.0).max(1.0);
     let values: Vec<f64> = curves
         .iter()
         .map(|c| &c.points)
         .max_by_key(|p| p.len())
         .map_or_else(Vec::new, |p| p.iter().map(|p| p.0).collect());
-    for i in 0..=ticks as usize {
-        let Some(value) =
-            values.get((i as f64 / ticks * (values.len().max(1) - 1) as f64).round() as usize)
-        else {
+    let ticks = values.len().saturating_sub(1).min(6);
+    for i in 0..=ticks {
+        let Some(value) = values.get(i * (values.len() - 1) / ticks.max(1)) else {
             continue;
         };
         let at = across(*value);

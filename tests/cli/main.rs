@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod flags;
 mod formats;
+mod frames;
 mod hostile;
 mod interrupt;
 mod jpegs;
