@@ -1,9 +1,10 @@
 //! Units and light: samples as floats from 0 to 1, in the file's own values or, decoded by the sRGB
 //! transfer function, in linear light.
 
+use super::run::Store;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
-use twopass::{Border, Error, Filter, Image, Sample, SampleType, Source, View};
+use twopass::{Border, Error, Filter, Image, SampleType, Source, View, ViewMut};
 
 /// Steps of the tables. Between steps the curve is straight to 7·10⁻⁸.
 const STEPS: usize = 1 << 16;
@@ -40,7 +41,7 @@ pub struct Code<O> {
     samples: PhantomData<O>,
 }
 
-impl<O: Sample> Code<O> {
+impl<O: Store> Code<O> {
     /// The table for integers; others are not coded.
     pub fn new() -> Option<Self> {
         // The curve bends most in the dark, where codes of 8 bits are 20 pieces of 2^16 long.
@@ -61,13 +62,11 @@ impl<O: Sample> Code<O> {
     pub fn of(&self, light: f32) -> O {
         let at = light * self.pieces.len() as f32;
         // Negative light and NaN are code 0.
-        let i = at as usize;
-        match self.pieces.get(i) {
-            Some((code, rise)) if light > 0.0 => {
-                O::from_f64((code + rise * (at - i as f32)).floor().into())
-            }
-            Some(_) => O::from_f64(0.0),
-            None => O::from_f64(O::FULL),
+        let i = at as i32;
+        match self.pieces.get(i as usize) {
+            Some((code, rise)) => O::of_code((code + rise * (at - i as f32).max(0.0)) as i32),
+            None if at > 0.0 => O::of_code(i32::MAX),
+            None => O::of_code(0),
         }
     }
 }
@@ -96,30 +95,47 @@ impl ToFloat {
         v / self.full
     }
 
-    /// The image in floats; `alpha` says whether its last channel is one.
-    pub fn image<I: Source>(&self, view: View<'_, I>, alpha: bool) -> Result<Image<f32>, Error> {
-        let shape = view.shape();
-        let table: Vec<f32> = match I::TYPE {
+    /// What each integer is as a colour; of floats there is no table.
+    pub fn table<I: Source>(&self) -> Vec<f32> {
+        match I::TYPE {
             SampleType::U8 | SampleType::U16 => {
                 (0..=I::FULL as u32).map(|v| self.colour(f64::from(v)) as f32).collect()
             }
             _ => Vec::new(),
-        };
-        let colour = |v: &I| {
-            let v = v.to_f64();
-            table.get(v as usize).copied().unwrap_or_else(|| self.colour(v) as f32)
-        };
-        let mut image = Image::new(shape)?;
-        let mut out = image.view_mut();
+        }
+    }
+
+    /// The image in floats; `alpha` says whether its last channel is one.
+    pub fn image<I: Source + Store>(
+        &self,
+        view: View<'_, I>,
+        alpha: bool,
+    ) -> Result<Image<f32>, Error> {
+        let mut image = Image::new(view.shape())?;
+        self.rows(&self.table::<I>(), view, alpha, image.view_mut());
+        Ok(image)
+    }
+
+    /// The same, by a table that is there already, into memory that is.
+    pub fn rows<I: Source + Store>(
+        &self,
+        table: &[f32],
+        view: View<'_, I>,
+        alpha: bool,
+        mut out: ViewMut<'_, f32>,
+    ) {
+        let shape = view.shape();
+        let beyond = |v: I| self.colour(v.to_f64()) as f32;
         for y in 0..shape.height {
             let (from, to) = (view.row(y), out.row_mut(y));
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = colour(from));
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = table.get(from.code()).copied().unwrap_or_else(|| beyond(*from));
+            }
             if alpha {
                 let alphas = from.iter().zip(to).skip(shape.channels - 1).step_by(shape.channels);
                 alphas.for_each(|(from, to)| *to = self.alpha(from.to_f64()) as f32);
             }
         }
-        Ok(image)
     }
 
     /// A border of images in floats: its constants are converted too.
@@ -163,7 +179,7 @@ mod tests {
 
     #[test]
     fn codes_are_those_of_the_curve() {
-        fn codes<O: Sample>() {
+        fn codes<O: Store>() {
             let code = Code::<O>::new().unwrap();
             for i in 0..=1_000_000 {
                 let v = i as f32 / 1e6;

@@ -13,7 +13,8 @@ use super::run::{Store, Task, Work};
 use super::verify::{verify, verify_chain};
 use std::time::Instant;
 use twopass::{
-    Filter, Image, Kernel, Plan, Post, Rect, Sample, SampleType, Shape, Source, View, Workspace,
+    AnyPlan, Filter, Image, Kernel, Plan, Post, Rect, Sample, SampleType, Shape, Source, View,
+    Workspace,
 };
 
 /// The share of samples cut off from which on it is said; and for derivatives that are shown by their magnitude, whose
@@ -64,24 +65,40 @@ impl<'a> Log<'a> {
         shape: Shape,
     ) -> Result<Plan<I, O>, Failure> {
         let plan: Plan<I, O> = work.plan(shape)?;
-        let part = PlanPart::new(&plan);
+        self.planned(work, &plan)?;
+        Ok(plan)
+    }
+
+    /// Says about a plan what the task asks for.
+    pub fn planned(&mut self, work: &Work<'_>, plan: &AnyPlan) -> Result<(), Failure> {
+        let part = PlanPart::new(plan);
         let stages = &self.task.chain;
         let (done, text) = match work {
             Work::One(name, filter) => {
                 let separations = plan.stages()[0].separations;
                 let kernel = KernelPart::new(name, &filter.kernels()[0], separations);
-                let text = || explain(name, filter, &plan, self.task.terms);
+                let text = || explain(name, filter, plan, self.task.terms);
                 (Done::One(StagePart { kernel, plan: part }), self.task.explain.then(text))
             }
             Work::Chain(_) => {
-                let text = || explain_chain(stages, &plan, self.task.terms);
+                let text = || explain_chain(stages, plan, self.task.terms);
                 let part = ChainPart::new(stages, self.task.form, part)?;
                 (Done::Chain(part), self.task.explain.then(text))
             }
         };
         self.report.work = Some(done);
         self.report.explanation += &text.unwrap_or_default();
-        Ok(plan)
+        Ok(())
+    }
+
+    /// Notes the shape of the output, and what of it is to be computed.
+    pub fn place(&mut self, whole: Shape) -> Result<(), Failure> {
+        self.whole = whole;
+        self.part = match self.task.region {
+            Some(region) => inside(region, whole)?,
+            None => whole.rect(),
+        };
+        Ok(())
     }
 
     /// Plans and runs the work, verified and timed if that is asked for. The image is that of the part that the task
@@ -93,11 +110,7 @@ impl<'a> Log<'a> {
     ) -> Result<Image<O>, Failure> {
         let plan = self.plan::<I, O>(work, view.shape())?;
         let task = self.task;
-        self.whole = plan.output_shape();
-        self.part = match task.region {
-            Some(region) => inside(region, self.whole)?,
-            None => self.whole.rect(),
-        };
+        self.place(plan.output_shape())?;
         let all = task.verify || task.bench.is_some();
         let rect = if all { self.whole.rect() } else { self.part };
         let size = Shape { width: rect.width, height: rect.height, ..self.whole };

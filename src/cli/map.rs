@@ -4,7 +4,7 @@ use super::channels::Selection;
 use super::clip::Clipping;
 use super::light::{Code, encode};
 use super::run::Store;
-use twopass::{Error, Image};
+use twopass::{Error, Image, View, ViewMut};
 
 /// How `f32` results in units of the input become samples.
 pub struct Map<'a> {
@@ -22,87 +22,76 @@ pub struct Map<'a> {
     pub selection: &'a Option<Selection>,
 }
 
+/// How rows are mapped: by a table of codes, or along a line.
+pub struct Marks<O> {
+    code: Option<Code<O>>,
+    /// What is taken from colours, and what they are then multiplied by.
+    line: (f64, f64),
+}
+
 impl Map<'_> {
     /// The samples, and how many of each channel were cut off.
     pub fn image<O: Store>(&self, image: &Image<f32>) -> Result<(Image<O>, Clipping), Error> {
-        let shape = image.shape();
-        let colours = shape.channels - usize::from(self.alpha);
-        let mut clipping = Clipping::new::<O>(shape.channels);
-        let mut out = Image::new(shape)?;
-        let plain = self.encoded && !self.stretch && self.offset == 0.0;
-        if let Some(code) = Code::<O>::new().filter(|_| plain) {
-            self.encode(&code, image, &mut out, &mut clipping);
-            return Ok((out, clipping));
+        let mut clipping = Clipping::new::<O>(image.shape().channels);
+        let mut out = Image::new(image.shape())?;
+        let mut marks = self.marks();
+        if self.stretch {
+            let colours = image.shape().channels - usize::from(self.alpha);
+            marks.line = self.stretched(image, colours, O::FULL);
         }
-        let light = |v: f32| if self.encoded { encode(v.into()) } else { f64::from(v) };
-        let (low, factor) = self.line(image, colours, O::FULL, light);
-        let mut rows = out.view_mut();
-        for y in 0..shape.height {
-            let from = image.view().row(y).chunks_exact(shape.channels);
-            for (from, to) in from.zip(rows.row_mut(y).chunks_exact_mut(shape.channels)) {
-                for (c, (&v, to)) in from.iter().zip(to).enumerate() {
-                    let v = if c < colours {
-                        (light(v) - low) * factor + self.offset
-                    } else {
-                        f64::from(v) * self.ratio
-                    };
-                    clipping.count(c, v);
+        self.rows(&marks, image.view(), out.view_mut(), &mut clipping);
+        Ok((out, clipping))
+    }
+
+    /// What is the same for all rows, unless they are stretched.
+    pub fn marks<O: Store>(&self) -> Marks<O> {
+        let plain = self.encoded && !self.stretch && self.offset == 0.0;
+        Marks { code: Code::new().filter(|_| plain), line: (0.0, self.ratio) }
+    }
+
+    /// Some rows.
+    pub fn rows<O: Store>(
+        &self,
+        marks: &Marks<O>,
+        view: View<'_, f32>,
+        mut out: ViewMut<'_, O>,
+        clipping: &mut Clipping,
+    ) {
+        let channels = view.shape().channels;
+        let colours = channels - usize::from(self.alpha);
+        let (low, factor) = marks.line;
+        for y in 0..view.shape().height {
+            let (from, to) = (view.row(y), out.row_mut(y));
+            if let Some(code) = &marks.code {
+                from.iter().zip(&mut *to).for_each(|(from, to)| *to = code.of(*from));
+                clipping.row(from, colours, code.beyond);
+            } else {
+                let pixels = from.chunks_exact(channels);
+                for (from, to) in pixels.zip(to.chunks_exact_mut(channels)) {
+                    for (c, (&v, to)) in from[..colours].iter().zip(to).enumerate() {
+                        let v = (self.light(v) - low) * factor + self.offset;
+                        clipping.count(c, v);
+                        *to = O::from_f64(v);
+                    }
+                }
+            }
+            if self.alpha {
+                // Alpha is no light.
+                for (from, to) in from.iter().zip(to).skip(colours).step_by(channels) {
+                    let v = f64::from(*from) * self.ratio;
+                    clipping.count(colours, v);
                     *to = O::from_f64(v);
                 }
             }
         }
-        Ok((out, clipping))
     }
 
-    /// Light as codes, by tables.
-    fn encode<O: Store>(
-        &self,
-        code: &Code<O>,
-        image: &Image<f32>,
-        out: &mut Image<O>,
-        clipping: &mut Clipping,
-    ) {
-        let shape = image.shape();
-        let (view, mut out) = (image.view(), out.view_mut());
-        for y in 0..shape.height {
-            let (from, to) = (view.row(y), out.row_mut(y));
-            if self.alpha {
-                let pixels = from.chunks_exact(shape.channels);
-                for (from, to) in pixels.zip(to.chunks_exact_mut(shape.channels)) {
-                    for (from, to) in from.iter().zip(&mut *to) {
-                        *to = code.of(*from);
-                    }
-                    // Alpha is no light.
-                    if let (Some(from), Some(to)) = (from.last(), to.last_mut()) {
-                        *to = O::from_f64(f64::from(*from) * self.ratio);
-                    }
-                }
-            } else {
-                for (from, to) in from.iter().zip(to) {
-                    *to = code.of(*from);
-                }
-            }
-            let colours = shape.channels - usize::from(self.alpha);
-            clipping.row(from, colours, code.beyond);
-            if self.alpha {
-                for v in from.iter().skip(colours).step_by(shape.channels) {
-                    clipping.count(colours, f64::from(*v) * self.ratio);
-                }
-            }
-        }
+    fn light(&self, v: f32) -> f64 {
+        if self.encoded { encode(v.into()) } else { f64::from(v) }
     }
 
-    /// What is taken from colours, and what they are then multiplied by.
-    fn line(
-        &self,
-        image: &Image<f32>,
-        colours: usize,
-        full: f64,
-        light: impl Fn(f32) -> f64,
-    ) -> (f64, f64) {
-        if !self.stretch {
-            return (0.0, self.ratio);
-        }
+    /// What is taken from colours so that they fill the range, and what they are then multiplied by.
+    fn stretched(&self, image: &Image<f32>, colours: usize, full: f64) -> (f64, f64) {
         let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
         for pixel in image.data().chunks_exact(image.shape().channels) {
             for (c, &v) in pixel[..colours].iter().enumerate() {
@@ -112,7 +101,7 @@ impl Map<'_> {
             }
         }
         // The curve of light rises everywhere, so the ends stay the ends.
-        match (light(low), light(high) - light(low)) {
+        match (self.light(low), self.light(high) - self.light(low)) {
             (low, range) if range > 0.0 => (low, full / range),
             // A flat result has nothing to stretch; it becomes black.
             (low, _) => (low, 0.0),
