@@ -83,7 +83,7 @@ pub use border::Border;
 pub use error::Error;
 pub use exec::Workspace;
 pub use filter::{Alpha, Filter, Method, Post};
-pub use kernel::{Kernel, KernelParams, NamedKernel, Separation, Term};
+pub use kernel::{Kernel, KernelParam, KernelParams, NamedKernel, Separation, Term};
 pub use layer::{
     Activation, Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, SeparableConv, Window,
 };

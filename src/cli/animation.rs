@@ -1,26 +1,83 @@
-//! Files with more than one picture. Only the first would be filtered, and the others lost without
-//! a word, so such a file is refused unless the user asks for its first frame.
+//! Files with more than one picture. Animations are filtered frame by frame; of other files only the first picture
+//! would be, and the others lost without a word, so they are refused unless the user asks for the first one.
 //!
-//! The formats say so in the structure of their files, which is walked here without decoding. A
-//! damaged file is left to its decoder, which reports it better.
+//! The formats say how many there are in the structure of their files, which is walked here without decoding. A
+//! damaged file is left to its decoder, which reports it better. The frames themselves are read by the crate `image`.
 
 use super::failure::Failure;
 use super::format;
-use image::ImageFormat;
-use std::io::{self, Read, Seek, SeekFrom};
+use super::input;
+use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use image::metadata::LoopCount;
+use image::{AnimationDecoder, Frames, ImageDecoder, ImageFormat, ImageResult, Limits};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
-/// Fails for a file of several frames. The source is left at its start.
-pub fn refuse(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<(), Failure> {
-    let several = match format {
-        ImageFormat::Gif => gif(source),
-        ImageFormat::Png => png(source),
-        ImageFormat::WebP => webp(source),
-        ImageFormat::Tiff => tiff(source),
-        ImageFormat::Pnm => pnm(source),
-        _ => return Ok(()),
+/// An animation that has been found to be one.
+pub struct Moving {
+    bytes: Arc<[u8]>,
+    format: ImageFormat,
+    /// Frames.
+    pub count: usize,
+}
+
+impl Moving {
+    pub fn new(bytes: Arc<[u8]>, format: ImageFormat, count: usize) -> Self {
+        Self { bytes, format, count }
+    }
+
+    /// Whole pictures of RGBA, one after the other, and how often they are shown: 0 is forever.
+    pub fn frames(&self, max_bytes: u64) -> Result<(Frames<'static>, u32), Failure> {
+        fn with<D: AnimationDecoder<'static>>(decoder: D) -> (Frames<'static>, LoopCount) {
+            let count = decoder.loop_count();
+            (decoder.into_frames(), count)
+        }
+        let mut limits = Limits::no_limits();
+        limits.max_alloc = Some(max_bytes);
+        let open = || -> ImageResult<_> {
+            let source = Cursor::new(Arc::clone(&self.bytes));
+            Ok(match self.format {
+                ImageFormat::Gif => {
+                    let mut decoder = GifDecoder::new(source)?;
+                    decoder.set_limits(limits)?;
+                    with(decoder)
+                }
+                ImageFormat::WebP => with(WebPDecoder::new(source)?),
+                _ => with(PngDecoder::with_limits(source, limits)?.apng()?),
+            })
+        };
+        let (frames, count) = open().map_err(|e| input::failure(&e, self.format))?;
+        let plays = match count {
+            LoopCount::Infinite => 0,
+            LoopCount::Finite(n) => n.get(),
+        };
+        // A GIF file that says nothing of loops is shown once.
+        let said = |name: &[u8]| self.bytes.windows(name.len()).any(|w| w == name);
+        let once =
+            self.format == ImageFormat::Gif && !said(b"NETSCAPE2.0") && !said(b"ANIMEXTS1.0");
+        Ok((frames, if once { 1 } else { plays }))
+    }
+}
+
+/// Whether a format's pictures are frames of an animation.
+pub fn moves(format: ImageFormat) -> bool {
+    matches!(format, ImageFormat::Gif | ImageFormat::Png | ImageFormat::WebP)
+}
+
+/// How many pictures a file has, as far as it is whole. The source is left at its start.
+pub fn count(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<usize, Failure> {
+    let mut count = 0;
+    // What is cut off is found by the decoder.
+    let _ = match format {
+        ImageFormat::Gif => gif(source, &mut count),
+        ImageFormat::Png => png(source).map(|n| count = n),
+        ImageFormat::WebP => webp(source, &mut count),
+        ImageFormat::Tiff => tiff(source).map(|several| count = 1 + usize::from(several)),
+        ImageFormat::Pnm => pnm(source).map(|several| count = 1 + usize::from(several)),
+        _ => return Ok(1),
     };
     source.rewind().map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-    if several.unwrap_or(false) { Err(self::several(format)) } else { Ok(()) }
+    Ok(count)
 }
 
 /// Why a file of several frames is not filtered.
@@ -31,7 +88,7 @@ pub fn several(format: ImageFormat) -> Failure {
         _ => ("is animated", "frame"),
     };
     Failure::input(format!(
-        "the {} file {many}, and only single pictures are filtered; --first-frame takes its first \
+        "the {} file {many}, and only single pictures are filtered so; --first-frame takes its first \
          {one}",
         format::name(format)
     ))
@@ -54,22 +111,18 @@ fn colours(packed: u8) -> u32 {
 }
 
 /// Header, then blocks: extensions (0x21), images (0x2c), and the end (0x3b).
-fn gif(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+fn gif(source: &mut (impl Read + Seek), images: &mut usize) -> io::Result<()> {
     let head = bytes::<13>(source)?;
     skip(source, colours(head[10]))?;
-    let mut images = 0;
     loop {
         match bytes::<1>(source)? {
             [0x21] => skip(source, 1)?,
             [0x2c] => {
-                images += 1;
-                if images > 1 {
-                    return Ok(true);
-                }
+                *images += 1;
                 let head = bytes::<9>(source)?;
                 skip(source, colours(head[8]) + 1)?;
             }
-            _ => return Ok(false),
+            _ => return Ok(()),
         }
         loop {
             match bytes::<1>(source)? {
@@ -81,13 +134,13 @@ fn gif(source: &mut (impl Read + Seek)) -> io::Result<bool> {
 }
 
 /// Chunks of length, kind, body and checksum; `acTL` comes before the pixels.
-fn png(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+fn png(source: &mut (impl Read + Seek)) -> io::Result<usize> {
     skip(source, 8)?;
     loop {
         let length = u32::from_be_bytes(bytes(source)?);
         match &bytes::<4>(source)? {
-            b"acTL" => return Ok(u32::from_be_bytes(bytes(source)?) > 1),
-            b"IDAT" | b"IEND" => return Ok(false),
+            b"acTL" => return Ok(u32::from_be_bytes(bytes(source)?) as usize),
+            b"IDAT" | b"IEND" => return Ok(1),
             _ => {
                 skip(source, length)?;
                 skip(source, 4)?;
@@ -97,16 +150,12 @@ fn png(source: &mut (impl Read + Seek)) -> io::Result<bool> {
 }
 
 /// Chunks of kind, length and body, padded to an even length, in one large one.
-fn webp(source: &mut (impl Read + Seek)) -> io::Result<bool> {
+fn webp(source: &mut (impl Read + Seek), frames: &mut usize) -> io::Result<()> {
     skip(source, 12)?;
-    let mut frames = 0;
     loop {
         let kind = bytes::<4>(source)?;
         let length = u32::from_le_bytes(bytes(source)?);
-        frames += u32::from(&kind == b"ANMF");
-        if frames > 1 {
-            return Ok(true);
-        }
+        *frames += usize::from(&kind == b"ANMF");
         skip(source, length)?;
         skip(source, length & 1)?;
     }

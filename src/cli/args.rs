@@ -5,16 +5,16 @@ mod chain;
 mod help;
 mod values;
 
-pub use chain::{Kind, StageArgs};
-pub use help::{completions, man};
-pub use values::{AlphaArg, Compat, Compression, Depth, MethodArg, Range};
+pub use chain::{Kind, StageArgs, set};
+pub use help::{command, completions, man, wrapped};
+pub use values::{AlphaArg, Compat, Compression, Depth, Explain, MethodArg, Range, Sweep, Unseen};
 
 use chain::KernelFlags;
 use clap::{FromArgMatches, Parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use twopass::{Border, Level};
-use values::{borders, bytes, finite};
+use twopass::{Border, Level, Rect};
+use values::{Offers, borders, bytes, finite, region, sweep, unseen};
 
 const INPUT: &str = "Input";
 const OUTPUT: &str = "Output";
@@ -23,15 +23,17 @@ const METHOD: &str = "Method and limits";
 const REPORTS: &str = "Reports";
 
 /// Filter images with a kernel, as two 1D passes where the kernel allows it.
-#[derive(Debug, Parser)]
-#[command(name = "filter", version, max_term_width = 100, after_long_help = help::AFTER, styles = help::STYLES)]
+#[derive(Debug, Clone, Parser)]
+#[command(name = "filter", version, max_term_width = 100, styles = help::STYLES)]
 pub struct Args {
     /// Images to filter: files, quoted patterns such as '*.png', folders with -r; `-` is standard
     /// input.
     ///
     /// PNG, JPEG, WebP, TIFF, BMP, GIF, PNM, QOI, HDR, EXR or TGA, told by its content. A pattern
     /// that names an existing file is that file; `**` stands for folders.
-    #[arg(value_name = "INPUT", required_unless_present_any = ["files_from", "completions", "man"])]
+    #[arg(value_name = "INPUT", required_unless_present_any = [
+        "files_from", "list_kernels", "explain", "show_kernel", "bench", "completions", "man",
+    ])]
     pub input: Vec<PathBuf>,
 
     /// Filter all images in folders, and in folders in them.
@@ -47,8 +49,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub files_from: Option<PathBuf>,
 
-    /// Take the first frame of an animation, or the first page of a TIFF, which otherwise are an
-    /// error.
+    /// Take the first frame of an animation, whose frames are all filtered otherwise, or the first page of a TIFF,
+    /// which is an error otherwise.
     #[arg(long, help_heading = INPUT)]
     pub first_frame: bool,
 
@@ -64,16 +66,9 @@ pub struct Args {
     #[arg(skip)]
     pub chain: Vec<StageArgs>,
 
-    /// What lies outside the image: one border, or two as `X/Y` for left and right / above and
-    /// below [default: reflect101].
-    ///
-    /// replicate    aaaaaa|abcdefgh|hhhhhh{n}
-    /// reflect      fedcba|abcdefgh|hgfedc{n}
-    /// reflect101   gfedcb|abcdefgh|gfedcb{n}
-    /// wrap         cdefgh|abcdefgh|abcdef{n}
-    /// constant[:V[,V…]]   V (0) for all channels, or one V for each, in units of the input{n}
-    /// valid        nothing: the output is smaller by the kernel's size less 1
-    #[arg(long, value_name = "BORDER", help_heading = VALUES, value_parser = borders)]
+    /// What lies outside the image.
+    #[arg(long, value_name = "BORDER", help_heading = VALUES, hide_possible_values = true,
+          value_parser = Offers { read: borders, names: help::borders })]
     pub border: Option<(Border, Border)>,
 
     /// Do as this tool does, where flags do not say otherwise: the size of a Gaussian that follows
@@ -82,11 +77,11 @@ pub struct Args {
     pub compat: Option<Compat>,
 
     /// Multiplies the weighted sum [default: 1].
-    #[arg(long, value_name = "X", help_heading = VALUES, allow_negative_numbers = true, value_parser = finite)]
+    #[arg(long, value_name = "X", help_heading = VALUES, allow_hyphen_values = true, value_parser = finite)]
     pub scale: Option<f64>,
 
     /// Added after that, in units of the output's samples (0 to 255 in 8 bits) [default: 0].
-    #[arg(long, value_name = "X", help_heading = VALUES, allow_negative_numbers = true, value_parser = finite)]
+    #[arg(long, value_name = "X", help_heading = VALUES, allow_hyphen_values = true, value_parser = finite)]
     pub offset: Option<f64>,
 
     /// How signed results become pixels [default: abs for kernels whose taps sum to zero if the
@@ -103,6 +98,21 @@ pub struct Args {
     /// Filter only these channels, copy the others: letters of rgba, or numbers from 0 such as 0,2.
     #[arg(long, value_name = "CHANNELS", help_heading = VALUES)]
     pub channels: Option<String>,
+
+    /// Filter only this part of the picture, copy the rest: column and row of its first pixel, width and height.
+    #[arg(long, value_name = "X,Y,W,H", help_heading = VALUES, value_parser = region)]
+    pub region: Option<Rect>,
+
+    /// Blend the result with the input by the brightness of this picture, which is as large: where it is white, the
+    /// result stands; where it is black, the input does.
+    #[arg(long, value_name = "FILE", help_heading = VALUES)]
+    pub mask: Option<PathBuf>,
+
+    /// With --kernel unsharp: sharpen only where the picture differs from its blur by more than this, in units of the
+    /// input's samples (0 to 255 in 8 bits).
+    #[arg(long, value_name = "LEVELS", help_heading = VALUES, allow_hyphen_values = true, value_parser = finite,
+          conflicts_with_all = ["scale", "offset", "range"])]
+    pub threshold: Option<f64>,
 
     /// What happens to an alpha channel, where the input has one [default: premultiply if no
     /// weight is negative, else keep].
@@ -149,7 +159,8 @@ pub struct Args {
 
     /// Format of the output, as an extension: png, jpg, webp, tiff, bmp, gif, pnm, pgm, ppm, pam,
     /// pfm, qoi, hdr, exr, tga.
-    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT)]
+    #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, hide_possible_values = true,
+          value_parser = Offers { read: |t| Ok(t.to_owned()), names: help::formats })]
     pub format: Option<String>,
 
     /// Bits of the output's samples, or f32 [default: the input's].
@@ -212,9 +223,26 @@ pub struct Args {
     pub max_memory: Option<u64>,
 
     /// Print the plan (rank, singular values, passes, arithmetic, multiplications, tiles, level) and
-    /// how many samples were clipped, by channel.
-    #[arg(long, help_heading = REPORTS)]
-    pub explain: bool,
+    /// how many samples were clipped, by channel; with =terms also the terms of the kernels, and their singular
+    /// vectors. Needs no input.
+    #[arg(long, value_name = "WHAT", help_heading = REPORTS, num_args = 0..=1, require_equals = true,
+          default_missing_value = "plan")]
+    pub explain: Option<Explain>,
+
+    /// Without an input: the picture that --explain and --bench have in mind, as width, height, channels and samples:
+    /// 640x480, 640x480x1 or 640x480x1:f32 (u8, u16, f32) [default: 1920x1080x3:u8].
+    #[arg(long, value_name = "SHAPE", help_heading = REPORTS, value_parser = unseen,
+          conflicts_with_all = ["input", "files_from"])]
+    pub shape: Option<Unseen>,
+
+    /// Draw the taps, factors and terms of the kernels to this file (PNG or SVG), and with --preview into the terminal.
+    /// Needs no input.
+    #[arg(long, value_name = "FILE", help_heading = REPORTS)]
+    pub show_kernel: Option<PathBuf>,
+
+    /// List all named kernels, with their parameters, defaults and other names; with --json as one array.
+    #[arg(long, help_heading = REPORTS, conflicts_with_all = ["input", "files_from"])]
+    pub list_kernels: bool,
 
     /// Compare the result with the slow reference; exit with 1 if it is off by more than the
     /// bound.
@@ -226,7 +254,7 @@ pub struct Args {
     pub verify: bool,
 
     /// Time the filter alone (RUNS times, 10 if not given), and plain 2D filtering beside it, where
-    /// all stages are --kernel.
+    /// all stages are --kernel. Without an input it is noise that is filtered.
     #[arg(long, value_name = "RUNS", help_heading = REPORTS, num_args = 0..=1, allow_negative_numbers = true, default_missing_value = "10",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub bench: Option<u32>,
@@ -234,6 +262,16 @@ pub struct Args {
     /// With --bench: leave out plain 2D filtering, which is slow for large kernels.
     #[arg(long, help_heading = REPORTS)]
     pub no_naive: bool,
+
+    /// With --bench and one named kernel: time it for each value of a parameter, such as size=3..63 or sigma=1..8:0.5
+    /// (from, to, step), plain, dense and in two passes, and count multiplications.
+    #[arg(long, value_name = "PARAMETER=FROM..TO[:STEP]", help_heading = REPORTS, requires = "bench",
+          value_parser = sweep)]
+    pub sweep: Option<Sweep>,
+
+    /// With --sweep: draw times and multiplications to this file (PNG or SVG).
+    #[arg(long, value_name = "FILE", help_heading = REPORTS, requires = "sweep")]
+    pub plot: Option<PathBuf>,
 
     /// Write before and after, side by side, to this file. Only for one input.
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
@@ -272,9 +310,10 @@ impl Args {
 
     /// Whether the user wants to know something, so that nothing need be written.
     pub fn reports(&self) -> bool {
-        self.explain
+        self.explain.is_some()
             || self.verify
             || self.preview
+            || self.show_kernel.is_some()
             || self.bench.is_some()
             || self.compare.is_some()
     }

@@ -163,11 +163,23 @@ impl Summary {
                 parts.push(format!("{n} {what}"));
             }
         }
-        let (pixels, bytes) = (self.pixels as f64 / 1e6, self.bytes as f64 / 1e6);
-        format!(
-            "{}; {pixels:.1} million pixels in {seconds:.2} s, {:.1} MB/s decoded",
-            parts.join(", "),
-            bytes / seconds.max(1e-6)
-        )
+        let mut text = parts.join(", ");
+        if self.pixels > 0 {
+            text += &format!("; {} in {seconds:.2} s", pixels(self.pixels));
+        }
+        // What is read in no time says nothing about speed.
+        if self.bytes >= 10_000_000 && seconds > 0.01 {
+            text += &format!(", {:.0} MB/s decoded", self.bytes as f64 / 1e6 / seconds);
+        }
+        text
+    }
+}
+
+/// `12 pixels`, `3.4 million pixels`.
+fn pixels(count: u64) -> String {
+    if count < 100_000 {
+        format!("{count} pixels")
+    } else {
+        format!("{:.1} million pixels", count as f64 / 1e6)
     }
 }

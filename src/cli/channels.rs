@@ -14,6 +14,17 @@ pub fn names(channels: usize) -> &'static [&'static str] {
     }
 }
 
+/// What a sample of the input is in the output, where it is copied; the second argument says whether it is alpha.
+pub fn convert<I: Source, O: Sample>(linear: bool) -> impl Fn(f64, bool) -> O {
+    let to = ToFloat::of(I::TYPE, I::FULL, linear);
+    move |v, is_alpha| match is_alpha {
+        true => O::from_f64(v * (O::FULL / I::FULL)),
+        false if !linear => O::from_f64(v * (O::FULL / I::FULL)),
+        false if O::TYPE == SampleType::F32 => O::from_f64(to.colour(v)),
+        false => O::from_f64(encode(to.colour(v)) * O::FULL),
+    }
+}
+
 /// For each channel, whether it is filtered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection(Vec<bool>);
@@ -76,13 +87,7 @@ impl Selection {
         linear: bool,
     ) {
         let shape = out.shape();
-        let to = ToFloat::of(I::TYPE, I::FULL, linear);
-        let convert = |v: f64, is_alpha: bool| match is_alpha {
-            true => O::from_f64(v * (O::FULL / I::FULL)),
-            false if !linear => O::from_f64(v * (O::FULL / I::FULL)),
-            false if O::TYPE == SampleType::F32 => O::from_f64(to.colour(v)),
-            false => O::from_f64(encode(to.colour(v)) * O::FULL),
-        };
+        let convert = convert::<I, O>(linear);
         let mut view = out.view_mut();
         for y in 0..shape.height {
             let from = &source.row(y + origin.1)[origin.0 * shape.channels..];

@@ -31,6 +31,27 @@ impl Clipping {
         *above += u64::from(v >= self.full + 0.5);
     }
 
+    /// Looks at a row of results: the first `colours` channels of each pixel, which are cut off below the first limit
+    /// and from the second on.
+    pub fn row(&mut self, row: &[f32], colours: usize, (low, high): (f32, f32)) {
+        // Most rows have none, which is found out quickly.
+        if !row.iter().fold(false, |any, v| any | (*v < low) | (*v >= high)) {
+            return;
+        }
+        for pixel in row.chunks_exact(self.counts.len()) {
+            for (v, (below, above)) in pixel[..colours].iter().zip(&mut self.counts) {
+                *below += u64::from(*v < low);
+                *above += u64::from(*v >= high);
+            }
+        }
+    }
+
+    /// All samples of the channels that are filtered that were cut off, below and above.
+    pub fn sum(&self, filtered: impl Fn(usize) -> bool) -> (u64, u64) {
+        let counts = self.counts.iter().enumerate().filter(|(c, _)| filtered(*c));
+        counts.fold((0, 0), |sum, (_, counts)| (sum.0 + counts.0, sum.1 + counts.1))
+    }
+
     /// The counts of the channels that are filtered.
     pub fn parts(&self, filtered: impl Fn(usize) -> bool) -> Vec<ClippingPart> {
         let all = names(self.counts.len()).iter().zip(&self.counts).enumerate();

@@ -15,10 +15,14 @@ use super::pixels::{Buffer, Picture};
 use super::tiff::{self, Compressor};
 use super::webp::webp;
 use image::codecs::{
-    bmp::BmpEncoder, gif::GifEncoder, hdr::HdrEncoder, qoi::QoiEncoder, tga::TgaEncoder,
+    bmp::BmpEncoder,
+    gif::{GifEncoder, Repeat},
+    hdr::HdrEncoder,
+    qoi::QoiEncoder,
+    tga::TgaEncoder,
 };
 use image::error::ImageFormatHint;
-use image::{DynamicImage, ImageBuffer, ImageEncoder, ImageError, ImageFormat, ImageResult};
+use image::{Delay, DynamicImage, ImageBuffer, ImageEncoder, ImageError, ImageFormat, ImageResult};
 use std::io::Cursor;
 use twopass::{Image, SampleType};
 
@@ -135,6 +139,72 @@ pub fn encode(
                 bmp::put(resolution, &mut file);
             }
             Ok(file)
+        }
+    });
+    written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
+}
+
+/// Encodes frames, each with the time that it is shown; `plays` times, 0 is forever.
+#[expect(clippy::too_many_arguments, reason = "it is what a file of frames is made of")]
+pub fn animation(
+    frames: Vec<(Image<u8>, Delay)>,
+    alpha: bool,
+    channels: usize,
+    target: Target,
+    plays: u32,
+    effort: Effort,
+    meta: Meta,
+    lost: &mut Lost,
+) -> Result<Vec<u8>, Failure> {
+    let fail = |e: String| Failure::output(format!("cannot encode {}: {e}", target.name()));
+    let gif = target.format == ImageFormat::Gif;
+    // Where nothing is transparent there need be no alpha; frames of decoders always have it.
+    let clear = |(image, _): &(Image<u8>, Delay)| {
+        let step = image.shape().channels;
+        image.data().iter().skip(step - 1).step_by(step).any(|alpha| *alpha < 255)
+    };
+    let opaque = alpha && !gif && !frames.iter().any(clear);
+    let mut all = Vec::with_capacity(frames.len());
+    for (image, delay) in frames {
+        let mut buffer = Buffer::U8(image);
+        let mut channels = channels;
+        if opaque {
+            channels = buffer.shape().channels - 1;
+            buffer = buffer.first(channels);
+        }
+        if gif && format::has_alpha(channels) {
+            buffer = hard_edges(buffer, lost);
+        }
+        let image =
+            dynamic(buffer, channels).ok_or_else(|| fail("the image is too wide".into()))?;
+        all.push((image, delay));
+    }
+    let written = guarded(|| match gif {
+        true => {
+            let mut out = Vec::new();
+            let mut encoder = GifEncoder::new_with_speed(&mut out, 10);
+            let count = u16::try_from(plays).unwrap_or(u16::MAX);
+            let repeat = if plays == 0 { Repeat::Infinite } else { Repeat::Finite(count) };
+            // Once is what is not said.
+            let said = if plays == 1 { Ok(()) } else { encoder.set_repeat(repeat) };
+            said.and_then(|()| {
+                encoder.encode_frames(all.into_iter().map(|(image, delay)| {
+                    image::Frame::from_parts(image.into_rgba8(), 0, 0, delay)
+                }))
+            })
+            .map_err(|e| e.to_string())?;
+            drop(encoder);
+            Ok(out)
+        }
+        false => {
+            let adaptive = |c| (c, png::Filter::Adaptive);
+            let effort = match effort.compression {
+                Some(Compression::None) => (png::Compression::NoCompression, png::Filter::NoFilter),
+                None | Some(Compression::Fast) => adaptive(png::Compression::Fast),
+                Some(Compression::Default) => adaptive(png::Compression::Balanced),
+                Some(Compression::Best) => adaptive(png::Compression::High),
+            };
+            super::png::animation(&all, plays, effort, meta).map_err(|e| e.to_string())
         }
     });
     written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)

@@ -5,6 +5,7 @@
 
 use super::failure::Failure;
 use super::meta::Kind;
+use super::suggest;
 use image::ImageFormat;
 use std::path::Path;
 use twopass::SampleType;
@@ -103,17 +104,19 @@ pub fn of_path(path: &Path) -> Option<ImageFormat> {
     FORMATS.iter().any(|(f, _)| *f == format).then_some(format)
 }
 
+/// The extensions that name what is written.
+pub fn extensions() -> impl Iterator<Item = &'static str> + Clone {
+    FORMATS.iter().map(|(_, extension)| *extension).chain(["pgm", "ppm", "pam", "pfm"])
+}
+
 impl Target {
     /// What an extension (without its dot) stands for.
     pub fn of_extension(extension: &str) -> Result<Self, Failure> {
         let extension = extension.to_ascii_lowercase();
         let path = Path::new("x").with_extension(&extension);
         let format = of_path(&path).filter(|_| extension != "pbm").ok_or_else(|| {
-            let known: Vec<_> = FORMATS.iter().map(|(_, e)| *e).collect();
-            Failure::usage(format!(
-                "cannot write .{extension} files; there are {}, pgm, ppm, pam, pfm",
-                known.join(", ")
-            ))
+            let instead = suggest::instead(&extension, extensions());
+            Failure::usage(format!("cannot write .{extension} files; {instead}"))
         })?;
         let pnm = match extension.as_str() {
             "pgm" => Pnm::Grey,

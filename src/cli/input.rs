@@ -2,10 +2,11 @@
 //! before anything of that size is allocated. Opening reads the header; decoding comes later, so
 //! that memory for it can be waited for in between.
 
-use super::animation;
+use super::animation::{self, Moving};
 use super::bmp;
 use super::exr;
 use super::failure::Failure;
+use super::foreign;
 use super::format;
 use super::hdr;
 use super::jpeg;
@@ -25,7 +26,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use twopass::SampleType;
 
 /// Bytes from which on it is found out whether there are as many.
@@ -48,6 +49,8 @@ pub struct Opened {
     /// What of the picture is not read.
     pub lost: Lost,
     pub stored: Stored,
+    /// The file, if it is an animation.
+    pub moving: Option<Moving>,
     /// Name for messages.
     name: String,
 }
@@ -100,7 +103,7 @@ pub fn read(
 }
 
 /// The widest pixel is four `f32`; what a decoder needs beside the pixels is small.
-fn max_bytes(max_pixels: u64) -> u64 {
+pub fn max_bytes(max_pixels: u64) -> u64 {
     max_pixels.saturating_mul(16).saturating_add(64 << 20)
 }
 
@@ -129,6 +132,7 @@ impl Opened {
             sample,
             lost: Lost::default(),
             stored: Stored::default(),
+            moving: None,
             name: String::new(),
         })
     }
@@ -215,6 +219,14 @@ fn header(
     max_bytes: u64,
     first_frame: bool,
 ) -> Result<Opened, Failure> {
+    let mut source = source;
+    let mut head = Vec::new();
+    let read = source.by_ref().take(foreign::HEAD as u64).read_to_end(&mut head);
+    read.and_then(|_| source.rewind())
+        .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
+    if let Some(failure) = foreign::refused(&head) {
+        return Err(failure);
+    }
     let mut reader = ImageReader::new(source)
         .with_guessed_format()
         .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
@@ -226,10 +238,19 @@ fn header(
     let (mut lost, mut aside) = (Lost::default(), 0);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_bytes);
+    let mut moving = None;
     if format != ImageFormat::Jpeg && !first_frame {
         let mut source = reader.into_inner();
-        animation::refuse(&mut source, format)?;
+        let count = animation::count(&mut source, format)?;
         reader = ImageReader::with_format(source, format);
+        if count > 1 && !animation::moves(format) {
+            return Err(animation::several(format));
+        }
+        if count > 1 {
+            let bytes: Arc<[u8]> = whole(reader, max_bytes)?.into();
+            reader = ImageReader::with_format(Box::new(Cursor::new(Arc::clone(&bytes))), format);
+            moving = Some(Moving::new(bytes, format, count));
+        }
     }
     if format == ImageFormat::Tiff {
         let mut reader = tiff::Reader::new(reader.into_inner(), max_bytes)?;
@@ -324,7 +345,7 @@ fn header(
     let size = decoder.dimensions();
     let decoder = Decoder::Image(decoder);
     let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
-    Ok(Opened { meta, lost, orientation, aside, stored, ..opened })
+    Ok(Opened { meta, lost, orientation, aside, stored, moving, ..opened })
 }
 
 /// What is behind a decoder that has told its format.
@@ -407,7 +428,7 @@ fn describes(profile: &[u8], picture: &Picture) -> bool {
     profile.get(16..20) == Some(space)
 }
 
-fn failure(error: &ImageError, format: ImageFormat) -> Failure {
+pub fn failure(error: &ImageError, format: ImageFormat) -> Failure {
     match error {
         ImageError::Limits(e) => Failure::limit(format!("{e}; --max-pixels raises the limit")),
         e => Failure::input(format!("not a readable {} file: {e}", format::name(format))),

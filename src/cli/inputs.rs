@@ -34,6 +34,7 @@ pub struct List {
 pub fn list(args: &Args) -> Result<List, Failure> {
     let mut items = Vec::new();
     let mut several = args.input.len() != 1 || args.files_from.is_some();
+    habit(args)?;
     for path in &args.input {
         if args.recursive && path.is_dir() {
             several = true;
@@ -63,6 +64,22 @@ pub fn list(args: &Args) -> Result<List, Failure> {
     };
     items.retain(|item| item.fault.is_some() || seen.insert(file(&item.path)));
     Ok(List { items, several })
+}
+
+/// Other programs take the last of two names for the output. Here it is one of the inputs; if it is not there, that is
+/// what was meant.
+fn habit(args: &Args) -> Result<(), Failure> {
+    let [first, last] = args.input.as_slice() else { return Ok(()) };
+    let placed = args.output.is_some() || args.out_dir.is_some() || args.in_place;
+    let there = |path: &Path| path.symlink_metadata().is_ok();
+    let named = pattern(last).is_none() && format::of_path(last).is_some();
+    if placed || !named || there(last) || !(there(first) || first.as_os_str() == "-") {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{0} is not there, and all names are inputs; -o {0} writes the result there",
+        last.display()
+    )))
 }
 
 impl Item {

@@ -1,7 +1,10 @@
 //! One file, from its name to its result: what is decided for it, in the order in which it can be
 //! known, so that whatever can be wrong is found before the work is done.
 
-use super::args::{AlphaArg, Args, Depth, Range};
+mod frames;
+
+use super::args::{AlphaArg, Args, Depth, Explain, Range};
+use super::blend::Mask;
 use super::budget::Budget;
 use super::channels::Selection;
 use super::compare::side_by_side;
@@ -21,12 +24,12 @@ use super::output::{self, Existing, Sink};
 use super::pixels::{Buffer, Picture, Pixels};
 use super::preview;
 use super::report::{Report, Times, describe, number};
-use super::run::{self, Task};
+use super::run::{self, Task, Threshold};
 use image::ImageFormat;
 use image::metadata::Orientation;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use twopass::{Alpha, Filter, Image, Kernel, Post, SampleType, Shape};
 
 /// What all files have in common.
@@ -38,6 +41,8 @@ pub struct Setup<'a> {
     pub chain: Vec<Stage>,
     pub naming: Naming,
     pub budget: Budget,
+    /// What results are blended with inputs by.
+    pub mask: Option<Arc<Mask>>,
     /// Threads of one filter.
     pub threads: usize,
     /// Outputs of this run, each of which is written once.
@@ -100,7 +105,7 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
         return Ok(Done::Skipped(path));
     }
     let mut times = Times::default();
-    let opened = Times::of(&mut times.decode_ms, || {
+    let mut opened = Times::of(&mut times.decode_ms, || {
         input::open(&item.path, args.max_pixels, args.first_frame)
     })?;
     let path = setup.naming.output(&item, opened.format)?;
@@ -112,11 +117,17 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
     if let Some(path) = path.clone().filter(|_| args.dry_run) {
         return Ok(Done::Planned(path));
     }
+    let moving = opened.moving.take();
+    // All frames are kept, as RGBA, until they are written.
+    let kept = moving.as_ref().map_or(0, |m| opened.pixels.saturating_mul(4 * m.count as u64));
     let _share = setup
         .budget
-        .take(estimate(setup, &opened, target))
+        .take(estimate(setup, &opened, target).saturating_add(kept))
         .map_err(|f| Failure { message: format!("{}: {}", item.path.display(), f.message), ..f })?;
-    filter(setup, &item, opened, path.zip(target), times)
+    match moving {
+        Some(moving) => frames::filter(setup, &item, opened, &moving, path.zip(target), times),
+        None => filter(setup, &item, opened, path.zip(target), times),
+    }
 }
 
 fn there(path: &Path) -> bool {
@@ -124,7 +135,7 @@ fn there(path: &Path) -> bool {
 }
 
 /// The sample type of the output.
-fn depth(args: &Args, input: SampleType) -> SampleType {
+pub fn depth(args: &Args, input: SampleType) -> SampleType {
     match args.depth {
         None => input,
         Some(Depth::U8) => SampleType::U8,
@@ -235,7 +246,8 @@ fn filter(
         Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink, meta, lost })
     });
     let compare = compare.transpose()?;
-    let texts = args.json || args.explain || args.verify || args.preview || args.bench.is_some();
+    let texts =
+        args.json || args.explain.is_some() || args.verify || args.preview || args.bench.is_some();
     let to_stdout = |p: &&Place| matches!(p.sink, Sink::Stdout);
     let streams = place.iter().chain(&compare).filter(to_stdout).count();
     if streams + usize::from(texts) > 1 && streams > 0 {
@@ -264,7 +276,7 @@ fn filter(
         said.push(format!("wrote {} (before | after)", path.display()));
     }
     drop(picture);
-    let (mut written, mut warnings) = (None, Vec::new());
+    let (mut written, mut warnings) = (None, done.warnings);
     if let Some(mut place) = place {
         if let Some(exr) = &mut stored.exr {
             exr.origin = task.origin();
@@ -327,7 +339,7 @@ fn others(
                 Picture { buffer: Buffer::F32(whole), alpha: false, premultiplied: false };
             let form = Form { channels: 1, alpha: false };
             let task = task(setup, item, &picture, form, SampleType::F32, target)?;
-            let task = Task { explain: false, verify: false, bench: None, ..task };
+            let task = Task { explain: false, warns: false, verify: false, bench: None, ..task };
             let Pixels::F32(view) = picture.buffer.pixels() else { continue };
             if let Buffer::F32(done) = run::run(&task, view, SampleType::F32)?.buffer {
                 *image = done;
@@ -442,11 +454,18 @@ fn result(task: &Task) -> Result<Form, Failure> {
             form.text()
         )));
     }
-    if task.channels.is_some() && form != task.form {
-        return Err(Failure::usage(
-            "--channels copies channels of the input, and a --mix changes what they are; give one \
-             of the two",
-        ));
+    if form != task.form {
+        let copies = [
+            (task.channels.is_some(), "--channels"),
+            (task.region.is_some(), "--region"),
+            (task.mask.is_some(), "--mask"),
+        ];
+        if let Some((_, flag)) = copies.iter().find(|(given, _)| *given) {
+            return Err(Failure::usage(format!(
+                "{flag} copies channels of the input, and a --mix changes what they are; give one \
+                 of the two"
+            )));
+        }
     }
     Ok(form)
 }
@@ -460,10 +479,23 @@ fn task(
     sample: SampleType,
     target: Option<Target>,
 ) -> Result<Task, Failure> {
+    let input = picture.buffer.pixels().sample();
+    let path = item.path.display().to_string();
+    let task = plain_task(setup, form, (input, sample), target, picture.premultiplied)?;
+    Ok(Task { path: Some(path), ..task })
+}
+
+/// What is to be done to pixels of this form and these samples, in and out, of a picture without a name.
+pub fn plain_task(
+    setup: &Setup<'_>,
+    form: Form,
+    (input, sample): (SampleType, SampleType),
+    target: Option<Target>,
+    premultiplied: bool,
+) -> Result<Task, Failure> {
     let args = setup.args;
-    let pixels = picture.buffer.pixels();
     let mut chain = match args.compat {
-        Some(_) => kernel::chain(args, &setup.files, pixels.sample(), setup.threads)?,
+        Some(_) => kernel::chain(args, &setup.files, input, setup.threads)?,
         None => setup.chain.clone(),
     };
     let negative = sample == SampleType::F32 && target.is_none_or(Target::holds_negative);
@@ -473,9 +505,9 @@ fn task(
     if range == Range::Offset && last == Some(Post::Magnitude) {
         return Err(Failure::usage("--range offset is for signed results, a magnitude has none"));
     }
-    let channels = pixels.shape().channels;
-    let selection = args.channels.as_deref().map(|text| Selection::parse(text, channels));
+    let selection = args.channels.as_deref().map(|text| Selection::parse(text, form.channels));
     let selection = selection.transpose()?;
+    let threshold = args.threshold.map(|levels| threshold(args, levels)).transpose()?;
     let mut now = form;
     for stage in &mut chain {
         let alpha = match args.alpha {
@@ -491,7 +523,7 @@ fn task(
             Step::Filter(filter) if now.alpha => {
                 let alpha = match alpha.unwrap_or(filter.alpha_or_default()) {
                     // It is done already.
-                    Alpha::Premultiply if picture.premultiplied => Alpha::Plain,
+                    Alpha::Premultiply if premultiplied => Alpha::Plain,
                     alpha => alpha,
                 };
                 *filter = filter.clone().alpha(alpha);
@@ -513,13 +545,34 @@ fn task(
         form,
         level: kernel::level(args)?,
         threads: setup.threads,
-        path: item.path.display().to_string(),
+        path: None,
         range,
+        warns: args.range != Some(Range::Clamp),
+        normalized: args.kernels.normalize,
         linear: args.linear,
         channels: selection,
-        explain: args.explain,
+        region: args.region,
+        mask: setup.mask.clone(),
+        threshold,
+        explain: args.explain.is_some(),
+        terms: args.explain == Some(Explain::Terms),
         verify: args.verify,
         bench: args.bench,
         naive: !args.no_naive,
     })
+}
+
+/// The threshold of unsharp masking, whose kernel adds so many times the difference from a blur.
+fn threshold(args: &Args, levels: f64) -> Result<Threshold, Failure> {
+    let unsharp = match args.chain.as_slice() {
+        [stage] => kernel::find(&stage.text).is_ok_and(|named| named.name() == "unsharp"),
+        _ => false,
+    };
+    if !unsharp {
+        return Err(Failure::usage("--threshold is for --kernel unsharp, alone"));
+    }
+    if levels < 0.0 {
+        return Err(Failure::usage("--threshold is a number of levels, from 0 on"));
+    }
+    Ok(Threshold { levels, amount: args.chain[0].params.amount.unwrap_or(1.0) })
 }

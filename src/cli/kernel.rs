@@ -4,17 +4,14 @@
 use super::args::{Args, Compat, Kind, MethodArg, StageArgs};
 use super::failure::Failure;
 use super::light::ToFloat;
+use super::matrix::{self, is_matrix};
 use super::mix::{Form, Mix};
-use std::fs::File;
-use std::io::Read;
+use super::suggest;
 use std::path::Path;
 use twopass::{
     Border, Depthwise, Filter, Kernel, KernelParams, Level, Method, NamedKernel, Padding,
     SampleType, Window,
 };
-
-/// Longest kernel text. The largest kernel needs less.
-const MAX_TEXT: u64 = 1 << 28;
 
 /// One step of a chain.
 #[derive(Debug, Clone)]
@@ -132,7 +129,8 @@ impl Own {
 
 /// The matrix of each stage that is in a file. Files are read once: they may be pipes.
 pub fn files(args: &Args) -> Result<Vec<Option<Kernel>>, Failure> {
-    let read = |stage: &StageArgs| stage.text.strip_prefix('@').map(Path::new).map(from_file);
+    let read =
+        |stage: &StageArgs| stage.text.strip_prefix('@').map(Path::new).map(matrix::from_file);
     args.chain.iter().map(|stage| read(stage).transpose()).collect()
 }
 
@@ -151,7 +149,12 @@ pub fn chain(
         match kind {
             Kind::Kernel => {
                 let (name, kernels) = kernels(stage, file.as_ref(), args.compat, sample)?;
-                let filter = filter(kernels, stage, args.kernels.flip)?;
+                let mut filter = filter(kernels, stage, args.kernels.flip)?;
+                if args.kernels.normalize {
+                    // As a scale, so that whole taps stay whole.
+                    let gain = gain(&filter.kernels()[0]);
+                    filter = filter.scale(1.0 / gain);
+                }
                 let step = Step::Filter(configure(filter, args, threads)?);
                 stages.push(Stage { name, step });
             }
@@ -163,7 +166,14 @@ pub fn chain(
                          takes one"
                     )));
                 };
-                let kernel = (name, adjusted(kernel, stage, args.kernels.flip)?);
+                let mut kernel = adjusted(kernel, stage, args.kernels.flip)?;
+                if args.kernels.normalize {
+                    let (gain, (x, y)) = (gain(&kernel), kernel.anchor());
+                    let taps = kernel.taps().iter().map(|t| t / gain).collect();
+                    kernel =
+                        Kernel::new(kernel.width(), kernel.height(), taps)?.with_anchor(x, y)?;
+                }
+                let kernel = (name, kernel);
                 match stages.last_mut().map(|s| &mut s.step) {
                     Some(Step::Depthwise(own)) if before == Some(kind) => own.kernels.push(kernel),
                     _ => {
@@ -183,6 +193,7 @@ pub fn chain(
     let last = stages.last_mut().ok_or_else(|| Failure::usage("there is no --kernel"))?;
     if let Step::Filter(filter) = &mut last.step {
         let (scale, offset) = (args.scale.unwrap_or(1.0), args.offset.unwrap_or(0.0));
+        let scale = filter.get_scale() * scale;
         *filter = filter.clone().scale(scale).offset(offset);
     }
     Ok(stages)
@@ -231,9 +242,9 @@ fn mix(text: &str, file: Option<&Kernel>) -> Result<(String, Mix), Failure> {
         return Ok((stem(path), Mix::numbers(matrix)?));
     }
     if is_matrix(text) {
-        let matrix: Kernel = text.parse().map_err(|e: twopass::Error| {
-            let failure = Failure::from(e);
-            Failure { message: failure.message.replace("the kernel", "the mix"), ..failure }
+        let matrix = matrix::parse(text).map_err(|failure| {
+            let message = failure.message.replace("the kernel", "the mix");
+            Failure { message, ..failure }
         })?;
         return Ok(("mix".to_owned(), Mix::numbers(&matrix)?));
     }
@@ -257,14 +268,46 @@ fn kernels(
     }
     if is_matrix(text) {
         only_text(stage)?;
-        return Ok(("kernel".to_owned(), vec![text.parse()?]));
+        return Ok(("kernel".to_owned(), vec![matrix::parse(text)?]));
     }
-    let named = NamedKernel::find(text)?;
+    let named = find(text)?;
     let mut params = stage.params.clone();
     if let (Some(compat), "gaussian") = (compat, named.name()) {
         give_sizes(&mut params, compat, sample);
     }
     Ok((named.name().to_owned(), named.kernels(&params)?))
+}
+
+/// The named kernel, or what it may have been meant to be.
+pub fn find(name: &str) -> Result<&'static NamedKernel, Failure> {
+    NamedKernel::find(name).map_err(|_| {
+        let all = NamedKernel::all().iter();
+        let names = all.flat_map(|k| k.aliases().iter().copied().chain([k.name()]));
+        let instead = match suggest::closest(name, names) {
+            Some(near) => format!("did you mean {near}? "),
+            None => String::new(),
+        };
+        Failure::usage(format!(
+            "there is no kernel named {name:?}; {instead}--list-kernels lists all that there are"
+        ))
+    })
+}
+
+/// What may surprise in the kernels that are matrices, a line each.
+pub fn hints(args: &Args, files: &[Option<Kernel>]) -> Vec<String> {
+    let kernels = args.chain.iter().zip(files).filter(|(stage, _)| stage.kind != Kind::Mix);
+    let read = |(stage, file): (&StageArgs, &Option<Kernel>)| match file {
+        Some(kernel) => matrix::hint(kernel),
+        None if is_matrix(&stage.text) => matrix::hint(&matrix::parse(&stage.text).ok()?),
+        None => None,
+    };
+    kernels.filter_map(read).collect()
+}
+
+/// What the taps are divided by to sum to 1, or, where their sum is 0, their magnitudes to.
+pub fn gain(kernel: &Kernel) -> f64 {
+    let gain = if kernel.is_zero_sum() { kernel.abs_sum() } else { kernel.sum() };
+    if gain == 0.0 { 1.0 } else { gain }
 }
 
 /// Gives a Gaussian the size that another tool derives from σ, where none was given.
@@ -295,37 +338,12 @@ fn give_sizes(params: &mut KernelParams, compat: Compat, sample: SampleType) {
     params.size_y = params.size_y.or(size(params.sigma_y.unwrap_or(sigma)));
 }
 
-/// A name is one word that starts with a letter; everything else is read as numbers.
-fn is_matrix(text: &str) -> bool {
-    let word = text.starts_with(|c: char| c.is_alphabetic())
-        && text.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_');
-    !word || text.parse::<f64>().is_ok()
-}
-
 /// A matrix takes no parameters; ignoring one silently would hide a mistake.
 fn only_text(stage: &StageArgs) -> Result<(), Failure> {
     if stage.params == KernelParams::default() {
         return Ok(());
     }
     Err(Failure::usage("a matrix takes no --size, --sigma or other parameters of named kernels"))
-}
-
-fn from_file(path: &Path) -> Result<Kernel, Failure> {
-    let name = path.display();
-    let fail = |e: std::io::Error| Failure::input(format!("cannot read the kernel {name}: {e}"));
-    let mut text = String::new();
-    let file = File::open(path).map_err(fail)?;
-    file.take(MAX_TEXT + 1).read_to_string(&mut text).map_err(fail)?;
-    if text.len() as u64 > MAX_TEXT {
-        return Err(Failure::limit(format!("the kernel {name} is longer than {MAX_TEXT} bytes")));
-    }
-    text.parse().map_err(|e: twopass::Error| {
-        let failure = Failure::from(e);
-        match failure.kind {
-            super::failure::Kind::Limit => failure,
-            _ => Failure::input(format!("{name}: {}", failure.message)),
-        }
-    })
 }
 
 /// With the anchor that was given, and turned if that was asked for.

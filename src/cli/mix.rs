@@ -2,6 +2,7 @@
 //! picture's channels.
 
 use super::failure::Failure;
+use super::suggest;
 use twopass::{Kernel, Pointwise};
 
 /// What the channels of a picture, or of a value between two stages, are.
@@ -156,6 +157,21 @@ static MIXES: &[NamedMix] = &[
     ),
 ];
 
+/// Other names for mixes.
+static OTHERS: &[(&str, &str)] = &[
+    ("gray", "luma"),
+    ("grayscale", "luma"),
+    ("grey", "luma"),
+    ("greyscale", "luma"),
+    ("luma601", "luma"),
+    ("negate", "invert"),
+    ("negative", "invert"),
+    ("rgb-to-ycbcr", "ycbcr"),
+    ("swap", "bgr"),
+    ("to-ycbcr", "ycbcr"),
+    ("ycbcr-to-rgb", "from-ycbcr"),
+];
+
 impl NamedMix {
     /// The table.
     pub fn all() -> &'static [Self] {
@@ -163,9 +179,12 @@ impl NamedMix {
     }
 
     fn find(name: &str) -> Result<&'static Self, Failure> {
-        let known = || MIXES.iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
-        MIXES.iter().find(|m| m.name == name).ok_or_else(|| {
-            Failure::usage(format!("there is no mix named {name:?}; there are {}", known()))
+        let plain = name.to_lowercase().replace('_', "-");
+        let other = OTHERS.iter().find(|(other, _)| *other == plain).map(|(_, name)| *name);
+        let named = other.unwrap_or(&plain);
+        MIXES.iter().find(|m| m.name == named).ok_or_else(|| {
+            let instead = suggest::instead(&plain, MIXES.iter().map(|m| m.name));
+            Failure::usage(format!("there is no mix named {name:?}; {instead}"))
         })
     }
 }
@@ -353,6 +372,16 @@ mod tests {
             };
             assert_eq!(ends(mix.name), want, "{}", mix.name);
         }
+    }
+
+    #[test]
+    fn other_names_are_known() {
+        for (other, name) in OTHERS {
+            assert_eq!(NamedMix::find(other).unwrap().name, *name);
+        }
+        assert_eq!(NamedMix::find("Sepia").unwrap().name, "sepia");
+        let error = NamedMix::find("sepai").unwrap_err().message;
+        assert!(error.ends_with("did you mean sepia?"), "{error}");
     }
 
     #[test]

@@ -3,24 +3,30 @@
 //! `args` reads the flags, `inputs` and `names` say which files are read and written, `batch` works
 //! on many of them and `job` on one: `input` opens and decodes it into `pixels` (`jpeg`, `tiff`, `exr`, `hdr` and
 //! `pfm` know these formats, the crate `image` the others), `kernel` makes the stages, `run`
-//! does the work and `verify` checks it, `encode` (for PNG with `png` and `deflate`) and `output`
+//! does the work (`log` notes what is found out, `map` makes samples, `blend` puts results beside what is not filtered)
+//! and `verify` checks it, `encode` (for PNG with `png` and `deflate`) and `output`
 //! bring the result into a file, `meta` says what goes with it and `lost` what does not, `report` says
-//! what was done, `preview` shows it. Every failure is one line on stderr and an exit code: `failure`.
+//! and `explain` what was done, `preview` shows it. `unseen` and `sweep` are for those who have no picture yet, `show`
+//! and `draw` make pictures of kernels. Every failure is one line on stderr and an exit code: `failure`.
 
 mod animation;
 mod args;
 mod batch;
 mod bench;
+mod blend;
 mod bmp;
 mod budget;
 mod channels;
 mod clip;
 mod compare;
 mod deflate;
+mod draw;
 mod encode;
 mod exif;
+mod explain;
 mod exr;
 mod failure;
+mod foreign;
 mod format;
 mod hdr;
 mod input;
@@ -30,7 +36,11 @@ mod job;
 mod jpeg;
 mod kernel;
 mod light;
+mod list;
+mod log;
 mod lost;
+mod map;
+mod matrix;
 mod meta;
 mod mix;
 mod names;
@@ -41,7 +51,12 @@ mod png;
 mod preview;
 mod report;
 mod run;
+mod show;
+mod suggest;
+mod sweep;
 mod tiff;
+mod together;
+mod unseen;
 mod verify;
 mod webp;
 
@@ -51,7 +66,7 @@ use job::{Done, Setup};
 use report::Report;
 use std::ffi::OsString;
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use twopass::SampleType;
 
 /// Runs the program.
@@ -84,6 +99,17 @@ fn stdout_failed(error: &std::io::Error) -> Failure {
 
 /// What clap says over several lines, without the usage below it.
 fn one_line(error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let given = error.get(ContextKind::InvalidArg);
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(given))) = (error.kind(), given) {
+        let command = args::command();
+        let flags: Vec<_> = command.get_arguments().filter_map(|a| a.get_long()).collect();
+        let instead = match suggest::flag(given, &flags) {
+            Some(flag) => format!("did you mean {flag}? "),
+            None => String::new(),
+        };
+        return format!("there is no flag {given}; {instead}See --help");
+    }
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim);
     let said = lines
@@ -100,12 +126,47 @@ fn filter(args: &Args) -> Result<(), Failure> {
     if args.man {
         return args::man().and_then(|man| output::to_stdout(&man)).map_err(|e| stdout_failed(&e));
     }
+    if args.list_kernels {
+        return print(&if args.json { format!("{}\n", list::json()) } else { list::text() });
+    }
     if args.no_naive && args.bench.is_none() {
         return Err(Failure::usage("--no-naive needs --bench"));
     }
     interrupt::install();
     let files = kernel::files(args)?;
     let chain = kernel::chain(args, &files, SampleType::U8, 0)?;
+    if !args.quiet {
+        kernel::hints(args, &files).iter().for_each(|line| say(line));
+    }
+    if let Some(path) = &args.show_kernel {
+        show::write(&chain, path, args)?;
+    }
+    // What is timed has the machine for itself.
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let total = args.threads.filter(|n| *n > 0).unwrap_or(cores);
+    let mask = args.mask.as_ref().map(|path| blend::Mask::open(path, args.max_pixels));
+    let mask = mask.transpose()?.map(Arc::new);
+    let setup = |naming, several, threads| {
+        Ok::<_, Failure>(Setup {
+            args,
+            chain: kernel::chain(args, &files, SampleType::U8, threads)?,
+            files: files.clone(),
+            naming,
+            budget: budget::Budget::new(args.max_memory, several),
+            mask: mask.clone(),
+            threads,
+            claimed: Mutex::default(),
+        })
+    };
+    if args.input.is_empty() && args.files_from.is_none() {
+        let naming = names::Naming::new(args, &kernel::name(&chain), false)?;
+        return unseen::run(&setup(naming, false, args.threads.unwrap_or(0))?);
+    }
+    if args.sweep.is_some() {
+        return Err(Failure::usage(
+            "--sweep filters noise; --shape says how much, and there is no input",
+        ));
+    }
     let inputs::List { mut items, several } = inputs::list(args)?;
     let naming = names::Naming::new(args, &kernel::name(&chain), several)?;
     if several && !naming.is_for_many() {
@@ -118,21 +179,10 @@ fn filter(args: &Args) -> Result<(), Failure> {
         preview::check(several)?;
     }
     naming.settle(&mut items);
-    // What is timed has the machine for itself.
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let total = args.threads.filter(|n| *n > 0).unwrap_or(cores);
     let jobs = if args.bench.is_some() { 1 } else { args.jobs.map_or(total, usize::from) };
     let jobs = jobs.min(items.len()).max(1);
     let threads = if several { (total / jobs).max(1) } else { args.threads.unwrap_or(0) };
-    let setup = Setup {
-        args,
-        chain: kernel::chain(args, &files, SampleType::U8, threads)?,
-        files,
-        naming,
-        budget: budget::Budget::new(args.max_memory, several),
-        threads,
-        claimed: Mutex::default(),
-    };
+    let setup = setup(naming, several, threads)?;
     match items.pop() {
         Some(item) if !several => one(&setup, item),
         last => {

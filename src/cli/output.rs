@@ -5,7 +5,7 @@
 use super::failure::Failure;
 use super::interrupt::{self, Temporary};
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 
 /// A place that was found fit to be written to.
@@ -37,11 +37,17 @@ pub enum Existing {
 /// Looks at where `path` leads, before any work is done for it.
 pub fn prepare(path: &Path, input: &Path, existing: Existing) -> Result<Sink, Failure> {
     let fail = |e: io::Error| Failure::output(format!("cannot write {}: {e}", path.display()));
+    let stdout = || match io::stdout().is_terminal() {
+        true => Err(Failure::usage(
+            "standard output is a terminal, which shows no files; give -o FILE, a pipe, or --preview",
+        )),
+        false => Ok(Sink::Stdout),
+    };
     if path.as_os_str() == "-" {
-        return Ok(Sink::Stdout);
+        return stdout();
     }
     let target = match follow(path).map_err(fail)? {
-        Followed::Stdout => return Ok(Sink::Stdout),
+        Followed::Stdout => return stdout(),
         Followed::Descriptor(path) => return Ok(Sink::Device(path)),
         Followed::Path(target) => target,
     };

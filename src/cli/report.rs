@@ -1,16 +1,16 @@
-//! What the program says about its work: the JSON object, the explanation for people, and the
-//! line that names the written file.
+//! What the program says about its work: the JSON object, and the line that names the written file. (`explain` has the
+//! explanation for people.)
 
 use super::clip::ClippingPart;
 use super::failure::Failure;
 use super::kernel::{Stage, Step};
-use super::mix::{Form, count};
+use super::mix::Form;
+use super::together::Together;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
-use twopass::{AnyPlan, Filter, Kernel, Post, Separation, Shape};
+use twopass::{AnyPlan, Kernel, Separation, Shape};
 
 /// Everything that was found out, in the shape of `--json`. Absent parts are left out.
 #[derive(Debug, Serialize)]
@@ -30,6 +30,9 @@ pub struct Report {
     pub clipping: Option<Vec<ClippingPart>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// Of an animation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<usize>,
     /// What of the input is not in the output.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
@@ -80,6 +83,9 @@ pub struct StagePart {
 #[derive(Debug, Serialize)]
 pub struct ChainPart {
     pub chain: Vec<LinkPart>,
+    /// The one kernel that all of them are, where they are kernels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub together: Option<Together>,
     pub plan: PlanPart,
 }
 
@@ -123,7 +129,7 @@ impl ChainPart {
             });
             form = next;
         }
-        Ok(Self { chain, plan })
+        Ok(Self { chain, together: Together::of(stages), plan })
     }
 }
 
@@ -146,6 +152,7 @@ impl Report {
             bench: None,
             clipping: None,
             output: None,
+            frames: None,
             lost: Vec::new(),
             times: Times::default(),
             explanation: String::new(),
@@ -164,7 +171,9 @@ impl Report {
 
 #[derive(Debug, Serialize)]
 pub struct InputPart {
-    pub path: String,
+    /// None where there is no picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     pub width: usize,
     pub height: usize,
     pub channels: usize,
@@ -278,81 +287,6 @@ impl PlanPart {
             "{how}, {done} multiplications per sample{instead}, {}, {} {threads}",
             self.level, self.threads
         )
-    }
-}
-
-/// The kernel, its factors and the plan, for people.
-pub fn explain(name: &str, filter: &Filter, plan: &AnyPlan) -> String {
-    let mut out = String::new();
-    let stages = plan.stages();
-    let separations = stages.first().map_or(&[][..], |stage| stage.separations);
-    named(name, filter, separations, &mut out);
-    out.push_str(plan.to_string().trim_end());
-    out.push('\n');
-    out
-}
-
-/// The same for a chain.
-pub fn explain_chain(stages: &[Stage], plan: &AnyPlan) -> String {
-    let count_of = stages.len();
-    let many = if count_of == 1 { "stage" } else { "stages" };
-    let mut out = format!("a chain of {count_of} {many} in one plan, rounded once, at the end\n");
-    for (i, stage) in stages.iter().enumerate() {
-        let _ = writeln!(out, "stage {} of {count_of}:", i + 1);
-        match &stage.step {
-            Step::Filter(filter) => {
-                let separations: Vec<_> = filter.kernels().iter().map(Separation::of).collect();
-                named(&stage.name, filter, &separations, &mut out);
-            }
-            Step::Depthwise(own) => {
-                for (name, kernel) in &own.kernels {
-                    let separations = [Separation::of(kernel)];
-                    named(name, &Filter::new(kernel.clone()), &separations, &mut out);
-                }
-            }
-            Step::Mix(mix) => {
-                let rows = mix.outputs().map_or_else(|| "each channel".to_owned(), count);
-                line(&mut out, "name", &format!("{}, a mix to {rows}", stage.name));
-            }
-        }
-    }
-    out.push_str(plan.to_string().trim_end());
-    out.push('\n');
-    out
-}
-
-/// The kernels of a filter and how they come apart.
-fn named(name: &str, filter: &Filter, separations: &[Separation], out: &mut String) {
-    for (i, (kernel, separation)) in filter.kernels().iter().zip(separations).enumerate() {
-        let part = match (filter.get_post(), i) {
-            (Post::Magnitude, 0) => " (x)",
-            (Post::Magnitude, _) => " (y)",
-            _ => "",
-        };
-        let (sum, magnitudes) = (number(kernel.sum()), number(kernel.abs_sum()));
-        line(out, "name", &format!("{name}{part}, sum {sum}, sum of magnitudes {magnitudes}"));
-        factors(separation, out);
-    }
-}
-
-/// A line under the plan's own, with its label in the same column.
-fn line(out: &mut String, label: &str, text: &str) {
-    let _ = writeln!(out, "{:16} {text}", format!("{label}:"));
-}
-
-fn factors(separation: &Separation, out: &mut String) {
-    let rank = separation.rank();
-    // A long kernel's factors tell nobody anything.
-    let short = |t: &twopass::Term| t.column.len() <= 16 && t.row.len() <= 16;
-    if let Some(term) = separation.terms().first().filter(|t| rank == 1 && short(t)) {
-        let list = |v: &[f64]| v.iter().map(|x| number(*x)).collect::<Vec<_>>().join(" ");
-        line(out, "factors", &format!("[{}]ᵀ · [{}]", list(&term.column), list(&term.row)));
-    }
-    if rank > 1 {
-        let terms = separation.terms().len().min(8);
-        let bounds: Vec<_> =
-            (1..=terms).map(|r| format!("{} after {r}", number(separation.residual(r)))).collect();
-        line(out, "error by terms", &format!("{} (per unit of input range)", bounds.join(", ")));
     }
 }
 

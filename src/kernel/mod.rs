@@ -10,7 +10,7 @@ mod separation;
 mod svd;
 mod taps;
 
-pub use named::{KernelParams, NamedKernel};
+pub use named::{KernelParam, KernelParams, NamedKernel};
 pub use separation::{Separation, Term};
 
 use crate::error::Error;

@@ -102,77 +102,123 @@ impl KernelParams {
 #[derive(Clone, Copy)]
 pub struct NamedKernel {
     name: &'static str,
+    aliases: &'static [&'static str],
     summary: &'static str,
-    params: &'static [&'static str],
+    params: &'static [KernelParam],
     make: fn(&KernelParams) -> Result<Vec<Kernel>, Error>,
 }
 
-/// What a Gaussian takes.
-const GAUSSIAN: &[&str] = &["sigma", "sigma-y", "size", "size-y"];
+/// A parameter that a named kernel takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KernelParam {
+    name: &'static str,
+    default: &'static str,
+}
+
+impl KernelParam {
+    /// A field of [`KernelParams`], with hyphens.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it is where it is not given: a number, or what that follows from.
+    #[must_use]
+    pub fn default(&self) -> &'static str {
+        self.default
+    }
+}
+
+/// A parameter and its default, as text; the tests hold numbers to what the kernels are made with.
+const fn param(name: &'static str, default: &'static str) -> KernelParam {
+    KernelParam { name, default }
+}
+
+const SIGMA: KernelParam = param("sigma", "1");
+const SIGMA_Y: KernelParam = param("sigma-y", "sigma");
+const SIZE_Y: KernelParam = param("size-y", "size");
+/// Three taps a side.
+const SIZE: KernelParam = param("size", "3");
+/// What holds a Gaussian, and its derivatives.
+const SIZE_3: KernelParam = param("size", "2⌈3·sigma⌉+1");
+const SIZE_4: KernelParam = param("size", "2⌈4·sigma⌉+1");
+/// What the derivatives of a Gaussian take.
+const DERIVATIVE: &[KernelParam] = &[SIGMA, SIGMA_Y, SIZE_4, SIZE_Y];
 
 /// A row; see `TABLE`.
 const fn row(
     name: &'static str,
+    aliases: &'static [&'static str],
     summary: &'static str,
-    params: &'static [&'static str],
+    params: &'static [KernelParam],
     make: fn(&KernelParams) -> Result<Vec<Kernel>, Error>,
 ) -> NamedKernel {
-    NamedKernel { name, summary, params, make }
+    NamedKernel { name, aliases, summary, params, make }
 }
 
-/// Every named kernel. To add one, add a row: name, what it does, what it takes, how it is made.
+/// Every named kernel. To add one, add a row: name, other names, what it does, what it takes, how it is made.
 #[rustfmt::skip]
 static TABLE: &[NamedKernel] = &[
-    row("identity", "the image itself", &[], |_| one(Ok(Kernel::identity()))),
-    row("box", "mean of size × size-y pixels (3)", &["size", "size-y"], |p| {
+    row("identity", &["copy"], "the image itself", &[], |_| one(Ok(Kernel::identity()))),
+    row("box", &["mean", "average", "box-blur", "boxblur"], "mean of size × size-y pixels", &[SIZE, SIZE_Y], |p| {
         let width = p.size.unwrap_or(3);
         one(Kernel::box_(width, p.size_y.unwrap_or(width)))
     }),
-    row("gaussian", "Gaussian blur (sigma 1, size 2⌈3σ⌉+1; for a size alone, OpenCV's sigma)", GAUSSIAN, |p| {
+    row("gaussian", &["gauss", "blur", "gaussian-blur", "gaussianblur"], "Gaussian blur; for a size alone, OpenCV's sigma",
+        &[SIGMA, SIGMA_Y, SIZE_3, SIZE_Y], |p| {
         let (x, y) = p.gaussian()?;
         one(taps::gaussian(x, y))
     }),
-    row("binomial", "row of Pascal's triangle on both axes (size 3)", &["size"], |p| {
+    row("binomial", &["pascal"], "row of Pascal's triangle on both axes", &[SIZE], |p| {
         one(Kernel::binomial(p.size.unwrap_or(3)))
     }),
-    row("sobel", "gradient magnitude of sobel-x and sobel-y", &["size"], |p| {
+    row("sobel", &["edge", "edges", "gradient"], "gradient magnitude of sobel-x and sobel-y; sizes up to 31", &[SIZE], |p| {
         both(taps::sobel_x(p.size.unwrap_or(3)))
     }),
-    row("sobel-x", "Sobel's horizontal derivative (size 3; 5, 7, … 31)", &["size"], |p| {
+    row("sobel-x", &["sobelx"], "Sobel's horizontal derivative; sizes up to 31", &[SIZE], |p| {
         one(taps::sobel_x(p.size.unwrap_or(3)))
     }),
-    row("sobel-y", "Sobel's vertical derivative (size 3; 5, 7, … 31)", &["size"], |p| {
+    row("sobel-y", &["sobely"], "Sobel's vertical derivative; sizes up to 31", &[SIZE], |p| {
         one(taps::sobel_x(p.size.unwrap_or(3)).map(|k| k.transposed()))
     }),
-    row("scharr", "gradient magnitude of scharr-x and scharr-y", &[], |_| both(Ok(Kernel::scharr_x()))),
-    row("scharr-x", "Scharr's horizontal derivative", &[], |_| one(Ok(Kernel::scharr_x()))),
-    row("scharr-y", "Scharr's vertical derivative", &[], |_| one(Ok(Kernel::scharr_y()))),
-    row("prewitt", "gradient magnitude of prewitt-x and prewitt-y", &[], |_| both(Ok(Kernel::prewitt_x()))),
-    row("prewitt-x", "Prewitt's horizontal derivative", &[], |_| one(Ok(Kernel::prewitt_x()))),
-    row("prewitt-y", "Prewitt's vertical derivative", &[], |_| one(Ok(Kernel::prewitt_y()))),
-    row("laplacian", "4-neighbour Laplacian; with a size (3, 5, … 31), Sobel's second derivatives", &["size"], |p| {
+    row("scharr", &[], "gradient magnitude of scharr-x and scharr-y", &[], |_| both(Ok(Kernel::scharr_x()))),
+    row("scharr-x", &["scharrx"], "Scharr's horizontal derivative", &[], |_| one(Ok(Kernel::scharr_x()))),
+    row("scharr-y", &["scharry"], "Scharr's vertical derivative", &[], |_| one(Ok(Kernel::scharr_y()))),
+    row("prewitt", &[], "gradient magnitude of prewitt-x and prewitt-y", &[], |_| both(Ok(Kernel::prewitt_x()))),
+    row("prewitt-x", &["prewittx"], "Prewitt's horizontal derivative", &[], |_| one(Ok(Kernel::prewitt_x()))),
+    row("prewitt-y", &["prewitty"], "Prewitt's vertical derivative", &[], |_| one(Ok(Kernel::prewitt_y()))),
+    row("laplacian", &["laplace"], "4-neighbour Laplacian (3×3 taps); of size 3 and more, Sobel's second derivatives",
+        &[param("size", "1")], |p| {
         one(taps::laplacian(p.size.unwrap_or(1)))
     }),
-    row("laplacian-8", "8-neighbour Laplacian", &[], |_| one(Ok(Kernel::laplacian_8()))),
-    row("log", "Laplacian of a Gaussian (sigma 1, size 2⌈4σ⌉+1)", &["sigma", "size"], |p| {
+    row("laplacian-8", &["laplacian8", "laplace-8"], "8-neighbour Laplacian", &[], |_| one(Ok(Kernel::laplacian_8()))),
+    row("log", &["laplacian-of-gaussian"], "Laplacian of a Gaussian", &[SIGMA, SIZE_4], |p| {
         one(taps::laplacian_of_gaussian(p.derivative()?.0))
     }),
-    row("dog", "difference of Gaussians, σ less ratio·σ (sigma 1, ratio 1.6)", &["sigma", "ratio", "size"], |p| {
+    row("dog", &["difference-of-gaussians"], "difference of Gaussians, of sigma and of ratio·sigma",
+        &[SIGMA, param("ratio", "1.6"), param("size", "2⌈3·ratio·sigma⌉+1")], |p| {
         one(taps::difference_of_gaussians(p.sigma, p.ratio, p.size))
     }),
-    row("gaussian-dx", "horizontal derivative of a Gaussian (sigma 1, size 2⌈4σ⌉+1)", GAUSSIAN, |p| {
+    row("gaussian-dx", &["gaussiandx"], "horizontal derivative of a Gaussian", DERIVATIVE, |p| {
         p.orders(Order::First, Order::Smooth)
     }),
-    row("gaussian-dy", "vertical derivative of a Gaussian", GAUSSIAN, |p| p.orders(Order::Smooth, Order::First)),
-    row("gaussian-dxx", "second horizontal derivative of a Gaussian", GAUSSIAN, |p| {
+    row("gaussian-dy", &["gaussiandy"], "vertical derivative of a Gaussian", DERIVATIVE, |p| {
+        p.orders(Order::Smooth, Order::First)
+    }),
+    row("gaussian-dxx", &["gaussiandxx"], "second horizontal derivative of a Gaussian", DERIVATIVE, |p| {
         p.orders(Order::Second, Order::Smooth)
     }),
-    row("gaussian-dyy", "second vertical derivative of a Gaussian", GAUSSIAN, |p| {
+    row("gaussian-dyy", &["gaussiandyy"], "second vertical derivative of a Gaussian", DERIVATIVE, |p| {
         p.orders(Order::Smooth, Order::Second)
     }),
-    row("gaussian-dxy", "mixed second derivative of a Gaussian", GAUSSIAN, |p| p.orders(Order::First, Order::First)),
-    row("gabor", "wave in a Gaussian, OpenCV's getGaborKernel (wavelength 4, sigma 0.56·wavelength, angle 0, aspect 0.5, phase 90)",
-        &["sigma", "angle", "wavelength", "aspect", "phase", "size", "size-y"], |p| {
+    row("gaussian-dxy", &["gaussiandxy"], "mixed second derivative of a Gaussian", DERIVATIVE, |p| {
+        p.orders(Order::First, Order::First)
+    }),
+    row("gabor", &[], "wave in a Gaussian, as OpenCV's getGaborKernel",
+        &[
+            param("wavelength", "4"), param("sigma", "0.56·wavelength"), param("angle", "0"), param("aspect", "0.5"),
+            param("phase", "90"), param("size", "what holds 3·sigma"), SIZE_Y,
+        ], |p| {
         let wavelength = p.wavelength.unwrap_or(4.0);
         one(taps::gabor(Gabor {
             // One octave of bandwidth.
@@ -184,14 +230,16 @@ static TABLE: &[NamedKernel] = &[
             size: (p.size, p.size_y.or(p.size)),
         }))
     }),
-    row("motion", "straight movement (length 9 pixels, angle 0, anticlockwise)", &["length", "angle"], |p| {
+    row("motion", &["motion-blur", "motionblur"], "straight movement, anticlockwise from the right",
+        &[param("length", "9"), param("angle", "0")], |p| {
         one(taps::motion(p.length.unwrap_or(9.0), p.angle.unwrap_or(0.0)))
     }),
-    row("sharpen", "the image less its Laplacian", &[], |_| one(Ok(Kernel::sharpen()))),
-    row("unsharp", "the image plus amount × what a Gaussian blur takes away (sigma 1, amount 1)", &["sigma", "amount", "size"], |p| {
+    row("sharpen", &["sharp"], "the image less its Laplacian", &[], |_| one(Ok(Kernel::sharpen()))),
+    row("unsharp", &["unsharp-mask", "usm"], "the image plus amount × what a Gaussian blur takes away",
+        &[SIGMA, param("amount", "1"), SIZE_3], |p| {
         one(taps::unsharp(p.gaussian()?.0, p.amount.unwrap_or(1.0)))
     }),
-    row("emboss", "relief, lit from the top left", &[], |_| one(Ok(Kernel::emboss()))),
+    row("emboss", &["relief"], "relief, lit from the top left", &[], |_| one(Ok(Kernel::emboss()))),
 ];
 
 /// A single kernel.
@@ -213,9 +261,12 @@ impl NamedKernel {
         TABLE
     }
 
-    /// The kernel of this name. The error of an unknown one lists those there are.
+    /// The kernel of this name, or of this [other name](Self::aliases), in capitals or not, with `_` for `-`. The error
+    /// of an unknown one lists those there are.
     pub fn find(name: &str) -> Result<&'static Self, Error> {
-        TABLE.iter().find(|k| k.name == name).ok_or_else(|| {
+        let plain = name.to_lowercase().replace('_', "-");
+        let is = |k: &&Self| k.name == plain || k.aliases.contains(&plain.as_str());
+        TABLE.iter().find(is).ok_or_else(|| {
             let known = TABLE.iter().map(|k| k.name).collect::<Vec<_>>().join(", ");
             Error::UnknownName { what: "kernel", name: name.to_owned(), known }
         })
@@ -227,15 +278,21 @@ impl NamedKernel {
         self.name
     }
 
-    /// What it is, in one line, with the defaults of its parameters.
+    /// Other names that it is found under.
+    #[must_use]
+    pub fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    /// What it is, in one line.
     #[must_use]
     pub fn summary(&self) -> &'static str {
         self.summary
     }
 
-    /// The names of the parameters it takes: the fields of [`KernelParams`], with hyphens.
+    /// The parameters that it takes, with their defaults.
     #[must_use]
-    pub fn params(&self) -> &'static [&'static str] {
+    pub fn params(&self) -> &'static [KernelParam] {
         self.params
     }
 
@@ -245,10 +302,11 @@ impl NamedKernel {
     /// is a size above [`Kernel::MAX_SIDE`], given or implied. All of it is checked before
     /// anything is allocated.
     pub fn kernels(&self, params: &KernelParams) -> Result<Vec<Kernel>, Error> {
-        if let Some(parameter) = params.given().find(|name| !self.params.contains(name)) {
+        let taken = || self.params.iter().map(|p| p.name);
+        if let Some(parameter) = params.given().find(|name| !taken().any(|taken| taken == *name)) {
             let takes = match self.params {
                 [] => "none".to_owned(),
-                names => names.join(", "),
+                _ => taken().collect::<Vec<_>>().join(", "),
             };
             return Err(Error::ParameterNotTaken { kernel: self.name, parameter, takes });
         }
@@ -301,17 +359,61 @@ mod tests {
         };
         let names: Vec<_> = all.given().collect();
         for (i, kernel) in NamedKernel::all().iter().enumerate() {
-            assert!(!TABLE[..i].iter().any(|k| k.name == kernel.name), "{} twice", kernel.name);
+            for name in kernel.aliases.iter().chain([&kernel.name]) {
+                let is = |k: &NamedKernel| k.name == *name || k.aliases.contains(name);
+                assert!(!TABLE[..i].iter().any(is), "{name} twice");
+                assert_eq!(NamedKernel::find(&name.to_uppercase()).unwrap().name, kernel.name);
+            }
             assert!(!kernel.summary.is_empty());
-            assert!(kernel.params.iter().all(|p| names.contains(p)), "{}", kernel.name);
+            assert!(kernel.params.iter().all(|p| names.contains(&p.name)), "{}", kernel.name);
             let kernels = kernel.kernels(&KernelParams::default()).unwrap();
             assert!((1..=2).contains(&kernels.len()));
             // Nothing takes all of them.
             let error = kernel.kernels(&all).unwrap_err();
             assert!(matches!(error, Error::ParameterNotTaken { .. }), "{error}");
         }
-        let error = NamedKernel::find("sobelx").unwrap_err().to_string();
-        assert!(error.contains("\"sobelx\"") && error.contains("sobel-x, sobel-y"), "{error}");
+        let error = NamedKernel::find("sobelq").unwrap_err().to_string();
+        assert!(error.contains("\"sobelq\"") && error.contains("sobel-x, sobel-y"), "{error}");
+        assert_eq!(NamedKernel::find("Sobel_X").unwrap().name, "sobel-x");
+    }
+
+    /// What stands in the table as a default is what the kernel is made with.
+    #[test]
+    fn defaults_are_as_they_are_said_to_be() {
+        for kernel in NamedKernel::all() {
+            let plain = kernel.kernels(&KernelParams::default()).unwrap();
+            for param in kernel.params {
+                let Ok(value) = param.default.parse::<f64>() else { continue };
+                let params = with(param.name, value);
+                assert_eq!(
+                    kernel.kernels(&params).unwrap(),
+                    plain,
+                    "{} {}",
+                    kernel.name,
+                    param.name
+                );
+            }
+        }
+    }
+
+    /// One parameter, by its name.
+    fn with(name: &str, value: f64) -> KernelParams {
+        let mut params = KernelParams::default();
+        match name {
+            "size" => params.size = Some(value as usize),
+            "size-y" => params.size_y = Some(value as usize),
+            "sigma" => params.sigma = Some(value),
+            "sigma-y" => params.sigma_y = Some(value),
+            "angle" => params.angle = Some(value),
+            "length" => params.length = Some(value),
+            "wavelength" => params.wavelength = Some(value),
+            "aspect" => params.aspect = Some(value),
+            "phase" => params.phase = Some(value),
+            "amount" => params.amount = Some(value),
+            "ratio" => params.ratio = Some(value),
+            _ => unreachable!("{name}"),
+        }
+        params
     }
 
     #[test]
@@ -487,23 +589,10 @@ mod tests {
     fn extreme_parameters_give_finite_taps() {
         for value in [f64::MIN_POSITIVE, 5e-324, 1e-160, 1e-9, 1e9, 1e160, f64::MAX] {
             for kernel in NamedKernel::all() {
-                for name in kernel.params {
-                    let mut params = size(5);
-                    match *name {
-                        "sigma" => params.sigma = Some(value),
-                        "sigma-y" => params.sigma_y = Some(value),
-                        "angle" => params.angle = Some(value),
-                        "length" => params.length = Some(value),
-                        "wavelength" => params.wavelength = Some(value),
-                        "aspect" => params.aspect = Some(value),
-                        "phase" => params.phase = Some(value),
-                        "amount" => params.amount = Some(value),
-                        "ratio" => params.ratio = Some(value),
-                        _ => {}
-                    }
-                    if !kernel.params.contains(&"size") {
-                        params.size = None;
-                    }
+                let sized = kernel.params.iter().any(|p| p.name == "size");
+                for param in kernel.params.iter().filter(|p| !p.name.starts_with("size")) {
+                    let mut params = with(param.name, value);
+                    params.size = sized.then_some(5);
                     // Taps of NaN would be the error `TapNotFinite`.
                     match kernel.kernels(&params) {
                         Ok(_) | Err(Error::Parameter { .. } | Error::KernelTooLarge { .. }) => {}

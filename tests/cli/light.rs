@@ -1,6 +1,6 @@
 //! Linear light, and some channels alone.
 
-use super::{Place, assert_close, expected, named, soft};
+use super::{Place, assert_close, expected, grey16, named, scene, soft};
 use image::DynamicImage;
 use twopass::{Alpha, Image};
 
@@ -122,5 +122,29 @@ fn channels_are_filtered_or_copied() {
     assert_eq!(u16::from(image.get_pixel(4, 6)[2]) * 257, out.get_pixel(3, 5)[2]);
     for bad in ["a", "3", "x", "0,9", "", "r,g"] {
         place.fails(2, "--channels", &["input.png", "-k", "box", "--channels", bad]);
+    }
+}
+
+/// Light is decoded and encoded in bands of rows, or all at once where the results are verified.
+#[test]
+fn bands_of_rows_make_no_difference() {
+    let place = Place::new();
+    place.save("high.png", scene(31, 400));
+    place.save("soft.png", soft(40, 300));
+    place.save("deep.png", grey16(17, 290));
+    for (name, flags) in [
+        ("high.png", &["-k", "gaussian", "--sigma", "3"][..]),
+        ("high.png", &["-k", "box", "--border", "wrap", "--range", "offset"]),
+        ("high.png", &["-k", "box", "--border", "valid", "--depth", "16"]),
+        ("high.png", &["-k", "motion", "--length", "300", "--angle", "90"]),
+        ("high.png", &["-k", "log", "-k", "sharpen", "--channels", "rb"]),
+        ("high.png", &["-k", "unsharp", "--region", "2,100,20,177"]),
+        ("soft.png", &["-k", "gaussian"]),
+        ("deep.png", &["-k", "gaussian", "--border", "constant:1000"]),
+    ] {
+        let args = [&[name, "--linear", "-q"], flags].concat();
+        place.ok(&[&args[..], &["-o", "bands.png"]].concat());
+        place.ok(&[&args[..], &["-o", "whole.png", "--verify"]].concat());
+        assert_eq!(place.open("bands.png"), place.open("whole.png"), "{name} {flags:?}");
     }
 }

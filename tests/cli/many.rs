@@ -22,8 +22,7 @@ fn several_files() {
     assert_eq!(place.names(), ["input.box.png", "input.png", "other.box.png", "other.png"]);
     assert!(run.stdout.is_empty());
     assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
-    assert!(run.stderr.starts_with("filter: filtered 2 of 2 files; 0.0 million"), "{}", run.stderr);
-    assert!(run.stderr.contains("MB/s"), "{}", run.stderr);
+    assert!(run.stderr.starts_with("filter: filtered 2 of 2 files; "), "{}", run.stderr);
     let single = Place::with_input();
     single.ok(&["input.png", "-k", "box"]);
     assert_eq!(place.open("input.box.png"), single.open("input.box.png"));

@@ -235,8 +235,13 @@ fn animations_are_not_cut_to_one_frame_silently() {
     place.write("moving.webp", chunk(b"RIFF", &[b"WEBP", &parts[..]].concat()));
 
     for name in ["moving.gif", "moving.png", "moving.webp"] {
-        place.fails(3, "animated", &[name, "-k", "box"]);
-        place.fails(3, "--first-frame", &[name, "-k", "box", "--in-place"]);
+        // In formats that have frames they are filtered; this PNG file has fewer than it says, and WebP files are
+        // written with one.
+        if name != "moving.gif" {
+            place.fails(3, name, &[name, "-k", "box"]);
+        }
+        place.fails(3, "animated", &[name, "-k", "box", "-o", "o.bmp"]);
+        place.fails(3, "--first-frame", &[name, "-k", "box", "-o", "o.bmp"]);
         place.ok(&[name, "-k", "identity", "--first-frame", "-o", "first.bmp"]);
         assert_eq!(place.open("first.bmp").width(), 6);
     }

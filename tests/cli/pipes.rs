@@ -75,7 +75,7 @@ fn a_closed_pipe_is_quiet() {
     let large = large.to_str().unwrap();
     for args in [
         vec![large, "-k", "identity", "-o", "-", "--format", "bmp"],
-        vec![large, "gone.png", "-k", "identity", "--dry-run"],
+        vec!["gone.png", large, "-k", "identity", "--dry-run"],
     ] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_filter"))
             .args(&args)

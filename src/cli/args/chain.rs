@@ -5,31 +5,34 @@
 //! this looks at positions: a parameter belongs to the last kernel before it, one before the first
 //! kernel to the first.
 
-use super::values::anchor;
+use super::help;
+use super::values::{Offers, anchor, finite};
 use clap::ArgMatches;
 use twopass::KernelParams;
 
-const KERNEL: &str =
-    "Stages (repeat for a chain; parameters after a --kernel or --depthwise belong to it)";
+const KERNEL: &str = "Stages";
 
 /// The flags that describe kernels.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = KERNEL)]
 pub struct KernelFlags {
     /// A named kernel, a matrix such as "1 2 1; 2 4 2; 1 2 1", or @FILE with a matrix in it.
-    #[arg(short, long, value_name = "KERNEL", allow_hyphen_values = true,
-          required_unless_present_any = ["mix", "depthwise", "completions", "man"])]
+    #[arg(short, long, value_name = "KERNEL", allow_hyphen_values = true, hide_possible_values = true,
+          value_parser = Offers { read: text, names: help::kernel_names },
+          required_unless_present_any = ["mix", "depthwise", "list_kernels", "completions", "man"])]
     pub kernel: Vec<String>,
 
     /// A kernel of its own for each colour: as many of these in a row as the picture has.
     ///
     /// Each is what --kernel takes. Kernels of different size lie on each other by their anchors.
     /// Colours are filtered as they are; an alpha channel is kept, or has one kernel more.
-    #[arg(long, value_name = "KERNEL", allow_hyphen_values = true)]
+    #[arg(long, value_name = "KERNEL", allow_hyphen_values = true, hide_possible_values = true,
+          value_parser = Offers { read: text, names: help::kernel_names })]
     pub depthwise: Vec<String>,
 
     /// A matrix over the channels of each pixel: a named one, numbers, or @FILE.
-    #[arg(long, value_name = "MATRIX", allow_hyphen_values = true)]
+    #[arg(long, value_name = "MATRIX", allow_hyphen_values = true, hide_possible_values = true,
+          value_parser = Offers { read: text, names: help::mix_names })]
     pub mix: Vec<String>,
 
     /// Taps a side, or across if --size-y is given as well.
@@ -41,48 +44,57 @@ pub struct KernelFlags {
     pub size_y: Vec<usize>,
 
     /// Standard deviation σ of a Gaussian, in pixels.
-    #[arg(long, value_name = "σ", allow_negative_numbers = true)]
+    #[arg(long, value_name = "σ", allow_hyphen_values = true, value_parser = finite)]
     pub sigma: Vec<f64>,
 
     /// Vertical standard deviation, in pixels [default: --sigma].
-    #[arg(long, value_name = "σ", allow_negative_numbers = true)]
+    #[arg(long, value_name = "σ", allow_hyphen_values = true, value_parser = finite)]
     pub sigma_y: Vec<f64>,
 
     /// Direction in degrees: of a movement, anticlockwise; of a wave, clockwise; from the right.
-    #[arg(long, value_name = "DEG", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DEG", allow_hyphen_values = true, value_parser = finite)]
     pub angle: Vec<f64>,
 
     /// Length of a movement, in pixels.
-    #[arg(long, value_name = "PX", allow_negative_numbers = true)]
+    #[arg(long, value_name = "PX", allow_hyphen_values = true, value_parser = finite)]
     pub length: Vec<f64>,
 
     /// Pixels from crest to crest of a wave.
-    #[arg(long, value_name = "PX", allow_negative_numbers = true)]
+    #[arg(long, value_name = "PX", allow_hyphen_values = true, value_parser = finite)]
     pub wavelength: Vec<f64>,
 
     /// Width of a Gabor kernel along the wave over that across it.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = finite)]
     pub aspect: Vec<f64>,
 
     /// Phase of the wave in the middle, in degrees.
-    #[arg(long, value_name = "DEG", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DEG", allow_hyphen_values = true, value_parser = finite)]
     pub phase: Vec<f64>,
 
     /// Strength of sharpening; 1 adds the detail once.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = finite)]
     pub amount: Vec<f64>,
 
     /// Wide σ over narrow σ in a difference of Gaussians.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = finite)]
     pub ratio: Vec<f64>,
 
     /// The tap that lies on the output pixel: column and row, from 0 [default: the middle].
     #[arg(long, value_name = "X,Y", value_parser = anchor)]
     pub anchor: Vec<(usize, usize)>,
 
+    /// Divide the taps of every kernel by their sum, or by the sum of their magnitudes where that is 0.
+    #[arg(long)]
+    pub normalize: bool,
+
     /// Turn every kernel by 180°, which makes the correlation a convolution.
     #[arg(long)]
     pub flip: bool,
+}
+
+/// Names, matrices and files: what they mean is found out later.
+fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
 }
 
 /// What a stage does with its matrix.
@@ -139,6 +151,30 @@ impl StageArgs {
     fn new(kind: Kind, text: &str) -> Self {
         Self { kind, text: text.to_owned(), params: KernelParams::default(), anchor: None }
     }
+}
+
+/// Sets a parameter by its name. Not if there is none, or if this is no value of it.
+pub fn set(params: &mut KernelParams, name: &str, value: f64) -> bool {
+    let whole = || (value.fract() == 0.0 && (0.0..1e9).contains(&value)).then_some(value as usize);
+    let to = match name {
+        "size" | "size-y" => {
+            let to = if name == "size" { &mut params.size } else { &mut params.size_y };
+            *to = whole();
+            return to.is_some();
+        }
+        "sigma" => &mut params.sigma,
+        "sigma-y" => &mut params.sigma_y,
+        "angle" => &mut params.angle,
+        "length" => &mut params.length,
+        "wavelength" => &mut params.wavelength,
+        "aspect" => &mut params.aspect,
+        "phase" => &mut params.phase,
+        "amount" => &mut params.amount,
+        "ratio" => &mut params.ratio,
+        _ => return false,
+    };
+    *to = Some(value);
+    true
 }
 
 struct Builder<'a> {

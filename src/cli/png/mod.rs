@@ -3,7 +3,7 @@
 
 mod write;
 
-pub use write::png;
+pub use write::{animation, png};
 
 use super::meta::{Meta, Part, Resolution, Unit};
 use image::ImageFormat;

@@ -4,7 +4,7 @@
 use super::XMP;
 use crate::cli::deflate::Deflate;
 use crate::cli::meta::{Meta, Part, Unit};
-use image::{ColorType as Colour, DynamicImage};
+use image::{ColorType as Colour, Delay, DynamicImage};
 use png::chunk::{self, ChunkType};
 use png::{BitDepth, ColorType, Encoder, EncodingError, Info, PixelDimensions, Writer};
 use std::borrow::Cow;
@@ -20,6 +20,66 @@ pub fn png(
     effort: Option<(png::Compression, png::Filter)>,
     meta: Meta,
 ) -> Result<Vec<u8>, EncodingError> {
+    let own = meta.own;
+    let xmp = meta.xmp;
+    let info = head(image, Meta { own: Vec::new(), xmp: None, ..meta })?;
+    let wide = info.bit_depth == BitDepth::Sixteen;
+    // What is not used of it is not there. Growing, it would leave its smaller selves behind.
+    let mut out = Vec::with_capacity(image.as_bytes().len() + (1 << 16));
+    let mut encoder = Encoder::with_info(&mut out, info)?;
+    if let Some((compression, filter)) = effort {
+        encoder.set_compression(compression);
+        encoder.set_filter(filter);
+    }
+    let mut writer = encoder.write_header()?;
+    chunks(&mut writer, xmp.as_deref(), &own, image.color())?;
+    if effort.is_none() {
+        pixels(image, wide, &mut writer)?;
+    } else if wide {
+        let mut samples = vec![0; image.as_bytes().len()];
+        swap(image.as_bytes(), &mut samples);
+        writer.write_image_data(&samples)?;
+    } else {
+        writer.write_image_data(image.as_bytes())?;
+    }
+    writer.finish()?;
+    Ok(out)
+}
+
+/// A whole file of frames, each with the time that it is shown; `plays` times, 0 is forever.
+pub fn animation(
+    frames: &[(DynamicImage, Delay)],
+    plays: u32,
+    (compression, filter): (png::Compression, png::Filter),
+    meta: Meta,
+) -> Result<Vec<u8>, EncodingError> {
+    let Some((first, _)) = frames.first() else {
+        return Err(std::io::Error::from(std::io::ErrorKind::InvalidInput).into());
+    };
+    let own = meta.own;
+    let xmp = meta.xmp;
+    let info = head(first, Meta { own: Vec::new(), xmp: None, ..meta })?;
+    let mut out = Vec::new();
+    let mut encoder = Encoder::with_info(&mut out, info)?;
+    encoder.set_compression(compression);
+    encoder.set_filter(filter);
+    encoder.set_animated(u32::try_from(frames.len()).unwrap_or(u32::MAX), plays)?;
+    // Frames are whole: they replace what was shown.
+    encoder.set_blend_op(png::BlendOp::Source)?;
+    let mut writer = encoder.write_header()?;
+    chunks(&mut writer, xmp.as_deref(), &own, first.color())?;
+    for (image, delay) in frames {
+        let (above, below) = delay.numer_denom_ms();
+        let milliseconds = f64::from(above) / f64::from(below.max(1));
+        writer.set_frame_delay(milliseconds.round().min(u16::MAX.into()) as u16, 1000)?;
+        writer.write_image_data(image.as_bytes())?;
+    }
+    writer.finish()?;
+    Ok(out)
+}
+
+/// What stands before the pixels: the kind of picture, and what `png` writes of the rest.
+fn head(image: &DynamicImage, meta: Meta) -> Result<Info<'static>, EncodingError> {
     let mut info = Info::with_size(image.width(), image.height());
     (info.color_type, info.bit_depth) = match image.color() {
         Colour::L8 => (ColorType::Grayscale, BitDepth::Eight),
@@ -43,35 +103,25 @@ pub fn png(
         };
         PixelDimensions { xppu: per(resolution.x * scale), yppu: per(resolution.y * scale), unit }
     });
+    Ok(info)
+}
 
-    let wide = info.bit_depth == BitDepth::Sixteen;
-    // What is not used of it is not there. Growing, it would leave its smaller selves behind.
-    let mut out = Vec::with_capacity(image.as_bytes().len() + (1 << 16));
-    let mut encoder = Encoder::with_info(&mut out, info)?;
-    if let Some((compression, filter)) = effort {
-        encoder.set_compression(compression);
-        encoder.set_filter(filter);
+/// What `png` does not write.
+fn chunks<W: Write>(
+    writer: &mut Writer<W>,
+    xmp: Option<&[u8]>,
+    own: &[Part],
+    colour: Colour,
+) -> Result<(), EncodingError> {
+    if let Some(xmp) = xmp {
+        writer.write_chunk(chunk::iTXt, &[XMP, xmp].concat())?;
     }
-    let mut writer = encoder.write_header()?;
-    if let Some(xmp) = meta.xmp {
-        writer.write_chunk(chunk::iTXt, &[XMP, &xmp].concat())?;
-    }
-    for part in &meta.own {
-        if let Some(data) = chunk_of(part, image.color()) {
+    for part in own {
+        if let Some(data) = chunk_of(part, colour) {
             writer.write_chunk(ChunkType(part.kind), &data)?;
         }
     }
-    if effort.is_none() {
-        pixels(image, wide, &mut writer)?;
-    } else if wide {
-        let mut samples = vec![0; image.as_bytes().len()];
-        swap(image.as_bytes(), &mut samples);
-        writer.write_image_data(&samples)?;
-    } else {
-        writer.write_image_data(image.as_bytes())?;
-    }
-    writer.finish()?;
-    Ok(out)
+    Ok(())
 }
 
 /// What a chunk of the input is in a picture of this kind. A background is given as three samples of 16

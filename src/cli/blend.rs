@@ -1,0 +1,118 @@
+//! `--region` and `--mask`: results beside, and between, what is not filtered.
+
+use super::channels::convert;
+use super::failure::Failure;
+use super::input;
+use super::pixels::{Buffer, Picture};
+use super::run::Task;
+use std::path::Path;
+use twopass::{Image, Rect, Sample, Shape, Source, View};
+
+/// How bright a picture is, from 0 to 1, pixel by pixel.
+pub struct Mask {
+    name: String,
+    shape: Shape,
+    values: Vec<f32>,
+}
+
+impl Mask {
+    /// Reads a picture. What is transparent counts as black.
+    pub fn open(path: &Path, max_pixels: u64) -> Result<Self, Failure> {
+        let picture = input::open(path, max_pixels, true)?.decode()?.picture.straight();
+        let Picture { buffer, alpha, .. } = picture;
+        let shape = Shape { channels: 1, ..buffer.shape() };
+        let values = match &buffer {
+            Buffer::U8(image) => brightness(image, alpha),
+            Buffer::U16(image) => brightness(image, alpha),
+            Buffer::F32(image) => brightness(image, alpha),
+        };
+        Ok(Self { name: path.display().to_string(), shape, values })
+    }
+}
+
+/// By Rec. 709, as of sRGB.
+fn brightness<S: Sample>(image: &Image<S>, alpha: bool) -> Vec<f32> {
+    let value = |v: &S| v.to_f64() / S::FULL;
+    let pixel = |pixel: &[S]| {
+        let (colours, alpha) = match pixel.split_last() {
+            Some((last, colours)) if alpha => (colours, value(last)),
+            _ => (pixel, 1.0),
+        };
+        let bright = match colours {
+            [r, g, b, ..] => 0.2126 * value(r) + 0.7152 * value(g) + 0.0722 * value(b),
+            [grey, ..] => value(grey),
+            [] => 0.0,
+        };
+        let share = bright * alpha;
+        // NaN is dark.
+        if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) as f32 }
+    };
+    image.data().chunks_exact(image.shape().channels).map(pixel).collect()
+}
+
+/// Blends the result with the source, whose pixel at `origin` lies under the result's first, by the mask of the source.
+pub fn by<I: Source, O: Sample>(
+    mask: &Mask,
+    out: &mut Image<O>,
+    source: View<'_, I>,
+    origin: (usize, usize),
+    alpha: bool,
+    linear: bool,
+) -> Result<(), Failure> {
+    let (shape, whole) = (out.shape(), source.shape());
+    let Mask { name, shape: size, values } = mask;
+    if (size.width, size.height) != (whole.width, whole.height) {
+        return Err(Failure::input(format!(
+            "the mask {name} has {}×{} pixels, the picture {}×{}",
+            size.width, size.height, whole.width, whole.height
+        )));
+    }
+    let convert = convert::<I, O>(linear);
+    let mut view = out.view_mut();
+    for y in 0..shape.height {
+        let from = &source.row(y + origin.1)[origin.0 * shape.channels..];
+        let shares = &values[(y + origin.1) * size.width + origin.0..];
+        let row = view.row_mut(y).chunks_exact_mut(shape.channels);
+        for ((out, from), share) in row.zip(from.chunks_exact(shape.channels)).zip(shares) {
+            for (c, (out, from)) in out.iter_mut().zip(from).enumerate() {
+                let before = convert(from.to_f64(), alpha && c + 1 == shape.channels);
+                *out = match share {
+                    // Also where a sample is not finite.
+                    0.0 => before,
+                    1.0 => *out,
+                    share => {
+                        let (from, to) = (before.to_f64(), out.to_f64());
+                        O::from_f64(from + (to - from) * f64::from(*share))
+                    }
+                };
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The whole output: the result at its place, the source around it.
+pub fn into<I: Source, O: Sample>(
+    part: Image<O>,
+    place: Rect,
+    whole: Shape,
+    source: View<'_, I>,
+    task: &Task,
+) -> Result<Image<O>, Failure> {
+    let convert = convert::<I, O>(task.linear);
+    let (alpha, origin) = (task.form.alpha, task.origin());
+    let mut image = Image::<O>::new(whole)?;
+    let mut out = image.view_mut();
+    for y in 0..whole.height {
+        let from = &source.row(y + origin.1)[origin.0 * whole.channels..];
+        let row = out.row_mut(y);
+        for (i, (out, from)) in row.iter_mut().zip(from).enumerate() {
+            *out = convert(from.to_f64(), alpha && (i + 1) % whole.channels == 0);
+        }
+        if let Some(y) = y.checked_sub(place.y).filter(|y| *y < place.height) {
+            let to = &mut row[place.x * whole.channels..][..place.width * whole.channels];
+            to.copy_from_slice(part.view().row(y));
+        }
+    }
+    Ok(image)
+}

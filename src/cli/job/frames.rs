@@ -1,0 +1,139 @@
+//! One animation, frame by frame: each is filtered like a picture, and they are written with their times where the
+//! output's format has frames.
+
+use super::{
+    AlphaArg, Decoded, Done, Effort, Failure, Filtered, Form, Image, ImageFormat, Item, Meta,
+    Opened, Picture, SampleType, Setup, Shape, Target, Task, Times, check, depth, describe, encode,
+    number, place, result, run, task, turn,
+};
+use crate::cli::animation::{self, Moving};
+use crate::cli::input::{guarded, max_bytes};
+use crate::cli::pixels::Pixels;
+use image::{Delay, DynamicImage};
+use std::path::PathBuf;
+
+/// Filters all frames and writes them.
+pub fn filter(
+    setup: &Setup<'_>,
+    item: &Item,
+    opened: Opened,
+    moving: &Moving,
+    to: Option<(PathBuf, Target)>,
+    mut times: Times,
+) -> Result<Done, Failure> {
+    let args = setup.args;
+    let named =
+        |f: Failure| Failure { message: format!("{}: {}", item.path.display(), f.message), ..f };
+    let (format, orientation) = (opened.format, opened.orientation);
+    let pixels = opened.pixels.saturating_mul(moving.count as u64);
+    if pixels > args.max_pixels {
+        return Err(named(Failure::limit(format!(
+            "the {} frames have {pixels} pixels, more than {}; --max-pixels raises the limit, \
+             --first-frame takes the first one",
+            moving.count, args.max_pixels
+        ))));
+    }
+    let looks = args.explain.is_some() || args.verify || args.preview || args.bench.is_some();
+    let Some((path, target)) = to.filter(|_| !looks && args.compare.is_none()) else {
+        return Err(named(animation::several(format)));
+    };
+    if !matches!(target.format, ImageFormat::Gif | ImageFormat::Png) {
+        return Err(named(Failure::input(format!(
+            "the file is animated, and {} files are written with one picture; a .gif or .png file has \
+             frames, --first-frame takes the first one",
+            target.name()
+        ))));
+    }
+    let sample = depth(args, SampleType::U8);
+    if sample != SampleType::U8 {
+        return Err(named(Failure::usage(
+            "frames are written with 8 bits; --depth is for pictures",
+        )));
+    }
+    // What the file says beside its pixels is that of its first picture.
+    let Decoded { mut meta, lost, .. } = Times::of(&mut times.decode_ms, || opened.decode())?;
+    let linear = args.linear && !meta.linear;
+    if args.strip {
+        meta = Meta::default();
+    }
+    let (mut source, plays) = moving.frames(max_bytes(args.max_pixels)).map_err(named)?;
+    let mut all: Vec<(Image<u8>, Delay)> = Vec::new();
+    let (mut prepared, mut first, mut warnings) = (None, None, Vec::new());
+    let mut aside = Some((meta, lost));
+    let mut milliseconds = 0.0;
+    loop {
+        let frame = Times::of(&mut times.decode_ms, || guarded(|| source.next()));
+        let damaged = || named(Failure::input("the decoder gave up on it: the file is damaged"));
+        let Some(frame) = frame.ok_or_else(damaged)? else { break };
+        let frame = frame.map_err(|e| named(crate::cli::input::failure(&e, format)))?;
+        let delay = frame.delay();
+        let picture = Picture::of(DynamicImage::ImageRgba8(frame.into_buffer()))?;
+        let mut unused = Meta::default();
+        let meta = aside.as_mut().map_or(&mut unused, |(meta, _)| meta);
+        let picture = turn(picture, orientation, meta, Some(target), args.auto_orient);
+        let drop = args.alpha == Some(AlphaArg::Drop);
+        let picture = if drop { picture.without_alpha() } else { picture };
+        let shape = picture.buffer.shape();
+        let form = Form { channels: shape.channels, alpha: picture.alpha };
+        let task = Task { linear, ..task(setup, item, &picture, form, sample, Some(target))? };
+        let made = result(&task)?;
+        if let Some(aside) = aside.take() {
+            // Before the work, whatever can be wrong with the place is found.
+            let shape = Shape { channels: made.channels, ..shape };
+            prepared = Some(place(setup, item, path.clone(), target, aside, shape, sample)?);
+        }
+        let Pixels::U8(view) = picture.buffer.pixels() else { return Err(damaged()) };
+        let done = run::run(&task, view, sample)?;
+        milliseconds += done.milliseconds;
+        if first.is_none() {
+            first = Some((done.report, made));
+            warnings = done.warnings;
+        }
+        let super::Buffer::U8(image) = done.buffer else { return Err(damaged()) };
+        all.push((image, delay));
+    }
+    let (Some(mut place), Some((mut report, made))) = (prepared, first) else {
+        return Err(named(Failure::input("it has no frames")));
+    };
+    times.filter_ms = milliseconds;
+    let frames = all.len();
+    let shape = Shape { channels: place.channels, ..all[0].0.shape() };
+    let effort = Effort { quality: None, compression: args.compression };
+    let alpha = made.alpha;
+    let bytes = Times::of(&mut times.encode_ms, || {
+        encode::animation(
+            all,
+            alpha,
+            place.channels,
+            target,
+            plays,
+            effort,
+            place.meta,
+            &mut place.lost,
+        )
+    })?;
+    check(setup, item, &place.lost)?;
+    Times::of(&mut times.write_ms, || place.sink.write(&bytes, &path))?;
+    warnings.extend(place.lost.warning(&item.path));
+    report.output = Some(path.display().to_string());
+    report.lost = place.lost.into_names();
+    report.frames = Some(frames);
+    report.times = times;
+    let said = format!(
+        "wrote {} ({frames} frames of {}): {}, {} ms",
+        path.display(),
+        describe(shape, sample),
+        report.summary(),
+        number((milliseconds * 100.0).round() / 100.0)
+    );
+    let bytes = pixels.saturating_mul(4);
+    let said = Some(said);
+    Ok(Done::Filtered(Box::new(Filtered {
+        report,
+        written: Some(path),
+        warnings,
+        said,
+        pixels,
+        bytes,
+    })))
+}

@@ -1,0 +1,288 @@
+//! Runs plans, and notes what is found out on the way: what is explained, verified, timed and cut off.
+
+use super::args::Range;
+use super::bench::{bench, bench_chain};
+use super::clip::Clipping;
+use super::explain::{explain, explain_chain};
+use super::failure::Failure;
+use super::kernel;
+use super::report::{
+    ChainPart, InputPart, KernelPart, PlanPart, Report, StagePart, Work as Done, number,
+};
+use super::run::{Store, Task, Work};
+use super::verify::{verify, verify_chain};
+use std::time::Instant;
+use twopass::{
+    AnyPlan, Filter, Image, Kernel, Plan, Post, Rect, Sample, SampleType, Shape, Source, View,
+    Workspace,
+};
+
+/// The share of samples cut off from which on it is said; and for derivatives that are shown by their magnitude, whose
+/// strong edges always are.
+const NOTICED: f64 = 0.05;
+const NOTICED_EDGES: f64 = 0.5;
+/// Rows that are looked at to find that out, in so many places.
+const PLACES: usize = 16;
+const ROWS: usize = 4;
+
+/// What is found out on the way.
+pub struct Log<'a> {
+    task: &'a Task,
+    pub report: Report,
+    pub warnings: Vec<String>,
+    pub milliseconds: f64,
+    /// The shape of the output, and what of it was computed.
+    pub whole: Shape,
+    pub part: Rect,
+}
+
+impl<'a> Log<'a> {
+    pub fn new<I: Source>(task: &'a Task, shape: Shape) -> Self {
+        let mut report = Report::new(InputPart {
+            path: task.path.clone(),
+            width: shape.width,
+            height: shape.height,
+            channels: shape.channels,
+            sample: I::TYPE.to_string(),
+        });
+        if task.explain && task.linear {
+            report.explanation = "f32 samples of linear light, rounded once\n".to_owned();
+        }
+        Self {
+            task,
+            report,
+            warnings: Vec::new(),
+            milliseconds: 0.0,
+            whole: shape,
+            part: shape.rect(),
+        }
+    }
+
+    /// Plans the work, and says about the plan what the task asks for.
+    pub fn plan<I: Source, O: Sample>(
+        &mut self,
+        work: &Work<'_>,
+        shape: Shape,
+    ) -> Result<Plan<I, O>, Failure> {
+        let plan: Plan<I, O> = work.plan(shape)?;
+        self.planned(work, &plan)?;
+        Ok(plan)
+    }
+
+    /// Says about a plan what the task asks for.
+    pub fn planned(&mut self, work: &Work<'_>, plan: &AnyPlan) -> Result<(), Failure> {
+        let part = PlanPart::new(plan);
+        let stages = &self.task.chain;
+        let (done, text) = match work {
+            Work::One(name, filter) => {
+                let separations = plan.stages()[0].separations;
+                let kernel = KernelPart::new(name, &filter.kernels()[0], separations);
+                let text = || explain(name, filter, plan, self.task.terms);
+                (Done::One(StagePart { kernel, plan: part }), self.task.explain.then(text))
+            }
+            Work::Chain(_) => {
+                let text = || explain_chain(stages, plan, self.task.terms);
+                let part = ChainPart::new(stages, self.task.form, part)?;
+                (Done::Chain(part), self.task.explain.then(text))
+            }
+        };
+        self.report.work = Some(done);
+        self.report.explanation += &text.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Notes the shape of the output, and what of it is to be computed.
+    pub fn place(&mut self, whole: Shape) -> Result<(), Failure> {
+        self.whole = whole;
+        self.part = match self.task.region {
+            Some(region) => inside(region, whole)?,
+            None => whole.rect(),
+        };
+        Ok(())
+    }
+
+    /// Plans and runs the work, verified and timed if that is asked for. The image is that of the part that the task
+    /// is about.
+    pub fn run<I: Source, O: Sample>(
+        &mut self,
+        work: &Work<'_>,
+        view: View<'_, I>,
+    ) -> Result<Image<O>, Failure> {
+        let plan = self.plan::<I, O>(work, view.shape())?;
+        let task = self.task;
+        self.place(plan.output_shape())?;
+        let all = task.verify || task.bench.is_some();
+        let rect = if all { self.whole.rect() } else { self.part };
+        let size = Shape { width: rect.width, height: rect.height, ..self.whole };
+        let mut image = Image::<O>::new(size)?;
+        let mut workspace = Workspace::new();
+        let start = Instant::now();
+        let needed = plan.input_region(rect)?;
+        let (origin, source) = ((needed.x, needed.y), view.crop(needed)?);
+        plan.run_region(source, origin, rect, image.view_mut(), &mut workspace)?;
+        self.milliseconds += start.elapsed().as_secs_f64() * 1e3;
+        if task.verify {
+            self.report.verify = Some(match work {
+                Work::One(_, filter) => verify(&plan, filter, view, image.view())?,
+                Work::Chain(_) => verify_chain(&plan, view, image.view(), task.result()?.alpha)?,
+            });
+        }
+        if let Some(runs) = task.bench {
+            let out = image.view_mut();
+            self.report.bench = Some(match work {
+                Work::One(_, filter) => {
+                    bench(&plan, filter, view, out, workspace, runs, task.naive)?
+                }
+                Work::Chain(_) => bench_chain(&plan, view, out, workspace, runs, task.naive)?,
+            });
+        }
+        if rect == self.part {
+            return Ok(image);
+        }
+        let view = image.view().crop(self.part)?;
+        let rows: Vec<O> = (0..self.part.height).flat_map(|y| view.row(y)).copied().collect();
+        Ok(Image::from_vec(rows, view.shape())?)
+    }
+
+    /// Filters again, without rounding, to count what did not fit the samples: all of it where that is to be explained,
+    /// some rows where many results stand at an end of the range.
+    pub fn clipping<I: Source, O: Store>(
+        &mut self,
+        work: &Work<'_>,
+        view: View<'_, I>,
+        image: &Image<O>,
+    ) -> Result<(), Failure> {
+        let all = self.task.explain;
+        let suspicious = || self.task.warns && self.task.may_clip() && ends(image) > NOTICED;
+        if O::TYPE == SampleType::F32 || !all && !suspicious() {
+            return Ok(());
+        }
+        let plan: Plan<I, f32> = work.plan(view.shape())?;
+        let (part, mut workspace) = (self.part, Workspace::new());
+        let mut clipping = Clipping::new::<O>(self.whole.channels);
+        let (places, rows) = if all { (1, part.height) } else { (PLACES, ROWS.min(part.height)) };
+        for i in 0..places {
+            let y = part.y + i * (part.height - rows) / (places - 1).max(1);
+            let rect = Rect::new(part.x, y, part.width, rows);
+            let needed = plan.input_region(rect)?;
+            let mut out = Image::new(Shape { width: rect.width, height: rows, ..self.whole })?;
+            let (origin, source) = ((needed.x, needed.y), view.crop(needed)?);
+            plan.run_region(source, origin, rect, out.view_mut(), &mut workspace)?;
+            for (i, &v) in out.data().iter().enumerate() {
+                clipping.count(i % self.whole.channels, v.into());
+            }
+        }
+        self.tell::<O>(&clipping, (places * rows * part.width) as u64);
+        Ok(())
+    }
+
+    /// The same where it was counted on the way to the samples.
+    pub fn clipped<O: Store>(&mut self, clipping: &Clipping) {
+        if O::TYPE != SampleType::F32 {
+            self.tell::<O>(clipping, (self.part.width * self.part.height) as u64);
+        }
+    }
+
+    /// What was cut off of so many pixels.
+    fn tell<O: Store>(&mut self, clipping: &Clipping, pixels: u64) {
+        let selection = self.task.channels.as_ref();
+        let filtered = |c: usize| selection.is_none_or(|s| s.has(c));
+        if self.task.explain {
+            let parts = clipping.parts(filtered);
+            self.report.explanation += &Clipping::text(&parts);
+            self.report.clipping = Some(parts);
+        }
+        let (below, above) = clipping.sum(filtered);
+        let samples = pixels * (0..self.whole.channels).filter(|c| filtered(*c)).count() as u64;
+        let share = (below + above) as f64 / samples.max(1) as f64;
+        let edges = self.task.shows_edges();
+        if self.task.warns && share > if edges { NOTICED_EDGES } else { NOTICED } {
+            let side = if above >= below { "above full scale" } else { "below 0" };
+            let name = self.task.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
+            self.warnings.push(format!(
+                "warning: {name}{:.0} % of the samples are cut off {side}; {}",
+                100.0 * share,
+                self.task.advice(above >= below)
+            ));
+        }
+    }
+}
+
+impl Task {
+    /// Whether results are derivatives, by their magnitude.
+    fn shows_edges(&self) -> bool {
+        let magnitude = |f: &Filter| f.get_post() == Post::Magnitude;
+        let last = self.chain.last().and_then(|stage| stage.filter());
+        self.range == Range::Abs || last.is_some_and(magnitude)
+    }
+
+    /// Whether results can lie outside of the range of the samples: not where they are means of them.
+    fn may_clip(&self) -> bool {
+        let mut gain = 1.0;
+        for stage in &self.chain {
+            match stage.filter() {
+                Some(filter) if !filter.has_negative_tap() && filter.get_scale() >= 0.0 => {
+                    gain *= filter.kernels()[0].sum() * filter.get_scale();
+                    if filter.get_offset() != 0.0 {
+                        return true;
+                    }
+                }
+                _ => return true,
+            }
+        }
+        gain > 1.0 + 1e-6 || self.range != Range::Clamp
+    }
+
+    /// The flag that helps where many samples are cut off.
+    fn advice(&self, above: bool) -> String {
+        let filters: Option<Vec<&Filter>> = self.chain.iter().map(|stage| stage.filter()).collect();
+        let signed = |f: &&Filter| f.kernels().iter().all(Kernel::is_zero_sum);
+        let gain = |f: &Filter| kernel::gain(&f.kernels()[0]) * f.get_scale();
+        let factors = filters.iter().flatten().map(|f| gain(f));
+        let all: f64 = factors.product();
+        if self.threshold.is_some() {
+            return "a smaller --amount sharpens less".to_owned();
+        }
+        match filters {
+            Some(filters) if filters.iter().any(signed) => match self.range {
+                Range::Clamp if !above => "--range offset shows 0 as mid-grey, --range abs magnitudes".to_owned(),
+                _ if self.normalized => "--range stretch fits results into the range".to_owned(),
+                _ => "--normalize divides the taps by the sum of their magnitudes, --range stretch fits results into \
+                      the range"
+                    .to_owned(),
+            },
+            Some(_) if above && !self.normalized && all > 1.01 => {
+                format!("the taps add up to {}, and --normalize divides them by that", number(all))
+            }
+            Some(_) if !above && !self.normalized && all < -0.01 => {
+                format!("the taps add up to {}, and --normalize divides them by that", number(all))
+            }
+            _ => "--range stretch fits results into the range".to_owned(),
+        }
+    }
+}
+
+/// The share of an image's samples that are the smallest or the largest; of some rows.
+fn ends<O: Sample>(image: &Image<O>) -> f64 {
+    let (zero, full) = (O::from_f64(0.0), O::from_f64(O::FULL));
+    let view = image.view();
+    let rows: Vec<_> =
+        (0..image.shape().height).step_by((image.shape().height / 256).max(1)).collect();
+    let count = |y: &usize| view.row(*y).iter().filter(|v| **v == zero || **v == full).count();
+    let samples = (rows.len() * image.shape().row()).max(1);
+    rows.iter().map(count).sum::<usize>() as f64 / samples as f64
+}
+
+/// What of a region is inside of a picture.
+fn inside(region: Rect, shape: Shape) -> Result<Rect, Failure> {
+    let Rect { x, y, width, height } = region;
+    let (width, height) =
+        (width.min(shape.width.saturating_sub(x)), height.min(shape.height.saturating_sub(y)));
+    if width == 0 || height == 0 {
+        return Err(Failure::usage(format!(
+            "the region {x},{y},{},{} is outside of the picture, which has {}×{} pixels",
+            region.width, region.height, shape.width, shape.height
+        )));
+    }
+    Ok(Rect::new(x, y, width, height))
+}

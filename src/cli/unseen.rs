@@ -1,0 +1,84 @@
+//! Runs without a picture: plans are explained, and noise is timed, for a picture that one has in mind.
+
+use super::args::{Args, Unseen};
+use super::failure::Failure;
+use super::format::has_alpha;
+use super::job::{Setup, depth, plain_task};
+use super::mix::Form;
+use super::run::{self, Task};
+use super::{print, report_text, sweep};
+use twopass::{Image, Sample, SampleType, Shape};
+
+/// Does what needs no picture.
+pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
+    let args = setup.args;
+    check(args)?;
+    if args.sweep.is_some() {
+        return sweep::run(setup);
+    }
+    if args.explain.is_none() && args.bench.is_none() {
+        // The kernel is drawn already.
+        return Ok(());
+    }
+    let Unseen { shape, sample } = args.shape.unwrap_or_default();
+    let out = depth(args, sample);
+    let form = Form { channels: shape.channels, alpha: has_alpha(shape.channels) };
+    let task = plain_task(setup, form, (sample, out), None, false)?;
+    let task = Task { warns: false, ..task };
+    let report = if args.bench.is_some() {
+        match sample {
+            SampleType::U8 => run::run(&task, noise::<u8>(shape)?.view(), out),
+            SampleType::U16 => run::run(&task, noise::<u16>(shape)?.view(), out),
+            _ => run::run(&task, noise::<f32>(shape)?.view(), out),
+        }?
+        .report
+    } else {
+        match sample {
+            SampleType::U8 => run::plan::<u8>(&task, shape, out),
+            SampleType::U16 => run::plan::<u16>(&task, shape, out),
+            _ => run::plan::<f32>(&task, shape, out),
+        }?
+    };
+    if args.json {
+        let json = serde_json::to_string(&report);
+        let json = json.map_err(|e| Failure::output(format!("cannot write JSON: {e}")))?;
+        return print(&format!("{json}\n"));
+    }
+    print(&report_text(&report))
+}
+
+/// Fails for flags that are about a picture.
+fn check(args: &Args) -> Result<(), Failure> {
+    let given = [
+        (args.output.is_some(), "-o"),
+        (args.out_dir.is_some(), "--out-dir"),
+        (args.name.is_some(), "--name"),
+        (args.in_place, "--in-place"),
+        (args.verify, "--verify"),
+        (args.compare.is_some(), "--compare"),
+        (args.mask.is_some(), "--mask"),
+        (args.region.is_some(), "--region"),
+        (args.preview && args.show_kernel.is_none() && args.plot.is_none(), "--preview"),
+    ];
+    match given.iter().find(|(given, _)| *given) {
+        Some((_, flag)) => Err(Failure::usage(format!("{flag} needs an input"))),
+        None => Ok(()),
+    }
+}
+
+/// Noise, the same in every run (SplitMix64 by Steele, Lea and Flood).
+pub fn noise<S: Sample>(shape: Shape) -> Result<Image<S>, Failure> {
+    let mut image = Image::<S>::new(shape)?;
+    let mut state = 0u64;
+    let mut view = image.view_mut();
+    for y in 0..shape.height {
+        for v in view.row_mut(y) {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            *v = S::from_f64((z >> 11) as f64 / (1u64 << 53) as f64 * S::FULL);
+        }
+    }
+    Ok(image)
+}

@@ -1,0 +1,148 @@
+//! Animations: filtered frame by frame, with their times, where the output's format has frames.
+
+use super::{Place, scene};
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::codecs::{gif::GifDecoder, png::PngDecoder};
+use image::{AnimationDecoder, Delay, DynamicImage, Frame, RgbaImage};
+use std::io::Cursor;
+
+/// Three frames of few colours, which GIF files hold as they are.
+fn frames() -> Vec<RgbaImage> {
+    let frame = |n: u32| {
+        RgbaImage::from_fn(20, 12, |x, y| {
+            let on = (x / 4 + y / 3 + n).is_multiple_of(2);
+            image::Rgba(if on { [240, 40, 10 * n as u8, 255] } else { [0, 90, 200, 255] })
+        })
+    };
+    (0..3).map(frame).collect()
+}
+
+/// Times of frames, in milliseconds.
+const TIMES: [u32; 3] = [100, 250, 40];
+
+fn gif(frames: &[RgbaImage], repeat: Option<Repeat>) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = GifEncoder::new(&mut file);
+    if let Some(repeat) = repeat {
+        encoder.set_repeat(repeat).unwrap();
+    }
+    let delays = TIMES.map(|ms| Delay::from_numer_denom_ms(ms, 1));
+    let all = frames.iter().zip(delays);
+    encoder.encode_frames(all.map(|(f, d)| Frame::from_parts(f.clone(), 0, 0, d))).unwrap();
+    drop(encoder);
+    file
+}
+
+/// The frames of a file, and their times.
+fn read(file: Vec<u8>) -> (Vec<RgbaImage>, Vec<u32>) {
+    let source = Cursor::new(file.clone());
+    let frames = match file.starts_with(b"GIF") {
+        true => GifDecoder::new(source).unwrap().into_frames(),
+        false => PngDecoder::new(source).unwrap().apng().unwrap().into_frames(),
+    };
+    let frames = frames.collect_frames().unwrap();
+    let time = |f: &Frame| {
+        let (above, below) = f.delay().numer_denom_ms();
+        above / below
+    };
+    (frames.iter().map(|f| f.buffer().clone()).collect(), frames.iter().map(time).collect())
+}
+
+#[test]
+fn every_frame_is_filtered_and_keeps_its_time() {
+    let place = Place::new();
+    place.write("moving.gif", gif(&frames(), Some(Repeat::Infinite)));
+    let run = place.ok(&["moving.gif", "-k", "gaussian", "-o", "out.png"]);
+    assert!(run.stderr.contains("wrote out.png (3 frames of 20×12"), "{}", run.stderr);
+    let (got, times) = read(place.bytes("out.png"));
+    assert_eq!(times, TIMES);
+    for (i, frame) in frames().into_iter().enumerate() {
+        // The same as each by itself.
+        place.save("frame.png", frame);
+        place.ok(&["frame.png", "-k", "gaussian", "-o", "want.png"]);
+        assert_eq!(got[i], place.open("want.png").into_rgba8(), "frame {i}");
+    }
+    // From one format of frames to the other and back.
+    place.ok(&["moving.gif", "-k", "identity"]);
+    assert_eq!(read(place.bytes("moving.identity.gif")), (frames(), TIMES.to_vec()));
+    place.ok(&["moving.gif", "-k", "identity", "-o", "moving.png"]);
+    assert_eq!(read(place.bytes("moving.png")), (frames(), TIMES.to_vec()));
+    place.ok(&["moving.png", "-k", "identity", "-o", "back.gif"]);
+    assert_eq!(read(place.bytes("back.gif")), (frames(), TIMES.to_vec()));
+    place.ok(&["moving.png", "-k", "box", "--in-place"]);
+    assert_eq!(read(place.bytes("moving.png")).1, TIMES);
+    let json = place.ok(&["moving.gif", "-k", "box", "-o", "out.png", "--json"]).json();
+    assert_eq!(json["frames"], 3);
+}
+
+#[test]
+fn flags_are_those_of_pictures() {
+    let place = Place::new();
+    place.write("moving.gif", gif(&frames(), None));
+    place.save("mask.png", image::GrayImage::new(20, 12));
+    place.ok(&["moving.gif", "-k", "box", "--mask", "mask.png", "-o", "out.png"]);
+    assert_eq!(read(place.bytes("out.png")).0, frames());
+    place.ok(&["moving.gif", "--mix", "luma", "-k", "sobel", "-o", "out.png"]);
+    let (edges, times) = read(place.bytes("out.png"));
+    assert_eq!((edges.len(), times), (3, TIMES.to_vec()));
+    assert!(edges[0].pixels().all(|p| p.0[0] == p.0[1] && p.0[3] == 255));
+    place.ok(&["moving.gif", "-k", "box", "--border", "valid", "-o", "out.gif"]);
+    assert_eq!(read(place.bytes("out.gif")).0[2].dimensions(), (18, 10));
+    // Holes stay holes.
+    let mut holes = frames();
+    holes[1].put_pixel(3, 3, image::Rgba([0; 4]));
+    place.write("holes.gif", gif(&holes, None));
+    place.ok(&["holes.gif", "-k", "identity", "-o", "out.gif"]);
+    let (got, _) = read(place.bytes("out.gif"));
+    assert_eq!((got[1].get_pixel(3, 3).0[3], got[2].get_pixel(3, 3).0[3]), (0, 255));
+}
+
+#[test]
+fn loops_are_kept() {
+    let place = Place::new();
+    let name = |file: &[u8]| file.windows(11).position(|w| w == b"NETSCAPE2.0");
+    place.write("once.gif", gif(&frames(), None));
+    place.ok(&["once.gif", "-k", "box"]);
+    assert_eq!(name(&place.bytes("once.box.gif")), None);
+    let count = |file: Vec<u8>| {
+        let at = file.windows(4).position(|w| w == b"acTL").unwrap();
+        u32::from_be_bytes(file[at + 8..at + 12].try_into().unwrap())
+    };
+    place.ok(&["once.gif", "-k", "box", "-o", "once.png"]);
+    assert_eq!(count(place.bytes("once.png")), 1);
+    for (repeat, plays) in [(Repeat::Infinite, 0), (Repeat::Finite(7), 7)] {
+        place.write("many.gif", gif(&frames(), Some(repeat)));
+        place.ok(&["many.gif", "-k", "box", "-o", "many.png"]);
+        assert_eq!(count(place.bytes("many.png")), plays);
+        place.ok(&["many.png", "-k", "box", "-o", "back.gif"]);
+        let file = place.bytes("back.gif");
+        let at = name(&file).unwrap() + 13;
+        assert_eq!(u16::from_le_bytes([file[at], file[at + 1]]), plays as u16);
+    }
+}
+
+#[test]
+fn what_has_no_frames_is_no_place_for_them() {
+    let place = Place::new();
+    place.write("moving.gif", gif(&frames(), None));
+    let args = ["moving.gif", "-k", "box"];
+    for out in ["o.jpg", "o.webp", "o.tiff", "o.bmp"] {
+        place.fails(3, "files are written with one picture", &[&args[..], &["-o", out]].concat());
+    }
+    for flag in [&["--explain"][..], &["--verify"], &["--bench", "1"], &["--compare", "c.png"]] {
+        place.fails(3, "--first-frame", &[&args[..], flag].concat());
+    }
+    place.ok(&[&args[..], &["--explain", "--first-frame"]].concat());
+    place.fails(2, "8 bits", &[&args[..], &["--depth", "16", "-o", "o.png"]].concat());
+    place.fails(4, "--max-pixels", &[&args[..], &["--max-pixels", "700"]].concat());
+    place.ok(&[&args[..], &["--max-pixels", "720"]].concat());
+    // What is cut off is not half an animation.
+    let mut file = gif(&frames(), None);
+    file.truncate(file.len() - 40);
+    place.write("cut.gif", file);
+    let run = place.fails(3, "cut.gif", &["cut.gif", "-k", "box"]);
+    assert!(!run.stderr.contains("wrote"), "{}", run.stderr);
+    place.save("still.gif", DynamicImage::from(scene(9, 7)).into_rgba8());
+    let run = place.ok(&["still.gif", "-k", "box"]);
+    assert!(!run.stderr.contains("frames"), "{}", run.stderr);
+}
