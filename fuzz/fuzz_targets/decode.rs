@@ -33,13 +33,14 @@ const MAX_PIXELS: u64 = 1 << 20;
 
 fuzz_target!(|data: &[u8]| {
     let source = Box::new(Cursor::new(data.to_vec()));
-    let Ok(opened) = cli::input::read(source, "input".to_owned(), MAX_PIXELS, data.len() % 2 == 0)
+    let wanted = cli::input::Wanted { first_frame: data.len() % 2 == 0, channels: None };
+    let Ok(opened) = cli::input::read(source, "input".to_owned(), MAX_PIXELS, wanted)
     else {
         return;
     };
     assert!(opened.bytes <= MAX_PIXELS * 16);
     let (pixels, channels, sample) = (opened.pixels, opened.channels, opened.sample);
-    if let Ok(cli::input::Decoded { picture, .. }) = opened.decode() {
+    if let Ok(cli::input::Decoded { picture, .. }) = opened.decode(1) {
         let decoded = picture.buffer.pixels();
         let shape = decoded.shape();
         assert_eq!((shape.width * shape.height) as u64, pixels);

@@ -72,11 +72,12 @@ fuzz_target!(|data: &[u8]| {
         _ => return,
     };
     let source = Box::new(Cursor::new(data.to_vec()));
-    let Ok(opened) = cli::input::read(source, "input".to_owned(), MAX_PIXELS, true) else { return };
+    let wanted = cli::input::Wanted { first_frame: true, channels: None };
+    let Ok(opened) = cli::input::read(source, "input".to_owned(), MAX_PIXELS, wanted) else { return };
     if opened.format != format {
         return;
     }
-    let Ok(ours) = opened.decode() else { return };
+    let Ok(ours) = opened.decode(1) else { return };
     let mut reader = ImageReader::with_format(Cursor::new(data), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(1 << 28);

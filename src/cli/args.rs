@@ -95,7 +95,8 @@ pub struct Args {
     #[arg(long, help_heading = VALUES)]
     pub linear: bool,
 
-    /// Filter only these channels, copy the others: letters of rgba, or numbers from 0 such as 0,2.
+    /// Filter only these channels, copy the others: letters of rgba, numbers from 0 such as 0,2, or
+    /// names of an EXR file's such as Z or spec.R,spec.G,spec.B (a layer is then the picture).
     #[arg(long, value_name = "CHANNELS", help_heading = VALUES)]
     pub channels: Option<String>,
 

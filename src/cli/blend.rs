@@ -2,7 +2,7 @@
 
 use super::channels::convert;
 use super::failure::Failure;
-use super::input;
+use super::input::{self, Wanted};
 use super::pixels::{Buffer, Picture};
 use super::run::Task;
 use std::path::Path;
@@ -18,7 +18,8 @@ pub struct Mask {
 impl Mask {
     /// Reads a picture. What is transparent counts as black.
     pub fn open(path: &Path, max_pixels: u64) -> Result<Self, Failure> {
-        let picture = input::open(path, max_pixels, true)?.decode()?.picture.straight();
+        let wanted = Wanted { first_frame: true, channels: None };
+        let picture = input::open(path, max_pixels, wanted)?.decode(1)?.picture.straight();
         let Picture { buffer, alpha, .. } = picture;
         let shape = Shape { channels: 1, ..buffer.shape() };
         let values = match &buffer {

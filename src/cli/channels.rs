@@ -30,6 +30,11 @@ pub fn convert<I: Source, O: Sample>(linear: bool) -> impl Fn(f64, bool) -> O {
 pub struct Selection(Vec<bool>);
 
 impl Selection {
+    /// The channels for which it is said.
+    pub fn of(chosen: Vec<bool>) -> Self {
+        Self(chosen)
+    }
+
     /// Reads letters of `rgba`, or numbers from 0, for pixels of so many channels.
     pub fn parse(text: &str, channels: usize) -> Result<Self, Failure> {
         let what = names(channels).join(", ");

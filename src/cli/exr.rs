@@ -4,15 +4,16 @@
 //! `image` reads RGBA of the first part that has it, padded or cut to the display window, and writes all as 32-bit floats
 //! without attributes; this uses all of the crate `exr`.
 
+use super::channels::Selection;
 use super::failure::Failure;
-use super::input::{Source, is_there};
+use super::input::{Source, Wanted, is_there};
 use super::lost::Lost;
 use super::pixels::{Buffer, Picture};
 use exr::error::Error;
 use exr::image::{AnyChannel, AnyChannels, Blocks, Encoding, FlatSamples};
 use exr::prelude::{
-    AttributeValue, Compression, ImageAttributes, IntegerBounds, LayerAttributes, LineOrder, Text,
-    Vec2,
+    AttributeValue, Compression, ImageAttributes, IntegerBounds, LayerAttributes, LineOrder,
+    SampleType, Text, Vec2,
 };
 use exr::prelude::{ReadChannels, ReadLayers, WritableImage};
 use half::f16;
@@ -24,6 +25,8 @@ pub struct Reader {
     source: Box<dyn Source>,
     /// Names of the channels that are the picture.
     names: Vec<Text>,
+    /// Those that are to be filtered, if they were named.
+    asked: Option<Vec<Text>>,
     size: (u32, u32),
     /// Bytes of all channels as they are decoded.
     all: u64,
@@ -41,6 +44,8 @@ pub struct Stored {
     /// Of the picture: names, whether they are halves, and whether they are quantised linearly.
     channels: Vec<(Text, bool, bool)>,
     others: Vec<Other>,
+    /// Those that are to be filtered, if they were named.
+    asked: Option<Vec<Text>>,
     /// The pixel of the picture as it was read that is the first one now.
     pub origin: (usize, usize),
 }
@@ -65,17 +70,31 @@ fn failure(error: &Error) -> Failure {
     Failure::input(format!("not a readable EXR file: {error}"))
 }
 
-/// Colours, then alpha; or grey, then alpha.
-fn picture(names: &[Text]) -> Option<Vec<Text>> {
-    let all = |wanted: &[&str]| {
-        let found = wanted.iter().map(|w| names.iter().find(|n| *n == *w).cloned());
-        found.collect::<Option<Vec<_>>>()
+/// The layer of a channel, with the dot behind it; nothing for those of the picture.
+fn layer(name: &str) -> &str {
+    &name[..name.rfind('.').map_or(0, |dot| dot + 1)]
+}
+
+/// Colours, then alpha; or grey, then alpha: those without a layer, or the layer, or one channel, of which channels
+/// are asked for and nothing else.
+fn picture(names: &[Text], asked: Option<&[Text]>) -> Option<Vec<Text>> {
+    let of = |layer: &str| {
+        let all = |wanted: &[&str]| {
+            let found = wanted.iter().map(|w| format!("{layer}{w}"));
+            let found = found.map(|w| names.iter().find(|n| **n == *w).cloned());
+            found.collect::<Option<Vec<_>>>()
+        };
+        let colours = all(&["R", "G", "B"]).or_else(|| all(&["Y"]))?;
+        Some([colours, all(&["A"]).unwrap_or_default()].concat())
     };
-    let colours = all(&["R", "G", "B"]).or_else(|| all(&["Y"]));
+    let named = |asked: &[Text]| {
+        let first = asked.first()?.to_string();
+        let whole = of(layer(&first)).filter(|whole| asked.iter().all(|n| whole.contains(n)));
+        whole.or_else(|| (asked.len() == 1).then(|| asked.to_vec()))
+    };
     // A single channel is grey, whatever it is called.
-    let colours = colours.or_else(|| (names.len() == 1).then(|| names.to_vec()))?;
-    let alpha = all(&["A"]).filter(|alpha| *alpha != colours);
-    Some([colours, alpha.unwrap_or_default()].concat())
+    let own = || of("").or_else(|| (names.len() == 1).then(|| names.to_vec()));
+    asked.and_then(named).or_else(own)
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a Text>) -> String {
@@ -83,15 +102,19 @@ fn list<'a>(names: impl Iterator<Item = &'a Text>) -> String {
 }
 
 impl Reader {
-    /// Reads the header; a file of several parts only if its `first` is asked for. `max_bytes` bounds all channels
+    /// Reads the header; a file of several parts only if its first one is wanted. `max_bytes` bounds all channels
     /// together.
-    pub fn new(mut source: Box<dyn Source>, first: bool, max_bytes: u64) -> Result<Self, Failure> {
+    pub fn new(
+        mut source: Box<dyn Source>,
+        wanted: Wanted<'_>,
+        max_bytes: u64,
+    ) -> Result<Self, Failure> {
         let meta = exr::meta::MetaData::read_from_buffered(&mut source, false);
         let meta = meta.map_err(|e| failure(&e))?;
         source.rewind().map_err(|e| failure(&e.into()))?;
         let name = |h: &exr::meta::header::Header| h.own_attributes.layer_name.clone();
         let unnamed = || Text::from("without a name");
-        if meta.headers.len() > 1 && !first {
+        if meta.headers.len() > 1 && !wanted.first_frame {
             let names: Vec<_> =
                 meta.headers.iter().map(|h| name(h).unwrap_or_else(unnamed)).collect();
             return Err(Failure::input(format!(
@@ -112,9 +135,24 @@ impl Reader {
                 "EXR files with channels of fewer samples (luminance and chroma) are not supported",
             ));
         }
-        let picture = picture(&names).ok_or_else(|| {
+        // Letters and numbers are for all formats.
+        let find = |name: &str| names.iter().find(|n| *n == name.trim()).cloned();
+        let asked = wanted.channels.and_then(|text| text.split(',').map(find).collect());
+        let asked: Option<Vec<Text>> = asked;
+        let number = channels.iter().find(|c| {
+            c.sample_type == SampleType::U32
+                && asked.as_ref().is_some_and(|asked| asked.contains(&c.name))
+        });
+        if let Some(number) = number {
+            return Err(Failure::usage(format!(
+                "channel {} of the EXR file is of numbers of objects, which are not filtered",
+                number.name
+            )));
+        }
+        let picture = picture(&names, asked.as_deref()).ok_or_else(|| {
             Failure::input(format!(
-                "the EXR file has no picture, which is channels R, G and B, or Y; it has {}",
+                "the EXR file has no picture, which is channels R, G and B, or Y; it has {}; --channels with names \
+                 of one layer, or one name, takes those for it",
                 list(names.iter())
             ))
         })?;
@@ -144,7 +182,7 @@ impl Reader {
         }
         let size =
             (u32::try_from(width).unwrap_or(u32::MAX), u32::try_from(height).unwrap_or(u32::MAX));
-        Ok(Self { source, names: picture, size, all, lost })
+        Ok(Self { source, names: picture, asked, size, all, lost })
     }
 
     pub fn size(&self) -> (u32, u32) {
@@ -209,6 +247,7 @@ impl Reader {
             encoding: layer.encoding,
             channels,
             others,
+            asked: self.asked,
             origin: (0, 0),
         };
         Ok((Picture { buffer, alpha, premultiplied: alpha }, stored))
@@ -266,9 +305,26 @@ impl Stored {
         self.others.iter_mut().for_each(|other| other.half = false);
     }
 
-    /// The channels that are not of the picture and can be filtered.
-    pub fn floats(&mut self) -> impl Iterator<Item = &mut Image<f32>> {
-        self.others.iter_mut().filter_map(|other| match &mut other.samples {
+    /// Of the first `channels` of the picture those that are to be filtered, if they were named. If only these are written,
+    /// no others can be asked for.
+    pub fn selection(&self, channels: usize, only: bool) -> Result<Option<Selection>, Failure> {
+        let Some(asked) = &self.asked else { return Ok(None) };
+        let other = self.others.iter().find(|other| asked.contains(&other.name));
+        if let Some(other) = other.filter(|_| only) {
+            return Err(Failure::usage(format!(
+                "--channels: channel {} is not of the picture, and only EXR files hold others beside it",
+                other.name
+            )));
+        }
+        let chosen = self.channels.iter().take(channels).map(|(name, ..)| asked.contains(name));
+        Ok(Some(Selection::of(chosen.collect())))
+    }
+
+    /// The channels that are not of the picture and can be filtered: all, or those that were named.
+    pub fn floats(&mut self, all: bool) -> impl Iterator<Item = &mut Image<f32>> {
+        let asked = self.asked.clone().unwrap_or_default();
+        let wanted = move |other: &&mut Other| all || asked.contains(&other.name);
+        self.others.iter_mut().filter(wanted).filter_map(|other| match &mut other.samples {
             Samples::Floats(image) => Some(image),
             Samples::Numbers(_) => None,
         })

@@ -58,6 +58,7 @@ pub struct Opened {
 /// What reads the pixels.
 enum Decoder {
     Image(Box<dyn ImageDecoder>),
+    Jpeg(Box<jpeg::Reader>),
     Tiff(Box<tiff::Reader>),
     Exr(Box<exr::Reader>),
     Hdr(Box<hdr::Reader>),
@@ -83,10 +84,19 @@ pub struct Stored {
     pub lossy_webp: bool,
 }
 
+/// What of a file is to be read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// The first of several pictures; without it they are refused.
+    pub first_frame: bool,
+    /// Channels, where they have names.
+    pub channels: Option<&'a str>,
+}
+
 /// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
-pub fn open(path: &Path, max_pixels: u64, first_frame: bool) -> Result<Opened, Failure> {
+pub fn open(path: &Path, max_pixels: u64, wanted: Wanted<'_>) -> Result<Opened, Failure> {
     let name = path.display().to_string();
-    read(source(path, max_bytes(max_pixels))?, name, max_pixels, first_frame)
+    read(source(path, max_bytes(max_pixels))?, name, max_pixels, wanted)
 }
 
 /// Reads the header of an image called `name` in messages.
@@ -94,9 +104,9 @@ pub fn read(
     source: Box<dyn Source>,
     name: String,
     max_pixels: u64,
-    first_frame: bool,
+    wanted: Wanted<'_>,
 ) -> Result<Opened, Failure> {
-    let opened = guarded(|| header(source, max_pixels, max_bytes(max_pixels), first_frame));
+    let opened = guarded(|| header(source, max_pixels, max_bytes(max_pixels), wanted));
     let mut opened = named(opened, &name)?;
     opened.name = name;
     Ok(opened)
@@ -137,8 +147,8 @@ impl Opened {
         })
     }
 
-    /// Decodes the pixels.
-    pub fn decode(self) -> Result<Decoded, Failure> {
+    /// Decodes the pixels, where that is worth it on several `threads` (0: as many as there are cores).
+    pub fn decode(self, threads: usize) -> Result<Decoded, Failure> {
         let Self { decoder, format, mut meta, lost, mut stored, name, .. } = self;
         if let Decoder::Tiff(reader) = &decoder {
             stored.tiff = Some(tiff::Compressor::like(reader.compression()));
@@ -151,6 +161,10 @@ impl Opened {
                 let unused = matches!(format, ImageFormat::Bmp | ImageFormat::Tga);
                 let hidden = unused && picture.is_hidden();
                 Ok(if hidden { picture.without_alpha() } else { picture })
+            }
+            Decoder::Jpeg(reader) => {
+                let image = DynamicImage::from_decoder(reader.threads(threads));
+                Picture::of(image.map_err(|e| failure(&e, format))?)
             }
             Decoder::Tiff(reader) => reader.decode(),
             Decoder::Hdr(reader) => reader.decode(),
@@ -217,8 +231,9 @@ fn header(
     source: Box<dyn Source>,
     max_pixels: u64,
     max_bytes: u64,
-    first_frame: bool,
+    wanted: Wanted<'_>,
 ) -> Result<Opened, Failure> {
+    let first_frame = wanted.first_frame;
     let mut source = source;
     let mut head = Vec::new();
     let read = source.by_ref().take(foreign::HEAD as u64).read_to_end(&mut head);
@@ -234,12 +249,14 @@ fn header(
         Some(format) => format,
         None => guess(&mut reader)?,
     };
+    if format == ImageFormat::Jpeg {
+        return jpeg(reader, max_pixels, max_bytes, first_frame);
+    }
     let (mut meta, mut stored) = (Meta::default(), Stored::default());
-    let (mut lost, mut aside) = (Lost::default(), 0);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_bytes);
     let mut moving = None;
-    if format != ImageFormat::Jpeg && !first_frame {
+    if !first_frame {
         let mut source = reader.into_inner();
         let count = animation::count(&mut source, format)?;
         reader = ImageReader::with_format(source, format);
@@ -262,7 +279,7 @@ fn header(
         return Ok(Opened { meta, lost, orientation, aside, ..opened });
     }
     if format == ImageFormat::OpenExr {
-        let reader = exr::Reader::new(reader.into_inner(), first_frame, max_bytes)?;
+        let reader = exr::Reader::new(reader.into_inner(), wanted, max_bytes)?;
         let (size, channels, aside) = (reader.size(), reader.channels(), reader.aside());
         let lost = reader.lost();
         let decoder = Decoder::Exr(Box::new(reader));
@@ -297,33 +314,10 @@ fn header(
         read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
         reader = ImageReader::with_format(source, format);
     }
-    let mut decoder: Box<dyn ImageDecoder> = match format {
-        ImageFormat::Jpeg => {
-            let bytes = whole(reader, max_bytes)?;
-            let file = jpeg::Reader::new(&bytes).ok_or_else(|| {
-                Failure::input("the JPEG file is truncated, it has no end-of-image marker")
-            })?;
-            let file = file.map_err(|e| failure(&e, format))?;
-            match file.behind(&bytes) {
-                jpeg::Others::Pictures if !first_frame => {
-                    return Err(animation::several(format));
-                }
-                jpeg::Others::Data => lost.add("data behind the picture"),
-                _ => {}
-            }
-            meta = jpeg::meta(&bytes);
-            (aside, stored.jpeg) = (file.memory(), file.coding().map(Box::new));
-            Box::new(file)
-        }
-        _ => {
-            reader.limits(limits);
-            Box::new(reader.into_decoder().map_err(|e| failure(&e, format))?)
-        }
-    };
-    if format != ImageFormat::Jpeg {
-        meta.profile = decoder.icc_profile().ok().flatten();
-    }
-    if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png) {
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|e| failure(&e, format))?;
+    meta.profile = decoder.icc_profile().ok().flatten();
+    if format != ImageFormat::Png {
         meta.exif = decoder.exif_metadata().ok().flatten();
         meta.xmp = decoder.xmp_metadata().ok().flatten();
         meta.iptc = decoder.iptc_metadata().ok().flatten();
@@ -339,13 +333,42 @@ fn header(
         2 => SampleType::U16,
         _ => SampleType::F32,
     };
-    if decoder.original_color_type() == ExtendedColorType::Cmyk8 {
+    let size = decoder.dimensions();
+    let decoder = Decoder::Image(Box::new(decoder));
+    let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
+    Ok(Opened { meta, orientation, stored, moving, ..opened })
+}
+
+fn jpeg(
+    reader: Reader,
+    max_pixels: u64,
+    max_bytes: u64,
+    first_frame: bool,
+) -> Result<Opened, Failure> {
+    let format = ImageFormat::Jpeg;
+    let bytes = whole(reader, max_bytes)?;
+    let file = jpeg::Reader::new(&bytes).ok_or_else(|| {
+        Failure::input("the JPEG file is truncated, it has no end-of-image marker")
+    })?;
+    let file = file.map_err(|e| failure(&e, format))?;
+    let mut lost = Lost::default();
+    match file.behind(&bytes) {
+        jpeg::Others::Pictures if !first_frame => return Err(animation::several(format)),
+        jpeg::Others::Data => lost.add("data behind the picture"),
+        _ => {}
+    }
+    if file.original_color_type() == ExtendedColorType::Cmyk8 {
         lost.add("CMYK (made RGB)");
     }
-    let size = decoder.dimensions();
-    let decoder = Decoder::Image(decoder);
-    let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
-    Ok(Opened { meta, lost, orientation, aside, stored, moving, ..opened })
+    let meta = jpeg::meta(&bytes);
+    let orientation = meta.exif.as_deref().and_then(Orientation::from_exif_chunk);
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let (aside, coding) = (file.memory(), file.coding().map(Box::new));
+    let stored = Stored { jpeg: coding, ..Stored::default() };
+    let (size, channels) = (file.dimensions(), file.color_type().channel_count().into());
+    let decoder = Decoder::Jpeg(Box::new(file));
+    let opened = Opened::new(decoder, format, size, channels, SampleType::U8, max_pixels)?;
+    Ok(Opened { meta, lost, orientation, aside, stored, ..opened })
 }
 
 /// What is behind a decoder that has told its format.

@@ -13,7 +13,7 @@ use super::exif;
 use super::exr;
 use super::failure::Failure;
 use super::format::{self, Target};
-use super::input::{self, Decoded, Opened, Stored};
+use super::input::{self, Decoded, Opened, Stored, Wanted};
 use super::inputs::Item;
 use super::kernel::{self, Stage, Step};
 use super::lost::Lost;
@@ -106,7 +106,8 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
     }
     let mut times = Times::default();
     let mut opened = Times::of(&mut times.decode_ms, || {
-        input::open(&item.path, args.max_pixels, args.first_frame)
+        let wanted = Wanted { first_frame: args.first_frame, channels: args.channels.as_deref() };
+        input::open(&item.path, args.max_pixels, wanted)
     })?;
     let path = setup.naming.output(&item, opened.format)?;
     if let Some(path) = path.clone().filter(|p| args.skip_existing && there(p)) {
@@ -198,7 +199,7 @@ fn filter(
 ) -> Result<Done, Failure> {
     let args = setup.args;
     let (format, orientation, bytes) = (opened.format, opened.orientation, opened.bytes);
-    let decoded = Times::of(&mut times.decode_ms, || opened.decode())?;
+    let decoded = Times::of(&mut times.decode_ms, || opened.decode(setup.threads))?;
     let Decoded { picture, mut meta, mut lost, mut stored } = decoded;
     let target = to.as_ref().map(|(_, target)| *target);
     let framed = target.is_none_or(|t| t.format != ImageFormat::OpenExr);
@@ -226,7 +227,14 @@ fn filter(
     let pixels = picture.buffer.pixels();
     let form = Form { channels: pixels.shape().channels, alpha: picture.alpha };
     let sample = depth(args, pixels.sample());
-    let task = Task { linear, ..task(setup, item, &picture, form, sample, target)? };
+    let named = stored.exr.as_ref().map_or(Ok(None), |exr| exr.selection(form.channels, framed));
+    let selection = match (named?, &args.channels) {
+        (Some(named), _) => Some(named),
+        (None, Some(text)) => Some(Selection::parse(text, form.channels)?),
+        (None, None) => None,
+    };
+    let task = task(setup, item, &picture, form, sample, target, selection)?;
+    let task = Task { linear, ..task };
     let result = result(&task)?;
     let shape = Shape { channels: result.channels, ..pixels.shape() };
 
@@ -322,7 +330,7 @@ fn filter(
     Ok(Done::Filtered(Box::new(Filtered { report, written, warnings, said, pixels, bytes })))
 }
 
-/// Filters the channels that are not of the picture, each like a grey one, unless channels were picked or mixed; then,
+/// Filters the channels that are not of the picture, each like a grey one, unless others were picked, or they are mixed; then,
 /// and where they have no fractions, they are copied. What no longer fits is lost.
 fn others(
     setup: &Setup<'_>,
@@ -332,13 +340,13 @@ fn others(
     size: Shape,
 ) -> Result<Lost, Failure> {
     let filters = setup.chain.iter().all(|stage| stage.filter().is_some());
-    if filters && setup.args.channels.is_none() {
-        for image in exr.floats() {
+    if filters {
+        for image in exr.floats(setup.args.channels.is_none()) {
             let whole = std::mem::replace(image, Image::new(Shape::new(1, 1, 1))?);
             let picture =
                 Picture { buffer: Buffer::F32(whole), alpha: false, premultiplied: false };
             let form = Form { channels: 1, alpha: false };
-            let task = task(setup, item, &picture, form, SampleType::F32, target)?;
+            let task = task(setup, item, &picture, form, SampleType::F32, target, None)?;
             let task = Task { explain: false, warns: false, verify: false, bench: None, ..task };
             let Pixels::F32(view) = picture.buffer.pixels() else { continue };
             if let Buffer::F32(done) = run::run(&task, view, SampleType::F32)?.buffer {
@@ -478,10 +486,12 @@ fn task(
     form: Form,
     sample: SampleType,
     target: Option<Target>,
+    selection: Option<Selection>,
 ) -> Result<Task, Failure> {
     let input = picture.buffer.pixels().sample();
     let path = item.path.display().to_string();
-    let task = plain_task(setup, form, (input, sample), target, picture.premultiplied)?;
+    let premultiplied = picture.premultiplied;
+    let task = plain_task(setup, form, (input, sample), target, premultiplied, selection)?;
     Ok(Task { path: Some(path), ..task })
 }
 
@@ -492,6 +502,7 @@ pub fn plain_task(
     (input, sample): (SampleType, SampleType),
     target: Option<Target>,
     premultiplied: bool,
+    selection: Option<Selection>,
 ) -> Result<Task, Failure> {
     let args = setup.args;
     let mut chain = match args.compat {
@@ -505,8 +516,6 @@ pub fn plain_task(
     if range == Range::Offset && last == Some(Post::Magnitude) {
         return Err(Failure::usage("--range offset is for signed results, a magnitude has none"));
     }
-    let selection = args.channels.as_deref().map(|text| Selection::parse(text, form.channels));
-    let selection = selection.transpose()?;
     let threshold = args.threshold.map(|levels| threshold(args, levels)).transpose()?;
     let mut now = form;
     for stage in &mut chain {

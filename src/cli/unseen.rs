@@ -1,6 +1,7 @@
 //! Runs without a picture: plans are explained, and noise is timed, for a picture that one has in mind.
 
 use super::args::{Args, Unseen};
+use super::channels::Selection;
 use super::failure::Failure;
 use super::format::has_alpha;
 use super::job::{Setup, depth, plain_task};
@@ -23,7 +24,8 @@ pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
     let Unseen { shape, sample } = args.shape.unwrap_or_default();
     let out = depth(args, sample);
     let form = Form { channels: shape.channels, alpha: has_alpha(shape.channels) };
-    let task = plain_task(setup, form, (sample, out), None, false)?;
+    let selection = args.channels.as_deref().map(|text| Selection::parse(text, form.channels));
+    let task = plain_task(setup, form, (sample, out), None, false, selection.transpose()?)?;
     let task = Task { warns: false, ..task };
     let report = if args.bench.is_some() {
         match sample {

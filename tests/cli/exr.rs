@@ -128,6 +128,45 @@ fn all_channels_are_filtered_or_named() {
 }
 
 #[test]
+fn channels_are_asked_for_by_name() {
+    let place = Place::new();
+    let more = file("more-channels.exr");
+    let from = Exr::open(Path::new(&more));
+    let all = ["A", "B", "G", "R", "Z", "spec.B", "spec.G", "spec.R"];
+    let layer = ["spec.B", "spec.G", "spec.R"];
+    for asked in [&["Z"][..], &layer, &["Z", "spec.R"], &["R"], &["spec.G"]] {
+        place.ok(&[&more, "-k", "box", "--channels", &asked.join(","), "-o", "o.exr"]);
+        let to = Exr::open(&place.path("o.exr"));
+        assert_eq!(to.names(), from.names());
+        for name in all {
+            let same = from.channel(name) == to.channel(name);
+            assert_eq!(same, !asked.contains(&name), "{name}, of {asked:?}");
+        }
+        assert_eq!(from.channel("id"), to.channel("id"));
+    }
+    // A layer, or a channel, that is asked for alone is the picture; what is beside it is named.
+    let png = |asked: &str| {
+        place.ok(&[&more, "-k", "box", "--channels", asked, "--depth", "8", "-o", "o.png"])
+    };
+    let run = png("spec.R,spec.G,spec.B");
+    assert!(run.stderr.contains("not kept: channels A, B, G, R, Z, id"), "{}", run.stderr);
+    assert_eq!(place.open("o.png").color().channel_count(), 3);
+    png("Z");
+    assert_eq!(place.open("o.png").color().channel_count(), 1);
+    let mixed = ["-k", "box", "--channels", "R,Z", "--depth", "8", "-o", "o.png"];
+    place.fails(2, "channel Z is not of the picture", &[&[more.as_str()], &mixed[..]].concat());
+    place.fails(2, "no channel", &[&more, "-k", "box", "--channels", "Q", "-o", "o.exr"]);
+    // Layers without a picture.
+    let layers = file("layers-only.exr");
+    place.fails(3, "--channels with names of one layer", &[&layers, "-k", "box", "-o", "o.exr"]);
+    place.ok(&[&layers, "-k", "box", "--channels", "spec.R,spec.G,spec.B", "-o", "o.exr"]);
+    let (from, to) = (Exr::open(Path::new(&layers)), Exr::open(&place.path("o.exr")));
+    assert_eq!(to.names(), from.names());
+    assert_eq!(from.channel("diffuse.R"), to.channel("diffuse.R"));
+    assert_ne!(from.channel("spec.R"), to.channel("spec.R"));
+}
+
+#[test]
 fn windows_stay_or_are_cut_out() {
     let place = Place::new();
     for (name, shift) in [("data-smaller.exr", (11, 23)), ("data-larger.exr", (-2, -1))] {

@@ -226,3 +226,14 @@ fn directories_that_point_at_themselves_end() {
         assert!(matches!(code, 0 | 3 | 4), "{path}: {code}");
     }
 }
+
+#[test]
+fn a_text_without_an_end_is_one_line() {
+    let place = Place::new();
+    // Tables of JPEG as a text: the decoder would print of itself what it thinks of that.
+    let mut entries = vec![(256, 4, 1, 2), (257, 4, 1, 2), (258, 3, 1, 8), (259, 3, 1, 7)];
+    entries.extend([(262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 4), (347, 2, 0x7fff_ffff, 8)]);
+    place.write("text.tiff", tiff(&entries, 0));
+    let run = place.fails(3, "no end", &["text.tiff", "-k", "box"]);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+}

@@ -96,6 +96,58 @@ fn an_interval_that_ends_too_early_is_refused() {
 }
 
 #[test]
+fn data_that_end_too_late_are_refused() {
+    let place = Place::new();
+    let with = |file: &[u8], at: usize, more: &[u8]| [&file[..at], more, &file[at..]].concat();
+    for (name, file) in kinds() {
+        for (_, end) in scans(&file) {
+            place.write("more.jpg", with(&file, end, &[0x25, 0x31, 0x77]));
+            let run = place.filter(&["more.jpg", "-k", "box"]);
+            assert_eq!(run.code, 3, "{name}: {}", run.stderr);
+            assert!(run.stderr.contains("cut off or damaged"), "{name}: {}", run.stderr);
+            // Some programs pad what they write, and markers may have fill bytes before them.
+            for padding in [&[0, 0, 0][..], &[0xff, 0, 0xff, 0], &[0xff, 0xff]] {
+                place.write("padded.jpg", with(&file, end, padding));
+                place.ok(&["padded.jpg", "-k", "box", "-o", "padded.png"]);
+            }
+        }
+    }
+    // A scan whose marker is not one any more.
+    let [.., (_, file), _, _] = kinds();
+    let marks: Vec<_> =
+        (0..file.len() - 1).filter(|i| file[*i..].starts_with(&[0xff, 0xda])).collect();
+    assert!(marks.len() > 3);
+    for at in &marks[1..] {
+        let mut lost = file.clone();
+        lost[*at] = 0xbf;
+        place.write("lost.jpg", lost);
+        place.fails(3, "cut off or damaged", &["lost.jpg", "-k", "box"]);
+    }
+}
+
+/// Most wrong bits change how many codes there are; none may change the picture without a word where they do.
+#[test]
+fn wrong_bits_are_seen_where_the_decoder_loses_its_place() {
+    let place = Place::new();
+    place.folder("in");
+    let [(_, file), ..] = kinds();
+    let (start, end) = scans(&file)[0];
+    let mut count = 0;
+    for at in (start..end - 2).step_by(3) {
+        let mut wrong = file.clone();
+        wrong[at] ^= 1 << (at % 8);
+        if wrong[at] != 0xff && file[at] != 0xff && wrong[at - 1] != 0xff {
+            place.write(&format!("in/{at}.jpg"), wrong);
+            count += 1;
+        }
+    }
+    let run = place.filter(&["-r", "in", "-k", "identity", "--out-dir", "out"]);
+    let refused = run.stderr.lines().filter(|l| l.contains("cut off or damaged")).count();
+    // djpeg warns of as many.
+    assert!(refused * 8 > count && refused < count, "{refused} of {count}");
+}
+
+#[test]
 fn what_is_not_read_is_named() {
     let place = Place::new();
     let twelve = compress_12bit(&[2000; 256], 16, 16, 1, 95, Subsampling::S444).unwrap();

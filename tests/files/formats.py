@@ -22,6 +22,7 @@ import subprocess
 import cv2
 import numpy as np
 import OpenEXR
+import pyradiance
 import tifffile
 from PIL import Image, ImageCms
 
@@ -291,6 +292,10 @@ def make_exr():
     expect("more-channels.exr", divided(seen("more-channels.exr", "RGBA")), off=1e-5, light=True, lost="channels Z, id, spec.B, spec.G, spec.R")
     exr("layers-only.exr", {f"{layer}.{c}": colours[..., 0] for layer in ["spec", "diffuse"] for c in "RGB"})
     refuse("layers-only.exr", "spec.R")
+    layer = ["spec.R", "spec.G", "spec.B"]
+    expect("layers-only.exr", seen("layers-only.exr", layer), flags=["--channels", ",".join(layer)], lost="channels diffuse.B, diffuse.G, diffuse.R")
+    expect("more-channels.exr", seen("more-channels.exr", ["Z"]), flags=["--channels", "Z"], lost="channels A, B, G, R, id, spec.B")
+    refuse("more-channels.exr", "numbers of objects", flags=["--channels", "id"])
     header = dict(compression=OpenEXR.ZIP_COMPRESSION, type=OpenEXR.scanlineimage)
     parts = [OpenEXR.Part(dict(header), split(pixels, "RGB"), name) for name, pixels in [("left", colours), ("right", colours[::-1])]]
     with OpenEXR.File(parts) as file:
@@ -304,7 +309,20 @@ def make_others():
     bgra = np.concatenate([rgb[..., ::-1], np.zeros((H, W, 1), np.uint8)], axis=-1)
     masks = (0xff0000, 0xff00, 0xff, 0xff000000)
 
-    # BMP and TGA with a fourth byte that is not used.
+    # BMP and TGA with a fourth byte that is not used. Pillow finds the same colours, and takes a fourth byte of 0 throughout for
+    # alpha where a BMP file has a mask for it, and in all TGA files. The pictures would be invisible: ImageMagick and browsers
+    # take such BMP files for opaque, and a TGA file says that it has no alpha (0 attribute bits; TGA 2.0, field 5.6).
+    def fourth(path, alpha):
+        """What Pillow reads, checked with OpenCV where that reads the format."""
+        read = Image.open(OUT / path)
+        found = np.asarray(read.convert("RGBA"))
+        other = cv2.imread(str(OUT / path), cv2.IMREAD_UNCHANGED) if path.endswith("bmp") else None
+        if other is not None:
+            same = np.asarray(read)[..., [2, 1, 0, 3][:other.shape[2]]]
+            assert np.array_equal(same, other), path
+        assert np.any(found[..., 3] != 255) == (read.mode == "RGBA"), path
+        expect(path, found if alpha else np.ascontiguousarray(found[..., :3]))
+
     for size, version in [(40, "v1"), (56, "v3"), (124, "v5")]:
         head = struct.pack("<IiiHHIIiiII", size, W, -H, 1, 32, 3 if size > 40 else 0, W * H * 4, 2835, 2835, 0, 0)
         head += struct.pack("<4I", *masks) if size > 40 else b""
@@ -318,7 +336,7 @@ def make_others():
             pixels[0, 0, 3] = alpha and 77
             path = f"bmp-{version}-{name}.bmp"
             (OUT / path).write_bytes(b"BM" + struct.pack("<IHHI", start + W * H * 4, 0, 0, start) + head + pixels.tobytes())
-            expect(path, np.concatenate([rgb, pixels[..., 3:]], axis=-1) if alpha else rgb)
+            fourth(path, alpha)
     for name, alpha in [("unused", 0), ("alpha", 200)]:
         rgba = np.concatenate([rgb, np.full((H, W, 1), alpha, np.uint8)], axis=-1)
         path = OUT / f"tga-{name}.tga"
@@ -327,7 +345,7 @@ def make_others():
         if not alpha:
             data[17] &= 0xf0
         path.write_bytes(data)
-        expect(path.name, rgba if alpha else rgb)
+        fourth(path.name, alpha)
 
     # PNM streams and PFM.
     one = b"P6\n# a comment\n%d %d\n255\n" % (W, H) + rgb.tobytes()
@@ -352,19 +370,35 @@ def make_others():
         assert np.array_equal(back[..., ::-1] if back.ndim == 3 else back, pixels), name
         expect(f"big-{name}", pixels)
 
-    # Radiance: exposure, and where the first pixel lies.
+    # Radiance: exposure, and where the first pixel lies. OpenCV reads the usual order; Radiance's own pvalue says which places and
+    # light the others mean. Its values lie half a step of the mantissa higher; nobody else adds that.
+    def radiance(name):
+        """The pixels of plain.hdr as pvalue places them, divided by the exposure it knows."""
+        pvalue = [str(pathlib.Path(pyradiance.__file__).parent / "bin/pvalue"), "-h", "-o"]
+        run = lambda *flags: subprocess.run([*pvalue, *flags, str(OUT / name)], capture_output=True, check=True).stdout
+        places = np.array([line.split()[:2] for line in run().splitlines()[1:]], int)
+        values = np.frombuffer(run("-H", "-df"), "<f4").reshape(-1, 3)
+        width, height = places.max(axis=0) + 1
+        stored = pixels.reshape(-1, 3)
+        scale = 2.0 ** np.rint(np.log2(values.max() / stored.max()))
+        step = np.abs(stored).max(axis=1, keepdims=True) / 128
+        assert np.all(values - stored * scale <= step * scale) and np.all(values >= stored * scale), name
+        out = np.empty((height, width, 3), np.float32)
+        out[height - 1 - places[:, 1], places[:, 0]] = stored * scale
+        return out
+
     cv2.imwrite(str(OUT / "plain.hdr"), scene(3, 3, np.float32, 32)[..., ::-1])
     data = (OUT / "plain.hdr").read_bytes()
     pixels = np.ascontiguousarray(cv2.imread(str(OUT / "plain.hdr"), cv2.IMREAD_UNCHANGED)[..., ::-1])
     line = b"-Y %d +X %d\n" % (H, W)
     assert data.count(line) == 1
+    assert np.array_equal(radiance("plain.hdr"), pixels)
     expect("plain.hdr", pixels)
     (OUT / "exposure.hdr").write_bytes(data.replace(b"\n\n", b"\nEXPOSURE=2.0\nEXPOSURE=4.0\n\n", 1))
-    expect("exposure.hdr", pixels / 8)
-    for name, order, turned in [("up", b"+Y %d +X %d\n", pixels[::-1]), ("left", b"-Y %d -X %d\n", pixels[:, ::-1]),
-                                ("columns", b"+X %d -Y %d\n", pixels.transpose(1, 0, 2)), ("columns-up", b"-X %d +Y %d\n", pixels[::-1, ::-1].transpose(1, 0, 2))]:
+    expect("exposure.hdr", radiance("exposure.hdr"))
+    for name, order in [("up", b"+Y %d +X %d\n"), ("left", b"-Y %d -X %d\n"), ("columns", b"+X %d -Y %d\n"), ("columns-up", b"-X %d +Y %d\n")]:
         (OUT / f"{name}.hdr").write_bytes(data.replace(line, order % (H, W)))
-        expect(f"{name}.hdr", turned)
+        expect(f"{name}.hdr", radiance(f"{name}.hdr"))
 
 
 def main():

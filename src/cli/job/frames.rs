@@ -3,8 +3,8 @@
 
 use super::{
     AlphaArg, Decoded, Done, Effort, Failure, Filtered, Form, Image, ImageFormat, Item, Meta,
-    Opened, Picture, SampleType, Setup, Shape, Target, Task, Times, check, depth, describe, encode,
-    number, place, result, run, task, turn,
+    Opened, Picture, SampleType, Selection, Setup, Shape, Target, Task, Times, check, depth,
+    describe, encode, number, place, result, run, task, turn,
 };
 use crate::cli::animation::{self, Moving};
 use crate::cli::input::{guarded, max_bytes};
@@ -51,7 +51,8 @@ pub fn filter(
         )));
     }
     // What the file says beside its pixels is that of its first picture.
-    let Decoded { mut meta, lost, .. } = Times::of(&mut times.decode_ms, || opened.decode())?;
+    let Decoded { mut meta, lost, .. } =
+        Times::of(&mut times.decode_ms, || opened.decode(setup.threads))?;
     let linear = args.linear && !meta.linear;
     if args.strip {
         meta = Meta::default();
@@ -75,7 +76,9 @@ pub fn filter(
         let picture = if drop { picture.without_alpha() } else { picture };
         let shape = picture.buffer.shape();
         let form = Form { channels: shape.channels, alpha: picture.alpha };
-        let task = Task { linear, ..task(setup, item, &picture, form, sample, Some(target))? };
+        let selection = args.channels.as_deref().map(|text| Selection::parse(text, form.channels));
+        let task = task(setup, item, &picture, form, sample, Some(target), selection.transpose()?)?;
+        let task = Task { linear, ..task };
         let made = result(&task)?;
         if let Some(aside) = aside.take() {
             // Before the work, whatever can be wrong with the place is found.

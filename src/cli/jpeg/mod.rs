@@ -1,8 +1,10 @@
 //! JPEG files: `read` decodes them, and this is what they say beside their pixels.
 
+mod codes;
 mod photoshop;
 mod planes;
 mod read;
+mod scans;
 mod write;
 
 pub use read::Reader;

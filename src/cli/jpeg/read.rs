@@ -1,17 +1,19 @@
 //! From JPEG files to pixels, by libjpeg-turbo-rs, whose pixels are those of libjpeg to the last bit.
 //!
-//! It has three gaps, which are closed here. Where entropy-coded data end too early, it goes on with
-//! zeros and says nothing: so each piece of them gets bits behind it that no file may go on with
-//! ([`Whole::new`]). It does not know components that are sampled finer than the first, and scans of some
+//! It has three gaps, which are closed here. Where entropy-coded data end too early or too late, it says nothing:
+//! `scans` sees that. It does not know components that are sampled finer than the first, and scans of some
 //! but not all components: those it decodes one by one, and `planes` puts them together. And what
 //! components are, it tells by fewer signs than libjpeg ([`Colour`]).
 
 use super::planes::{self, Plane};
+use super::scans;
 use super::write::Coding;
 use super::{END, Others, SCAN};
 use image::error::{DecodingError, ImageFormatHint, UnsupportedError, UnsupportedErrorKind};
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageResult};
 use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
+use memchr::memchr;
+use std::thread;
 
 const TABLES: u8 = 0xdb;
 
@@ -20,6 +22,8 @@ pub struct Reader {
     whole: Whole,
     frame: Frame,
     colour: Colour,
+    /// How many threads may be used; 0 for all cores.
+    threads: usize,
 }
 
 /// What the components of a pixel are.
@@ -34,45 +38,43 @@ enum Colour {
 
 /// The header of a picture.
 #[derive(Debug, Clone)]
-struct Frame {
+pub struct Frame {
     /// Which of the processes, by its marker.
-    process: u8,
-    width: u16,
-    height: u16,
-    components: Vec<Component>,
+    pub process: u8,
+    pub width: u16,
+    pub height: u16,
+    pub components: Vec<Component>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Component {
-    id: u8,
+pub struct Component {
+    pub id: u8,
     /// Samples in a unit, horizontally and vertically.
-    h: u8,
-    v: u8,
+    pub h: u8,
+    pub v: u8,
     table: u8,
 }
 
-/// A file that can be decoded or not, but not by halves.
-struct Whole {
-    /// It, with ends that are seen.
+/// A file whose picture is whole.
+pub struct Whole {
+    /// It, without what may stand between segments and before markers.
     bytes: Vec<u8>,
     /// Where the segments and the entropy-coded data behind scans' headers are.
-    pieces: Vec<Piece>,
-    /// Bytes of it before the stops, with its end.
+    pub pieces: Vec<Piece>,
+    /// Bytes of the file up to its end.
     length: usize,
+    /// Whether something stands between segments behind the first scan: the marker of one was lost.
+    pub torn: bool,
 }
 
-struct Piece {
-    marker: u8,
+pub struct Piece {
+    pub marker: u8,
     /// Of the marker, of the data in the segment, of what follows, of the next marker.
     at: usize,
     data: usize,
     coded: usize,
     end: usize,
 }
-
-/// Ones, which no code consists of (ITU-T T.81, F.1.2.1.1 and C.2): whoever reads on past the end of a scan
-/// or of an interval finds no code there and fails. Behind a 0xff of data comes a zero.
-const STOP: [u8; 8] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
 
 /// Where in a block's rows the values of a table are, in the order of the file (ITU-T T.81, figure A.6).
 #[rustfmt::skip]
@@ -88,26 +90,27 @@ impl Whole {
     /// `None` if there is none.
     fn new(file: &[u8]) -> Option<Self> {
         let mut bytes = Vec::with_capacity(file.len() + (1 << 12));
-        let mut pieces = Vec::new();
-        // Arithmetic coding leaves zeros at the end away, and its reader goes on with them.
-        let mut stops = true;
+        let mut pieces: Vec<Piece> = Vec::new();
+        let (mut torn, mut scanned) = (false, false);
         let mut rest = file.get(2..)?;
         bytes.extend_from_slice(&file[..2]);
         loop {
-            let from = rest.iter().position(|b| *b == 0xff)?;
+            let from = memchr(0xff, rest)?;
+            torn |= scanned && rest[..from].iter().any(|b| *b != 0);
             rest = &rest[from + 1..];
             let &marker = rest.first()?;
             match marker {
                 // A fill byte; then markers without a length.
                 0xff => continue,
                 0x00 | 0x01 | 0xd0..=0xd8 => {
+                    torn |= scanned;
                     rest = &rest[1..];
                     continue;
                 }
                 END => {
                     bytes.extend([0xff, END]);
                     let length = file.len() - (rest.len() - 1);
-                    return Some(Self { bytes, pieces, length });
+                    return Some(Self { bytes, pieces, length, torn });
                 }
                 _ => {}
             }
@@ -116,10 +119,10 @@ impl Whole {
             let at = bytes.len();
             bytes.push(0xff);
             bytes.extend_from_slice(segment);
-            stops &= !matches!(marker, 0xc9..=0xcb | 0xcd..=0xcf);
             let (data, after) = (at + 4, bytes.len());
             if marker == SCAN {
-                coded = stopped(coded, stops, &mut bytes)?;
+                scanned = true;
+                coded = copied(coded, &mut bytes)?;
             }
             pieces.push(Piece { marker, at, data, coded: after, end: bytes.len() });
             rest = coded;
@@ -128,27 +131,34 @@ impl Whole {
 
     /// The segments with their data.
     fn segments(&self) -> impl Iterator<Item = (u8, &[u8])> {
-        self.pieces.iter().map(|p| (p.marker, &self.bytes[p.data..p.coded]))
+        self.pieces.iter().map(|p| (p.marker, self.data(p)))
+    }
+
+    /// The data in a segment.
+    pub fn data(&self, piece: &Piece) -> &[u8] {
+        &self.bytes[piece.data..piece.coded]
+    }
+
+    /// The entropy-coded data behind it. A 0xff of them is followed by a zero, or is of a restart marker.
+    pub fn coded(&self, piece: &Piece) -> &[u8] {
+        &self.bytes[piece.coded..piece.end]
     }
 
     /// Numbers of the components in a scan.
     fn scan<'a>(&'a self, piece: &Piece) -> impl Iterator<Item = u8> + 'a {
-        let data = &self.bytes[piece.data..piece.coded];
+        let data = self.data(piece);
         let count = data.first().copied().unwrap_or(0).into();
         data.iter().skip(1).step_by(2).take(count).copied()
     }
 }
 
 /// Appends entropy-coded data up to the next marker that is none of intervals, and says what follows.
-fn stopped<'a>(mut coded: &'a [u8], stops: bool, bytes: &mut Vec<u8>) -> Option<&'a [u8]> {
+fn copied<'a>(mut coded: &'a [u8], bytes: &mut Vec<u8>) -> Option<&'a [u8]> {
     loop {
-        let from = coded.iter().position(|b| *b == 0xff)?;
+        let from = memchr(0xff, coded)?;
         let next = from + coded[from..].iter().position(|b| *b != 0xff)?;
         bytes.extend_from_slice(&coded[..from]);
         let marker = coded[next];
-        if marker != 0 && stops {
-            bytes.extend(STOP);
-        }
         if !matches!(marker, 0 | 0xd0..=0xd7) {
             return Some(&coded[from..]);
         }
@@ -204,7 +214,7 @@ impl Frame {
     }
 
     /// The finest sampling, in both directions.
-    fn most(&self) -> (usize, usize) {
+    pub fn most(&self) -> (usize, usize) {
         let most =
             |of: fn(&Component) -> u8| self.components.iter().map(of).max().unwrap_or(1).max(1);
         (most(|c| c.h).into(), most(|c| c.v).into())
@@ -239,9 +249,14 @@ impl Reader {
         let read = |whole: Whole| {
             let frame = Frame::of(&whole)?;
             let colour = Colour::of(&whole, &frame);
-            Ok(Self { whole, frame, colour })
+            Ok(Self { whole, frame, colour, threads: 1 })
         };
         Some(read(whole))
+    }
+
+    /// Decodes on so many threads; 0 for all cores.
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     /// How it was compressed, for a result like it. Colour that is not simply coarser is kept whole.
@@ -295,7 +310,10 @@ impl Reader {
             true => 1,
             false => 3,
         };
-        samples.saturating_mul(each).saturating_add(self.whole.bytes.len() as u64)
+        // Which coefficients of progressive files are known.
+        let known = samples / 8;
+        let bytes = self.whole.bytes.len() as u64;
+        samples.saturating_mul(each).saturating_add(known).saturating_add(bytes)
     }
 
     /// Whether the decoder knows all there is in it.
@@ -328,6 +346,25 @@ impl Reader {
     }
 
     fn decode(&self, out: &mut [u8]) -> ImageResult<()> {
+        let check = || scans::check(&self.whole, &self.frame);
+        let (whole, decoded) = thread::scope(|scope| {
+            let beside = match self.threads {
+                1 => None,
+                _ => thread::Builder::new().spawn_scoped(scope, check).ok(),
+            };
+            let Some(beside) = beside else {
+                let whole = check();
+                return (whole, if whole.is_some() { self.pixels(out) } else { Ok(()) });
+            };
+            let decoded = self.pixels(out);
+            (beside.join().unwrap_or(None), decoded)
+        });
+        // What the decoder says may only follow from it.
+        whole.ok_or_else(|| bad("its data are cut off or damaged"))?;
+        decoded
+    }
+
+    fn pixels(&self, out: &mut [u8]) -> ImageResult<()> {
         if !self.is_usual() || !self.is_known() {
             return self.decode_planes(out);
         }
@@ -504,12 +541,9 @@ mod tests {
         let file =
             b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02data\xff\0\xff\xd3more\xff\xff\xd9";
         let whole = Whole::new(file).unwrap();
-        let stop = STOP.as_slice();
-        let scan = [b"data\xff\0", stop, b"\xff\xd3more", stop, b"\xff\xd9"].concat();
-        assert_eq!(
-            whole.bytes,
-            [b"\xff\xd8\xff\xe1\0\x04\xff\xd9\xff\xda\0\x02", &scan[..]].concat()
-        );
+        let fill = file.len() - 3;
+        assert_eq!(whole.bytes, [&file[..fill], &file[fill + 1..]].concat());
+        assert_eq!(whole.coded(&whole.pieces[1]), b"data\xff\0\xff\xd3more");
         assert!((0..file.len()).all(|n| Whole::new(&file[..n]).is_none()));
     }
 }

@@ -64,12 +64,17 @@ pub fn failure(error: &TiffError) -> Failure {
 
 impl Reader {
     /// Reads the directory of the first page; `max_bytes` bounds what is allocated for it.
-    pub fn new(source: Box<dyn Source>, max_bytes: u64) -> Result<Self, Failure> {
+    pub fn new(mut source: Box<dyn Source>, max_bytes: u64) -> Result<Self, Failure> {
         let fail = |e: TiffError| failure(&e);
         // What a tag may take, which has 32 bytes for each number there; pixels are not decoded by it.
         let mut limits = Limits::default();
         let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         limits.decoding_buffer_size = LONGEST_TAG.min(most);
+        // The decoder prints something about such texts.
+        let longest = tags::longest_text(&mut source).and_then(|n| source.rewind().map(|()| n));
+        if longest.map_err(|e| fail(e.into()))? > limits.decoding_buffer_size as u64 {
+            return Err(Failure::input("not a readable TIFF file: one of its texts has no end"));
+        }
         let mut decoder = Decoder::new(source).map_err(fail)?.with_limits(limits);
         let layout = Layout::of(&mut decoder)?;
         Ok(Self { decoder, layout, max_bytes })

@@ -126,6 +126,28 @@ impl<R: Read + Seek> Directories<R> {
         }
         Ok(out)
     }
+
+    fn longest_text(&mut self, place: u64) -> io::Result<u64> {
+        self.source.seek(SeekFrom::Start(place))?;
+        let word = if self.big { 8 } else { 4 };
+        let mut longest = 0;
+        for _ in 0..self.number(if self.big { 8 } else { 2 })? {
+            let (_, kind) = (self.number(2)?, self.number(2)?);
+            let (count, _) = (self.number(word)?, self.number(word)?);
+            if kind == u64::from(Type::ASCII.to_u16()) {
+                longest = count.max(longest);
+            }
+        }
+        Ok(longest)
+    }
+}
+
+/// Bytes of the longest text of a picture's directory. What is wrong with the directory, its reader says.
+pub fn longest_text(source: &mut (impl Read + Seek)) -> io::Result<u64> {
+    source.rewind()?;
+    let directories = Directories::new(source);
+    let longest = directories.and_then(|(mut directories, first)| directories.longest_text(first));
+    Ok(longest.unwrap_or(0))
 }
 
 /// A kind of value, the bytes of one, and those that a byte order is about.
