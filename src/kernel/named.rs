@@ -11,6 +11,17 @@ use std::fmt;
 
 /// The parameters of named kernels. What is `None` takes the kernel's default; what is given to
 /// a kernel that does not take it is an error.
+///
+/// ```
+/// use twopass::{Error, KernelParams, NamedKernel};
+///
+/// let wide = KernelParams { size: Some(9), size_y: Some(1), ..Default::default() };
+/// let box_ = NamedKernel::find("box")?.kernels(&wide)?;
+/// assert_eq!((box_[0].width(), box_[0].height()), (9, 1));
+/// let error = NamedKernel::find("emboss")?.kernels(&wide).unwrap_err();
+/// assert!(matches!(error, Error::ParameterNotTaken { parameter: "size", .. }));
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KernelParams {
     /// Taps a side, or across if `size_y` is given as well.
@@ -173,15 +184,13 @@ static TABLE: &[NamedKernel] = &[
     row("gaussian-dxy", "mixed second derivative of a Gaussian", GAUSSIAN, |p| p.orders(Order::First, Order::First)),
     row("gabor", "wave in a Gaussian, OpenCV's getGaborKernel (wavelength 4, sigma 0.56·wavelength, angle 0, aspect 0.5, phase 90)",
         &["sigma", "angle", "wavelength", "aspect", "phase", "size", "size-y"], |p| {
-        let wavelength = p.wavelength.unwrap_or(4.0);
+        let usual = Gabor::new(p.wavelength.unwrap_or(4.0), p.angle.unwrap_or(0.0));
         one(taps::gabor(Gabor {
-            // One octave of bandwidth.
-            sigma: p.sigma.unwrap_or(0.56 * wavelength),
-            angle: p.angle.unwrap_or(0.0),
-            wavelength,
-            aspect: p.aspect.unwrap_or(0.5),
-            phase: p.phase.unwrap_or(90.0),
+            sigma: p.sigma.unwrap_or(usual.sigma),
+            aspect: p.aspect.unwrap_or(usual.aspect),
+            phase: p.phase.unwrap_or(usual.phase),
             size: (p.size, p.size_y.or(p.size)),
+            ..usual
         }))
     }),
     row("motion", "straight movement (length 9 pixels, angle 0, anticlockwise)", &["length", "angle"], |p| {

@@ -40,6 +40,15 @@ const HOPELESS_AFTER: usize = 4;
 const HOPELESS: f64 = 1e-6;
 
 /// One column × row product.
+///
+/// ```
+/// use twopass::{Kernel, Separation};
+///
+/// let sobel = Separation::of(&"-1 0 1; -2 0 2; -1 0 1".parse()?);
+/// let term = &sobel.terms()[0];
+/// assert_eq!((&term.column[..], &term.row[..]), (&[1.0, 2.0, 1.0][..], &[-1.0, 0.0, 1.0][..]));
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
     /// The vertical taps, one per kernel row.
@@ -53,6 +62,16 @@ pub struct Term {
 /// The terms of a rank-1 kernel are its own factors where those are known or can be integers;
 /// otherwise the magnitudes of a term's column and of its row have the same sum, so that a
 /// smoothing kernel of sum 1 has factors of sum 1.
+///
+/// ```
+/// use twopass::{Kernel, Separation};
+///
+/// // The image less a blur: one product for each of the two.
+/// let unsharp = Separation::of(&Kernel::unsharp(2.0, 1.0)?);
+/// assert_eq!((unsharp.rank(), unsharp.is_separable()), (2, false));
+/// assert!(unsharp.residual(1) > 0.1 && unsharp.residual(2) < 1e-12);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Separation {
     terms: Vec<Term>,
