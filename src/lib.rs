@@ -93,6 +93,7 @@ mod layer;
 mod pass;
 mod plan;
 mod sample;
+mod shape;
 #[allow(unsafe_code)]
 mod simd;
 mod view;

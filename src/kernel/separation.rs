@@ -19,6 +19,7 @@
 
 use super::Kernel;
 use super::svd;
+use crate::error::Error;
 
 /// How far a tap may be from its true value, as a part of the largest tap.
 const TAP_ERROR: f64 = 1.0 / (1u64 << 47) as f64;
@@ -55,6 +56,22 @@ pub struct Term {
     pub column: Vec<f64>,
     /// The horizontal taps, one per kernel column.
     pub row: Vec<f64>,
+}
+
+impl Term {
+    /// The product as a kernel, which is filtered in two passes; its anchor is the middle.
+    ///
+    /// ```
+    /// use twopass::{Filter, Kernel, Separation};
+    ///
+    /// // The best that two passes can do of a kernel that is no product.
+    /// let laplacian = Separation::of(&Kernel::laplacian());
+    /// let nearest = Filter::new(laplacian.terms()[0].to_kernel()?);
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn to_kernel(&self) -> Result<Kernel, Error> {
+        Kernel::separable(&self.column, &self.row)
+    }
 }
 
 /// A kernel written as a sum of column × row products, as well as two 1D passes can do it.
