@@ -2,8 +2,8 @@
 //! without. The formulas are in `taps`; all parameters of all names are in
 //! [`KernelParams`](super::KernelParams).
 
-use super::Kernel;
-use super::taps::{self, Axis, DIFFERENCE, Gabor, Order, fixed, product};
+use super::taps::{self, Axis, DIFFERENCE, Order, fixed, product};
+use super::{Kernel, KernelParams, NamedKernel};
 use crate::error::Error;
 
 /// # The kernels that have a name
@@ -191,7 +191,13 @@ impl Kernel {
     /// from the right, in a Gaussian of σ = 0.56 · wavelength (one octave), twice as long across the wave, with a
     /// phase of 90°. Not normalised.
     pub fn gabor(wavelength: f64, angle: f64) -> Result<Self, Error> {
-        taps::gabor(Gabor::new(wavelength, angle))
+        let wave = KernelParams {
+            wavelength: Some(wavelength),
+            angle: Some(angle),
+            ..KernelParams::default()
+        };
+        // What else it is made of stands in the table.
+        Ok(NamedKernel::find("gabor")?.kernels(&wave)?.remove(0))
     }
 
     /// A straight movement of `length` pixels, at least 1, at `angle` degrees, anticlockwise from the right.
@@ -231,7 +237,6 @@ fn orders(sigma: f64, x: Order, y: Order) -> Result<Kernel, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{KernelParams, NamedKernel};
     use super::*;
 
     #[test]

@@ -184,13 +184,15 @@ static TABLE: &[NamedKernel] = &[
     row("gaussian-dxy", "mixed second derivative of a Gaussian", GAUSSIAN, |p| p.orders(Order::First, Order::First)),
     row("gabor", "wave in a Gaussian, OpenCV's getGaborKernel (wavelength 4, sigma 0.56·wavelength, angle 0, aspect 0.5, phase 90)",
         &["sigma", "angle", "wavelength", "aspect", "phase", "size", "size-y"], |p| {
-        let usual = Gabor::new(p.wavelength.unwrap_or(4.0), p.angle.unwrap_or(0.0));
+        let wavelength = p.wavelength.unwrap_or(4.0);
         one(taps::gabor(Gabor {
-            sigma: p.sigma.unwrap_or(usual.sigma),
-            aspect: p.aspect.unwrap_or(usual.aspect),
-            phase: p.phase.unwrap_or(usual.phase),
+            // One octave of bandwidth.
+            sigma: p.sigma.unwrap_or(0.56 * wavelength),
+            angle: p.angle.unwrap_or(0.0),
+            wavelength,
+            aspect: p.aspect.unwrap_or(0.5),
+            phase: p.phase.unwrap_or(90.0),
             size: (p.size, p.size_y.or(p.size)),
-            ..usual
         }))
     }),
     row("motion", "straight movement (length 9 pixels, angle 0, anticlockwise)", &["length", "angle"], |p| {

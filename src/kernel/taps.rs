@@ -263,14 +263,6 @@ pub(super) struct Gabor {
     pub size: (Option<usize>, Option<usize>),
 }
 
-impl Gabor {
-    /// An edge detector for a wave, of one octave of bandwidth.
-    pub(super) fn new(wavelength: f64, angle: f64) -> Self {
-        let sigma = 0.56 * wavelength;
-        Self { sigma, angle, wavelength, aspect: 0.5, phase: 90.0, size: (None, None) }
-    }
-}
-
 /// OpenCV's `getGaborKernel`: a Gaussian of standard deviation σ along the wave and σ/aspect
 /// across it, times the cosine of a wave that runs at `angle`; not normalised. Without a size
 /// the window holds 3σ both ways.
