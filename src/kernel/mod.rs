@@ -277,7 +277,11 @@ impl Kernel {
             Some((column, row)) => taps::outer(column, row),
             None => divided(&self.taps),
         };
-        Self { taps, factors, ..self.clone() }
+        let by = 1.0 / if magnitudes { self.abs_sum() } else { self.sum() };
+        // What only the taps' own division keeps within `f64` is no sum of terms.
+        let usual = by.is_normal().then(|| self.terms.iter().map(|term| term.scaled(by)).collect());
+        let terms = usual.and_then(Result::ok).unwrap_or_default();
+        Self { taps, factors, terms, ..self.clone() }
     }
 
     /// The kernel turned by 180°: correlation with it is convolution with the original. The
@@ -378,6 +382,13 @@ mod tests {
         let anchored = Kernel::separable(&[1.0, 3.0], &[2.0, 2.0]).unwrap();
         let anchored = anchored.with_anchor(0, 1).unwrap().normalized();
         assert_eq!((anchored.anchor(), anchored.tap(1, 1)), ((0, 1), 0.375));
+        for kernel in [Kernel::unsharp(2.0, 3.0).unwrap(), Kernel::dog(1.0, 1.6).unwrap()] {
+            let normal = kernel.scaled(7.0).unwrap().normalized();
+            let again = Kernel::sum_of(normal.terms()).unwrap();
+            assert_eq!(normal.terms().len(), 2);
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-14;
+            assert!(again.taps().iter().zip(normal.taps()).all(near));
+        }
         let nothing = Kernel::new(2, 1, vec![0.0, -0.0]).unwrap();
         assert_eq!(nothing.normalized(), nothing);
     }
