@@ -6,6 +6,16 @@ use std::fmt;
 /// What lies outside the image, along one axis.
 ///
 /// The diagrams show the pixels `abcdefgh` of a row and what is read beyond both of its ends.
+///
+/// ```
+/// use twopass::{Border, Filter, Kernel};
+///
+/// // A panorama: its left end follows its right one, and above it is white.
+/// let blur = Filter::new(Kernel::gaussian(2.0)?).borders(Border::Wrap, Border::Constant(vec![255.0]));
+/// assert_eq!(Border::Wrap.map(-1, 8), Some(7));
+/// assert_eq!(Border::Reflect101.map(-1, 8), Some(1));
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Border {

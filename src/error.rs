@@ -4,6 +4,14 @@
 use crate::view::{Rect, Shape};
 
 /// What can be wrong with a kernel, a filter, an image or a plan.
+///
+/// ```
+/// use twopass::{Error, Kernel};
+///
+/// let error = Kernel::new(2, 2, vec![1.0; 3]).unwrap_err();
+/// assert_eq!(error, Error::TapCount { width: 2, height: 2, given: 3 });
+/// assert_eq!(error.to_string(), "a 2×2 kernel needs 4 taps, 3 were given");
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

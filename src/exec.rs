@@ -41,7 +41,19 @@ use memory::Memory;
 use segment::{WorkerSlot, run_segment};
 
 /// The scratch memory that plans need, kept between runs. Any plan can use any workspace; a second
-/// run of the same plan allocates nothing.
+/// run of the same plan allocates nothing. Each thread that runs a plan by itself needs one of its own.
+///
+/// ```
+/// use twopass::{Filter, Image, Kernel, Shape, Workspace};
+///
+/// let plan = Filter::new(Kernel::gaussian(1.5)?).plan::<u8, u8>(Shape::new(64, 48, 1))?;
+/// let (frame, mut out) = (Image::new(plan.input_shape())?, Image::new(plan.output_shape())?);
+/// let mut workspace = Workspace::new();
+/// for _ in 0..3 {
+///     plan.run(frame.view(), out.view_mut(), &mut workspace)?;
+/// }
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Workspace {
     /// One for each worker.

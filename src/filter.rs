@@ -10,6 +10,14 @@ use crate::view::Shape;
 use std::fmt;
 
 /// How the work is to be done. `Auto` is right unless something is to be compared or asserted.
+///
+/// ```
+/// use twopass::{Filter, Kernel, Method, Shape};
+///
+/// // Fails, should the kernel not be separable.
+/// let two_passes = Filter::new(Kernel::laplacian()).method(Method::Separable);
+/// assert!(two_passes.plan::<u8, u8>(Shape::new(64, 48, 1)).is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Method {
@@ -41,6 +49,15 @@ impl fmt::Display for Method {
 }
 
 /// What happens to the weighted sum before it is rounded.
+///
+/// ```
+/// use twopass::{Filter, Kernel, Post};
+///
+/// let gradient = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y())?;
+/// assert_eq!(gradient.get_post(), Post::Magnitude);
+/// assert_eq!(Filter::new(Kernel::laplacian()).abs().get_post(), Post::Abs);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Post {
@@ -54,6 +71,24 @@ pub enum Post {
 }
 
 /// What filtering does to the alpha channel, the last of 2 or 4 channels.
+///
+/// ```
+/// use twopass::{Alpha, Filter, Image, Kernel, Shape, Workspace};
+///
+/// // A red pixel beside a transparent one that hides green.
+/// let pair = Image::from_vec(vec![255u8, 0, 0, 255, 0, 255, 0, 0], Shape::new(2, 1, 4))?;
+/// let mean = Filter::new(Kernel::box_(3, 1)?).border(twopass::Border::Replicate);
+/// let first = |alpha| -> Result<Vec<u8>, twopass::Error> {
+///     let plan = mean.clone().alpha(alpha).plan::<u8, u8>(pair.shape())?;
+///     let mut out = Image::new(plan.output_shape())?;
+///     plan.run(pair.view(), out.view_mut(), &mut Workspace::new())?;
+///     Ok(out.data()[..4].to_vec())
+/// };
+/// assert_eq!(first(Alpha::Premultiply)?, [255, 0, 0, 170]); // what is seen is red
+/// assert_eq!(first(Alpha::Plain)?, [170, 85, 0, 170]); // green bleeds into it
+/// assert_eq!(first(Alpha::Keep)?, [170, 85, 0, 255]);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Alpha {
@@ -77,6 +112,9 @@ pub enum Alpha {
 ///
 /// The result for each output sample is `post(scale · Σ tap · sample + offset)`, computed per
 /// channel and rounded once; [`reference`](crate::reference) is the definition.
+///
+/// Methods that are named like a property set it and give the filter back; what it is set to is told by `get_…`, as in
+/// the standard library's [`Command`](std::process::Command).
 ///
 /// ```
 /// use twopass::{Border, Filter, Kernel};

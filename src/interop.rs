@@ -8,13 +8,20 @@
 use crate::error::Error;
 use crate::exec::Workspace;
 use crate::filter::{Alpha, Filter};
+use crate::layer::Chain;
 use crate::sample::{Sample, Source};
 use crate::view::{Image, Shape, View, ViewMut};
-use image::{DynamicImage, ImageBuffer, Pixel};
+use image::{DynamicImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
 use std::ops::{Deref, DerefMut};
 
 /// The answer to a variant that `image` adds after this crate was written.
 const UNKNOWN_VARIANT: Error = Error::Unsupported("this kind of DynamicImage is not known here");
+/// The answer to results that no variant holds.
+const NO_VARIANT: Error = Error::Unsupported(
+    "a DynamicImage of this many channels and these samples; apply_to gives an Image",
+);
+/// The answer to an output of another variant than the image.
+const OTHER_VARIANT: Error = Error::Unsupported("an output of another kind than the image");
 
 impl Filter {
     /// Filters any `DynamicImage`; the result has the same variant and the same colour space.
@@ -150,12 +157,7 @@ impl Filter {
         P::Subpixel: Source,
         C: Deref<Target = [P::Subpixel]>,
     {
-        let result = self.apply_buffer_to::<P::Subpixel, P, C>(image)?;
-        let shape = result.shape();
-        // No result is larger than its source, so both sides still fit `u32`.
-        let (width, height) = (shape.width as u32, shape.height as u32);
-        let mut buffer = ImageBuffer::from_raw(width, height, result.into_vec())
-            .ok_or(Error::SizeOverflow(shape))?;
+        let mut buffer = buffer::<P>(self.apply_buffer_to(image)?)?;
         let color = image.color_space();
         buffer.set_rgb_primaries(color.primaries);
         buffer.set_transfer_function(color.transfer);
@@ -181,15 +183,76 @@ impl Filter {
         P::Subpixel: Source,
         C: Deref<Target = [P::Subpixel]>,
     {
+        self.chain_for::<P>().run_on(image)
+    }
+
+    /// Filters into an image that is there already, with a workspace that is there already: for frames. Nothing of
+    /// the size of a picture is allocated; the plan is made anew. Those who keep that too use
+    /// [`plan`](Self::plan).
+    ///
+    /// Errors: as of [`apply`](Self::apply); an output of another kind, or of another size than the result's.
+    ///
+    /// ```
+    /// use image::{DynamicImage, RgbImage};
+    /// use twopass::{Filter, Kernel, Workspace};
+    ///
+    /// let blur = Filter::new(Kernel::gaussian(1.5)?);
+    /// let frame = DynamicImage::from(RgbImage::from_pixel(64, 48, [7, 8, 9].into()));
+    /// let mut out = DynamicImage::from(RgbImage::new(64, 48));
+    /// let mut workspace = Workspace::new();
+    /// for _ in 0..3 {
+    ///     blur.apply_into(&frame, &mut out, &mut workspace)?;
+    /// }
+    /// assert_eq!(out, frame);
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn apply_into(
+        &self,
+        image: &DynamicImage,
+        out: &mut DynamicImage,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        use DynamicImage as D;
+        match (image, out) {
+            (D::ImageLuma8(b), D::ImageLuma8(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageLumaA8(b), D::ImageLumaA8(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageRgb8(b), D::ImageRgb8(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageRgba8(b), D::ImageRgba8(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageLuma16(b), D::ImageLuma16(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageLumaA16(b), D::ImageLumaA16(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageRgb16(b), D::ImageRgb16(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageRgba16(b), D::ImageRgba16(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageRgb32F(b), D::ImageRgb32F(o)) => self.apply_buffer_into(b, o, workspace),
+            (D::ImageRgba32F(b), D::ImageRgba32F(o)) => self.apply_buffer_into(b, o, workspace),
+            _ => Err(OTHER_VARIANT),
+        }
+    }
+
+    /// Filters one `ImageBuffer` into another; what [`apply_into`](Self::apply_into) does for each variant.
+    pub fn apply_buffer_into<P, C, D>(
+        &self,
+        image: &ImageBuffer<P, C>,
+        out: &mut ImageBuffer<P, D>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error>
+    where
+        P: Pixel,
+        P::Subpixel: Source,
+        C: Deref<Target = [P::Subpixel]>,
+        D: DerefMut<Target = [P::Subpixel]>,
+    {
         let view = View::try_from(image)?;
-        let plan = if P::HAS_ALPHA {
-            self.clone().alpha(self.alpha_or_default()).plan(view.shape())?
-        } else {
-            self.plan(view.shape())?
-        };
-        let mut out = Image::new(plan.output_shape())?;
-        plan.run(view, out.view_mut(), &mut Workspace::new())?;
-        Ok(out)
+        let plan = self.chain_for::<P>().plan(view.shape())?;
+        plan.run(view, ViewMut::try_from(&mut *out)?, workspace)?;
+        let color = image.color_space();
+        out.set_rgb_primaries(color.primaries);
+        out.set_transfer_function(color.transfer);
+        Ok(())
+    }
+
+    /// The filter as a chain of one, for pixels of type P.
+    fn chain_for<P: Pixel>(&self) -> Chain {
+        Chain::of_filter(self).for_pixels::<P>()
     }
 
     /// What [`apply`](Self::apply) does to an alpha channel: the handling that
@@ -221,6 +284,137 @@ impl Filter {
             Alpha::Premultiply
         })
     }
+}
+
+impl Chain {
+    /// Runs the chain on any `DynamicImage`. The result has samples of the same type, and as many channels as the
+    /// last layer gives: grey, grey with alpha, RGB or RGBA.
+    ///
+    /// # Alpha
+    ///
+    /// Where the image has an alpha channel, each filter treats it by the rule of [`Filter::apply`], unless the filter
+    /// says otherwise itself: premultiplied if it has no negative weight, else kept. That holds as long as pixels have as
+    /// many channels as the image; a layer that changes their number ends it, and [`Alpha::Plain`] switches it off. Other
+    /// layers take alpha for a channel like any other. A chain that was [planned](Self::plan) by hand, whose views know no
+    /// alpha, does so throughout.
+    ///
+    /// # Errors
+    ///
+    /// Everything that [`plan`](Self::plan) reports, a number of channels that the first layer does not take among it;
+    /// [`Error::Unsupported`] for results that no `DynamicImage` holds, such as one channel of `f32`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use image::{DynamicImage, Rgb, RgbImage};
+    /// use twopass::{Chain, Kernel, Pointwise};
+    ///
+    /// let photo = DynamicImage::from(RgbImage::from_pixel(8, 8, Rgb([200, 100, 50])));
+    /// let luma = Pointwise::from_pytorch(&[0.299, 0.587, 0.114], [1, 3, 1, 1])?;
+    /// let soft_grey = Chain::new(Kernel::gaussian(1.0)?).then(luma)?.apply(&photo)?;
+    /// assert_eq!(soft_grey.as_luma8().expect("one channel").get_pixel(3, 3).0, [124]);
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn apply(&self, image: &DynamicImage) -> Result<DynamicImage, Error> {
+        use DynamicImage as D;
+        let mut result = match image {
+            D::ImageLuma8(_) | D::ImageLumaA8(_) | D::ImageRgb8(_) | D::ImageRgba8(_) => {
+                let result = self.apply_to::<u8>(image)?;
+                match result.shape().channels {
+                    1 => D::ImageLuma8(buffer::<Luma<u8>>(result)?),
+                    2 => D::ImageLumaA8(buffer::<LumaA<u8>>(result)?),
+                    3 => D::ImageRgb8(buffer::<Rgb<u8>>(result)?),
+                    4 => D::ImageRgba8(buffer::<Rgba<u8>>(result)?),
+                    _ => return Err(NO_VARIANT),
+                }
+            }
+            D::ImageLuma16(_) | D::ImageLumaA16(_) | D::ImageRgb16(_) | D::ImageRgba16(_) => {
+                let result = self.apply_to::<u16>(image)?;
+                match result.shape().channels {
+                    1 => D::ImageLuma16(buffer::<Luma<u16>>(result)?),
+                    2 => D::ImageLumaA16(buffer::<LumaA<u16>>(result)?),
+                    3 => D::ImageRgb16(buffer::<Rgb<u16>>(result)?),
+                    4 => D::ImageRgba16(buffer::<Rgba<u16>>(result)?),
+                    _ => return Err(NO_VARIANT),
+                }
+            }
+            D::ImageRgb32F(_) | D::ImageRgba32F(_) => {
+                let result = self.apply_to::<f32>(image)?;
+                match result.shape().channels {
+                    3 => D::ImageRgb32F(buffer::<Rgb<f32>>(result)?),
+                    4 => D::ImageRgba32F(buffer::<Rgba<f32>>(result)?),
+                    _ => return Err(NO_VARIANT),
+                }
+            }
+            _ => return Err(UNKNOWN_VARIANT),
+        };
+        let color = image.color_space();
+        result.set_rgb_primaries(color.primaries);
+        result.set_transfer_function(color.transfer);
+        Ok(result)
+    }
+
+    /// Runs the chain on any `DynamicImage`, into samples of another type and any number of channels, in the units of the
+    /// source samples; otherwise [`apply`](Self::apply).
+    pub fn apply_to<S: Sample>(&self, image: &DynamicImage) -> Result<Image<S>, Error> {
+        use DynamicImage as D;
+        match image {
+            D::ImageLuma8(b) => self.apply_buffer_to(b),
+            D::ImageLumaA8(b) => self.apply_buffer_to(b),
+            D::ImageRgb8(b) => self.apply_buffer_to(b),
+            D::ImageRgba8(b) => self.apply_buffer_to(b),
+            D::ImageLuma16(b) => self.apply_buffer_to(b),
+            D::ImageLumaA16(b) => self.apply_buffer_to(b),
+            D::ImageRgb16(b) => self.apply_buffer_to(b),
+            D::ImageRgba16(b) => self.apply_buffer_to(b),
+            D::ImageRgb32F(b) => self.apply_buffer_to(b),
+            D::ImageRgba32F(b) => self.apply_buffer_to(b),
+            _ => Err(UNKNOWN_VARIANT),
+        }
+    }
+
+    /// Runs the chain on one `ImageBuffer`; what [`apply_to`](Self::apply_to) does for each variant.
+    pub fn apply_buffer_to<S, P, C>(&self, image: &ImageBuffer<P, C>) -> Result<Image<S>, Error>
+    where
+        S: Sample,
+        P: Pixel,
+        P::Subpixel: Source,
+        C: Deref<Target = [P::Subpixel]>,
+    {
+        self.clone().for_pixels::<P>().run_on(image)
+    }
+
+    /// The same with the default alpha rule, where pixels of type P have alpha.
+    fn for_pixels<P: Pixel>(self) -> Self {
+        if !P::HAS_ALPHA {
+            return self;
+        }
+        let alpha = |filter: &Filter| filter.clone().alpha(filter.alpha_or_default());
+        self.map_filters(usize::from(P::CHANNEL_COUNT), alpha)
+    }
+
+    /// Plans and runs it as it is.
+    fn run_on<S, P, C>(&self, image: &ImageBuffer<P, C>) -> Result<Image<S>, Error>
+    where
+        S: Sample,
+        P: Pixel,
+        P::Subpixel: Source,
+        C: Deref<Target = [P::Subpixel]>,
+    {
+        let view = View::try_from(image)?;
+        let plan = self.plan(view.shape())?;
+        let mut out = Image::new(plan.output_shape())?;
+        plan.run(view, out.view_mut(), &mut Workspace::new())?;
+        Ok(out)
+    }
+}
+
+/// An image as one of the `image` crate, with as many channels as its pixels have.
+fn buffer<P: Pixel>(image: Image<P::Subpixel>) -> Result<ImageBuffer<P, Vec<P::Subpixel>>, Error> {
+    let shape = image.shape();
+    let side = |n: usize| u32::try_from(n).map_err(|_| Error::SizeOverflow(shape));
+    let (width, height) = (side(shape.width)?, side(shape.height)?);
+    ImageBuffer::from_raw(width, height, image.into_vec()).ok_or(Error::SizeOverflow(shape))
 }
 
 /// The shape of an image of pixels `P`.

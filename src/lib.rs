@@ -1,8 +1,8 @@
-//! Fast, exact linear image filtering on the CPU.
+//! Linear image filtering on the CPU, fast and exact.
 //!
-//! Give it a kernel; it works out whether the kernel is separable and then runs two 1D passes
-//! instead of one 2D pass, in SIMD lanes chosen at run time (portable, AVX2, AVX-512), over
-//! cache-sized tiles, on all cores.
+//! Give it a kernel. Where that is a column times a row, two 1D passes do the work of one 2D pass: Sobel takes 6
+//! multiplications in place of 9, a Gaussian of 13 × 13 taps 26 in place of 169. The library finds out by itself, and runs
+//! the passes in SIMD lanes chosen at run time (portable, AVX2, AVX-512), over cache-sized tiles, on all cores.
 //!
 //! ```
 //! use twopass::{Filter, Image, Kernel, Shape, View, Workspace};
@@ -15,8 +15,9 @@
 //! let filter = Filter::new(Kernel::gaussian(2.0)?);
 //! // … how it will be done, for this shape and these sample types …
 //! let plan = filter.plan::<u8, u8>(view.shape())?;
+//! assert_eq!(plan.multiplications_per_sample(), 26);
+//! assert_eq!(plan.naive_multiplications_per_sample(), 169);
 //! println!("{plan}");
-//! assert!(plan.multiplications_per_sample() < plan.naive_multiplications_per_sample());
 //! // … and doing it: the second run allocates nothing.
 //! let mut blurred = Image::new(plan.output_shape())?;
 //! let mut workspace = Workspace::new();
@@ -25,8 +26,27 @@
 //! # Ok::<(), twopass::Error>(())
 //! ```
 //!
-//! With the feature `image` (on by default) [`Filter`] has `apply` and friends for the types of the
+//! With the feature `image` (on by default) [`Filter`] and [`Chain`] have `apply` and friends for the types of the
 //! `image` crate.
+//!
+//! # Where to look
+//!
+//! | for | see |
+//! |---|---|
+//! | taps: named kernels, matrices, products | [`Kernel`], [`NamedKernel`] |
+//! | whether a kernel is a product, and what is left if not | [`Separation`] |
+//! | what to do: border, scale, alpha, threads | [`Filter`], [`Border`], [`Alpha`] |
+//! | how it is done, and what is proved of it | [`Plan`], [`AnyPlan`] |
+//! | pixels: borrowed, cropped, owned | [`View`], [`ViewMut`], [`Image`] |
+//! | several steps as one plan | [`Chain`] |
+//! | layers of networks | [`Depthwise`], [`Pointwise`], [`SeparableConv`], [`Conv2d`] |
+//! | the definition of all results | [`mod@reference`] |
+//!
+//! # Threads
+//!
+//! A plan is only read: one plan may run on many threads at once, each with a [`Workspace`] of its own. A run itself uses the
+//! rayon pool that it is called from, and never changes it; [`Filter::threads`] is an upper limit, and 1 stays on the
+//! caller's thread.
 //!
 //! # Layers
 //!
@@ -54,7 +74,7 @@
 //! |---|---|---|
 //! | `rayon` | yes | strips on the workers of the caller's current rayon pool |
 //! | `image` | yes | filtering of `DynamicImage` and `ImageBuffer` |
-//! | `cli` | yes | the program `filter` |
+//! | `cli` | yes | the program `filter`; a library does without |
 //! | `weights` | no | layers from the arrays of `.npz` and safetensors files |
 
 pub mod naive;
@@ -73,6 +93,7 @@ mod layer;
 mod pass;
 mod plan;
 mod sample;
+mod shape;
 #[allow(unsafe_code)]
 mod simd;
 mod view;
@@ -94,7 +115,13 @@ pub use view::{AnyView, AnyViewMut, Image, Rect, Shape, View, ViewMut};
 #[cfg(feature = "weights")]
 pub use weights::{Tensor, WeightOrder, Weights};
 
-/// The README's examples are tests.
+/// The Rust blocks of the pages are tests.
 #[cfg(all(doctest, feature = "image"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/library.md")]
+    struct Library;
+    #[doc = include_str!("../docs/layers.md")]
+    struct Layers;
+}

@@ -38,6 +38,32 @@ use std::ops::Deref;
 ///
 /// Plans are values: they can be printed, compared, cloned, and used for every frame of that shape, on many threads
 /// at once. What a plan says of itself are the methods of [`AnyPlan`].
+///
+/// One plan on many threads: it is only read, so that a reference to it is enough. Each thread has its own
+/// [`Workspace`]. With `threads(1)` a run stays on the thread that called it.
+///
+/// ```
+/// use twopass::{Filter, Image, Kernel, Shape, Workspace};
+///
+/// let filter = Filter::new(Kernel::gaussian(2.0)?).threads(1);
+/// let plan = filter.plan::<u8, u8>(Shape::new(64, 48, 3))?;
+/// let frames = vec![Image::<u8>::new(plan.input_shape())?; 4];
+/// let results = std::thread::scope(|scope| {
+///     let threads: Vec<_> = frames
+///         .iter()
+///         .map(|frame| {
+///             scope.spawn(|| {
+///                 let mut out = Image::new(plan.output_shape())?;
+///                 plan.run(frame.view(), out.view_mut(), &mut Workspace::new())?;
+///                 Ok::<_, twopass::Error>(out)
+///             })
+///         })
+///         .collect();
+///     threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Result<Vec<_>, _>>()
+/// })?;
+/// assert_eq!(results, frames);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan<I, O> {
     plan: AnyPlan,
@@ -45,6 +71,16 @@ pub struct Plan<I, O> {
 }
 
 /// A plan whose sample types are values.
+///
+/// ```
+/// use twopass::{Filter, Kernel, SampleType, Shape};
+///
+/// let plan = Filter::new(Kernel::sobel_x()).plan::<u8, i16>(Shape::new(640, 480, 1))?.into_any();
+/// assert_eq!(plan.sample_types(), (SampleType::U8, SampleType::I16));
+/// assert_eq!((plan.multiplications_per_sample(), plan.naive_multiplications_per_sample()), (6, 9));
+/// assert_eq!(plan.error_bound(), Some(0.0)); // exact
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnyPlan {
     chain: Chain,
@@ -66,6 +102,16 @@ pub struct AnyPlan {
 }
 
 /// What a plan does for one layer.
+///
+/// ```
+/// use twopass::{Filter, Kernel, Method, Shape};
+///
+/// let plan = Filter::new(Kernel::gaussian(2.0)?).plan::<u8, u8>(Shape::new(640, 480, 3))?;
+/// let stage = &plan.stages()[0];
+/// assert_eq!((stage.method, stage.separations[0].rank()), (Some(Method::Separable), 1));
+/// assert_eq!((stage.multiplications, stage.naive_multiplications), (26, 169));
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StageInfo<'a> {

@@ -4,6 +4,12 @@ use crate::view::{AnyView, View};
 use std::fmt;
 
 /// Names of the sample types, for plans and messages.
+///
+/// ```
+/// use twopass::{Sample, SampleType};
+///
+/// assert_eq!((u16::TYPE, SampleType::U16.to_string()), (SampleType::U16, "u16".to_owned()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SampleType {
@@ -78,6 +84,13 @@ pub(crate) mod sealed {
 }
 
 /// A sample that an image can hold: `u8`, `u16`, `i16` or `f32`. Sealed.
+///
+/// ```
+/// use twopass::Sample;
+///
+/// assert_eq!((u8::from_f64(254.5), u8::from_f64(-3.0), u8::from_f64(1e9)), (255, 0, 255));
+/// assert_eq!((u8::FULL, f32::FULL, i16::MIN.to_f64()), (255.0, 1.0, -32768.0));
+/// ```
 pub trait Sample:
     sealed::Sealed + Copy + Default + PartialEq + PartialOrd + fmt::Debug + Send + Sync + 'static
 {
@@ -99,6 +112,17 @@ pub trait Sample:
 }
 
 /// A sample that can be filtered: `u8`, `u16`, `f32`. Sealed.
+///
+/// ```
+/// use twopass::{Error, Filter, Image, Kernel, Source, View, Workspace};
+///
+/// fn blurred<S: Source>(view: View<'_, S>) -> Result<Image<S>, Error> {
+///     let plan = Filter::new(Kernel::gaussian(1.0)?).plan::<S, S>(view.shape())?;
+///     let mut out = Image::new(plan.output_shape())?;
+///     plan.run(view, out.view_mut(), &mut Workspace::new())?;
+///     Ok(out)
+/// }
+/// ```
 pub trait Source: Sample + sealed::SealedSource {}
 
 macro_rules! source {

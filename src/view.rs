@@ -3,94 +3,8 @@
 
 use crate::error::Error;
 use crate::sample::{Sample, SampleType, Source, with_sample};
-use std::fmt;
+pub use crate::shape::{Rect, Shape};
 use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
-
-/// Width and height in pixels, and interleaved channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Shape {
-    /// Pixels in a row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Samples in a pixel.
-    pub channels: usize,
-}
-
-impl Shape {
-    /// A shape of `width` × `height` pixels of `channels` samples.
-    #[must_use]
-    pub const fn new(width: usize, height: usize, channels: usize) -> Self {
-        Self { width, height, channels }
-    }
-
-    /// Samples in a row. The shape must have passed [`Shape::samples`].
-    #[must_use]
-    pub const fn row(&self) -> usize {
-        self.width * self.channels
-    }
-
-    /// Samples in the whole image, or an error if that is 0 or does not fit `isize`.
-    pub fn samples(&self) -> Result<usize, Error> {
-        if self.width == 0 || self.height == 0 || self.channels == 0 {
-            return Err(Error::EmptyImage(*self));
-        }
-        self.width
-            .checked_mul(self.channels)
-            .and_then(|row| row.checked_mul(self.height))
-            // Four bytes is the widest sample; byte offsets must fit `isize`.
-            .filter(|&n| n <= isize::MAX as usize / 8)
-            .ok_or(Error::SizeOverflow(*self))
-    }
-
-    /// The rectangle that covers the whole image.
-    #[must_use]
-    pub const fn rect(&self) -> Rect {
-        Rect { x: 0, y: 0, width: self.width, height: self.height }
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}×{}×{}", self.width, self.height, self.channels)
-    }
-}
-
-/// A rectangle of pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Rect {
-    /// First column.
-    pub x: usize,
-    /// First row.
-    pub y: usize,
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-}
-
-impl Rect {
-    /// The rectangle of `width` × `height` pixels whose top left pixel is (`x`, `y`).
-    #[must_use]
-    pub const fn new(x: usize, y: usize, width: usize, height: usize) -> Self {
-        Self { x, y, width, height }
-    }
-
-    /// Whether the rectangle has pixels and all of them are in an image of this shape.
-    #[must_use]
-    pub fn fits(&self, shape: Shape) -> bool {
-        let end = |start: usize, len: usize, limit| {
-            len > 0 && start.checked_add(len).is_some_and(|e| e <= limit)
-        };
-        end(self.x, self.width, shape.width) && end(self.y, self.height, shape.height)
-    }
-}
-
-impl fmt::Display for Rect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}×{}+{}+{}", self.width, self.height, self.x, self.y)
-    }
-}
 
 /// Checks shape and stride against a slice of `len` samples.
 fn check(len: usize, shape: Shape, stride: usize) -> Result<(), Error> {
@@ -108,7 +22,20 @@ fn check(len: usize, shape: Shape, stride: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Pixels to read: a slice, a shape and a row stride in samples.
+/// Pixels to read: a slice, a shape and a row stride in samples. Nothing is copied, and a crop is a view again.
+///
+/// ```
+/// use twopass::{Rect, Shape, View};
+///
+/// // A frame of a camera: 100 rows of 64 grey pixels, each row padded to 80 bytes.
+/// let frame = [7u8; 80 * 100];
+/// let view = View::with_stride(&frame, Shape::new(64, 100, 1), 80)?;
+/// let middle = view.crop(Rect::new(16, 25, 32, 50))?;
+/// assert_eq!((middle.shape(), middle.stride()), (Shape::new(32, 50, 1), 80));
+/// let own = middle.to_image()?; // a copy, without the gaps
+/// assert_eq!(own.data(), [7; 32 * 50]);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a, S> {
     data: &'a [S],
@@ -169,9 +96,34 @@ impl<'a, S> View<'a, S> {
         let shape = Shape { width: rect.width, height: rect.height, ..self.shape };
         Ok(Self { data: &self.data[start..], shape, stride: self.stride })
     }
+
+    /// A copy of these pixels, rows without gaps. Error: no memory for it.
+    pub fn to_image(&self) -> Result<Image<S>, Error>
+    where
+        S: Copy,
+    {
+        let mut data = Vec::new();
+        data.try_reserve_exact(self.shape.samples()?)
+            .map_err(|_| Error::OutOfMemory(self.shape))?;
+        for y in 0..self.shape.height {
+            data.extend_from_slice(self.row(y));
+        }
+        Image::from_vec(data, self.shape)
+    }
 }
 
-/// Pixels to write.
+/// Pixels to write: as a [`View`], but borrowed mutably. What lies between rows is never touched.
+///
+/// ```
+/// use twopass::{Image, Rect, Shape, View};
+///
+/// // A picture of 2 × 2 in the middle of one of 4 × 4.
+/// let mut canvas = Image::<u8>::new(Shape::new(4, 4, 1))?;
+/// let mut place = canvas.view_mut().crop(Rect::new(1, 1, 2, 2))?;
+/// place.copy_from(&View::new(&[1, 2, 3, 4], Shape::new(2, 2, 1))?)?;
+/// assert_eq!(canvas.data(), [0, 0, 0, 0, 0, 1, 2, 0, 0, 3, 4, 0, 0, 0, 0, 0]);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ViewMut<'a, S> {
     data: &'a mut [S],
@@ -236,6 +188,21 @@ impl<'a, S> ViewMut<'a, S> {
         })
     }
 
+    /// Copies pixels of the same shape. Error: another shape.
+    pub fn copy_from(&mut self, source: &View<'_, S>) -> Result<(), Error>
+    where
+        S: Copy,
+    {
+        let (expected, given) = (self.shape, source.shape());
+        if given != expected {
+            return Err(Error::ShapeMismatch { what: "source", expected, given });
+        }
+        for y in 0..self.shape.height {
+            self.row_mut(y).copy_from_slice(source.row(y));
+        }
+        Ok(())
+    }
+
     /// The same pixels, borrowed for a shorter time.
     #[must_use]
     pub fn reborrow(&mut self) -> ViewMut<'_, S> {
@@ -273,6 +240,18 @@ impl<'a, S> ViewMut<'a, S> {
 
 /// Pixels to read, of samples of any type that can be filtered. What is not generic is compiled once, with this
 /// crate.
+///
+/// ```
+/// use twopass::{AnyView, Image, SampleType, Shape};
+///
+/// // What a file holds is known when it is read.
+/// fn describe(pixels: AnyView<'_>) -> String {
+///     format!("{} of {}", pixels.shape(), pixels.sample())
+/// }
+/// let deep = Image::<u16>::new(Shape::new(40, 30, 3))?;
+/// assert_eq!(describe(AnyView::new(deep.view())), "40×30×3 of u16");
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum AnyView<'a> {
@@ -314,6 +293,17 @@ impl<'a> AnyView<'a> {
 
 /// Pixels to write, of samples of any type, as the bytes that they are. What is not generic is compiled
 /// once, and looks the type up where it stores.
+///
+/// ```
+/// use twopass::{AnyView, AnyViewMut, Filter, Image, Kernel, Shape, Workspace};
+///
+/// let photo = Image::from_vec(vec![10u8; 48], Shape::new(4, 4, 3))?;
+/// let mut blurred = Image::<u8>::new(photo.shape())?;
+/// let plan = Filter::new(Kernel::gaussian(1.0)?).plan::<u8, u8>(photo.shape())?.into_any();
+/// plan.run(AnyView::new(photo.view()), AnyViewMut::new(blurred.view_mut()), &mut Workspace::new())?;
+/// assert_eq!(blurred, photo);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AnyViewMut<'a> {
     pub(crate) sample: SampleType,
@@ -441,6 +431,18 @@ impl<'a> OutRow<'a> {
 
 /// Owned pixels, rows without gaps; for what `image::DynamicImage` cannot hold (signed samples,
 /// grey float, many channels).
+///
+/// ```
+/// use twopass::{Image, Shape};
+///
+/// let mut ramp = Image::<f32>::new(Shape::new(3, 2, 1))?;
+/// for (x, sample) in ramp.data_mut().iter_mut().enumerate() {
+///     *sample = x as f32;
+/// }
+/// assert_eq!(ramp.view().row(1), [3.0, 4.0, 5.0]);
+/// assert_eq!(Image::from_vec(ramp.clone().into_vec(), ramp.shape())?, ramp);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image<S> {
     data: Vec<S>,
@@ -480,6 +482,12 @@ impl<S> Image<S> {
     #[must_use]
     pub fn data(&self) -> &[S] {
         &self.data
+    }
+
+    /// All samples, row by row, to change.
+    #[must_use]
+    pub fn data_mut(&mut self) -> &mut [S] {
+        &mut self.data
     }
 
     /// All samples, row by row.
@@ -560,6 +568,22 @@ mod tests {
         let mut lone = AnyViewMut::new(lone);
         let [row] = lone.rows_mut(0);
         assert_eq!(row.len(), 8);
+    }
+
+    #[test]
+    fn copies_have_no_gaps_and_go_into_what_has_some() {
+        let data: Vec<i16> = (0..60).collect();
+        let view = View::with_stride(&data, Shape::new(4, 5, 2), 12).unwrap();
+        let crop = view.crop(Rect::new(1, 2, 2, 3)).unwrap();
+        let copy = crop.to_image().unwrap();
+        assert_eq!(copy.data(), [26, 27, 28, 29, 38, 39, 40, 41, 50, 51, 52, 53]);
+        let mut there = vec![-1i16; 60];
+        let mut whole = ViewMut::with_stride(&mut there, Shape::new(4, 5, 2), 12).unwrap();
+        assert!(matches!(whole.copy_from(&crop), Err(Error::ShapeMismatch { .. })));
+        whole.copy_from(&view).unwrap();
+        for (i, (there, from)) in there.iter().zip(&data).enumerate() {
+            assert_eq!(*there, if i % 12 < 8 { *from } else { -1 }, "{i}");
+        }
     }
 
     #[test]

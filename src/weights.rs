@@ -9,6 +9,15 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// How the axes of a weight array are ordered.
+///
+/// ```
+/// use twopass::{WeightOrder, Weights};
+///
+/// let weights = Weights::open("tests/weights/block.safetensors")?;
+/// let layer = weights.depthwise("depthwise.weight", WeightOrder::PyTorch, 3)?;
+/// assert_eq!(layer.input_channels(), 3);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WeightOrder {
     /// Height, width, input channels, and then output channels or, in depthwise layers, the
@@ -46,6 +55,15 @@ enum Stored {
 }
 
 /// An array of a model file.
+///
+/// ```
+/// use twopass::Weights;
+///
+/// let weights = Weights::open("tests/weights/block.npz")?;
+/// let bias = weights.tensor("depthwise/bias")?;
+/// assert_eq!((bias.shape(), bias.values().len()), (&[3][..], 3));
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
     shape: Vec<usize>,

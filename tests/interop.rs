@@ -6,12 +6,12 @@ use image::{
     DynamicImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, RgbImage, Rgba, Rgba32FImage, RgbaImage,
 };
 use twopass::{
-    Alpha, Border, Error, Filter, Image, Kernel, Rect, Sample, Shape, Source, View, ViewMut,
-    Workspace, reference,
+    Alpha, Border, Chain, Error, Filter, Image, Kernel, Pointwise, Rect, Sample, Shape, Source,
+    View, ViewMut, Workspace, reference,
 };
 
 #[allow(dead_code, unreachable_pub)]
-#[path = "../examples/draw_assets.rs"]
+#[path = "../assets/draw_assets.rs"]
 mod draw_assets;
 
 /// Noise that is the same everywhere and always.
@@ -426,6 +426,86 @@ fn negative_taps_keep_alpha_from_the_anchor() {
 }
 
 #[test]
+fn filters_write_into_images_that_are_there() {
+    let mut workspace = Workspace::new();
+    for (mut image, other) in
+        every_variant(9, 7).into_iter().zip(every_variant(9, 7).into_iter().rev())
+    {
+        let is_rgb16 = matches!(image, DynamicImage::ImageRgb16(_));
+        if is_rgb16 {
+            image.set_color_space(Cicp::DISPLAY_P3).unwrap();
+        }
+        for filter in [binomial(), sharpen()] {
+            let wanted = filter.apply(&image).unwrap();
+            let mut out = DynamicImage::new(9, 7, image.color());
+            filter.apply_into(&image, &mut out, &mut workspace).unwrap();
+            assert!(out == wanted && out.color_space() == wanted.color_space());
+            let mut small = DynamicImage::new(9, 6, image.color());
+            let error = filter.apply_into(&image, &mut small, &mut workspace).unwrap_err();
+            assert!(matches!(error, Error::ShapeMismatch { what: "output", .. }), "{error}");
+            let mut other = other.clone();
+            if other.color() != image.color() {
+                let error = filter.apply_into(&image, &mut other, &mut workspace).unwrap_err();
+                assert!(matches!(error, Error::Unsupported(_)), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn chains_treat_alpha_as_filters_do() {
+    let image = DynamicImage::from(draw_assets::soft_alpha().clone()).crop_imm(100, 60, 60, 40);
+    let alone = Chain::new(binomial()).apply(&image).unwrap();
+    assert!(alone == binomial().apply(&image).unwrap(), "a chain of one is the filter");
+
+    // A blur, which is premultiplied, then a sharpening, which keeps alpha; as by hand.
+    let chain = Chain::new(binomial()).then(sharpen()).unwrap();
+    let by_hand = Chain::new(binomial().alpha(Alpha::Premultiply));
+    let by_hand = by_hand.then(sharpen().alpha(Alpha::Keep)).unwrap();
+    let run = |chain: &Chain| {
+        let rgba = image.as_rgba8().unwrap();
+        let view = View::try_from(rgba).unwrap();
+        let plan = chain.plan::<u8, u8>(view.shape()).unwrap();
+        let mut out = Image::new(plan.output_shape()).unwrap();
+        plan.run(view, out.view_mut(), &mut Workspace::new()).unwrap();
+        out
+    };
+    let result = chain.apply_to::<u8>(&image).unwrap();
+    assert!(result == run(&by_hand));
+    assert!(result != run(&chain), "raw views know no alpha");
+    let plain = Chain::new(binomial().alpha(Alpha::Plain));
+    let plain = plain.then(sharpen().alpha(Alpha::Plain)).unwrap();
+    assert!(plain.apply_to::<u8>(&image).unwrap() == run(&chain), "and it can be switched off");
+}
+
+#[test]
+fn chains_give_the_variant_of_their_channels() {
+    let matrix = |inputs: usize, outputs: usize| {
+        let weights: Vec<f32> = (0..inputs * outputs).map(|i| (i % 3) as f32 * 0.2).collect();
+        Pointwise::from_pytorch(&weights, [outputs, inputs, 1, 1]).unwrap()
+    };
+    for image in every_variant(6, 5) {
+        let channels = usize::from(image.color().channel_count());
+        for outputs in 1..=5 {
+            // After a change of channels nothing is known to be alpha, and filters are plain.
+            let chain = Chain::new(matrix(channels, outputs)).then(binomial()).unwrap();
+            let result = chain.apply(&image);
+            let float =
+                matches!(image, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_));
+            if outputs > 4 || float && outputs < 3 {
+                assert!(matches!(result, Err(Error::Unsupported(_))));
+                assert_eq!(chain.apply_to::<f32>(&image).unwrap().shape().channels, outputs);
+                continue;
+            }
+            let color = result.unwrap().color();
+            assert_eq!(usize::from(color.channel_count()), outputs);
+            let bytes = |c: image::ColorType| c.bytes_per_pixel() / c.channel_count();
+            assert_eq!(bytes(color), bytes(image.color()));
+        }
+    }
+}
+
+#[test]
 fn empty_images_are_errors() {
     for (width, height) in [(0, 0), (0, 5), (5, 0)] {
         for image in every_variant(width, height) {
@@ -478,7 +558,7 @@ fn bad_filters_are_errors_not_panics() {
     assert!(matches!(binomial().scale(f64::NAN).apply(image), Err(Error::Parameter { .. })));
 }
 
-/// The committed pictures are those that `examples/draw_assets.rs` draws, to the last bit.
+/// The committed pictures are those that `assets/draw_assets.rs` draws, to the last bit.
 #[test]
 fn the_assets_are_what_their_generator_draws() {
     let committed = |name: &str| {

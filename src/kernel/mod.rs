@@ -1,9 +1,10 @@
 //! Kernels: the 2D taps of a filter, where their anchor is, and what is known of their factors.
 //!
-//! [`Kernel`] is plain validated data. The named kernels are one table in `named` over the
-//! formulas in `taps`, the texts a user can type are read in `parse`, and `separation` decides
+//! [`Kernel`] is plain validated data. The named kernels are one table in `named` and one list of
+//! `constructors`, both over the formulas in `taps`; the texts a user can type are read in `parse`, and `separation` decides
 //! whether two 1D passes can replace the 2D one.
 
+mod constructors;
 mod named;
 mod parse;
 mod separation;
@@ -22,6 +23,18 @@ use crate::error::Error;
 ///
 /// Every `Kernel` is valid: at least one tap, at most [`Kernel::MAX_SIDE`] a side, all taps
 /// finite, the anchor inside.
+///
+/// ```
+/// use twopass::Kernel;
+///
+/// // A name, a product of column and row, any taps, or text as the program takes it.
+/// let sobel = Kernel::sobel_x();
+/// assert_eq!(sobel, Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0])?);
+/// let smooth = Kernel::new(3, 3, vec![1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0])?;
+/// assert_eq!(smooth, "1 2 1; 2 4 2; 1 2 1".parse()?);
+/// assert_eq!(smooth.normalized(), Kernel::new(3, 3, smooth.taps().iter().map(|t| t / 16.0).collect())?);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kernel {
     width: usize,
@@ -115,8 +128,7 @@ impl Kernel {
         if let Some(x) = bad(row) {
             return Err(Error::TapNotFinite { x, y: 0, value: row[x] });
         }
-        let taps = column.iter().flat_map(|c| row.iter().map(move |r| c * r)).collect();
-        let mut kernel = Self::new(row.len(), column.len(), taps)?;
+        let mut kernel = Self::new(row.len(), column.len(), taps::outer(column, row))?;
         kernel.factors = Some((column.to_vec(), row.to_vec()));
         Ok(kernel)
     }
@@ -233,6 +245,45 @@ impl Kernel {
         self.taps.iter().any(|&t| t < 0.0)
     }
 
+    /// The kernel with its taps divided by their sum, so that brightness stays; by the sum of their magnitudes, if
+    /// [they cancel](Self::is_zero_sum). Taps of 0 stay as they are. Factors that are known are divided each by its own.
+    ///
+    /// ```
+    /// use twopass::Kernel;
+    ///
+    /// let mean = Kernel::separable(&[1.0; 4], &[1.0; 4])?.normalized();
+    /// assert_eq!((mean.tap(0, 0), mean.sum()), (1.0 / 16.0, 1.0));
+    /// let derivative = Kernel::sobel_x().normalized();
+    /// assert_eq!((derivative.tap(2, 1), derivative.abs_sum()), (0.25, 1.0));
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    #[must_use]
+    pub fn normalized(&self) -> Self {
+        let magnitudes = self.is_zero_sum();
+        let divided = |taps: &[f64]| -> Vec<f64> {
+            // In units of the largest tap no sum overflows, and none vanishes.
+            let unit = taps.iter().fold(0.0, |most: f64, t| most.max(t.abs()));
+            let sum: f64 = match magnitudes {
+                true => taps.iter().map(|t| t.abs() / unit).sum(),
+                false => taps.iter().map(|t| t / unit).sum(),
+            };
+            taps.iter().map(|t| t / unit / sum).collect()
+        };
+        if self.largest() == 0.0 {
+            return self.clone();
+        }
+        let factors = self.factors.as_ref().map(|(c, r)| (divided(c), divided(r)));
+        let taps = match &factors {
+            Some((column, row)) => taps::outer(column, row),
+            None => divided(&self.taps),
+        };
+        let by = 1.0 / if magnitudes { self.abs_sum() } else { self.sum() };
+        // What only the taps' own division keeps within `f64` is no sum of terms.
+        let usual = by.is_normal().then(|| self.terms.iter().map(|term| term.scaled(by)).collect());
+        let terms = usual.and_then(Result::ok).unwrap_or_default();
+        Self { taps, factors, terms, ..self.clone() }
+    }
+
     /// The kernel turned by 180°: correlation with it is convolution with the original. The
     /// anchor turns with it.
     #[must_use]
@@ -312,6 +363,34 @@ mod tests {
         assert_eq!(kernel.anchor(), (1, 1));
         assert!(kernel.clone().with_anchor(2, 1).is_ok());
         assert!(kernel.with_anchor(3, 0).is_err());
+    }
+
+    #[test]
+    fn normalised_kernels_sum_to_one_or_their_magnitudes_do() {
+        let typed: Kernel = "1 2 1; 2 4 2; 1 2 1".parse().unwrap();
+        assert_eq!(typed.normalized(), "scale 1/16; 1 2 1; 2 4 2; 1 2 1".parse().unwrap());
+        for text in ["3 1; 4 1", "1e300 1e300; 1e300 0", "1e-320 2e-320 3e-320", "-1 -2 -1", "7"] {
+            let kernel: Kernel = text.parse().unwrap();
+            let sum = kernel.normalized().sum();
+            assert!((sum - 1.0).abs() < 1e-15, "{text}: {sum}");
+        }
+        for kernel in [Kernel::sobel_x(), Kernel::laplacian(), Kernel::log(2.0).unwrap()] {
+            let normal = kernel.normalized();
+            assert!((normal.abs_sum() - 1.0).abs() < 1e-14 && normal.is_zero_sum());
+            assert_eq!(normal.factors().is_some(), kernel.factors().is_some());
+        }
+        let anchored = Kernel::separable(&[1.0, 3.0], &[2.0, 2.0]).unwrap();
+        let anchored = anchored.with_anchor(0, 1).unwrap().normalized();
+        assert_eq!((anchored.anchor(), anchored.tap(1, 1)), ((0, 1), 0.375));
+        for kernel in [Kernel::unsharp(2.0, 3.0).unwrap(), Kernel::dog(1.0, 1.6).unwrap()] {
+            let normal = kernel.scaled(7.0).unwrap().normalized();
+            let again = Kernel::sum_of(normal.terms()).unwrap();
+            assert_eq!(normal.terms().len(), 2);
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-14;
+            assert!(again.taps().iter().zip(normal.taps()).all(near));
+        }
+        let nothing = Kernel::new(2, 1, vec![0.0, -0.0]).unwrap();
+        assert_eq!(nothing.normalized(), nothing);
     }
 
     #[test]

@@ -11,6 +11,17 @@ use std::fmt;
 
 /// The parameters of named kernels. What is `None` takes the kernel's default; what is given to
 /// a kernel that does not take it is an error.
+///
+/// ```
+/// use twopass::{Error, KernelParams, NamedKernel};
+///
+/// let wide = KernelParams { size: Some(9), size_y: Some(1), ..Default::default() };
+/// let box_ = NamedKernel::find("box")?.kernels(&wide)?;
+/// assert_eq!((box_[0].width(), box_[0].height()), (9, 1));
+/// let error = NamedKernel::find("emboss")?.kernels(&wide).unwrap_err();
+/// assert!(matches!(error, Error::ParameterNotTaken { parameter: "size", .. }));
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KernelParams {
     /// Taps a side, or across if `size_y` is given as well.

@@ -19,6 +19,7 @@
 
 use super::Kernel;
 use super::svd;
+use crate::error::Error;
 
 /// How far a tap may be from its true value, as a part of the largest tap.
 const TAP_ERROR: f64 = 1.0 / (1u64 << 47) as f64;
@@ -40,6 +41,15 @@ const HOPELESS_AFTER: usize = 4;
 const HOPELESS: f64 = 1e-6;
 
 /// One column × row product.
+///
+/// ```
+/// use twopass::{Kernel, Separation};
+///
+/// let sobel = Separation::of(&"-1 0 1; -2 0 2; -1 0 1".parse()?);
+/// let term = &sobel.terms()[0];
+/// assert_eq!((&term.column[..], &term.row[..]), (&[1.0, 2.0, 1.0][..], &[-1.0, 0.0, 1.0][..]));
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
     /// The vertical taps, one per kernel row.
@@ -48,11 +58,39 @@ pub struct Term {
     pub row: Vec<f64>,
 }
 
+impl Term {
+    /// The product as a kernel, which is filtered in two passes; its anchor is the middle.
+    ///
+    /// ```
+    /// use twopass::{Filter, Kernel, Separation};
+    ///
+    /// // The first three products of a kernel that has seventeen, each in two passes.
+    /// let gabor = Separation::of(&Kernel::gabor(5.0, 30.0)?);
+    /// let three: Result<Vec<_>, _> = gabor.terms()[..3].iter().map(|term| term.to_kernel()).collect();
+    /// let nearly = Filter::new(Kernel::sum_of(&three?)?);
+    /// assert!(gabor.rank() == 17 && gabor.residual(3) < 0.3 * gabor.residual(0));
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn to_kernel(&self) -> Result<Kernel, Error> {
+        Kernel::separable(&self.column, &self.row)
+    }
+}
+
 /// A kernel written as a sum of column × row products, as well as two 1D passes can do it.
 ///
 /// The terms of a rank-1 kernel are its own factors where those are known or can be integers;
 /// otherwise the magnitudes of a term's column and of its row have the same sum, so that a
 /// smoothing kernel of sum 1 has factors of sum 1.
+///
+/// ```
+/// use twopass::{Kernel, Separation};
+///
+/// // The image less a blur: one product for each of the two.
+/// let unsharp = Separation::of(&Kernel::unsharp(2.0, 1.0)?);
+/// assert_eq!((unsharp.rank(), unsharp.is_separable()), (2, false));
+/// assert!(unsharp.residual(1) > 0.1 && unsharp.residual(2) < 1e-12);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Separation {
     terms: Vec<Term>,

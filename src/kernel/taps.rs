@@ -1,9 +1,9 @@
-//! The taps behind the named kernels, and `Kernel`'s constructors for them.
+//! The formulas behind the named kernels.
 //!
-//! Everything here is a formula: sizes and ranges are checked before anything is allocated, taps
-//! are computed in `f64`, and [`settle`] gives smoothing kernels a sum of exactly 1 and
-//! derivatives a sum of exactly 0. The table in `named` decides which names and parameters
-//! reach these formulas. Where OpenCV has a kernel of the same name, the taps are OpenCV's.
+//! Sizes and ranges are checked before anything is allocated, taps are computed in `f64`, and
+//! [`settle`] gives smoothing kernels a sum of exactly 1 and derivatives a sum of exactly 0. The
+//! table in `named` decides which names and parameters reach these formulas; `constructors` has the
+//! same for those who write Rust. Where OpenCV has a kernel of the same name, the taps are OpenCV's.
 
 use super::Kernel;
 use crate::error::Error;
@@ -17,113 +17,16 @@ const DERIVATIVE_REACH: f64 = 4.0;
 /// Below this σ the samples of a derivative say nothing: all of it lies between two pixels.
 const DERIVATIVE_SIGMA: &str = "a number of at least 0.1";
 
-impl Kernel {
-    /// One tap of 1: the image itself.
-    #[must_use]
-    pub fn identity() -> Self {
-        fixed(1, 1, &[1.0])
-    }
-
-    /// The mean over `width` × `height` pixels, each from 1 to [`Kernel::MAX_SIDE`]; column and row sum to
-    /// exactly 1 each, so their middle taps may differ from the others in the last bits.
-    pub fn box_(width: usize, height: usize) -> Result<Self, Error> {
-        Self::check_size(width, height)?;
-        Self::separable(&mean(height), &mean(width))
-    }
-
-    /// A Gaussian of standard deviation `sigma` pixels, 2·⌈3σ⌉+1 taps a side; column and row sum to exactly 1.
-    ///
-    /// `sigma` is above 0 and finite, and at most 341, where the size reaches its limit.
-    pub fn gaussian(sigma: f64) -> Result<Self, Error> {
-        Self::gaussian_xy(sigma, sigma)
-    }
-
-    /// A Gaussian with a standard deviation per axis; otherwise [`Kernel::gaussian`].
-    pub fn gaussian_xy(sigma_x: f64, sigma_y: f64) -> Result<Self, Error> {
-        let x = Axis::gaussian("sigma", Some(sigma_x), "size", None)?;
-        let y = Axis::gaussian("sigma-y", Some(sigma_y), "size-y", None)?;
-        gaussian(x, y)
-    }
-
-    /// Row `n` of Pascal's triangle on both axes, `n` × `n` taps, divided by its sum. Exact in
-    /// `f64`, integers over a power of two, up to a size of 50.
-    pub fn binomial(n: usize) -> Result<Self, Error> {
-        Self::check_size(n, n)?;
-        let line = binomial(n);
-        Self::separable(&line, &line)
-    }
-
-    /// Sobel's horizontal derivative, 3 × 3: `[1 2 1]`ᵀ · `[-1 0 1]`, not normalised.
-    #[must_use]
-    pub fn sobel_x() -> Self {
-        product(&[1.0, 2.0, 1.0], &DIFFERENCE)
-    }
-
-    /// Sobel's vertical derivative: [`Kernel::sobel_x`] transposed.
-    #[must_use]
-    pub fn sobel_y() -> Self {
-        Self::sobel_x().transposed()
-    }
-
-    /// Scharr's horizontal derivative, 3 × 3: `[3 10 3]`ᵀ · `[-1 0 1]`, not normalised.
-    #[must_use]
-    pub fn scharr_x() -> Self {
-        product(&[3.0, 10.0, 3.0], &DIFFERENCE)
-    }
-
-    /// Scharr's vertical derivative: [`Kernel::scharr_x`] transposed.
-    #[must_use]
-    pub fn scharr_y() -> Self {
-        Self::scharr_x().transposed()
-    }
-
-    /// Prewitt's horizontal derivative, 3 × 3: `[1 1 1]`ᵀ · `[-1 0 1]`, not normalised.
-    #[must_use]
-    pub fn prewitt_x() -> Self {
-        product(&[1.0, 1.0, 1.0], &DIFFERENCE)
-    }
-
-    /// Prewitt's vertical derivative: [`Kernel::prewitt_x`] transposed.
-    #[must_use]
-    pub fn prewitt_y() -> Self {
-        Self::prewitt_x().transposed()
-    }
-
-    /// The 4-neighbour Laplacian, `0 1 0; 1 -4 1; 0 1 0` (OpenCV's `Laplacian` with `ksize` 1).
-    #[must_use]
-    pub fn laplacian() -> Self {
-        fixed(3, 3, &[0.0, 1.0, 0.0, 1.0, -4.0, 1.0, 0.0, 1.0, 0.0])
-    }
-
-    /// The 8-neighbour Laplacian, `1 1 1; 1 -8 1; 1 1 1`.
-    #[must_use]
-    pub fn laplacian_8() -> Self {
-        fixed(3, 3, &[1.0, 1.0, 1.0, 1.0, -8.0, 1.0, 1.0, 1.0, 1.0])
-    }
-
-    /// The image less its Laplacian, `0 -1 0; -1 5 -1; 0 -1 0`.
-    #[must_use]
-    pub fn sharpen() -> Self {
-        fixed(3, 3, &[0.0, -1.0, 0.0, -1.0, 5.0, -1.0, 0.0, -1.0, 0.0])
-    }
-
-    /// Light from the top left, `-2 -1 0; -1 1 1; 0 1 2`: relief on top of the image, sum 1.
-    #[must_use]
-    pub fn emboss() -> Self {
-        fixed(3, 3, &[-2.0, -1.0, 0.0, -1.0, 1.0, 1.0, 0.0, 1.0, 2.0])
-    }
-}
-
 /// The central difference, whose sign is that of a slope rising to the right.
-const DIFFERENCE: [f64; 3] = [-1.0, 0.0, 1.0];
+pub(super) const DIFFERENCE: [f64; 3] = [-1.0, 0.0, 1.0];
 
-/// A kernel from constants of this file, which are valid by inspection.
-fn fixed(width: usize, height: usize, taps: &[f64]) -> Kernel {
+/// A kernel from constants of this folder, which are valid by inspection.
+pub(super) fn fixed(width: usize, height: usize, taps: &[f64]) -> Kernel {
     Kernel::new(width, height, taps.to_vec()).expect("constant taps are valid")
 }
 
 /// [`fixed`] from two constant factors.
-fn product(column: &[f64], row: &[f64]) -> Kernel {
+pub(super) fn product(column: &[f64], row: &[f64]) -> Kernel {
     Kernel::separable(column, row).expect("constant factors are valid")
 }
 
@@ -462,7 +365,7 @@ fn covered(u: f64, v: f64, sin: f64, cos: f64, length: f64) -> f64 {
 }
 
 /// The mean's 1D taps, of sum exactly 1.
-fn mean(n: usize) -> Vec<f64> {
+pub(super) fn mean(n: usize) -> Vec<f64> {
     let mut line = vec![1.0 / n as f64; n];
     settle(&mut line, 1.0);
     line
@@ -470,7 +373,7 @@ fn mean(n: usize) -> Vec<f64> {
 
 /// Row `n` of Pascal's triangle over its sum, by repeated averaging: no factor overflows, and
 /// what underflows is 0.
-fn binomial(n: usize) -> Vec<f64> {
+pub(super) fn binomial(n: usize) -> Vec<f64> {
     let mut line = vec![0.0; n];
     line[0] = 1.0;
     for len in 2..=n {
@@ -521,7 +424,7 @@ fn offsets(size: usize) -> impl Iterator<Item = f64> + Clone {
 }
 
 /// All products, row by row.
-fn outer(column: &[f64], row: &[f64]) -> Vec<f64> {
+pub(super) fn outer(column: &[f64], row: &[f64]) -> Vec<f64> {
     column.iter().flat_map(|c| row.iter().map(move |r| c * r)).collect()
 }
 

@@ -3,6 +3,12 @@
 use std::fmt;
 
 /// The function applied to each output of a layer, after the bias. NaN stays NaN.
+///
+/// ```
+/// use twopass::Activation;
+///
+/// assert_eq!([-1.0, 3.0, 9.0].map(|x| Activation::Relu6.of(x)), [0.0, 3.0, 6.0]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Activation {

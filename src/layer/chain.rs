@@ -81,6 +81,19 @@ impl Chain {
         Ok(self)
     }
 
+    /// The same chain with other filters where pixels have this many channels, which is what they begin with.
+    #[cfg(feature = "image")]
+    pub(crate) fn map_filters(mut self, channels: usize, map: impl Fn(&Filter) -> Filter) -> Self {
+        for layer in &mut self.layers {
+            match layer {
+                Layer::Filter(filter) => *filter = map(filter),
+                layer if layer.output_channels() == Some(channels) => {}
+                _ => break,
+            }
+        }
+        self
+    }
+
     /// The instruction set to use instead of the best one.
     #[must_use]
     pub fn level(mut self, level: Level) -> Self {

@@ -9,6 +9,16 @@ use std::fmt;
 
 /// Output channels of which each is a sum over all taps of all input channels, plus a bias,
 /// through an activation. Kernels are applied as correlation, as all networks do.
+///
+/// ```
+/// use twopass::{Conv2d, Shape};
+///
+/// let layer = Conv2d::from_keras(&vec![0.01; 5 * 5 * 3 * 256], [5, 5, 3, 256])?;
+/// let image = Shape::new(12, 12, 3);
+/// assert_eq!(layer.output_shape(image)?, Shape::new(8, 8, 256));
+/// assert_eq!(layer.multiplications(image)?, 256 * 75 * 64);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conv2d {
     size: (usize, usize),

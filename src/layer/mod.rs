@@ -30,6 +30,16 @@ use crate::view::Shape;
 use std::fmt;
 
 /// A layer of any kind.
+///
+/// ```
+/// use twopass::{Filter, Kernel, Layer, Pointwise};
+///
+/// let luma = Layer::from(Pointwise::from_pytorch(&[0.299, 0.587, 0.114], [1, 3, 1, 1])?);
+/// assert_eq!((luma.input_channels(), luma.output_channels()), (Some(3), Some(1)));
+/// let blur = Layer::from(Filter::new(Kernel::gaussian(1.0)?));
+/// assert_eq!(blur.input_channels(), None); // any number, which it keeps
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Layer {

@@ -8,6 +8,18 @@ use crate::kernel::Kernel;
 use crate::view::Shape;
 
 /// What surrounds the image that a layer reads.
+///
+/// ```
+/// use twopass::{Depthwise, Padding, Shape, Window};
+///
+/// let layer = Depthwise::from_keras(&[0.1; 3 * 3 * 8], [3, 3, 8, 1])?;
+/// let image = Shape::new(32, 32, 8);
+/// for (padding, side) in [(Padding::Valid, 15), (Padding::Same, 16), (Padding::zeros(1, 1), 16)] {
+///     let layer = layer.clone().with_window(Window::new().stride(2, 2).padding(padding))?;
+///     assert_eq!(layer.output_shape(image)?, Shape::new(side, side, 8));
+/// }
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Padding {

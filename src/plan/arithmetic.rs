@@ -42,6 +42,14 @@ use crate::sample::SampleType;
 use crate::simd::Level;
 
 /// What sums are computed in, from cheap to precise.
+///
+/// ```
+/// use twopass::{Arithmetic, Filter, Kernel, Shape};
+///
+/// let sobel = Filter::new(Kernel::sobel_x()).plan::<u8, i16>(Shape::new(640, 480, 1))?;
+/// assert_eq!(sobel.stages()[0].arithmetic, Arithmetic::I16);
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Arithmetic {

@@ -264,6 +264,18 @@ pub trait Job {
 
 /// An instruction set that this machine has. Detected, never assumed: a `Level` cannot be made
 /// any other way.
+///
+/// ```
+/// use twopass::{Filter, Kernel, Level, Shape};
+///
+/// // The best one is taken by itself; a test may want each.
+/// for level in Level::available() {
+///     let filter = Filter::new(Kernel::sobel_x()).level(level);
+///     assert_eq!(filter.plan::<u8, i16>(Shape::new(64, 48, 1))?.level(), level);
+/// }
+/// assert_eq!(Level::named("portable")?, Level::portable());
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Level(Kind);
 

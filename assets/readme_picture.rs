@@ -1,4 +1,4 @@
-//! Draws the picture at the head of the README: a piece of `assets/scene.png` and what four filters
+//! Draws `filters.png`, the picture at the head of the README: a piece of `assets/scene.png` and what four filters
 //! make of it.
 //!
 //!     cargo run --release --example readme_picture

@@ -1,0 +1,153 @@
+//! Holds what is written for people to the repository: every link in every page leads somewhere, and every public type
+//! has an example. No network is used; links to other places are not looked at.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files of the repository with this extension, but for what was built.
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap_or_default();
+        if path.is_dir() {
+            if !name.starts_with('.') && name != "target" {
+                files(&path, extension, found);
+            }
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+}
+
+/// The lines of a page that are no code, with their numbers.
+fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut code = false;
+    text.lines().enumerate().filter_map(move |(i, line)| {
+        let fence = line.trim_start().starts_with("```");
+        code ^= fence;
+        (!code && !fence).then_some((i + 1, line))
+    })
+}
+
+/// A line without what stands between backticks.
+fn without_code(line: &str) -> String {
+    line.split('`').step_by(2).collect::<Vec<_>>().join(" ")
+}
+
+/// The targets of `[text](target)` and `![text](target)`.
+fn targets(line: &str) -> Vec<String> {
+    let parts = line.split("](").skip(1);
+    parts.filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
+}
+
+/// The anchors of a page's headings, as GitHub makes them: lower case, hyphens for spaces, no punctuation; a second
+/// one of the same name gets a number.
+fn anchors(text: &str) -> Vec<String> {
+    let mut seen = HashMap::new();
+    let headings = prose(text).filter_map(|(_, line)| line.strip_prefix('#'));
+    headings
+        .map(|heading| {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase();
+            let anchor: String = heading
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect();
+            let count = seen.entry(anchor.clone()).or_insert(0);
+            *count += 1;
+            if *count == 1 { anchor } else { format!("{anchor}-{}", *count - 1) }
+        })
+        .collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut pages = Vec::new();
+    files(root(), "md", &mut pages);
+    assert!(pages.len() > 8, "{pages:?}");
+    let (mut broken, mut links) = (Vec::new(), 0);
+    for page in &pages {
+        let text = fs::read_to_string(page).unwrap();
+        for (number, line) in prose(&text) {
+            for target in targets(&without_code(line)) {
+                if target.contains("://") || target.starts_with("mailto:") {
+                    continue;
+                }
+                links += 1;
+                let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+                let there = match file {
+                    "" => page.clone(),
+                    file => page.parent().unwrap().join(file),
+                };
+                let found = there.exists()
+                    && (anchor.is_empty()
+                        || anchors(&fs::read_to_string(&there).unwrap())
+                            .iter()
+                            .any(|a| a == anchor));
+                if !found {
+                    broken.push(format!("{}:{number}: {target}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(links > 20, "only {links} links were found");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn anchors_are_those_of_github() {
+    let page =
+        "# A Title: of `two`\n\n## Same\n```sh\n# no heading\n```\n## Same\n### über uns, 3×3\n";
+    assert_eq!(anchors(page), ["a-title-of-two", "same", "same-1", "über-uns-33"]);
+    let line = "see [a](docs/a.md#b), `[no](link)` and ![picture](c.png)";
+    assert_eq!(targets(&without_code(line)), ["docs/a.md#b", "c.png"]);
+}
+
+/// The names that the library's front page offers.
+fn public_types() -> Vec<String> {
+    let front = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let uses = front.split("pub use ").skip(1);
+    let names = uses.flat_map(|rest| {
+        let list = rest.split(';').next().unwrap();
+        let words = list.split(|c: char| !c.is_alphanumeric());
+        words.filter(|w| w.starts_with(char::is_uppercase)).map(str::to_owned).collect::<Vec<_>>()
+    });
+    names.collect()
+}
+
+#[test]
+fn every_public_type_has_an_example() {
+    let mut sources = Vec::new();
+    files(&root().join("src"), "rs", &mut sources);
+    let texts: Vec<String> = sources.iter().map(|p| fs::read_to_string(p).unwrap()).collect();
+    let types = public_types();
+    assert!(types.len() > 30, "{types:?}");
+    let mut without = Vec::new();
+    for name in types {
+        let defines = |line: &str| {
+            let item = line.strip_prefix("pub ").and_then(|rest| rest.split_once(' '));
+            item.is_some_and(|(kind, rest)| {
+                let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+                ["struct", "enum", "trait"].contains(&kind) && rest[..end] == name
+            })
+        };
+        let documented = texts.iter().any(|text| {
+            let lines: Vec<&str> = text.lines().collect();
+            let at = lines.iter().position(|line| defines(line));
+            at.is_some_and(|at| {
+                let above = lines[..at].iter().rev();
+                let mut above = above.take_while(|l| l.starts_with("///") || l.starts_with("#["));
+                above.any(|line| line.starts_with("/// ```"))
+            })
+        });
+        if !documented {
+            without.push(name);
+        }
+    }
+    assert!(without.is_empty(), "without an example: {}", without.join(", "));
+}
