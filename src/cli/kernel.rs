@@ -225,6 +225,7 @@ fn configure(filter: Filter, args: &Args, threads: usize) -> Result<Filter, Fail
         _ if args.separable => Method::Separable,
         MethodArg::Auto => Method::Auto,
         MethodArg::Separable => Method::Separable,
+        MethodArg::Terms => Method::Terms,
         MethodArg::Dense => Method::Dense,
         MethodArg::Naive => Method::Naive,
     };

@@ -102,7 +102,7 @@ impl FilterStage {
             Some(found) => Some(found),
             None if forced => {
                 return Err(Error::Unsupported(
-                    "the kernel is not known as a sum whose terms keep the error bound; use method auto",
+                    "no terms of this kernel are known that keep the error bound (unsharp, dog and log have some); use method auto",
                 ));
             }
             None => {

@@ -171,6 +171,20 @@ fn separable_is_an_assertion() {
 }
 
 #[test]
+fn sums_are_filtered_term_by_term() {
+    let place = Place::with_input();
+    let unsharp = ["input.png", "-k", "unsharp", "--sigma", "3", "--verify", "--explain", "--json"];
+    for flags in [&[][..], &["--method", "terms"]] {
+        let json = place.ok(&[&unsharp[..], flags].concat()).json();
+        assert_eq!(json["plan"]["stages"][0]["method"], "terms");
+        assert_eq!(json["plan"]["multiplications_per_sample"], 2 * 19 + 1);
+    }
+    let direct = place.ok(&[&unsharp[..], &["--method", "dense"]].concat()).json();
+    assert_eq!(direct["plan"]["stages"][0]["method"], "dense");
+    place.fails(2, "method auto", &["input.png", "-k", "gaussian", "--method", "terms"]);
+}
+
+#[test]
 fn explain_shows_the_plan_and_writes_nothing() {
     let place = Place::with_input();
     let run = place.ok(&["input.png", "-k", "sobel-x", "--explain"]);

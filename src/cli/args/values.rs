@@ -48,10 +48,12 @@ pub enum Depth {
 /// How the work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MethodArg {
-    /// Two passes if the kernel is separable, else dense
+    /// Two passes if the kernel is separable, terms if it is a sum and they are faster, else dense
     Auto,
     /// Two 1D passes
     Separable,
+    /// The kernels that it is the sum of, one by one: unsharp, dog and log are such sums
+    Terms,
     /// One 2D pass
     Dense,
     /// The slow reference in double precision
