@@ -6,7 +6,7 @@ mod help;
 mod values;
 
 pub use chain::{Kind, StageArgs, set};
-pub use help::{command, completions, man, wrapped};
+pub use help::{command, completions, man, wrapped_flags};
 pub use values::{AlphaArg, Compat, Compression, Depth, Explain, MethodArg, Range, Sweep, Unseen};
 
 use chain::KernelFlags;

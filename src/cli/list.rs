@@ -1,6 +1,6 @@
 //! `--list-kernels`: the library's table of named kernels, for people and for programs.
 
-use super::args::wrapped;
+use super::args::wrapped_flags;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use twopass::{KernelParam, KernelParams, NamedKernel};
@@ -22,7 +22,7 @@ pub fn text() -> String {
     for kernel in NamedKernel::all() {
         let _ = writeln!(out, "{:width$}  {}", kernel.name(), kernel.summary());
         if !kernel.params().is_empty() {
-            for line in wrapped(&parameters(kernel), 76 - width) {
+            for line in wrapped_flags(&parameters(kernel), 76 - width) {
                 let _ = writeln!(out, "{:width$}    {line}", "");
             }
         }

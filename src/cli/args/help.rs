@@ -138,7 +138,7 @@ fn table(rows: impl IntoIterator<Item = (String, String)>) -> String {
     let mut out = String::new();
     for (name, text) in rows {
         let mut name = name;
-        for line in wrapped(&text, COLUMN) {
+        for line in wrapped_flags(&text, COLUMN) {
             out += &format!("{name:width$}  {line}\n");
             name.clear();
         }
@@ -148,7 +148,7 @@ fn table(rows: impl IntoIterator<Item = (String, String)>) -> String {
 }
 
 /// Lines of at most so many columns.
-pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -204,7 +204,7 @@ fn after() -> String {
     }
     out += "Examples:\n";
     for (command, what) in EXAMPLES {
-        let lines = wrapped(&whole(command), 74).join(" \\\n      ").replace(KEPT, " ");
+        let lines = wrapped_flags(command, 74).join(" \\\n      ");
         let what = wrapped(what, 74).join("\n      ");
         out += &format!("  {lines}\n      {what}\n");
     }
@@ -218,12 +218,19 @@ fn after() -> String {
 /// Stands for a space at which a line does not end.
 const KEPT: char = '\u{1}';
 
-/// A command whose flags keep their values.
+/// The same where flags keep their values.
+pub fn wrapped_flags(text: &str, columns: usize) -> Vec<String> {
+    let lines = wrapped(&whole(text), columns);
+    lines.into_iter().map(|line| line.replace(KEPT, " ")).collect()
+}
+
+/// A text whose flags keep their values.
 fn whole(command: &str) -> String {
     let words: Vec<_> = command.split(' ').collect();
     let mut out = String::new();
     for (i, word) in words.iter().enumerate() {
-        let value = i > 0 && words[i - 1].starts_with('-') && !word.starts_with('-');
+        let flag = i > 0 && words[i - 1].trim_start_matches('(').starts_with('-');
+        let value = flag && !word.starts_with('-');
         match i {
             0 => {}
             _ if value => out.push(KEPT),
