@@ -144,7 +144,8 @@ pub fn encode(
     written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
 }
 
-/// Encodes frames, each with the time that it is shown; `plays` times, 0 is forever.
+/// Encodes frames, each with the time that it is shown; `plays` times, 0 is forever. Says how many channels they have in
+/// the file.
 #[expect(clippy::too_many_arguments, reason = "it is what a file of frames is made of")]
 pub fn animation(
     frames: Vec<(Image<u8>, Delay)>,
@@ -155,7 +156,7 @@ pub fn animation(
     effort: Effort,
     meta: Meta,
     lost: &mut Lost,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<(Vec<u8>, usize), Failure> {
     let fail = |e: String| Failure::output(format!("cannot encode {}: {e}", target.name()));
     let gif = target.format == ImageFormat::Gif;
     // Where nothing is transparent there need be no alpha; frames of decoders always have it.
@@ -165,12 +166,14 @@ pub fn animation(
     };
     let opaque = alpha && !gif && !frames.iter().any(clear);
     let mut all = Vec::with_capacity(frames.len());
+    let mut written = channels;
     for (image, delay) in frames {
         let mut buffer = Buffer::U8(image);
         let mut channels = channels;
         if opaque {
             channels = buffer.shape().channels - 1;
             buffer = buffer.first(channels);
+            written = channels;
         }
         if gif && format::has_alpha(channels) {
             buffer = hard_edges(buffer, lost);
@@ -179,7 +182,7 @@ pub fn animation(
             dynamic(buffer, channels).ok_or_else(|| fail("the image is too wide".into()))?;
         all.push((image, delay));
     }
-    let written = guarded(|| match gif {
+    let file = guarded(|| match gif {
         true => {
             let mut out = Vec::new();
             let mut encoder = GifEncoder::new_with_speed(&mut out, 10);
@@ -207,7 +210,9 @@ pub fn animation(
             super::png::animation(&all, plays, effort, meta).map_err(|e| e.to_string())
         }
     });
-    written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
+    file.unwrap_or_else(|| Err("the encoder gave up".to_owned()))
+        .map_err(fail)
+        .map(|file| (file, written))
 }
 
 /// Pixels of GIF files are there or not: alpha is cut at one half.

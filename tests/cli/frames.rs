@@ -53,7 +53,7 @@ fn every_frame_is_filtered_and_keeps_its_time() {
     let place = Place::new();
     place.write("moving.gif", gif(&frames(), Some(Repeat::Infinite)));
     let run = place.ok(&["moving.gif", "-k", "gaussian", "-o", "out.png"]);
-    assert!(run.stderr.contains("wrote out.png (3 frames of 20×12"), "{}", run.stderr);
+    assert!(run.stderr.contains("wrote out.png (3 frames of 20×12 RGB u8)"), "{}", run.stderr);
     let (got, times) = read(place.bytes("out.png"));
     assert_eq!(times, TIMES);
     for (i, frame) in frames().into_iter().enumerate() {

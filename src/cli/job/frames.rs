@@ -100,10 +100,10 @@ pub fn filter(
     };
     times.filter_ms = milliseconds;
     let frames = all.len();
-    let shape = Shape { channels: place.channels, ..all[0].0.shape() };
+    let size = all[0].0.shape();
     let effort = Effort { quality: None, compression: args.compression };
     let alpha = made.alpha;
-    let bytes = Times::of(&mut times.encode_ms, || {
+    let (bytes, channels) = Times::of(&mut times.encode_ms, || {
         encode::animation(
             all,
             alpha,
@@ -125,7 +125,7 @@ pub fn filter(
     let said = format!(
         "wrote {} ({frames} frames of {}): {}, {} ms",
         path.display(),
-        describe(shape, sample),
+        describe(Shape { channels, ..size }, sample),
         report.summary(),
         number((milliseconds * 100.0).round() / 100.0)
     );
