@@ -234,13 +234,13 @@ fn timed_rows() -> Vec<Row> {
     add("laplacian", "3", (U8, U8), 1, filter(named("laplacian", 0)));
     add("sharpen", "3", (U8, U8), 3, filter(named("sharpen", 0)));
     let image = Kernel::new(1, 1, vec![2.0]).expect("one tap");
-    let sums = [
+    let sums: [(&str, usize, Kernel, f64); 3] = [
         ("unsharp", 1, image.clone(), 1.0),
         ("unsharp", 10, image, 10.0),
         ("dog", 3, bell(2 * 9 + 1, 3.0), 4.8),
     ];
     for (name, size, first, wide) in sums {
-        let less = bell(2 * (3.0 * wide as f64).ceil() as usize + 1, wide).scaled(-1.0);
+        let less = bell(2 * (3.0 * wide).ceil() as usize + 1, wide).scaled(-1.0);
         let sum = Kernel::sum_of(&[first, less.expect("finite taps")]).expect("finite taps");
         for (sample, channels) in [(U8, 1), (U8, 3), (F32, 1)] {
             let what = filter(Filter::new(sum.clone()));

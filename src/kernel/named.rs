@@ -120,6 +120,15 @@ pub struct NamedKernel {
 }
 
 /// A parameter that a named kernel takes.
+///
+/// ```
+/// use twopass::NamedKernel;
+///
+/// let [wide, high] = NamedKernel::find("box")?.params() else { panic!("a box has two") };
+/// assert_eq!((wide.name(), wide.default()), ("size", "3"));
+/// assert_eq!((high.name(), high.default()), ("size-y", "size"));
+/// # Ok::<(), twopass::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KernelParam {
     name: &'static str,
