@@ -168,10 +168,7 @@ pub fn chain(
                 };
                 let mut kernel = adjusted(kernel, stage, args.kernels.flip)?;
                 if args.kernels.normalize {
-                    let (gain, (x, y)) = (gain(&kernel), kernel.anchor());
-                    let taps = kernel.taps().iter().map(|t| t / gain).collect();
-                    kernel =
-                        Kernel::new(kernel.width(), kernel.height(), taps)?.with_anchor(x, y)?;
+                    kernel = kernel.normalized();
                 }
                 let kernel = (name, kernel);
                 match stages.last_mut().map(|s| &mut s.step) {
