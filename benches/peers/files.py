@@ -30,7 +30,9 @@ WANTED = {"png": 3.0, "jpg": 1.1}
 # libvips' PNG files are twice as large as ours by default. These are its settings that come
 # closest to our size in the least time, of those with levels 1 to 6 and any filter.
 VIPS_TUNED = "[compression=3,filter=up]"
+# All write JPEG files of one quality, with whole colour.
 JPEG = "[Q=90]"
+QUALITY = ["--quality", "90"]
 
 
 class Peer:
@@ -46,6 +48,7 @@ def peers(program, interpreter):
 
     def ours(threads, kernel, extension, out, files):
         flags = ["--sigma", "2", "--size", "13"] if kernel == "gaussian" else []
+        flags += QUALITY if extension == "jpg" else []
         return [program, *files, "--kernel", kernel, *flags, "--out-dir", out,
                 "--threads", threads, "--quiet"]  # fmt: skip
 
@@ -199,7 +202,7 @@ def split(program, photo, place, rounds):
     runs = []
     for _ in range(rounds):
         command = [program, photo, "--kernel", "gaussian", "--sigma", "2", "--size", "13",
-                   "--threads", "1", "--json", "-o", place / f"split{photo.suffix}"]  # fmt: skip
+                   "--threads", "1", *(QUALITY if photo.suffix == ".jpg" else []), "--json", "-o", place / f"split{photo.suffix}"]  # fmt: skip
         cpus = sorted(os.sched_getaffinity(0))[-1:]
         start = time.perf_counter()
         done = subprocess.run(

@@ -32,9 +32,18 @@ pub fn begins(head: &[u8]) -> bool {
 impl Reader {
     pub fn new(mut source: Box<dyn Source>) -> Result<Self, Failure> {
         let mut word = || {
-            let mut word = Vec::new();
-            for byte in source.by_ref().bytes().take(64) {
+            let (mut word, mut comment) = (Vec::new(), false);
+            for byte in source.by_ref().bytes().take(1024) {
                 match byte.ok()? {
+                    // Photoshop and ImageMagick put lines of comments there.
+                    b'#' if word.is_empty() => comment = true,
+                    b'\n' => {
+                        comment = false;
+                        if !word.is_empty() {
+                            return String::from_utf8(word).ok();
+                        }
+                    }
+                    _ if comment => {}
                     b if b.is_ascii_whitespace() && word.is_empty() => {}
                     b if b.is_ascii_whitespace() => return String::from_utf8(word).ok(),
                     b => word.push(b),

@@ -140,3 +140,16 @@ fn every_file_is_read_as_other_readers_read_it_or_refused() {
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), list.len(), wrong.join("\n"));
 }
+
+/// Photoshop and ImageMagick write a line of comment into the header.
+#[test]
+fn comments_of_float_maps_are_passed_over() {
+    let place = Place::new();
+    let pixels: Vec<u8> = [0.25f32, 0.5, 2.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    for comment in ["", "#File written by a program\n", "# two\n#\n"] {
+        let head = format!("PF\n{comment}1 1\n-1.0\n");
+        place.write("a.pfm", [head.as_bytes(), &pixels].concat());
+        place.ok(&["a.pfm", "-k", "identity", "-o", "a.tif"]);
+        assert_eq!(written(&place.path("a.tif")).values, [0.25, 0.5, 2.0], "{comment:?}");
+    }
+}

@@ -4,6 +4,8 @@ use super::readers::{file, written};
 use super::{Place, grey16, scene, soft};
 use ::tiff::decoder::Decoder;
 use ::tiff::decoder::ifd::Value;
+use ::tiff::encoder::TiffEncoder;
+use ::tiff::encoder::colortype::Gray8;
 use ::tiff::tags::Tag;
 use std::fs::File;
 
@@ -188,5 +190,21 @@ fn what_goes_with_a_picture_stays() {
     place.ok(&[&tif, "-k", "identity", "--strip", "-o", "bare.tif"]);
     for tag in [270, 282, 285, 700, 34_675] {
         assert_eq!(raw(&place, "bare.tif", tag, false), None, "{tag}");
+    }
+}
+
+/// ImageMagick says of every picture that it is the first page of one.
+#[test]
+fn the_number_of_the_only_page_is_nothing_to_lose() {
+    let place = Place::new();
+    for (pages, named) in [(1, false), (3, true)] {
+        let mut encoder = TiffEncoder::new(File::create(place.path("a.tif")).unwrap()).unwrap();
+        let mut image = encoder.new_image::<Gray8>(2, 2).unwrap();
+        image.encoder().write_tag(Tag::Unknown(297), &[0u16, pages][..]).unwrap();
+        image.write_data(&[1, 2, 3, 4]).unwrap();
+        let run = place.ok(&["a.tif", "-k", "identity", "-o", "a.png"]);
+        assert_eq!(run.stderr.contains("number of the page"), named, "{}", run.stderr);
+        place.ok(&["a.tif", "-k", "identity", "-o", "b.tif"]);
+        assert_eq!(tag(&place, "b.tif", Tag::Unknown(297)), Some(vec![0, pages.into()]));
     }
 }

@@ -35,6 +35,7 @@ const PROFILE: u16 = 34_675;
 const X_RESOLUTION: u16 = 282;
 const Y_RESOLUTION: u16 = 283;
 const RESOLUTION_UNIT: u16 = 296;
+const PAGE_NUMBER: u16 = 297;
 
 /// Tags of a picture's directory that are Exif data: description, maker, model, orientation, software, date, artist, host,
 /// copyright.
@@ -46,7 +47,7 @@ const OWN: [(u16, &str); 14] = [
     (285, "name of the page"),
     (286, "position of the page"),
     (287, "position of the page"),
-    (297, "number of the page"),
+    (PAGE_NUMBER, "number of the page"),
     (33_550, "GeoTIFF tags"),
     (33_922, "GeoTIFF tags"),
     (34_264, "GeoTIFF tags"),
@@ -308,11 +309,14 @@ pub fn meta(source: &mut (impl Read + Seek)) -> io::Result<Meta> {
         if let Some(entry) = find(tag) {
             let [a, b] = tag.to_be_bytes();
             let [c, d] = entry.kind.to_u16().to_be_bytes();
+            // The number of the only page says nothing.
+            let all = entry.data.get(2..4).map(|n| u16::from_ne_bytes([n[0], n[1]]));
+            let plain = tag == PAGE_NUMBER && entry.kind == Type::SHORT && all <= Some(1);
             let part = Part {
                 format: ImageFormat::Tiff,
                 kind: [a, b, c, d],
                 data: entry.data.clone(),
-                name: Some(name),
+                name: (!plain).then_some(name),
             };
             meta.own.push(part);
         }
