@@ -256,11 +256,16 @@ impl FilterStage {
     }
 }
 
+/// Multiplications of a column and a row of so many taps: of one pass, where the other has a single tap.
+pub(super) fn of_passes(column: usize, row: usize) -> usize {
+    if column.min(row) == 1 { column * row } else { column + row }
+}
+
 /// Multiplications per output sample of a filter: taps as they are written, of all its kernels.
 pub(super) fn multiplications(filter: &Filter, method: Method) -> usize {
     let kernels = filter.kernels();
     match method {
-        Method::Separable => kernels.iter().map(|k| k.width() + k.height()).sum(),
+        Method::Separable => kernels.iter().map(|k| of_passes(k.height(), k.width())).sum(),
         Method::Terms => kernels.iter().map(terms::multiplications).sum(),
         _ => kernels.iter().map(|k| k.taps().len()).sum(),
     }

@@ -4,7 +4,7 @@
 
 use super::Pass;
 use super::arithmetic::{Arithmetic, Noise, Proved, Task, U, noise_of_roundings};
-use super::filter::{FilterStage, Setting};
+use super::filter::{FilterStage, Setting, of_passes};
 use super::words;
 use crate::border::Border;
 use crate::filter::{Filter, Method};
@@ -56,7 +56,7 @@ pub(super) fn pays(kernel: &Kernel) -> bool {
 /// Multiplications of a kernel's terms for each sample: those of both passes, or of the taps of what is no product.
 pub(super) fn multiplications(kernel: &Kernel) -> usize {
     let of = |term: &Kernel| match term.factors() {
-        Some((column, row)) => column.len() + row.len(),
+        Some((column, row)) => of_passes(column.len(), row.len()),
         None => term.taps().len(),
     };
     kernel.terms().iter().map(of).sum()
