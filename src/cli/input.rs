@@ -192,8 +192,20 @@ fn named<T>(result: Option<Result<T, Failure>>, name: &str) -> Result<T, Failure
 }
 
 /// What decoders read from.
-pub trait Source: BufRead + Seek {}
-impl<T: BufRead + Seek> Source for T {}
+pub trait Source: BufRead + Seek {
+    /// The file that is read, with the place that is read next; `None` if all is in memory.
+    fn file(&self) -> Option<&File> {
+        None
+    }
+}
+
+impl Source for BufReader<File> {
+    fn file(&self) -> Option<&File> {
+        Some(self.get_ref())
+    }
+}
+
+impl<T: AsRef<[u8]>> Source for Cursor<T> {}
 
 fn source(path: &Path, max_bytes: u64) -> Result<Box<dyn Source>, Failure> {
     let fail = |e: std::io::Error| Failure::input(format!("cannot read {}: {e}", path.display()));
@@ -307,7 +319,17 @@ fn header(
     if matches!(format, ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp) {
         let mut source = reader.into_inner();
         let read = match format {
-            ImageFormat::Png => png::meta(&mut source).map(|found| meta = found),
+            ImageFormat::Png => {
+                let found = match source.file() {
+                    // From chunk to chunk: with what is read ahead, all of a file would be read twice.
+                    Some(file) => png::meta(&mut BufReader::with_capacity(png::HEAD, file)),
+                    None => png::meta(&mut source),
+                };
+                found.and_then(|found| {
+                    meta = found;
+                    source.rewind()
+                })
+            }
             ImageFormat::Bmp => bmp::resolution(&mut source).map(|found| meta.resolution = found),
             _ => webp::is_lossy(&mut source).map(|lossy| stored.lossy_webp = lossy),
         };

@@ -9,6 +9,8 @@ use super::meta::{Meta, Part, Resolution, Unit};
 use image::ImageFormat;
 use std::io::{self, Read, Seek};
 
+/// Bytes before a chunk's data, and those of the sum before them.
+pub const HEAD: usize = 12;
 /// Longest chunk that is carried over, and most of all together.
 const MOST: u64 = 64 << 20;
 /// How XMP begins in the chunk that it has: its keyword, two bytes of compression, which is never there, and an
