@@ -5,45 +5,8 @@
 #![no_main]
 
 #[allow(dead_code, unused_imports)]
-#[path = "../../src/cli"]
-mod cli {
-    pub mod animation;
-    pub mod bmp;
-    pub mod args;
-    pub mod bench;
-    pub mod budget;
-    pub mod channels;
-    pub mod clip;
-    pub mod compare;
-    pub mod deflate;
-    pub mod encode;
-    pub mod failure;
-    pub mod webp;
-    pub mod tiff;
-    pub mod meta;
-    pub mod lost;
-    pub mod exif;
-    pub mod exr;
-    pub mod hdr;
-    pub mod pfm;
-    pub mod format;
-    pub mod input;
-    pub mod inputs;
-    pub mod interrupt;
-    pub mod job;
-    pub mod jpeg;
-    pub mod kernel;
-    pub mod light;
-    pub mod mix;
-    pub mod names;
-    pub mod output;
-    pub mod pixels;
-    pub mod png;
-    pub mod preview;
-    pub mod report;
-    pub mod run;
-    pub mod verify;
-}
+#[path = "../../src/cli/mod.rs"]
+mod cli;
 
 use arbitrary::Arbitrary;
 use cli::args::Args;

@@ -5,26 +5,8 @@
 #![no_main]
 
 #[allow(dead_code, unused_imports)]
-#[path = "../../src/cli"]
-mod cli {
-    pub mod animation;
-    pub mod bmp;
-    pub mod deflate;
-    pub mod exif;
-    pub mod exr;
-    pub mod failure;
-    pub mod format;
-    pub mod hdr;
-    pub mod input;
-    pub mod jpeg;
-    pub mod lost;
-    pub mod meta;
-    pub mod pfm;
-    pub mod pixels;
-    pub mod png;
-    pub mod tiff;
-    pub mod webp;
-}
+#[path = "../../src/cli/mod.rs"]
+mod cli;
 
 use cli::pixels::Buffer;
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
