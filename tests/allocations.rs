@@ -204,12 +204,21 @@ fn a_second_run_allocates_nothing() {
     let sobel = Kernel::separable(&[1.0, 2.0, 1.0], &[-1.0, 0.0, 1.0]).unwrap();
     let blur = Kernel::separable(&[0.1, 0.25, 0.3, 0.25, 0.1], &[0.3, 0.4, 0.2, 0.1]).unwrap();
     let dense = Kernel::new(4, 3, (0..12).map(|i| f64::from(i) * 0.1 - 0.3).collect()).unwrap();
+    let terms = [Kernel::gaussian(1.5).unwrap(), Kernel::new(1, 1, vec![0.5]).unwrap()];
+    let sum = Filter::new(Kernel::sum_of(&terms).unwrap()).method(Method::Terms);
+    let means = Kernel::box_(13, 11).unwrap();
     for shape in [Shape::new(5, 6, 1), Shape::new(211, 97, 3), Shape::new(2500, 6, 1)] {
         check::<u8, i16>(&Filter::new(sobel.clone()), shape);
         check::<u8, u8>(&Filter::new(blur.clone()), shape);
         check::<u16, u16>(&Filter::new(blur.clone()), shape);
         check::<f32, f32>(&Filter::new(blur.clone()), shape);
         check::<u8, u8>(&Filter::new(dense.clone()), shape);
+        if shape.height > 11 {
+            check::<u8, u8>(&sum, shape);
+            check::<f32, f32>(&sum, shape);
+            let chain = Chain::new(Filter::new(means.clone())).then(sum.clone()).unwrap();
+            check_chain::<u8, u8>(&chain.then(Filter::new(means.clone())).unwrap(), shape);
+        }
         check::<f32, f32>(&Filter::new(blur.clone()).method(Method::Dense), shape);
         let alpha = Shape { channels: 4, ..shape };
         check::<u8, u8>(&Filter::new(blur.clone()).alpha(Alpha::Premultiply), alpha);
