@@ -171,9 +171,10 @@ impl Terms {
         }
         let identity = match self.identity {
             0.0 => String::new(),
-            times => format!(", and {times} of the image"),
+            times => format!(" and {times} × the image"),
         };
-        lines.push(format!("sum of {} terms{identity}, in f32", self.stages.len()));
+        let terms = if self.stages.len() == 1 { "term" } else { "terms" };
+        lines.push(format!("sum of {} {terms}{identity}, in f32", self.stages.len()));
         lines
     }
 }
