@@ -188,14 +188,14 @@ impl Request<'_> {
                 Request { stage, y: y.clone(), last, stream: false }.run(rows, &mut target, slot);
             }
             for y in y {
-                let mut addends = [Addend::F32(&[]); MOST_TERMS];
+                let mut addends = [Addend::F32(&[], 0.0); MOST_TERMS];
                 let each = terms.stages.iter().zip(&slot.terms).zip(&mut addends);
                 for ((term, (_, made)), addend) in each {
                     let (len, row) =
                         (STENCIL_ROWS * pitch, (y - first) * pitch..(y - first + 1) * pitch);
                     *addend = match term.stage.types.1 {
                         SampleType::I16 => Addend::I16(&made.kept(len)[row], term.unit),
-                        _ => Addend::F32(&made.kept(len)[row]),
+                        _ => Addend::F32(&made.kept(len)[row], term.unit),
                     };
                 }
                 let (v, under) =

@@ -11,16 +11,20 @@ use crate::view::OutRow;
 /// Samples of a block.
 const BLOCK: usize = 64;
 
-/// A row to be added.
+/// Values of a block, at the start of a cache line: else vectors lie across two, which takes twice the time.
+#[repr(align(64))]
+struct Block<T>([T; BLOCK]);
+
+/// A row to be added, times a factor; of 16 bits that is the unit of its numbers.
 #[derive(Debug, Clone, Copy)]
 pub enum Addend<'a> {
-    /// Of 16 bits, in units of a power of 2.
+    /// Of 16 bits.
     I16(&'a [i16], f32),
     /// Of floats.
-    F32(&'a [f32]),
+    F32(&'a [f32], f32),
 }
 
-/// `out[x] = finish(identity · source[x] + Σ rows[x])`.
+/// `out[x] = finish(identity · source[x] + Σ factor · row[x])`.
 pub struct SumRows<'a, T> {
     /// As many samples as are written.
     pub source: &'a [T],
@@ -48,46 +52,36 @@ impl<T: Sample> SumRows<'_, T> {
         let out = out.typed::<O>();
         assert!(source.len() == out.len());
         for (i, (source, out)) in source.chunks(BLOCK).zip(out.chunks_mut(BLOCK)).enumerate() {
-            let x = i * BLOCK;
-            let n = out.len();
-            let mut sums = [finish.offset as f32; BLOCK];
+            let block = i * BLOCK..i * BLOCK + out.len();
+            let mut sums = Block([finish.offset as f32; BLOCK]);
             if identity != 0.0 {
-                add(&mut sums, source, |sample| identity * (sample.to_f64() as f32));
+                add(&mut sums, source, identity);
             }
             for row in rows {
                 match *row {
-                    Addend::I16(row, unit) => {
-                        add(&mut sums, &row[x..x + n], |sample| unit * f32::from(sample));
-                    }
-                    Addend::F32(row) => add(&mut sums, &row[x..x + n], |sample| sample),
+                    Addend::I16(row, factor) => add(&mut sums, &row[block.clone()], factor),
+                    Addend::F32(row, factor) => add(&mut sums, &row[block.clone()], factor),
                 }
             }
-            let mut results = [O::zeroed(); BLOCK];
+            let mut results = Block([O::zeroed(); BLOCK]);
             for at in (0..BLOCK).step_by(L::N) {
                 // SAFETY: BLOCK is a multiple of N, so both arrays have N elements from `at` on.
                 unsafe {
-                    let sum = l.f_load(sums.as_ptr().add(at));
-                    O::store_f(l, results.as_mut_ptr().add(at), post(l, [sum], finish));
+                    let sum = l.f_load(sums.0.as_ptr().add(at));
+                    O::store_f(l, results.0.as_mut_ptr().add(at), post(l, [sum], finish));
                 }
             }
-            out.copy_from_slice(&results[..n]);
+            let n = out.len();
+            out.copy_from_slice(&results.0[..n]);
         }
     }
 }
 
-/// Adds values of a block of samples, which may be shorter, to sums.
+/// Adds samples times a factor to as many sums.
 #[inline(always)]
-fn add<S: Copy>(sums: &mut [f32; BLOCK], samples: &[S], value: impl Fn(S) -> f32) {
-    match <&[S; BLOCK]>::try_from(samples).ok() {
-        Some(samples) => {
-            for (sum, &sample) in sums.iter_mut().zip(samples) {
-                *sum += value(sample);
-            }
-        }
-        None => {
-            for (sum, &sample) in sums.iter_mut().zip(samples) {
-                *sum += value(sample);
-            }
-        }
+fn add<S: Sample>(sums: &mut Block<f32>, samples: &[S], factor: f32) {
+    for (sum, sample) in sums.0.iter_mut().zip(samples) {
+        // All of them are `f32` values.
+        *sum += factor * (sample.to_f64() as f32);
     }
 }

@@ -227,7 +227,7 @@ impl Task<'_> {
     }
 
     /// Whether rows reach the passes as `f32`, though the source is not.
-    pub fn prepared(&self) -> bool {
+    fn prepared(&self) -> bool {
         self.premultiplied || self.widened
     }
 

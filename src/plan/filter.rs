@@ -107,7 +107,7 @@ impl FilterStage {
             }
             None => {
                 // Rows of integers, which a chain begins with, are summed as such.
-                let whole = if task.prepared() || widened { source } else { types.0 };
+                let whole = if premultiplied || widened { source } else { types.0 };
                 choose(&task, &Task { source: whole, ..task }, &separations)?
             }
         };

@@ -90,15 +90,13 @@ pub(super) fn terms(
     let identity = identities.iter().map(|term| term.taps()[0]).sum::<f64>() * scale;
     let range = task.range();
     // What the terms leave out of the kernel, and how large they are.
-    let mut left = kernel.clone();
-    if let Ok(sum) = Kernel::sum_of(kernel.terms()) {
-        let sum = sum.embedded(kernel.width(), kernel.height(), kernel.anchor());
-        let taps = kernel.taps().iter().zip(sum.taps()).map(|(tap, sum)| tap - sum);
-        left = Kernel::new(kernel.width(), kernel.height(), taps.collect()).ok()?;
-    }
+    let sum = Kernel::sum_of(kernel.terms()).ok()?;
+    let sum = sum.embedded(kernel.width(), kernel.height(), kernel.anchor());
+    let left: f64 = kernel.taps().iter().zip(sum.taps()).map(|(tap, sum)| (tap - sum).abs()).sum();
     let size = kernel.terms().iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
     let value = range * size + task.offset().abs() + 1.0;
-    let roundings = filters.len() + 4;
+    // Offset and identity, its product, every sum, and that with the ½.
+    let roundings = filters.len() + 5;
     let [axis_x, axis_y] = filter.axes(input);
     let anchor = kernel.anchor();
     let anchor = (anchor.0 - axis_x.before, anchor.1 - axis_y.before);
@@ -106,7 +104,7 @@ pub(super) fn terms(
         let bounds = planned.iter().map(|term| term.bound).sum::<f64>();
         let bound = bounds
             + roundings as f64 * U * value
-            + left.abs_sum() * scale.abs() * range
+            + left * scale.abs() * range
             + task.carried(identity.abs());
         let mut proved = task.arithmetic(Arithmetic::F32, bound);
         if !proved.relative {
@@ -133,7 +131,8 @@ pub(super) fn terms(
     };
     let short = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
     let short = if short { in_16_bits() } else { None };
-    short.or_else(|| found(setting.precise)).or_else(|| found(true))
+    let float = || if setting.precise { None } else { found(false) };
+    short.or_else(float).or_else(|| found(true))
 }
 
 /// A term whose rows are `f32`.
