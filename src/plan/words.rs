@@ -57,24 +57,10 @@ fn words_with(
         let beside = next.map_or(0.0, |(x, y)| {
             x.constants().iter().chain(y.constants()).fold(0.0, |most: f64, v| most.max(v.abs()))
         });
-        let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
-        let carried = error * gains.sum::<f64>();
-        let most = if whole || last { 0 } else { MOST_BITS };
-        let (stage, bound) = (0..=most).rev().find_map(|out| {
-            let unit = f64::from(out).exp2();
-            if !last && after.1.max(-after.0).max(beside) * unit > 32767.0 {
-                return None;
-            }
-            let (stage, bound) = stage(one, facts, (range, error), (bits, out), freedom)?;
-            let rounding = if whole { 0.0 } else { 0.5 };
-            let error = carried + (bound + if last { 0.0 } else { rounding }) / unit;
-            let peak = after.1.max(-after.0) + error;
-            // The last filter's results are limited as they are stored.
-            (last || peak * unit + 1.0 <= 32767.0).then(|| {
-                bits = out;
-                (stage, error)
-            })
-        })?;
+        let given = Given { range, error, bits };
+        let room = Room { after, beside, last };
+        let (stage, out, bound) = finest(one, facts, given, room, freedom)?;
+        bits = out;
         let units = [bits, from].map(|bits| f64::from(bits).exp2());
         let (sum, squares) = sum_and_squares(filter);
         let own = stage.arithmetic.noise.in_units(units[0], units[1]);
@@ -94,6 +80,17 @@ fn rounded_rows(stage: &FilterStage, parts: f64) -> Noise {
     let sums = &stage.arithmetic;
     let halves = match sums.arithmetic {
         Arithmetic::I16Rounded => 0.0,
+        Arithmetic::RunningI32 => {
+            // Sums of whole numbers, divided by so many.
+            let kernel = &stage.filter.kernels()[0];
+            let count =
+                kernel.taps().len() as f64 / (kernel.sum() * stage.filter.get_scale()).abs();
+            match count {
+                _ if count.recip().fract() == 0.0 => return Noise::default(),
+                _ if count % 2.0 == 0.0 => 0.5 / count,
+                _ => 0.0,
+            }
+        }
         _ if sums.bits.1 == 0 => return Noise::default(),
         _ => 0.5 * (-f64::from(sums.bits.1)).exp2(),
     };
@@ -121,30 +118,63 @@ fn sum_and_squares(filter: &Filter) -> (f64, f64) {
     (sum, taps().map(|t| t * t).sum::<f64>() * scale * scale)
 }
 
+/// What reaches a filter: exact values in units of samples, how far off they are, and the fraction bits of rows.
+#[derive(Clone, Copy)]
+struct Given {
+    range: (f64, f64),
+    error: f64,
+    bits: u32,
+}
+
+/// What rows after a filter must hold: results of a range, and constants of at most that magnitude beside them; after
+/// the `last` one are samples, which are limited as they are stored.
+#[derive(Clone, Copy)]
+struct Room {
+    after: (f64, f64),
+    beside: f64,
+    last: bool,
+}
+
+/// A filter between rows of 16 bits, with the most fraction bits after it that there is room for; and how far off its
+/// results are, in units of samples.
+fn finest(
+    one: &FilterStage,
+    facts: &FilterFacts,
+    given: Given,
+    Room { after, beside, last }: Room,
+    freedom: Freedom,
+) -> Option<(FilterStage, u32, f64)> {
+    let filter = &one.filter;
+    let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
+    let carried = given.error * gains.sum::<f64>();
+    let largest = after.1.max(-after.0);
+    let most = if freedom.whole || last { 0 } else { MOST_BITS };
+    (0..=most).rev().find_map(|bits| {
+        let unit = f64::from(bits).exp2();
+        if !last && largest.max(beside) * unit > 32767.0 {
+            return None;
+        }
+        let (stage, bound) = stage(one, facts, given, bits, freedom)?;
+        let rounding = if freedom.whole || last { 0.0 } else { 0.5 };
+        let error = carried + (bound + rounding) / unit;
+        (last || (largest + error) * unit + 1.0 <= 32767.0).then_some((stage, bits, error))
+    })
+}
+
 /// A filter of `u8` images alone, with rows of 16 bits after it: their fraction bits, its bound and what it makes of
 /// noise, in levels.
 pub(super) fn of_one(
     one: &FilterStage,
     facts: &FilterFacts,
 ) -> Option<(FilterStage, u32, f64, Noise)> {
-    let after = results(&one.filter, (0.0, 255.0));
-    let largest = after.1.max(-after.0);
+    let given = Given { range: (0.0, 255.0), error: 0.0, bits: 0 };
+    let room = Room { after: results(&one.filter, given.range), beside: 0.0, last: false };
     let freedom = Freedom { short: false, whole: false };
-    (0..=MOST_BITS).rev().find_map(|bits| {
-        let unit = f64::from(bits).exp2();
-        if largest * unit > 32767.0 {
-            return None;
-        }
-        let (stage, bound) = stage(one, facts, ((0.0, 255.0), 0.0), (0, bits), freedom)?;
-        let bound = (bound + 0.5) / unit;
-        let noise = rounded_rows(&stage, unit).after(
-            stage.arithmetic.noise.in_units(unit, 1.0),
-            0.0,
-            1.0,
-            1.0,
-        );
-        ((largest + bound) * unit + 1.0 <= 32767.0).then_some((stage, bits, bound, noise))
-    })
+    let (stage, bits, bound) = finest(one, facts, given, room, freedom)?;
+    let unit = f64::from(bits).exp2();
+    let own = stage.arithmetic.noise.in_units(unit, 1.0);
+    let noise = rounded_rows(&stage, unit).after(own, 0.0, 1.0, 1.0);
+    Some((stage, bits, bound, noise))
 }
 
 /// The range of a filter's results.
@@ -163,16 +193,18 @@ fn results(filter: &Filter, range: (f64, f64)) -> (f64, f64) {
     }
 }
 
-/// A filter from rows with `bits.0` fraction bits to rows with `bits.1`, and its bound in units of
-/// those; its samples lie in a range, and are off by at most so much.
+/// A filter from such rows to rows with so many fraction bits, and its bound in units of those.
 fn stage(
     one: &FilterStage,
     facts: &FilterFacts,
-    (range, error): ((f64, f64), f64),
-    bits: (u32, u32),
+    Given { range, error, bits }: Given,
+    out: u32,
     freedom: Freedom,
 ) -> Option<(FilterStage, f64)> {
-    let (from, to) = (f64::from(bits.0).exp2(), f64::from(bits.1).exp2());
+    if facts.method == Method::Terms {
+        return None;
+    }
+    let (from, to) = (f64::from(bits).exp2(), f64::from(out).exp2());
     let scaled = |border: &Border| match border {
         Border::Constant(values) => {
             Border::Constant(values.iter().map(|v| (v * from).round()).collect())
@@ -200,9 +232,6 @@ fn stage(
     let samples = (((range.0 - error) * from).floor(), ((range.1 + error) * from).ceil());
     let separable = facts.method == Method::Separable;
     let separations = separable.then(|| facts.separations.of(&one.filter));
-    if facts.method == Method::Terms {
-        return None;
-    }
     let (pass, arithmetic, finish) = between(&task, separations, samples, freedom)?;
     let bound = arithmetic.bound;
     let axes = filter.axes(one.input);

@@ -190,6 +190,8 @@ fn others() -> Vec<(String, Filter)> {
         taps[n * n / 2] += 1.0 + amount;
         add(format!("sharpening {i}"), Kernel::new(n, n, taps).unwrap());
     }
+    let terms = [Kernel::gaussian(2.0).unwrap().scaled(0.6), Kernel::new(1, 1, vec![0.4])];
+    add("a blend".to_owned(), Kernel::sum_of(&terms.map(Result::unwrap)).unwrap());
     let three = |name: &str, taps: [f64; 9], parts: f64| {
         let taps = taps.map(|t| t / parts).to_vec();
         (name.to_owned(), Filter::new(Kernel::new(3, 3, taps).unwrap()))
@@ -277,6 +279,8 @@ fn chains() {
         [filter(Kernel::gaussian(2.0)), sharpen.clone()],
         [filter(Kernel::box_(5, 5)), filter(Kernel::box_(6, 6))],
         [filter(Kernel::box_(3, 3)), filter(Kernel::gaussian(0.95))],
+        [filter(Kernel::box_(16, 16)), filter(Kernel::gaussian(1.0))],
+        [filter(Kernel::gaussian(1.0)), filter(Kernel::box_(24, 1))],
         [filter(Kernel::gaussian(0.7)).scale(0.5), filter(Kernel::box_(3, 3)).scale(2.0)],
         [filter(small()), filter(small())],
         [filter(small()), sharpen],
