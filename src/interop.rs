@@ -73,20 +73,7 @@ impl Filter {
     /// # Ok::<(), twopass::Error>(())
     /// ```
     pub fn apply(&self, image: &DynamicImage) -> Result<DynamicImage, Error> {
-        use DynamicImage as D;
-        Ok(match image {
-            D::ImageLuma8(b) => D::ImageLuma8(self.apply_buffer(b)?),
-            D::ImageLumaA8(b) => D::ImageLumaA8(self.apply_buffer(b)?),
-            D::ImageRgb8(b) => D::ImageRgb8(self.apply_buffer(b)?),
-            D::ImageRgba8(b) => D::ImageRgba8(self.apply_buffer(b)?),
-            D::ImageLuma16(b) => D::ImageLuma16(self.apply_buffer(b)?),
-            D::ImageLumaA16(b) => D::ImageLumaA16(self.apply_buffer(b)?),
-            D::ImageRgb16(b) => D::ImageRgb16(self.apply_buffer(b)?),
-            D::ImageRgba16(b) => D::ImageRgba16(self.apply_buffer(b)?),
-            D::ImageRgb32F(b) => D::ImageRgb32F(self.apply_buffer(b)?),
-            D::ImageRgba32F(b) => D::ImageRgba32F(self.apply_buffer(b)?),
-            _ => return Err(UNKNOWN_VARIANT),
-        })
+        Chain::of_filter(self).apply(image)
     }
 
     /// Filters any `DynamicImage` into samples of another type, with the same channels.
@@ -111,20 +98,7 @@ impl Filter {
     /// # Ok::<(), twopass::Error>(())
     /// ```
     pub fn apply_to<S: Sample>(&self, image: &DynamicImage) -> Result<Image<S>, Error> {
-        use DynamicImage as D;
-        match image {
-            D::ImageLuma8(b) => self.apply_buffer_to(b),
-            D::ImageLumaA8(b) => self.apply_buffer_to(b),
-            D::ImageRgb8(b) => self.apply_buffer_to(b),
-            D::ImageRgba8(b) => self.apply_buffer_to(b),
-            D::ImageLuma16(b) => self.apply_buffer_to(b),
-            D::ImageLumaA16(b) => self.apply_buffer_to(b),
-            D::ImageRgb16(b) => self.apply_buffer_to(b),
-            D::ImageRgba16(b) => self.apply_buffer_to(b),
-            D::ImageRgb32F(b) => self.apply_buffer_to(b),
-            D::ImageRgba32F(b) => self.apply_buffer_to(b),
-            _ => Err(UNKNOWN_VARIANT),
-        }
+        Chain::of_filter(self).apply_to(image)
     }
 
     /// Filters one `ImageBuffer`, whatever holds its samples (`Vec`, slice, memory map); what
@@ -183,7 +157,7 @@ impl Filter {
         P::Subpixel: Source,
         C: Deref<Target = [P::Subpixel]>,
     {
-        self.chain_for::<P>().run_on(image)
+        Chain::of_filter(self).apply_buffer_to(image)
     }
 
     /// Filters into an image that is there already, with a workspace that is there already: for frames. Nothing of
@@ -242,17 +216,12 @@ impl Filter {
         D: DerefMut<Target = [P::Subpixel]>,
     {
         let view = View::try_from(image)?;
-        let plan = self.chain_for::<P>().plan(view.shape())?;
+        let plan = Chain::of_filter(self).for_pixels::<P>().plan(view.shape())?;
         plan.run(view, ViewMut::try_from(&mut *out)?, workspace)?;
         let color = image.color_space();
         out.set_rgb_primaries(color.primaries);
         out.set_transfer_function(color.transfer);
         Ok(())
-    }
-
-    /// The filter as a chain of one, for pixels of type P.
-    fn chain_for<P: Pixel>(&self) -> Chain {
-        Chain::of_filter(self).for_pixels::<P>()
     }
 
     /// What [`apply`](Self::apply) does to an alpha channel: the handling that
@@ -381,7 +350,11 @@ impl Chain {
         P::Subpixel: Source,
         C: Deref<Target = [P::Subpixel]>,
     {
-        self.clone().for_pixels::<P>().run_on(image)
+        let view = View::try_from(image)?;
+        let plan = self.clone().for_pixels::<P>().plan(view.shape())?;
+        let mut out = Image::new(plan.output_shape())?;
+        plan.run(view, out.view_mut(), &mut Workspace::new())?;
+        Ok(out)
     }
 
     /// The same with the default alpha rule, where pixels of type P have alpha.
@@ -391,21 +364,6 @@ impl Chain {
         }
         let alpha = |filter: &Filter| filter.clone().alpha(filter.alpha_or_default());
         self.map_filters(usize::from(P::CHANNEL_COUNT), alpha)
-    }
-
-    /// Plans and runs it as it is.
-    fn run_on<S, P, C>(&self, image: &ImageBuffer<P, C>) -> Result<Image<S>, Error>
-    where
-        S: Sample,
-        P: Pixel,
-        P::Subpixel: Source,
-        C: Deref<Target = [P::Subpixel]>,
-    {
-        let view = View::try_from(image)?;
-        let plan = self.plan(view.shape())?;
-        let mut out = Image::new(plan.output_shape())?;
-        plan.run(view, out.view_mut(), &mut Workspace::new())?;
-        Ok(out)
     }
 }
 
