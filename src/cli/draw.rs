@@ -4,11 +4,13 @@
 use super::failure::Failure;
 use super::meta::Meta;
 use super::output::{self, Existing};
-use super::png;
+use super::pixels::Buffer;
+use super::{png, preview};
 use image::{DynamicImage, Rgb, RgbImage};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 use std::fmt::Write as _;
 use std::path::Path;
+use twopass::{Image, Shape};
 
 /// Red, green, blue.
 pub type Colour = [u8; 3];
@@ -98,6 +100,13 @@ impl Drawing {
             }
         };
         output::prepare(path, Path::new(""), Existing::Replace)?.write(&bytes, path)
+    }
+
+    /// Shows it in the terminal.
+    pub fn preview(&self) -> Result<(), Failure> {
+        let pixels = self.pixels();
+        let shape = Shape::new(pixels.width() as usize, pixels.height() as usize, 3);
+        preview::show(&Buffer::U8(Image::from_vec(pixels.into_raw(), shape)?))
     }
 
     fn svg(&self) -> String {

@@ -139,9 +139,7 @@ impl<'a> Log<'a> {
         if rect == self.part {
             return Ok(image);
         }
-        let view = image.view().crop(self.part)?;
-        let rows: Vec<O> = (0..self.part.height).flat_map(|y| view.row(y)).copied().collect();
-        Ok(Image::from_vec(rows, view.shape())?)
+        Ok(image.view().crop(self.part)?.to_image()?)
     }
 
     /// Filters again, without rounding, to count what did not fit the samples: all of it where that is to be explained,

@@ -2,8 +2,6 @@
 //! read alike.
 
 use super::failure::{Failure, Kind};
-use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -25,7 +23,17 @@ pub fn parse(text: &str) -> Result<Kernel, Failure> {
         return Ok(text.parse()?);
     }
     let bad = |e: String| Failure::usage(format!("the matrix is not read as JSON: {e}"));
-    let Rows(rows) = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+    const MOST: usize = Kernel::MAX_SIDE * Kernel::MAX_SIDE;
+    if text.bytes().filter(|byte| *byte == b',').count() >= MOST {
+        return Err(bad(format!("it has more than {MOST} numbers")));
+    }
+    // A list of numbers is one row.
+    let several = text.trim_start()[1..].trim_start().starts_with('[');
+    let rows: Result<Vec<Vec<f64>>, _> = match several {
+        true => serde_json::from_str(text),
+        false => serde_json::from_str(text).map(|row| vec![row]),
+    };
+    let rows = rows.map_err(|e| bad(e.to_string()))?;
     let width = rows.first().map_or(0, Vec::len);
     if let Some(i) = rows.iter().position(|row| row.len() != width) {
         let (row, count) = (i + 1, rows[i].len());
@@ -64,87 +72,6 @@ pub fn hint(kernel: &Kernel) -> Option<String> {
         "note: the kernel is one row of {} taps; the rows of a {side}×{side} kernel end with `;`{example}",
         taps.len()
     ))
-}
-
-/// Rows of numbers. A list of numbers is one row.
-struct Rows(Vec<Vec<f64>>);
-
-/// A row, or one number of the only row.
-enum Part {
-    Number(f64),
-    Row(Vec<f64>),
-}
-
-impl<'de> Deserialize<'de> for Part {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(PartVisitor)
-    }
-}
-
-struct PartVisitor;
-
-impl<'de> Visitor<'de> for PartVisitor {
-    type Value = Part;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number or a row of numbers")
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Part, E> {
-        Ok(Part::Number(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Part, E> {
-        Ok(Part::Number(number as f64))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Part, E> {
-        Ok(Part::Number(number as f64))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, from: A) -> Result<Part, A::Error> {
-        Bounded("a row of numbers", Vec::new()).visit_seq(from).map(Part::Row)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rows {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let parts = from.deserialize_seq(Bounded("rows of numbers", Vec::<Part>::new()))?;
-        let mut rows: Vec<Vec<f64>> = Vec::new();
-        let mut single = Vec::new();
-        for part in parts {
-            match part {
-                Part::Row(row) => rows.push(row),
-                Part::Number(number) => single.push(number),
-            }
-        }
-        match (rows.is_empty(), single.is_empty()) {
-            (true, false) => Ok(Self(vec![single])),
-            (_, true) => Ok(Self(rows)),
-            (false, false) => Err(D::Error::custom("numbers beside rows of numbers")),
-        }
-    }
-}
-
-/// A sequence that ends before it is longer than a kernel can be.
-struct Bounded<T>(&'static str, Vec<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, at most {} of them", self.0, Kernel::MAX_SIDE)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut from: A) -> Result<Self::Value, A::Error> {
-        while let Some(item) = from.next_element()? {
-            if self.1.len() == Kernel::MAX_SIDE {
-                return Err(A::Error::invalid_length(Kernel::MAX_SIDE + 1, &self));
-            }
-            self.1.push(item);
-        }
-        Ok(self.1)
-    }
 }
 
 #[cfg(test)]

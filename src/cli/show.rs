@@ -5,11 +5,10 @@ use super::args::Args;
 use super::draw::{Anchor, BLACK, Colour, Drawing, GREY, LETTER, LINE};
 use super::failure::Failure;
 use super::kernel::{Stage, Step};
-use super::pixels::Buffer;
 use super::report::number;
 use super::{preview, say};
 use std::path::Path;
-use twopass::{Image, Kernel, Separation, Shape, Term};
+use twopass::{Kernel, Separation, Term};
 
 /// Pixels of a matrix a side, at most; and taps, of which every nth is drawn of larger ones.
 const SIDE: f64 = 320.0;
@@ -36,9 +35,7 @@ pub fn write(stages: &[Stage], path: &Path, args: &Args) -> Result<(), Failure> 
     drawing.reach(0.0, y);
     drawing.write(path)?;
     if args.preview {
-        let pixels = drawing.pixels();
-        let shape = Shape::new(pixels.width() as usize, pixels.height() as usize, 3);
-        preview::show(&Buffer::U8(Image::from_vec(pixels.into_raw(), shape)?))?;
+        drawing.preview()?;
     }
     if !args.quiet {
         say(&format!("wrote {} (the kernel, drawn)", path.display()));

@@ -6,16 +6,13 @@ use super::draw::{Anchor, BLACK, Colour, Drawing, GREY, LETTER, LINE};
 use super::failure::Failure;
 use super::job::Setup;
 use super::kernel;
-use super::pixels::Buffer;
 use super::report::number;
 use super::unseen::noise;
 use super::{preview, print, say};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::time::Instant;
-use twopass::{
-    Alpha, Error, Filter, Image, Method, SampleType, Shape, Source, View, Workspace, naive,
-};
+use twopass::{Alpha, Error, Filter, Image, Method, SampleType, Source, View, Workspace, naive};
 
 /// Milliseconds that a method is given for each value, beyond one run; and what plain loops may take, if it can be told
 /// from those before.
@@ -88,9 +85,7 @@ pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
         }
     }
     if args.preview {
-        let pixels = drawing.pixels();
-        let shape = Shape::new(pixels.width() as usize, pixels.height() as usize, 3);
-        preview::show(&Buffer::U8(Image::from_vec(pixels.into_raw(), shape)?))?;
+        drawing.preview()?;
     }
     Ok(())
 }

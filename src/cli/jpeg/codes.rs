@@ -234,6 +234,14 @@ impl<'a> Bits<'a> {
         Some(())
     }
 
+    /// Passes a code, whose value is a length of zeros and the bits that follow.
+    fn pair(&mut self, codes: &Codes) -> Option<(u32, u32)> {
+        self.fill();
+        let (value, length) = codes.code(self.next)?;
+        self.skip(length);
+        Some((u32::from(value >> 4), u32::from(value & 15)))
+    }
+
     /// Passes what a first scan has of the coefficients of a block from one to another, and adds those that are
     /// not 0 to the known ones (G.1.2.2).
     pub fn first(
@@ -247,10 +255,7 @@ impl<'a> Bits<'a> {
             return Some(());
         }
         while k <= last {
-            self.fill();
-            let (value, length) = codes.code(self.next)?;
-            let (run, size) = (u32::from(value >> 4), u32::from(value & 15));
-            self.skip(length);
+            let (run, size) = self.pair(codes)?;
             match (run, size) {
                 (15, 0) => k += 16,
                 (_, 0) => {
@@ -275,10 +280,9 @@ impl<'a> Bits<'a> {
         known: &mut u64,
     ) -> Option<()> {
         while self.run == 0 && k <= last {
-            self.fill();
-            let (value, length) = codes.code(self.next)?;
-            let (mut zeros, new) = (u32::from(value >> 4), value & 15 != 0);
-            self.skip(length + u32::from(new));
+            let (mut zeros, size) = self.pair(codes)?;
+            let new = size != 0;
+            self.skip(new.into());
             if !new && zeros < 15 {
                 self.run = self.blocks(zeros);
                 break;
