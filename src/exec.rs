@@ -23,6 +23,7 @@ mod filter;
 mod halves;
 mod layers;
 mod memory;
+mod multirate;
 mod rows;
 mod segment;
 mod separable;

@@ -21,8 +21,8 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Method {
-    /// Two passes if the kernel is separable; terms one by one, if it is known as a sum of kernels and that is
-    /// cheaper; else dense.
+    /// Two passes if the kernel is separable, or two rates if it is also long and smooth; terms one by one, if it is
+    /// known as a sum of kernels and that is cheaper; else dense.
     #[default]
     Auto,
     /// Two 1D passes; an error if the kernel is not separable.
@@ -30,6 +30,9 @@ pub enum Method {
     /// The terms of a kernel one by one, each as a filter of its own, added before anything is rounded to a sample; an
     /// error if the kernel is not known as a sum ([`Kernel::terms`]), or its results would not keep the contract.
     Terms,
+    /// Long smooth separable kernels at two rates: decimated, filtered and interpolated; an error where the
+    /// [`tolerance`](Filter::tolerance) cannot be kept.
+    Multirate,
     /// One direct 2D pass.
     Dense,
     /// The reference: the definition itself in `f64`, slow and single-threaded.
@@ -42,6 +45,7 @@ impl fmt::Display for Method {
             Self::Auto => "auto",
             Self::Separable => "separable",
             Self::Terms => "terms",
+            Self::Multirate => "multirate",
             Self::Dense => "dense",
             Self::Naive => "naive",
         })
@@ -133,6 +137,7 @@ pub struct Filter {
     offset: f64,
     post: Post,
     method: Method,
+    tolerance: Option<f64>,
     alpha: Option<Alpha>,
     level: Option<Level>,
     threads: usize,
@@ -150,6 +155,7 @@ impl Filter {
             offset: 0.0,
             post: Post::None,
             method: Method::Auto,
+            tolerance: None,
             alpha: None,
             level: None,
             threads: 0,
@@ -218,6 +224,27 @@ impl Filter {
         self
     }
 
+    /// How far results may be from exact before they are rounded, for the sake of a faster method: per unit of input
+    /// range, from 0 (exact methods only) on. Finite; checked when planned.
+    ///
+    /// Without this call integer results may be off by what rounding hides, less than half a level in all, and results
+    /// of floats are those of exact methods.
+    ///
+    /// ```
+    /// use twopass::{Filter, Kernel, Method, Shape};
+    ///
+    /// let blur = Filter::new(Kernel::gaussian(25.0)?).tolerance(2e-3);
+    /// let plan = blur.plan::<f32, f32>(Shape::new(640, 480, 1))?;
+    /// assert_eq!(plan.stages()[0].method, Some(Method::Multirate));
+    /// assert!(plan.error_bound().unwrap() <= 2e-3 && plan.multiplications_per_sample() < 10);
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = Some(tolerance);
+        self
+    }
+
     /// What happens to the alpha channel. Without this call raw views are filtered plain, and
     /// images of the `image` crate by the rule described at `Filter::apply`.
     #[must_use]
@@ -275,6 +302,12 @@ impl Filter {
     #[must_use]
     pub fn get_method(&self) -> Method {
         self.method
+    }
+
+    /// How far results may be from exact, if that was said.
+    #[must_use]
+    pub fn get_tolerance(&self) -> Option<f64> {
+        self.tolerance
     }
 
     /// The alpha handling asked for, if any.

@@ -44,6 +44,17 @@ impl Axis {
         start..end.clamp(start, self.out)
     }
 
+    /// Makes it read what another one with the same outputs reads as well.
+    pub fn join(&mut self, other: &Self) {
+        let before = self.before.max(other.before);
+        let after = |axis: &Self| axis.taps - axis.before;
+        self.taps = before + after(self).max(after(other));
+        self.before = before;
+        if matches!(self.border, Border::Valid) {
+            self.border = other.border.clone();
+        }
+    }
+
     /// Positions under outputs `out` and their taps, on the endless axis.
     pub fn under(&self, out: Range<usize>) -> Range<isize> {
         if out.is_empty() {

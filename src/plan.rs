@@ -8,6 +8,7 @@ mod chain;
 mod choose;
 mod explain;
 mod filter;
+mod multirate;
 mod proof;
 mod segment;
 mod terms;
@@ -15,12 +16,14 @@ mod words;
 
 pub use arithmetic::Arithmetic;
 pub(crate) use filter::FilterStage;
+pub(crate) use multirate::{Multirate, Rate};
 pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
 pub(crate) use terms::{MOST_TERMS, TermStage, Terms};
 
 use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::filter::{Filter, Method};
+use crate::geometry::Axis;
 use crate::kernel::Separation;
 use crate::layer::{Chain, Layer};
 use crate::pass::{Nine, RowLevel, Share};
@@ -147,11 +150,31 @@ pub(crate) enum Pass {
     Blocks(Vec<RowLevel>),
     /// The terms of the kernel one by one, each a filter of its own.
     Terms(Terms),
+    /// A long smooth kernel at two rates.
+    Multirate(Multirate),
     /// A direct 2D pass; the taps of each kernel.
     Dense(Vec<Rows>),
 }
 
 impl Pass {
+    /// What a filter with this pass reads on the axes of an image.
+    fn axes(&self, filter: &Filter, input: Shape) -> [Axis; 2] {
+        match self {
+            Self::Multirate(pass) => pass.axes(filter, input),
+            Self::Terms(terms) => terms.axes(filter, input),
+            _ => filter.axes(input),
+        }
+    }
+
+    /// Multiplications per sample, where filter and method do not say.
+    fn multiplications(&self) -> Option<usize> {
+        match self {
+            Self::Multirate(pass) => Some(pass.multiplications()),
+            Self::Terms(terms) => Some(terms.multiplications()),
+            _ => None,
+        }
+    }
+
     fn method(&self) -> Method {
         match self {
             Self::Separable(_) | Self::RowFirst(_) | Self::Running(_) | Self::Blocks(_) => {
@@ -162,6 +185,7 @@ impl Pass {
                 _ => Method::Dense,
             },
             Self::Terms(_) => Method::Terms,
+            Self::Multirate(_) => Method::Multirate,
             Self::Dense(_) => Method::Dense,
         }
     }
@@ -320,7 +344,10 @@ impl AnyPlan {
                 separations: facts.separations.of(filter),
                 arithmetic: proved.arithmetic,
                 bound: proved.bound,
-                multiplications: filter::multiplications(filter, method),
+                multiplications: match facts.multiplications {
+                    Some(count) if method == facts.method => count,
+                    _ => filter::multiplications(filter, method),
+                },
                 naive_multiplications: filter::multiplications(filter, Method::Dense),
             }
         });

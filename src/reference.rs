@@ -118,6 +118,9 @@ pub fn output_shape(filter: &Filter, whole: Shape) -> Result<Shape, Error> {
             return Err(Error::Parameter { name, value, expected: "finite" });
         }
     }
+    if let Some(value) = filter.get_tolerance().filter(|t| !(t.is_finite() && *t >= 0.0)) {
+        return Err(Error::Parameter { name: "tolerance", value, expected: "finite, at least 0" });
+    }
     if matches!(filter.get_alpha(), Some(Alpha::Premultiply | Alpha::Keep))
         && !matches!(whole.channels, 2 | 4)
     {

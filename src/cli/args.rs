@@ -14,7 +14,7 @@ use clap::{FromArgMatches, Parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use twopass::{Border, Level, Rect};
-use values::{Offers, borders, bytes, finite, region, sweep, unseen};
+use values::{Offers, borders, bytes, finite, region, sweep, tolerance, unseen};
 
 const INPUT: &str = "Input";
 const OUTPUT: &str = "Output";
@@ -200,6 +200,10 @@ pub struct Args {
     /// How the work is done.
     #[arg(long, value_name = "METHOD", help_heading = METHOD, default_value = "auto")]
     pub method: MethodArg,
+
+    /// Let the faster methods be off by T of the range, before rounding [default: what rounding hides, 0 for floats].
+    #[arg(long, value_name = "T", help_heading = METHOD, allow_negative_numbers = true, value_parser = tolerance)]
+    pub tolerance: Option<f64>,
 
     /// Use at most N threads, over all files [default: all cores].
     #[arg(long, value_name = "N", help_heading = METHOD, allow_negative_numbers = true)]

@@ -223,11 +223,16 @@ fn configure(filter: Filter, args: &Args, threads: usize) -> Result<Filter, Fail
         MethodArg::Auto => Method::Auto,
         MethodArg::Separable => Method::Separable,
         MethodArg::Terms => Method::Terms,
+        MethodArg::Multirate => Method::Multirate,
         MethodArg::Dense => Method::Dense,
         MethodArg::Naive => Method::Naive,
     };
     let (x, y) = border(args);
     let filter = filter.method(method).threads(threads).borders(x, y);
+    let filter = match args.tolerance {
+        Some(tolerance) => filter.tolerance(tolerance),
+        None => filter,
+    };
     Ok(match level(args)? {
         Some(level) => filter.level(level),
         None => filter,

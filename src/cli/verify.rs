@@ -135,11 +135,12 @@ impl Bound {
         } else if rounded && I::TYPE == SampleType::F32 {
             (1.0 + proved, 0.0)
         } else if rounded {
-            (1.0, 0.0)
+            (1.0 + filter.get_tolerance().unwrap_or(0.0) * I::FULL, 0.0)
         } else {
             // A quotient of two results of single precision is allowed the errors of both.
             let gain: f64 = filter.kernels().iter().map(twopass::Kernel::abs_sum).sum();
             let quotient = 4e-5 * gain * filter.get_scale().abs() * reach;
+            let quotient = quotient + 2.0 * filter.get_tolerance().unwrap_or(0.0) * reach;
             let absolute = if premultiplied { proved.max(quotient) } else { proved };
             (absolute + f64::from(f32::MIN_POSITIVE), f64::from(f32::EPSILON))
         };

@@ -1,6 +1,7 @@
 //! The stage of one filter: what it reads, alpha, and the pass that does its work.
 
 use super::memory::{Memory, Ring};
+use super::multirate::RateSlot;
 use super::rows::{AnyRows, Feed, Relaid, Rows, Widened, collide};
 use super::separable::Whole;
 use super::sink::{AlphaOf, Places, Sink, SourceAlpha, Target, Unrounded};
@@ -40,6 +41,8 @@ pub(super) struct FilterSlot {
     fresh: bool,
     /// The rows in the column sums of a window that moves.
     held: Range<isize>,
+    /// What is kept at lower rates.
+    rates: RateSlot,
     /// Those of a sum's terms, and the rows that each has made.
     terms: Vec<(FilterSlot, Memory)>,
 }
@@ -101,13 +104,7 @@ impl Request<'_> {
         slot: &mut FilterSlot,
     ) {
         let stage = self.stage;
-        let anchor = stage.filter.kernels()[0].anchor();
-        let [axis_x, axis_y] = &stage.axes;
-        let source_alpha = SourceAlpha {
-            rows,
-            anchor: (anchor.0 - axis_x.before, anchor.1 - axis_y.before),
-            level: stage.level,
-        };
+        let source_alpha = SourceAlpha { rows, anchor: stage.anchor, level: stage.level };
         let alpha = stage.filter.get_alpha();
         let premultiplied = alpha == Some(Alpha::Premultiply);
         if premultiplied || stage.widened {
@@ -223,7 +220,17 @@ impl Request<'_> {
         let Self { stage, y, last, stream } = self;
         let (feed, sink) = (&mut feed, &mut sink);
         let FilterSlot {
-            scratch, wide, constants, padded, window, edges, tile, fresh, held, ..
+            scratch,
+            wide,
+            constants,
+            padded,
+            window,
+            edges,
+            tile,
+            fresh,
+            held,
+            rates,
+            ..
         } = slot;
         let fresh = take(fresh);
         if fresh {
@@ -245,6 +252,7 @@ impl Request<'_> {
             stream,
             fresh,
             held,
+            rates,
         };
         // Only what a plan can choose for these types is compiled.
         macro_rules! two_passes {
@@ -304,6 +312,12 @@ impl Request<'_> {
             (Pass::Blocks(levels), Arithmetic::TreeSums) if const { T::FLOAT } => {
                 run.blocks_of_rows(levels, tile, constants, feed, sink);
             }
+            (Pass::Multirate(pass), _) if const { T::INTEGER || T::FLOAT } && !pass.short => {
+                run.multirate::<T, F32, F32>(pass, tile, constants, feed, sink);
+            }
+            (Pass::Multirate(pass), _) if const { size_of::<T>() == 1 } => {
+                run.multirate::<T, I16Pairs, I16Rounded>(pass, tile, constants, feed, sink);
+            }
             (Pass::Dense(taps), Arithmetic::I16) if const { size_of::<T>() == 1 } => {
                 dense!(I16, taps)
             }
@@ -360,6 +374,7 @@ pub(super) struct FilterRun<'a> {
     pub(super) fresh: bool,
     /// The rows in the column sums of a window that moves.
     pub(super) held: &'a mut Range<isize>,
+    pub(super) rates: &'a mut RateSlot,
 }
 
 impl FilterRun<'_> {

@@ -26,6 +26,7 @@
 //! | [`AccumulateWords`], [`MeansWords`] | `u8`, in 16 bits | the same |
 //! | [`WindowSums`] | rows of `f32` | sums of the windows of some rows |
 //! | [`RowSums`] | column sums of `f32` | output samples |
+//! | [`Split`], [`Merge`] | a row | its phases, pixels that are D apart, as rows; and back |
 //! | [`SumRows`] | a row of samples, rows of terms | output samples |
 //!
 //! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
@@ -45,6 +46,7 @@ mod halves;
 mod lines;
 mod mix;
 mod narrow;
+mod polyphase;
 mod row;
 mod running;
 mod stencil;
@@ -62,6 +64,7 @@ pub use depthwise::{Depthwise, TapRows};
 pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, RowHalves};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
+pub use polyphase::{Merge, Split};
 pub use row::{Input, Row, RowOrder};
 pub use running::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
@@ -132,6 +135,10 @@ pub struct Fixed {
 }
 
 impl Fixed {
+    /// That of floats.
+    pub(crate) const NONE: Self =
+        Self { shift: 0, start: 0, unsigned: false, unit: 0.0, factor: 0, divides: false };
+
     /// One half of a result's unit.
     #[inline(always)]
     fn half(&self) -> i32 {

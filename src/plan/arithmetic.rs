@@ -26,13 +26,15 @@ pub(crate) use boxes::running;
 pub(crate) use direct::dense;
 use direct::pack_rows;
 use floats::{double, double_bound, exact_i32, float, float_exact, float_sum_error};
+pub(super) use noise::rounded_mean;
 pub(crate) use noise::{Noise, noise_of_roundings};
 use pairs::{Found, pairs, pairs_exact, pairs_rounded, row_first, spread};
 pub(crate) use quantise::U;
 use quantise::{
-    abs_sum, errors, errors_of, exact_f32, fits_digits, fits_i16, fixed, fraction_bits, largest,
-    may_fit_i16, pack, quantise, to_i32, whole,
+    abs_sum, errors, errors_of, exact_f32, fits_digits, fixed, fraction_bits, largest, may_fit_i16,
+    to_i32, whole,
 };
+pub(super) use quantise::{fits_i16, pack, quantise};
 
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
@@ -284,9 +286,19 @@ impl Task<'_> {
         (sum - 1.0).abs() < 1e-9
     }
 
+    /// Whether it does nothing but to take means of neighbours, weighted or not.
+    pub fn is_mean(&self) -> bool {
+        self.keeps_constants() && self.offset() == 0.0 && self.post() == Post::None
+    }
+
     /// Whether the contract lets this arithmetic be used.
     pub fn takes(&self, arithmetic: &Proved) -> bool {
         self.accepts(arithmetic.bound) && arithmetic.is_fair(self)
+    }
+
+    /// What the error of integer results must be less than, before they are rounded.
+    pub fn allowed(&self) -> f64 {
+        if self.keeps_constants() { 0.5 } else { 1.0 }
     }
 
     /// Whether the contract lets an arithmetic with this bound be used.
@@ -294,7 +306,7 @@ impl Task<'_> {
         if self.float_source() || self.float_output() {
             return bound.is_finite();
         }
-        let allowed = if self.keeps_constants() { 0.5 } else { 1.0 };
+        let allowed = self.allowed();
         if self.premultiplied {
             // Full alpha times what is allowed, for colour × alpha and for alpha, which divides it.
             return bound < allowed / 2.0 * self.full();

@@ -2,6 +2,7 @@
 
 use super::Pass;
 use super::arithmetic::{self, Proved, Task};
+use super::multirate::multirate;
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Filter, Method};
@@ -29,9 +30,20 @@ pub(super) fn choose(
         match apart {
             None => {
                 if !task.precise
+                    && method != Method::Multirate
                     && let Some(found) = arithmetic::running(summed)
                 {
                     return Ok(Some(found));
+                }
+                if let [separation] = separations
+                    && let Some(found) = multirate(task, separation)
+                {
+                    return Ok(Some(found));
+                }
+                if method == Method::Multirate {
+                    return Err(Error::Unsupported(
+                        "two rates cannot keep the error bound for this kernel, or these samples; use method auto",
+                    ));
                 }
                 if let Some((pass, proved, finish)) = arithmetic::separable(task, separations) {
                     let arithmetic = proved.arithmetic;
@@ -49,7 +61,7 @@ pub(super) fn choose(
                     ));
                 }
             }
-            Some((_, k)) if method == Method::Separable => {
+            Some((_, k)) if matches!(method, Method::Separable | Method::Multirate) => {
                 let s = Separation::of(k);
                 return Err(Error::NotSeparable {
                     rank: s.rank(),

@@ -20,7 +20,10 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FilterStage {
     pub filter: Filter,
+    /// What it reads: under the kernel's taps, or where a pass reads more than those, all of it.
     pub axes: [Axis; 2],
+    /// The input pixel under output pixel (0, 0) and the anchor.
+    pub anchor: (usize, usize),
     pub input: Shape,
     pub output: Shape,
     /// What it reads and writes.
@@ -41,6 +44,8 @@ pub(crate) struct FilterFacts {
     pub separations: Separations,
     pub method: Method,
     pub arithmetic: Proved,
+    /// Multiplications per sample, where filter and method do not say.
+    pub multiplications: Option<usize>,
     /// Whether it makes whole numbers of whole numbers, and all that it adds up is whole.
     pub whole: bool,
 }
@@ -123,7 +128,9 @@ impl FilterStage {
             Some((_, arithmetic, _)) => arithmetic.clone(),
             None => Proved::reference(types.0),
         };
+        let multiplications = chosen.as_ref().and_then(|(pass, ..)| pass.multiplications());
         let facts = FilterFacts {
+            multiplications,
             whole: is_whole(filter, method, &separations),
             separations: Separations::new(separations),
             method,
@@ -131,7 +138,8 @@ impl FilterStage {
         };
         let stage = chosen.map(|(pass, arithmetic, finish)| Self {
             filter: filter.clone(),
-            axes: filter.axes(input),
+            axes: pass.axes(filter, input),
+            anchor: under_anchor(filter, input),
             input,
             output,
             types,
@@ -173,25 +181,26 @@ impl FilterStage {
 
     /// Gives it, and what it is made of, another shape, which nothing else depends on.
     pub fn reshape(&mut self, input: Shape) -> Result<(), Error> {
-        self.axes = self.filter.axes(input);
-        self.output = reference::output_shape(&self.filter, input)?;
-        self.input = input;
         if let Pass::Terms(terms) = &mut self.pass {
             for term in &mut terms.stages {
                 term.stage.reshape(input)?;
             }
         }
+        self.axes = self.pass.axes(&self.filter, input);
+        self.output = reference::output_shape(&self.filter, input)?;
+        self.input = input;
         Ok(())
     }
 
     /// Multiplications per output sample.
     pub fn multiplications(&self) -> usize {
-        multiplications(&self.filter, self.pass.method())
+        let counted = self.pass.multiplications();
+        counted.unwrap_or_else(|| multiplications(&self.filter, self.pass.method()))
     }
 
     /// Whether what a strip's first window adds up is then kept up to date from row to row.
     pub fn keeps(&self) -> bool {
-        matches!(self.pass, Pass::Running(_) | Pass::RowFirst(_))
+        matches!(self.pass, Pass::Running(_) | Pass::RowFirst(_) | Pass::Multirate(_))
     }
 
     /// Whether it adds up windows of equal taps, from sums that neighbours share.
@@ -203,7 +212,8 @@ impl FilterStage {
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let count = if self.filter.kernels().len() == 2 { "two kernels, " } else { "" };
-        let [width, height] = [self.axes[0].taps, self.axes[1].taps];
+        let kernel = &self.filter.kernels()[0];
+        let (width, height) = (kernel.width(), kernel.height());
         if self.filter.get_alpha() == Some(Alpha::Premultiply) {
             lines.push("multiply colour by alpha, in f32".to_owned());
         } else if self.widened {
@@ -237,6 +247,7 @@ impl FilterStage {
                 lines.push(format!("row sums: {width} columns, from prefix sums"));
             }
             Pass::Terms(terms) => lines.extend(terms.describe()),
+            Pass::Multirate(pass) => lines.extend(pass.describe()),
             Pass::Dense(_) => {
                 lines.push("widen: each row once".to_owned());
                 lines.push(format!("dense pass: {count}{width}×{height} taps"));
@@ -259,6 +270,12 @@ impl FilterStage {
 /// Multiplications of a column and a row of so many taps: of one pass, where the other has a single tap.
 pub(super) fn of_passes(column: usize, row: usize) -> usize {
     if column.min(row) == 1 { column * row } else { column + row }
+}
+
+/// The input pixel under output pixel (0, 0) and the anchor of a filter's kernels.
+pub(super) fn under_anchor(filter: &Filter, input: Shape) -> (usize, usize) {
+    let ([x, y], anchor) = (filter.axes(input), filter.kernels()[0].anchor());
+    (anchor.0 - x.before, anchor.1 - y.before)
 }
 
 /// Multiplications per output sample of a filter: taps as they are written, of all its kernels.

@@ -439,6 +439,13 @@ fn tiles_of(filter: &FilterStage) -> (usize, usize) {
         Pass::RowFirst(_) => 2,
         _ => filter.reads().bytes(),
     };
+    if let Pass::Multirate(pass) = pass {
+        // Blocks of rows, and what a tile reads beyond its columns.
+        let samples = WINDOW_BYTES / (bytes * (3 * pass.rates[1].step + 2));
+        let most = (samples / input.channels).max(4 * width);
+        let tile = output.width.div_ceil(output.width.div_ceil(most));
+        return (tile, (4 * height).next_multiple_of(pass.rates[1].step));
+    }
     // The window, and about as much again for a scratch row and an output row.
     let least = match pass {
         Pass::Running(_) | Pass::Blocks(_) => LONG_TILE_SAMPLES,

@@ -5,9 +5,11 @@
 use super::Pass;
 use super::arithmetic::{Arithmetic, Noise, Proved, Task, U, noise_of_roundings};
 use super::filter::{FilterStage, Setting, of_passes};
+use super::multirate;
 use super::words;
 use crate::border::Border;
 use crate::filter::{Filter, Method};
+use crate::geometry::Axis;
 use crate::kernel::Kernel;
 use crate::pass::Finish;
 use crate::sample::SampleType;
@@ -19,6 +21,9 @@ const TAPS_EACH: usize = 3;
 pub(crate) const MOST_TERMS: usize = 8;
 /// Taps of kernels that are faster directly all the same.
 const FEW_TAPS: usize = 25;
+
+/// The part of the error that is allowed which terms at two rates may have together.
+const ALL_TERMS: f64 = 0.9;
 
 /// What a sum is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +47,17 @@ pub(crate) struct TermStage {
 /// A term as it was planned, and what was proved about it, in units of the sum.
 struct Planned {
     term: TermStage,
+    /// What a 0 of its rows stands for.
+    zero: f64,
     bound: f64,
     noise: Noise,
+}
+
+impl Planned {
+    fn of_addend(addend: multirate::Addend) -> Self {
+        let multirate::Addend { stage, unit, zero, bound, noise } = addend;
+        Self { term: TermStage { stage, unit: unit as f32 }, zero, bound, noise }
+    }
 }
 
 /// Whether a kernel's terms are faster than its taps.
@@ -95,8 +109,8 @@ pub(super) fn terms(
     let left: f64 = kernel.taps().iter().zip(sum.taps()).map(|(tap, sum)| (tap - sum).abs()).sum();
     let size = kernel.terms().iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
     let value = range * size + task.offset().abs() + 1.0;
-    // Offset and identity, its product, every sum, and that with the ½.
-    let roundings = filters.len() + 5;
+    // Offset and identity, its product, every unit and sum, and that with the ½.
+    let roundings = 2 * filters.len() + 5;
     let [axis_x, axis_y] = filter.axes(input);
     let anchor = kernel.anchor();
     let anchor = (anchor.0 - axis_x.before, anchor.1 - axis_y.before);
@@ -114,9 +128,11 @@ pub(super) fn terms(
             proved.noise =
                 planned.iter().fold(own, |sum, term| term.noise.after(sum, 1.0, 1.0, 1.0));
         }
+        let zeros = planned.iter().map(|planned| planned.zero).sum::<f64>();
         let stages = planned.into_iter().map(|planned| planned.term).collect();
         let terms = Terms { stages, identity: identity as f32, anchor };
-        task.takes(&proved).then(|| (Pass::Terms(terms), proved, task.finish()))
+        let finish = Finish { offset: task.offset() + zeros, ..task.finish() };
+        task.takes(&proved).then(|| (Pass::Terms(terms), proved, finish))
     };
     let found = |precise| {
         let setting = Setting { chained: true, precise, ..setting };
@@ -126,7 +142,11 @@ pub(super) fn terms(
     };
     let in_16_bits = || {
         let setting = Setting { chained: true, ..setting };
-        let planned = filters.iter().map(|filter| in_words(filter, input, setting));
+        let share = task.allowed() * ALL_TERMS / filters.len() as f64;
+        let planned = filters.iter().map(|filter| {
+            let addend = multirate::addend(filter, input, setting, share);
+            addend.map(Planned::of_addend).or_else(|| in_words(filter, input, setting))
+        });
         planned.collect::<Option<Vec<_>>>().and_then(sum_of)
     };
     let short = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
@@ -146,7 +166,12 @@ fn of_floats(
     let (stage, facts) =
         FilterStage::new(filter, input, (source, SampleType::F32), setting).ok()?;
     let term = TermStage { stage: stage?, unit: 1.0 };
-    Some(Planned { term, bound: facts.arithmetic.bound * range, noise: Noise::default() })
+    Some(Planned {
+        term,
+        zero: 0.0,
+        bound: facts.arithmetic.bound * range,
+        noise: Noise::default(),
+    })
 }
 
 /// A term of `u8` images whose rows have 16 bits.
@@ -155,10 +180,25 @@ fn in_words(filter: &Filter, input: Shape, setting: Setting) -> Option<Planned> 
     let (stage, facts) = FilterStage::new(filter, input, types, setting).ok()?;
     let (stage, bits, bound, noise) = words::of_one(&stage?, &facts)?;
     let unit = (-f64::from(bits)).exp2() as f32;
-    Some(Planned { term: TermStage { stage, unit }, bound, noise })
+    Some(Planned { term: TermStage { stage, unit }, zero: 0.0, bound, noise })
 }
 
 impl Terms {
+    /// What all of them read on the axes of an image.
+    pub fn axes(&self, filter: &Filter, input: Shape) -> [Axis; 2] {
+        let mut axes = filter.axes(input);
+        for term in &self.stages {
+            axes.iter_mut().zip(&term.stage.axes).for_each(|(axis, term)| axis.join(term));
+        }
+        axes
+    }
+
+    /// Multiplications per sample.
+    pub fn multiplications(&self) -> usize {
+        let identity = usize::from(self.identity != 0.0);
+        self.stages.iter().map(|term| term.stage.multiplications()).sum::<usize>() + identity
+    }
+
     /// What is done to rows, first to last.
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();

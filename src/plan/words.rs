@@ -201,7 +201,7 @@ fn stage(
     out: u32,
     freedom: Freedom,
 ) -> Option<(FilterStage, f64)> {
-    if facts.method == Method::Terms {
+    if matches!(facts.method, Method::Terms | Method::Multirate) {
         return None;
     }
     let (from, to) = (f64::from(bits).exp2(), f64::from(out).exp2());

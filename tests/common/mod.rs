@@ -300,7 +300,8 @@ impl Contract {
         let linear = filter.get_post() != Post::Magnitude;
         let per = if I::TYPE == SampleType::F32 { range } else { 1.0 };
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
-        let float = 1e-5 * gain(filter) * range + 1e-6 * filter.get_offset().abs();
+        let given = filter.get_tolerance().unwrap_or(0.0) * range;
+        let float = 1e-5 * gain(filter) * range + 1e-6 * filter.get_offset().abs() + given;
         Self {
             exact: I::TYPE != SampleType::F32
                 && linear
@@ -312,7 +313,7 @@ impl Contract {
                 && (O::TYPE != SampleType::F32
                     || gain(filter) * range + filter.get_offset().abs() < 16_777_216.0),
             float,
-            steps: if I::TYPE == SampleType::F32 { 1.0 + float } else { 1.0 },
+            steps: if I::TYPE == SampleType::F32 { 1.0 + float } else { 1.0 + given },
             stated: plan.error_bound().unwrap() * per,
             premultiplied: premultiplied.then_some(I::FULL),
         }

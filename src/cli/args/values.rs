@@ -48,12 +48,14 @@ pub enum Depth {
 /// How the work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MethodArg {
-    /// Two passes if the kernel is separable, terms if it is a sum and they are faster, else dense
+    /// Two passes if the kernel is separable, at two rates if it is long, terms if it is a sum, else dense
     Auto,
     /// Two 1D passes
     Separable,
     /// The kernels that it is the sum of, one by one: unsharp, dog and log are such sums
     Terms,
+    /// Long smooth kernels: decimated, filtered and interpolated, within half a level
+    Multirate,
     /// One 2D pass
     Dense,
     /// The slow reference in double precision
@@ -119,6 +121,10 @@ pub enum Compat {
 }
 
 /// A finite number, or a fraction such as 1/16.
+pub fn tolerance(text: &str) -> Result<f64, String> {
+    finite(text).and_then(|t| if t < 0.0 { Err("at least 0".to_owned()) } else { Ok(t) })
+}
+
 pub fn finite(text: &str) -> Result<f64, String> {
     let number = |t: &str| {
         t.trim().parse::<f64>().map_err(|_| "not a number, nor a fraction such as 1/16".to_owned())

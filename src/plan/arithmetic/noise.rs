@@ -138,7 +138,7 @@ pub(super) fn of_product(
 /// The mean error of products of a tap, in units of 2^−`bits` of the result, that are rounded half up. What they
 /// are products of are multiples of `step`, from `start` on.
 /// All are whole numbers.
-pub(super) fn rounded_mean(tap: f64, bits: u32, step: f64, start: f64) -> f64 {
+pub(in crate::plan) fn rounded_mean(tap: f64, bits: u32, step: f64, start: f64) -> f64 {
     let (apart, product) = ((tap * step) as i64, (tap * start) as i64);
     // Of the products modulo 2^bits, so many lie `unit` apart, and are equally frequent.
     let same = apart.trailing_zeros().min(bits);

@@ -33,7 +33,7 @@ pub(super) fn abs_sum(v: &[f64]) -> f64 {
 
 /// v · 2^bits rounded to integers whose sum is that of v, rounded: what rounding each tap loses or
 /// gains in sum is made up at the taps that were rounded furthest the other way.
-pub(super) fn quantise(v: &[f64], bits: i32) -> Vec<f64> {
+pub(in crate::plan) fn quantise(v: &[f64], bits: i32) -> Vec<f64> {
     let unit = 2f64.powi(bits);
     let mut q: Vec<f64> = v.iter().map(|t| (t * unit).round()).collect();
     let excess = q.iter().sum::<f64>() - (v.iter().sum::<f64>() * unit).round();
@@ -72,7 +72,7 @@ pub(super) fn errors_of(v: &[f64], q: &[f64], scale: f64) -> (f64, f64) {
     (each.clone().map(f64::abs).sum(), each.sum::<f64>().abs())
 }
 
-pub(super) fn fits_i16(q: &[f64]) -> bool {
+pub(in crate::plan) fn fits_i16(q: &[f64]) -> bool {
     q.iter().all(|t| t.abs() <= 32767.0)
 }
 
@@ -82,7 +82,7 @@ pub(super) fn fits_digits(q: &[f64]) -> bool {
 }
 
 /// Two taps in one `i32`, the first in the low half; an odd last one is paired with 0.
-pub(super) fn pack(q: &[f64]) -> Vec<i32> {
+pub(in crate::plan) fn pack(q: &[f64]) -> Vec<i32> {
     let half = |t: f64| i32::from(t as i16) & 0xffff;
     q.chunks(2).map(|p| half(p[0]) | half(p.get(1).copied().unwrap_or(0.0)) << 16).collect()
 }

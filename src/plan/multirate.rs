@@ -1,0 +1,397 @@
+//! Long smooth factors at two rates: rows and columns are decimated by D, filtered there by few taps, and interpolated.
+//! A Gaussian of any sigma takes some seven multiplications a sample. All of it is FIR, and the grid is that of the
+//! image, so that tiles, strips and regions agree. What it makes of a sample are its effective taps; their distance from
+//! the kernel's bounds the error, and is added to that of the arithmetic.
+//!
+//! Samples lie in 0..=R, and the effective taps of a phase add up to what the kernel's do. With a column e_y and a row
+//! e_x instead of g_y and g_x, a result is off by no more than R/2 · (‖e_y − g_y‖₁·‖e_x‖₁ + ‖g_y‖₁·‖e_x − g_x‖₁).
+//! (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983, chapter 6; the bound is ours.)
+
+mod fit;
+mod taps;
+
+use super::Pass;
+use super::arithmetic::{self, Arithmetic, Noise, Passes, Proved, Task};
+use super::filter::{FilterStage, Setting, under_anchor};
+use crate::border::Border;
+use crate::filter::{Filter, Method, Post};
+use crate::geometry::Axis;
+use crate::kernel::{Kernel, Separation};
+use crate::pass::{Finish, Fixed, Taps};
+use crate::reference;
+use crate::sample::SampleType;
+use crate::view::Shape;
+use fit::{Fit, SPAN};
+use taps::{Built, build};
+
+/// Samples in a block of either axis at least: with fewer, two passes are as fast.
+const LEAST_STEP: usize = 3;
+/// Radius of the kernel in blocks, from coarse to fine: the first that is good enough is the fastest.
+const BLOCKS: [f64; 9] = [7.5, 8.6, 9.4, 10.5, 12.0, 14.0, 16.0, 19.0, 23.0];
+/// An error so many times what is allowed is that of a factor that is not smooth.
+const HOPELESS: f64 = 16.0;
+/// Fraction bits of rows of 16 bits, in which 0 stands for 128.
+const ROW_BITS: u32 = 7;
+/// The largest sample of 8 bits, and the one in the middle.
+const RANGE: f64 = 255.0;
+const MIDDLE: f64 = 128.0;
+
+/// A kernel at two rates.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Multirate {
+    /// Across and down.
+    pub rates: [Rate; 2],
+    /// Whether rows at the full rate have 16 bits; else `f32`.
+    pub short: bool,
+    /// What sums of the decimator down start with, and are shifted by.
+    pub start: i32,
+    pub shift: u32,
+    /// The kernel in two passes, for samples where the source has others than numbers: NaN and infinity must not leave
+    /// its window.
+    pub exact: Option<Passes>,
+}
+
+/// One axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rate {
+    /// D: samples of a block.
+    pub step: usize,
+    /// Of the decimator, which reads three blocks.
+    pub low: Taps,
+    /// Between low samples.
+    pub between: Vec<f32>,
+    /// Of the interpolator: three for each phase; down for each of three places of its first row in a ring.
+    pub phases: Taps,
+}
+
+impl Rate {
+    /// Blocks on either side that a block of the output reads.
+    pub fn reach(&self) -> usize {
+        self.between.len() / 2 + SPAN - 1
+    }
+
+    /// Multiplications of each low sample, per sample of this axis.
+    fn low_work(&self) -> f64 {
+        self.between.len() as f64 / self.step as f64
+    }
+}
+
+impl Multirate {
+    /// Multiplications per sample: three for decimation, and for interpolation, at the full rate, and what is done at
+    /// lower rates.
+    pub fn multiplications(&self) -> usize {
+        let [x, y] = &self.rates;
+        let (across, down) = (x.step as f64, y.step as f64);
+        let low = (x.low_work() + y.between.len() as f64 / across) / down;
+        let full = 2.0 * SPAN as f64;
+        (full + full / down + low).ceil() as usize
+    }
+
+    /// What it reads on the axes of an image: all that blocks reach. Where the kernel must lie inside, what reaches
+    /// beyond is the nearest pixel: those taps are part of the error.
+    pub fn axes(&self, filter: &Filter, input: Shape) -> [Axis; 2] {
+        let mut axes = filter.axes(input);
+        let anchor = filter.kernels()[0].anchor();
+        for ((axis, anchor), rate) in axes.iter_mut().zip([anchor.0, anchor.1]).zip(&self.rates) {
+            let reach = (rate.reach() + 1) * rate.step - 1;
+            axis.before = reach - (anchor - axis.before);
+            axis.taps = 2 * reach + 1;
+            if matches!(axis.border, Border::Valid) {
+                axis.border = Border::Replicate;
+            }
+        }
+        axes
+    }
+
+    /// What is done to rows, first to last.
+    pub fn describe(&self) -> [String; 4] {
+        let [x, y] = &self.rates;
+        let rows = if self.short { "16-bit rows" } else { "f32 rows" };
+        let (across, down) = (x.between.len(), y.between.len());
+        [
+            format!("decimate: {} rows of every {}, {rows}", SPAN * y.step, y.step),
+            format!("decimate: {} columns of every {}, f32", SPAN * x.step, x.step),
+            format!("row and column pass at the low rate: {across} and {down} taps, f32"),
+            format!("interpolate: {SPAN} columns, then {SPAN} rows"),
+        ]
+    }
+}
+
+/// Column and row of a kernel, each divided by its sum, if it is worth to try them: of no tap below 0, with the anchor in
+/// the middle, and long.
+fn factors(kernel: &Kernel, column: &[f64], row: &[f64]) -> Option<[Vec<f64>; 2]> {
+    let middle = (kernel.width() / 2, kernel.height() / 2);
+    let unit = |taps: &[f64]| {
+        let sum: f64 = taps.iter().sum();
+        let taps: Vec<f64> = taps.iter().map(|t| t / sum).collect();
+        let long = taps.len() as f64 > 2.0 * LEAST_STEP as f64 * BLOCKS[0];
+        (taps.len() % 2 == 1 && long && taps.iter().all(|t| *t >= 0.0)).then_some(taps)
+    };
+    if kernel.anchor() != middle { None } else { Some([unit(row)?, unit(column)?]) }
+}
+
+/// The kernel at two rates, if the contract of `task` is kept, and what was proved; the fewest multiplications that are
+/// good enough.
+pub(super) fn multirate(
+    task: &Task<'_>,
+    separation: &Separation,
+) -> Option<(Pass, Proved, Finish)> {
+    let [kernel] = task.filter.kernels() else { return None };
+    let asked = matches!(task.filter.get_method(), Method::Auto | Method::Multirate);
+    if !asked || task.chained || task.precise || !task.is_mean() {
+        return None;
+    }
+    // How far results may be off, if it is said; else what rounding hides, which floats do not have.
+    let floats = task.float_source() || task.float_output();
+    let given = task.filter.get_tolerance().map(|tolerance| tolerance * task.range());
+    let allowed = match given {
+        Some(given) => given,
+        None if floats => return None,
+        None if task.premultiplied => task.allowed() / 2.0 * task.range().sqrt(),
+        None => task.allowed(),
+    };
+    // Where results are integers, nothing tells what was made of NaN.
+    if allowed == 0.0 || task.float_source() && !task.float_output() {
+        return None;
+    }
+    let exact = if task.float_source() { Some(in_two_passes(task, separation)?) } else { None };
+    let term = &separation.terms()[0];
+    let factors = factors(kernel, &term.column, &term.row)?;
+    let residual = separation.residual(1) * task.filter.get_scale().abs() * task.range();
+    let bytes = task.source == SampleType::U8 && task.output == SampleType::U8;
+    let short = bytes && !task.premultiplied && !task.widened && given.is_none();
+    let (mut pass, proved) = search(&factors, short, task.range(), allowed, |bound, noise| {
+        let bound = bound + residual + task.carried(1.0);
+        let proved = Proved { noise, ..task.arithmetic(Arithmetic::F32, bound) };
+        let enough = if given.is_some() { bound <= allowed } else { task.takes(&proved) };
+        enough.then_some(proved)
+    })?;
+    pass.exact = exact;
+    let mut finish = task.finish();
+    if short {
+        // The middle comes back, and a half; results are within ½ of samples, so that 16 bits hold them.
+        let start = ((MIDDLE + 0.5) * f64::from(ROW_BITS).exp2()) as i32;
+        finish.fixed[0] = Fixed { shift: ROW_BITS, start, unsigned: true, ..Fixed::default() };
+    }
+    Some((Pass::Multirate(pass), proved, finish))
+}
+
+/// Two passes in `f32`.
+fn in_two_passes(task: &Task<'_>, separation: &Separation) -> Option<Passes> {
+    let unfused = Task { fused: false, ..*task };
+    match arithmetic::separable(&unfused, std::slice::from_ref(separation))? {
+        (Pass::Separable(passes), Proved { arithmetic: Arithmetic::F32, .. }, _) => {
+            passes.into_iter().next()
+        }
+        _ => None,
+    }
+}
+
+/// A filter whose rows are to be added to others.
+pub(super) struct Addend {
+    /// It writes rows of 16 bits.
+    pub stage: FilterStage,
+    /// What a 1 of them stands for, and a 0.
+    pub unit: f64,
+    pub zero: f64,
+    /// In units of the sum.
+    pub bound: f64,
+    pub noise: Noise,
+}
+
+/// A filter of `u8` images at two rates, with an error of at most `allowed`, whose rows are to be added to others.
+pub(super) fn addend(
+    filter: &Filter,
+    input: Shape,
+    setting: Setting,
+    allowed: f64,
+) -> Option<Addend> {
+    let [kernel] = filter.kernels() else { return None };
+    let (column, row) = kernel.factors()?;
+    let sum = |taps: &[f64]| taps.iter().sum::<f64>();
+    let gain = sum(column) * sum(row) * filter.get_scale();
+    let factors = factors(kernel, column, row)?;
+    let limit = allowed / gain.abs();
+    let (pass, (bound, noise)) = search(&factors, true, RANGE, limit, |bound, noise| {
+        (bound <= limit).then_some((bound * gain.abs(), noise))
+    })?;
+    let Setting { level, opacity, .. } = setting;
+    let proved = Proved { noise, bound, ..Proved::reference(SampleType::U8) };
+    let output = reference::output_shape(filter, input).ok()?;
+    let stage = FilterStage {
+        filter: filter.clone(),
+        axes: pass.axes(filter, input),
+        anchor: under_anchor(filter, input),
+        input,
+        output,
+        types: (SampleType::U8, SampleType::I16),
+        pass: Pass::Multirate(pass),
+        arithmetic: Proved { arithmetic: Arithmetic::F32, ..proved },
+        finish: Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::NONE; 2] },
+        level,
+        opacity,
+        widened: false,
+    };
+    let (own, none) = (Noise::default(), noise);
+    let noise = own.after(none, 1.0, gain, gain * gain);
+    let unit = gain * (-f64::from(ROW_BITS)).exp2();
+    Some(Addend { stage, unit, zero: gain * MIDDLE, bound, noise })
+}
+
+/// The first fit of these factors, from coarse to fine, whose bound and noise are good enough, where errors of results
+/// for samples of a `range` may be about as large as is `allowed`.
+fn search<P>(
+    factors: &[Vec<f64>; 2],
+    short: bool,
+    range: f64,
+    allowed: f64,
+    enough: impl Fn(f64, Noise) -> Option<P>,
+) -> Option<(Multirate, P)> {
+    for blocks in BLOCKS {
+        let step = |factor: &[f64]| ((factor.len() / 2) as f64 / blocks) as usize;
+        let steps = [step(&factors[0]), step(&factors[1])];
+        if steps.iter().any(|step| *step < LEAST_STEP) {
+            return None;
+        }
+        let row = Fit::new(&factors[0], steps[0]);
+        let column =
+            if factors[0] == factors[1] { row.clone() } else { Fit::new(&factors[1], steps[1]) };
+        let Built { pass, bound, noise } = build([&row, &column], factors, short, range)?;
+        if let Some(enough) = enough(bound, noise) {
+            return Some((pass, enough));
+        }
+        if bound > HOPELESS * allowed {
+            return None;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Workspace;
+    use crate::kernel::Kernel;
+    use crate::plan::{Plan, Stage};
+    use crate::reference;
+    use crate::view::{Image, Rect};
+
+    /// Smooth to its ends, and no Gaussian.
+    fn hann(n: usize) -> Vec<f64> {
+        let at = |i: usize| (i as f64 + 0.5) / n as f64 * std::f64::consts::PI;
+        let taps: Vec<f64> = (0..n).map(|i| at(i).sin().powi(2)).collect();
+        let sum: f64 = taps.iter().sum();
+        taps.iter().map(|t| t / sum).collect()
+    }
+
+    fn plan(filter: &Filter, shape: Shape) -> Plan<u8, u8> {
+        filter.plan(shape).unwrap()
+    }
+
+    fn pass(plan: &Plan<u8, u8>) -> &Multirate {
+        match &plan.segments[0].stages[0] {
+            Stage::Filter(stage) => match &stage.pass {
+                Pass::Multirate(pass) => pass,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What single samples become tells the effective taps. Images that have the least sample wherever those are less
+    /// than the kernel's and the largest elsewhere, or the other way round, are the worst there can be.
+    #[test]
+    fn the_worst_images_are_within_the_bound() {
+        for kernel in [
+            Kernel::separable(&hann(51), &hann(47)).unwrap(),
+            Kernel::gaussian(10.0).unwrap(),
+            Kernel::gaussian_xy(13.0, 9.5).unwrap(),
+        ] {
+            let filter = Filter::new(kernel.clone()).method(Method::Multirate);
+            let shape = Shape::new(2 * kernel.width() + 60, 2 * kernel.height() + 60, 1);
+            let plan = plan(&filter, shape);
+            let found = pass(&plan);
+            let bound = plan.error_bound().unwrap();
+            assert!((0.05..0.5).contains(&bound), "{plan}");
+            let factors = kernel.factors().unwrap();
+            let mut most: f64 = 0.0;
+            for (x, y) in (0..found.rates[0].step).map(|p| (p, p % found.rates[1].step)) {
+                // Effective taps of this phase, from fits alike those of the plan.
+                let [row, column] =
+                    [(factors.1, x, 0), (factors.0, y, 1)].map(|(taps, p, axis)| {
+                        let fit = Fit::new(taps, found.rates[axis].step);
+                        let first = (fit.c.len() / 2 + 2) * fit.step + p;
+                        (first, fit.effective().swap_remove(p), fit.target(taps, p))
+                    });
+                let middle = |p: usize, axis: usize, len: usize| {
+                    let step = found.rates[axis].step;
+                    len / 2 / step * step + p
+                };
+                let (cx, cy) = (middle(x, 0, shape.width), middle(y, 1, shape.height));
+                for sign in [1.0, -1.0] {
+                    let data = (0..shape.width * shape.height).map(|i| {
+                        let at = |from: usize, centre: usize, (first, e, g): &(usize, Vec<f64>, Vec<f64>)| {
+                            let i = (from + first).checked_sub(centre)?;
+                            Some((*e.get(i)?, *g.get(i)?))
+                        };
+                        let across = at(i % shape.width, cx, &row);
+                        let down = at(i / shape.width, cy, &column);
+                        match (across, down) {
+                            (Some((ex, gx)), Some((ey, gy))) => {
+                                if (ex * ey - gx * gy) * sign > 0.0 { 255 } else { 0 }
+                            }
+                            _ => 0,
+                        }
+                    });
+                    let image = Image::<u8>::from_vec(data.collect(), shape).unwrap();
+                    let mut out = Image::<u8>::new(shape).unwrap();
+                    plan.run(image.view(), out.view_mut(), &mut Workspace::new()).unwrap();
+                    let rect = Rect::new(cx, cy, 1, 1);
+                    let exact =
+                        reference::region(&filter, shape, image.view(), (0, 0), rect).unwrap()[0];
+                    let off = (f64::from(out.view().row(cy)[cx]) - exact).abs();
+                    assert!(off <= bound + 0.5, "{off} {bound} at {x}, {y}: {plan}");
+                    most = most.max(off);
+                }
+            }
+            assert!(most > 0.3, "the images are not the worst: {most}");
+        }
+    }
+
+    #[test]
+    fn constants_stay() {
+        for sigma in [10.0, 31.0] {
+            let filter = Filter::new(Kernel::gaussian(sigma).unwrap()).method(Method::Multirate);
+            let shape = Shape::new(70, 50, 3);
+            let plan = plan(&filter, shape);
+            for value in 0..=255 {
+                let image = Image::from_vec(vec![value; 70 * 50 * 3], shape).unwrap();
+                let mut out = Image::<u8>::new(shape).unwrap();
+                plan.run(image.view(), out.view_mut(), &mut Workspace::new()).unwrap();
+                assert_eq!(image, out);
+            }
+        }
+    }
+
+    #[test]
+    fn only_smooth_kernels_that_are_long() {
+        let may = |kernel: Kernel| {
+            let filter = Filter::new(kernel).method(Method::Multirate);
+            filter.plan::<u8, u8>(Shape::new(300, 300, 1)).is_ok()
+        };
+        assert!(may(Kernel::gaussian(10.0).unwrap()) && may(Kernel::gaussian(100.0).unwrap()));
+        assert!(!may(Kernel::gaussian(3.0).unwrap()), "few taps");
+        assert!(!may(Kernel::box_(101, 101).unwrap()), "not smooth");
+        assert!(!may(Kernel::laplacian()), "no product");
+        assert!(
+            !may(Kernel::gaussian(10.0).unwrap().with_anchor(3, 30).unwrap()),
+            "off the middle"
+        );
+        let filter = Filter::new(Kernel::gaussian(10.0).unwrap());
+        let plan = |filter: &Filter| filter.plan::<u8, u8>(Shape::new(300, 300, 1)).unwrap();
+        assert_eq!(plan(&filter).stages()[0].method, Some(Method::Multirate));
+        for other in [filter.clone().scale(0.5), filter.clone().offset(1.0), filter.clone().abs()] {
+            assert_eq!(plan(&other).stages()[0].method, Some(Method::Separable));
+        }
+    }
+}
