@@ -39,6 +39,8 @@
 //! | how it is done, and what is proved of it | [`Plan`], [`AnyPlan`] |
 //! | pixels: borrowed, cropped, owned | [`View`], [`ViewMut`], [`Image`] |
 //! | several steps as one plan | [`Chain`] |
+//! | linear light, signed results as pictures, changes of depth | [`Mapping`], [`mod@light`] |
+//! | the defaults of OpenCV, SciPy, vips, imageproc | [`Compat`] |
 //! | layers of networks | [`Depthwise`], [`Pointwise`], [`SeparableConv`], [`Conv2d`] |
 //! | the definition of all results | [`mod@reference`] |
 //!
@@ -77,10 +79,12 @@
 //! | `cli` | yes | the program `filter`; a library does without |
 //! | `weights` | no | layers from the arrays of `.npz` and safetensors files |
 
+pub mod light;
 pub mod naive;
 pub mod reference;
 
 mod border;
+mod compat;
 mod error;
 mod exec;
 mod filter;
@@ -89,6 +93,7 @@ mod geometry;
 mod interop;
 mod kernel;
 mod layer;
+mod mapping;
 #[allow(unsafe_code)]
 mod pass;
 mod plan;
@@ -101,6 +106,7 @@ mod view;
 mod weights;
 
 pub use border::Border;
+pub use compat::Compat;
 pub use error::Error;
 pub use exec::Workspace;
 pub use filter::{Alpha, Filter, Method, Post};
@@ -108,6 +114,7 @@ pub use kernel::{Kernel, KernelParam, KernelParams, NamedKernel, Separation, Ter
 pub use layer::{
     Activation, Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, SeparableConv, Window,
 };
+pub use mapping::{Clipping, Ending, MappedPlan, Mapping, Range};
 pub use plan::{AnyPlan, Arithmetic, Plan, StageInfo};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;

@@ -3,7 +3,7 @@
 
 mod frames;
 
-use super::args::{AlphaArg, Args, Depth, Explain, Range};
+use super::args::{AlphaArg, Args, Depth, Explain, RangeArg};
 use super::blend::Mask;
 use super::budget::Budget;
 use super::channels::Selection;
@@ -30,7 +30,7 @@ use image::metadata::Orientation;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use twopass::{Alpha, Filter, Image, Kernel, Post, SampleType, Shape};
+use twopass::{Alpha, Filter, Image, Kernel, Post, Range, SampleType, Shape};
 
 /// What all files have in common.
 pub struct Setup<'a> {
@@ -54,7 +54,7 @@ impl Setup<'_> {
     /// something is added to them, or if light is what they are decoded to.
     fn stays_premultiplied(&self, target: Option<Target>) -> bool {
         let args = self.args;
-        let scaled = matches!(args.range, None | Some(Range::Clamp | Range::Abs));
+        let scaled = matches!(args.range, None | Some(RangeArg::Clamp | RangeArg::Abs));
         let filters = self.chain.iter().all(|stage| stage.filter().is_some());
         let fits = target.is_none_or(Target::holds_premultiplied);
         fits && filters && scaled && !args.linear && args.offset.is_none()
@@ -155,7 +155,7 @@ fn estimate(setup: &Setup<'_>, opened: &Opened, target: Option<Target>) -> u64 {
     let result = result.map_or(4, |form| form.channels);
     let sample = depth(args, opened.sample);
     let filtered = format::bytes(opened.pixels, result, sample);
-    let floats = if args.linear || args.range == Some(Range::Stretch) {
+    let floats = if args.linear || args.range == Some(RangeArg::Stretch) {
         format::bytes(opened.pixels, opened.channels + result, SampleType::F32)
     } else {
         0
@@ -317,7 +317,7 @@ fn filter(
                 Range::Clamp => "",
                 Range::Abs => ", absolute values",
                 Range::Offset => ", 0 as mid-grey",
-                Range::Stretch => ", stretched to the full range",
+                _ => ", stretched to the full range",
             },
             if divided { ", colours divided by alpha" } else { "" },
             number((done.milliseconds * 100.0).round() / 100.0)
@@ -510,8 +510,9 @@ pub fn plain_task(
         None => setup.chain.clone(),
     };
     let negative = sample == SampleType::F32 && target.is_none_or(Target::holds_negative);
-    let range =
-        args.range.unwrap_or_else(|| run::default_range(&chain, args.offset.is_some(), !negative));
+    let range = args
+        .range
+        .map_or_else(|| run::default_range(&chain, args.offset.is_some(), !negative), Range::from);
     let last = chain.last().and_then(Stage::filter).map(Filter::get_post);
     if range == Range::Offset && last == Some(Post::Magnitude) {
         return Err(Failure::usage("--range offset is for signed results, a magnitude has none"));
@@ -556,7 +557,7 @@ pub fn plain_task(
         threads: setup.threads,
         path: None,
         range,
-        warns: args.range != Some(Range::Clamp),
+        warns: args.range != Some(RangeArg::Clamp),
         normalized: args.kernels.normalize,
         linear: args.linear,
         channels: selection,

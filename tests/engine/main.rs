@@ -8,6 +8,7 @@ mod bias;
 mod bounds;
 mod equality;
 mod limits;
+mod mapping;
 mod properties;
 mod sample;
 mod sweep;
