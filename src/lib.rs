@@ -38,6 +38,7 @@
 //! | what to do: border, scale, alpha, threads | [`Filter`], [`Border`], [`Alpha`] |
 //! | how it is done, and what is proved of it | [`Plan`], [`AnyPlan`] |
 //! | pixels: borrowed, cropped, owned | [`View`], [`ViewMut`], [`Image`] |
+//! | one channel of several | [`View::channels`], [`Plan::run_strided`] |
 //! | several steps as one plan | [`Chain`] |
 //! | linear light, signed results as pictures, changes of depth | [`Mapping`], [`mod@light`] |
 //! | the defaults of OpenCV, SciPy, vips, imageproc | [`Compat`] |
@@ -101,6 +102,7 @@ mod sample;
 mod shape;
 #[allow(unsafe_code)]
 mod simd;
+mod strided;
 mod view;
 #[cfg(feature = "weights")]
 mod weights;
@@ -118,6 +120,7 @@ pub use mapping::{Clipping, Ending, MappedPlan, Mapping, Range};
 pub use plan::{AnyPlan, Arithmetic, Plan, StageInfo};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
+pub use strided::{Strided, StridedMut};
 pub use view::{AnyView, AnyViewMut, Image, Rect, Shape, View, ViewMut};
 #[cfg(feature = "weights")]
 pub use weights::{Tensor, WeightOrder, Weights};

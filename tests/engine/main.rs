@@ -11,5 +11,6 @@ mod limits;
 mod mapping;
 mod properties;
 mod sample;
+mod strided;
 mod sweep;
 mod terms;
