@@ -273,7 +273,7 @@ impl Mapping {
     /// The mapping around a plan that the caller has made, whose last step has the ending.
     ///
     /// Errors: the plan does not read samples `I`, or with [`linear`](Self::linear) `f32`; or it does not write
-    /// samples `O` where the ending is direct, and `f32` where it is not.
+    /// samples `O` where the ending is direct, and `f32` where it is not; the ending's offset is not finite.
     pub fn around<I: Source, O: Source>(
         &self,
         plan: AnyPlan,
@@ -282,13 +282,20 @@ impl Mapping {
         if plan.sample_types() != self.types::<I, O>(ending) {
             return Err(Error::Unsupported("a plan of other samples than the mapping has"));
         }
+        // What a filter adds is checked when it is planned; this was taken from one.
+        let value = ending.later;
+        if !value.is_finite() {
+            return Err(Error::Parameter { name: "offset", value, expected: "finite" });
+        }
         let encoder = (!ending.direct).then(|| {
             let stretched = (self.range == Range::Stretch).then(|| self.channels.clone());
             let ratio = self.ratio::<I, O>();
             let (alpha, encoded) = (self.alpha.1, self.encodes::<O>());
             Encoder::new::<O>(ratio, ending.later, alpha, encoded, stretched)
         });
-        let decoder = self.linear.then(|| Decoder::new::<I>(self.alpha.0));
+        // Floats are light already.
+        let decoder =
+            (self.linear && I::TYPE != SampleType::F32).then(|| Decoder::new::<I>(self.alpha.0));
         Ok(MappedPlan { plan, decoder, encoder, types: PhantomData })
     }
 
@@ -351,6 +358,7 @@ impl Decoder {
             match view {
                 AnyView::U8(view) => self.row(&view.row(from)[x.clone()], channels, to),
                 AnyView::U16(view) => self.row(&view.row(from)[x.clone()], channels, to),
+                // Floats are not decoded.
                 AnyView::F32(view) => to.copy_from_slice(&view.row(from)[x.clone()]),
             }
         }
@@ -440,16 +448,16 @@ impl<I: Source, O: Source> MappedPlan<I, O> {
             return Err(Error::ShapeMismatch { what: "output", expected, given });
         }
         match &self.decoder {
-            None => self.from(&BandSource::View(source), rect, out, workspace),
+            None => self.run_from(&BandSource::View(source), rect, out, workspace),
             Some(decoder) => {
                 let source = I::any(source);
                 let fill = |rect: Rect, out: ViewMut<'_, f32>| decoder.rows(source, rect, out);
-                self.from(&BandSource::Rows(&fill), rect, out, workspace)
+                self.run_from(&BandSource::Rows(&fill), rect, out, workspace)
             }
         }
     }
 
-    fn from<S: Source>(
+    fn run_from<S: Source>(
         &self,
         source: &BandSource<'_, S>,
         rect: Rect,

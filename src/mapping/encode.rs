@@ -32,7 +32,7 @@ impl Clipping {
     }
 
     /// Looks at a result of channel `c`, in units of the samples, before it is rounded. (With `f32` in the way, the last
-    /// digit of a half may go either way.)
+    /// digit of a half may go either way.) Panics if there is no such channel, as slices do.
     #[inline]
     pub fn count(&mut self, c: usize, v: f64) {
         let (below, above) = &mut self.counts[c];
@@ -185,7 +185,7 @@ impl Encoder {
         match (self.light(low), self.light(high) - self.light(low)) {
             (low, range) if range > 0.0 => (low, full / range),
             // A flat result has nothing to stretch; it becomes black.
-            (low, _) => (low, 0.0),
+            _ => (0.0, 0.0),
         }
     }
 }

@@ -3,8 +3,8 @@
 use crate::common::{Look, image, levels};
 use twopass::light::{decode, encode};
 use twopass::{
-    Alpha, Border, Chain, Filter, Image, Kernel, Mapping, Pointwise, Range, Rect, SampleType,
-    Shape, Source, View, Workspace, reference,
+    Alpha, Border, Chain, Error, Filter, Image, Kernel, Mapping, Pointwise, Range, Rect,
+    SampleType, Shape, Source, View, Workspace, reference,
 };
 
 /// What a mapping without alpha, of one filter, makes of a picture.
@@ -175,6 +175,8 @@ fn the_second_run_is_the_first_and_plans_of_others_are_refused() {
     let floats = blur.plan::<f32, f32>(shape).unwrap().into_any();
     let bytes = blur.plan::<u8, u8>(shape).unwrap().into_any();
     assert!(mapping.around::<u8, u8>(bytes, &ending).is_err());
+    let infinite = mapping.plan::<u8, u8>(blur.clone().offset(f64::INFINITY), shape);
+    assert!(matches!(infinite, Err(Error::Parameter { name: "offset", .. })));
     let plan = mapping.around::<u8, u8>(floats, &ending).unwrap();
     let (mut first, mut second) = (Image::new(shape).unwrap(), Image::new(shape).unwrap());
     let mut workspace = Workspace::new();
