@@ -51,8 +51,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub files_from: Option<PathBuf>,
 
-    /// Take the first frame of an animation, whose frames are all filtered otherwise, or the first page of a TIFF,
-    /// which is an error otherwise.
+    /// Take the first of several pictures: of an animation's frames or a TIFF's pages, all of which are filtered
+    /// otherwise, or of what is an error otherwise.
     #[arg(long, help_heading = INPUT)]
     pub first_frame: bool,
 
