@@ -18,6 +18,7 @@
 //! A pass never learns where its rows came from. Positions on the endless axis (which continues
 //! left of 0 and right of the image) are called virtual here.
 
+mod bands;
 mod dense;
 mod filter;
 mod halves;
@@ -38,6 +39,7 @@ use crate::plan::AnyPlan;
 use crate::reference;
 use crate::sample::{Sample, Source};
 use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut};
+pub(crate) use bands::{BandSource, BandTarget, run_in_bands};
 use memory::Memory;
 use segment::{WorkerSlot, run_segment};
 
@@ -63,6 +65,8 @@ pub struct Workspace {
     maps: [Memory; 2],
     /// What each segment writes, last to first.
     regions: Vec<Rect>,
+    /// A band of the source, and one of the output.
+    bands: [Memory; 2],
     /// One for each worker that has an image of its own.
     #[cfg(feature = "rayon")]
     images: Vec<Workspace>,

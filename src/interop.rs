@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::exec::Workspace;
 use crate::filter::{Alpha, Filter};
 use crate::layer::Chain;
+use crate::mapping::Mapping;
 use crate::sample::{Sample, Source};
 use crate::view::{Image, Shape, View, ViewMut};
 use image::{DynamicImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
@@ -286,41 +287,17 @@ impl Chain {
     /// ```
     pub fn apply(&self, image: &DynamicImage) -> Result<DynamicImage, Error> {
         use DynamicImage as D;
-        let mut result = match image {
+        let result = match image {
             D::ImageLuma8(_) | D::ImageLumaA8(_) | D::ImageRgb8(_) | D::ImageRgba8(_) => {
-                let result = self.apply_to::<u8>(image)?;
-                match result.shape().channels {
-                    1 => D::ImageLuma8(buffer::<Luma<u8>>(result)?),
-                    2 => D::ImageLumaA8(buffer::<LumaA<u8>>(result)?),
-                    3 => D::ImageRgb8(buffer::<Rgb<u8>>(result)?),
-                    4 => D::ImageRgba8(buffer::<Rgba<u8>>(result)?),
-                    _ => return Err(NO_VARIANT),
-                }
+                of_bytes(self.apply_to(image)?)
             }
             D::ImageLuma16(_) | D::ImageLumaA16(_) | D::ImageRgb16(_) | D::ImageRgba16(_) => {
-                let result = self.apply_to::<u16>(image)?;
-                match result.shape().channels {
-                    1 => D::ImageLuma16(buffer::<Luma<u16>>(result)?),
-                    2 => D::ImageLumaA16(buffer::<LumaA<u16>>(result)?),
-                    3 => D::ImageRgb16(buffer::<Rgb<u16>>(result)?),
-                    4 => D::ImageRgba16(buffer::<Rgba<u16>>(result)?),
-                    _ => return Err(NO_VARIANT),
-                }
+                of_words(self.apply_to(image)?)
             }
-            D::ImageRgb32F(_) | D::ImageRgba32F(_) => {
-                let result = self.apply_to::<f32>(image)?;
-                match result.shape().channels {
-                    3 => D::ImageRgb32F(buffer::<Rgb<f32>>(result)?),
-                    4 => D::ImageRgba32F(buffer::<Rgba<f32>>(result)?),
-                    _ => return Err(NO_VARIANT),
-                }
-            }
-            _ => return Err(UNKNOWN_VARIANT),
+            D::ImageRgb32F(_) | D::ImageRgba32F(_) => of_floats(self.apply_to(image)?),
+            _ => Err(UNKNOWN_VARIANT),
         };
-        let color = image.color_space();
-        result.set_rgb_primaries(color.primaries);
-        result.set_transfer_function(color.transfer);
-        Ok(result)
+        Ok(coloured(result?, image))
     }
 
     /// Runs the chain on any `DynamicImage`, into samples of another type and any number of channels, in the units of the
@@ -365,6 +342,100 @@ impl Chain {
         let alpha = |filter: &Filter| filter.clone().alpha(filter.alpha_or_default());
         self.map_filters(usize::from(P::CHANNEL_COUNT), alpha)
     }
+}
+
+impl Mapping {
+    /// Runs a filter or a chain on any `DynamicImage`, between its samples and those of the result, which has the same
+    /// kind. Which channel is alpha is known here, and filters treat it as in [`Chain::apply`].
+    ///
+    /// Errors: as of [`plan`](Self::plan) and [`Chain::apply`].
+    ///
+    /// ```
+    /// use image::{DynamicImage, GrayImage, Luma};
+    /// use twopass::{Filter, Kernel, Mapping};
+    ///
+    /// let stripes = GrayImage::from_fn(8, 8, |x, _| Luma([if x % 2 == 0 { 0 } else { 255 }]));
+    /// let mean = Filter::new(Kernel::new(4, 1, vec![0.25; 4])?);
+    /// let seen = Mapping::new().linear().apply(mean, &DynamicImage::from(stripes))?;
+    /// assert_eq!(seen.as_luma8().expect("the kind stays").get_pixel(4, 4), &Luma([188]));
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    pub fn apply(
+        &self,
+        chain: impl Into<Chain>,
+        image: &DynamicImage,
+    ) -> Result<DynamicImage, Error> {
+        use DynamicImage as D;
+        let chain = chain.into();
+        let result = match image {
+            D::ImageLuma8(b) => of_bytes(self.buffer(chain, b)?),
+            D::ImageLumaA8(b) => of_bytes(self.buffer(chain, b)?),
+            D::ImageRgb8(b) => of_bytes(self.buffer(chain, b)?),
+            D::ImageRgba8(b) => of_bytes(self.buffer(chain, b)?),
+            D::ImageLuma16(b) => of_words(self.buffer(chain, b)?),
+            D::ImageLumaA16(b) => of_words(self.buffer(chain, b)?),
+            D::ImageRgb16(b) => of_words(self.buffer(chain, b)?),
+            D::ImageRgba16(b) => of_words(self.buffer(chain, b)?),
+            D::ImageRgb32F(b) => of_floats(self.buffer(chain, b)?),
+            D::ImageRgba32F(b) => of_floats(self.buffer(chain, b)?),
+            _ => Err(UNKNOWN_VARIANT),
+        };
+        Ok(coloured(result?, image))
+    }
+
+    fn buffer<P: Pixel<Subpixel: Source>>(
+        &self,
+        chain: Chain,
+        image: &ImageBuffer<P, Vec<P::Subpixel>>,
+    ) -> Result<Image<P::Subpixel>, Error> {
+        let view = View::try_from(image)?;
+        let chain = chain.for_pixels::<P>();
+        let channels = chain.output_shape(view.shape())?.channels;
+        let alpha = P::HAS_ALPHA && channels.is_multiple_of(2);
+        let plan = self.clone().alpha(P::HAS_ALPHA, alpha).plan(chain, view.shape())?;
+        let mut out = Image::new(plan.output_shape())?;
+        plan.run(view, out.view_mut(), &mut Workspace::new())?;
+        Ok(out)
+    }
+}
+
+/// The variant of that many channels of 8 bits.
+fn of_bytes(image: Image<u8>) -> Result<DynamicImage, Error> {
+    Ok(match image.shape().channels {
+        1 => DynamicImage::ImageLuma8(buffer::<Luma<u8>>(image)?),
+        2 => DynamicImage::ImageLumaA8(buffer::<LumaA<u8>>(image)?),
+        3 => DynamicImage::ImageRgb8(buffer::<Rgb<u8>>(image)?),
+        4 => DynamicImage::ImageRgba8(buffer::<Rgba<u8>>(image)?),
+        _ => return Err(NO_VARIANT),
+    })
+}
+
+/// The same of 16 bits.
+fn of_words(image: Image<u16>) -> Result<DynamicImage, Error> {
+    Ok(match image.shape().channels {
+        1 => DynamicImage::ImageLuma16(buffer::<Luma<u16>>(image)?),
+        2 => DynamicImage::ImageLumaA16(buffer::<LumaA<u16>>(image)?),
+        3 => DynamicImage::ImageRgb16(buffer::<Rgb<u16>>(image)?),
+        4 => DynamicImage::ImageRgba16(buffer::<Rgba<u16>>(image)?),
+        _ => return Err(NO_VARIANT),
+    })
+}
+
+/// The same of floats.
+fn of_floats(image: Image<f32>) -> Result<DynamicImage, Error> {
+    Ok(match image.shape().channels {
+        3 => DynamicImage::ImageRgb32F(buffer::<Rgb<f32>>(image)?),
+        4 => DynamicImage::ImageRgba32F(buffer::<Rgba<f32>>(image)?),
+        _ => return Err(NO_VARIANT),
+    })
+}
+
+/// A result in the colour space of the image that it was made of.
+fn coloured(mut result: DynamicImage, image: &DynamicImage) -> DynamicImage {
+    let color = image.color_space();
+    result.set_rgb_primaries(color.primaries);
+    result.set_transfer_function(color.transfer);
+    result
 }
 
 /// An image as one of the `image` crate, with as many channels as its pixels have.

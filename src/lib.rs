@@ -38,7 +38,10 @@
 //! | what to do: border, scale, alpha, threads | [`Filter`], [`Border`], [`Alpha`] |
 //! | how it is done, and what is proved of it | [`Plan`], [`AnyPlan`] |
 //! | pixels: borrowed, cropped, owned | [`View`], [`ViewMut`], [`Image`] |
+//! | one channel of several | [`View::channels`], [`Plan::run_strided`] |
 //! | several steps as one plan | [`Chain`] |
+//! | linear light, signed results as pictures, changes of depth | [`Mapping`], [`mod@light`] |
+//! | the defaults of OpenCV, SciPy, vips, imageproc | [`Compat`] |
 //! | layers of networks | [`Depthwise`], [`Pointwise`], [`SeparableConv`], [`Conv2d`] |
 //! | the definition of all results | [`mod@reference`] |
 //!
@@ -77,10 +80,12 @@
 //! | `cli` | yes | the program `filter`; a library does without |
 //! | `weights` | no | layers from the arrays of `.npz` and safetensors files |
 
+pub mod light;
 pub mod naive;
 pub mod reference;
 
 mod border;
+mod compat;
 mod error;
 mod exec;
 mod filter;
@@ -89,6 +94,7 @@ mod geometry;
 mod interop;
 mod kernel;
 mod layer;
+mod mapping;
 #[allow(unsafe_code)]
 mod pass;
 mod plan;
@@ -96,11 +102,13 @@ mod sample;
 mod shape;
 #[allow(unsafe_code)]
 mod simd;
+mod strided;
 mod view;
 #[cfg(feature = "weights")]
 mod weights;
 
 pub use border::Border;
+pub use compat::Compat;
 pub use error::Error;
 pub use exec::Workspace;
 pub use filter::{Alpha, Filter, Method, Post};
@@ -108,9 +116,11 @@ pub use kernel::{Kernel, KernelParam, KernelParams, NamedKernel, Separation, Ter
 pub use layer::{
     Activation, Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, SeparableConv, Window,
 };
+pub use mapping::{Clipping, Ending, MappedPlan, Mapping, Range};
 pub use plan::{AnyPlan, Arithmetic, Plan, StageInfo};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
+pub use strided::{Strided, StridedMut};
 pub use view::{AnyView, AnyViewMut, Image, Rect, Shape, View, ViewMut};
 #[cfg(feature = "weights")]
 pub use weights::{Tensor, WeightOrder, Weights};

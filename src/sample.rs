@@ -80,6 +80,9 @@ pub(crate) mod sealed {
 
     pub trait SealedSource: Sealed {
         fn any(view: View<'_, Self>) -> AnyView<'_>;
+
+        /// A code of an integer, the nearest that there is.
+        fn of_code(code: i32) -> Self;
     }
 }
 
@@ -130,6 +133,12 @@ macro_rules! source {
         impl sealed::SealedSource for $t {
             fn any(view: View<'_, Self>) -> AnyView<'_> {
                 AnyView::$name(view)
+            }
+
+            #[inline(always)]
+            fn of_code(code: i32) -> Self {
+                // The limits of floats are beyond those of codes.
+                code.clamp(<$t>::MIN as i32, <$t>::MAX as i32) as $t
             }
         }
         impl Source for $t {}

@@ -168,6 +168,12 @@ impl<'a, S> ViewMut<'a, S> {
         &mut self.data[y.start * self.stride..(y.end - 1) * self.stride + self.shape.row()]
     }
 
+    /// All samples from the first to the last, with what lies between rows.
+    pub(crate) fn into_span(self) -> &'a mut [S] {
+        let len = (self.shape.height - 1) * self.stride + self.shape.row();
+        &mut self.data[..len]
+    }
+
     /// The samples of row `y`. Panics if there is no such row, as slices do.
     #[must_use]
     pub fn row_mut(&mut self, y: usize) -> &mut [S] {

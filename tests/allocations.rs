@@ -59,6 +59,7 @@ static ALLOCATOR: Counting = Counting;
 
 fn check<I: Source, O: Sample>(filter: &Filter, shape: Shape) {
     let source = image::<I>(shape, Look::Noise, 1);
+    let wide = image::<I>(Shape { channels: shape.channels + 1, ..shape }, Look::Noise, 2);
     for border in borders(7.0) {
         for level in levels() {
             let filter = filter.clone().border(border.clone()).level(level).threads(1);
@@ -73,6 +74,14 @@ fn check<I: Source, O: Sample>(filter: &Filter, shape: Shape) {
                 result.unwrap();
                 assert_eq!(calls, 0, "allocations in run {again}, {shape}, {border}, {level}");
             }
+            // The same from pixels that lie apart.
+            let chosen = wide.view().channels(1..1 + shape.channels).unwrap();
+            plan.run_strided(chosen, out.view_mut(), &mut workspace).unwrap();
+            let before = CALLS.load(Ordering::Relaxed);
+            let result = plan.run_strided(chosen, out.view_mut(), &mut workspace);
+            let calls = CALLS.load(Ordering::Relaxed) - before;
+            result.unwrap();
+            assert_eq!(calls, 0, "allocations for channels, {shape}, {border}, {level}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Files with more than one picture. Animations are filtered frame by frame; of other files only the first picture
-//! would be, and the others lost without a word, so they are refused unless the user asks for the first one.
+//! Files with more than one picture. Animations are filtered frame by frame, and the pages of TIFF files one by one; of
+//! other files only the first picture would be, and the others lost without a word, so they are refused unless the user
+//! asks for the first one.
 //!
 //! The formats say how many there are in the structure of their files, which is walked here without decoding. A
 //! damaged file is left to its decoder, which reports it better. The frames themselves are read by the crate `image`.
@@ -10,7 +11,7 @@ use super::input;
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::metadata::LoopCount;
 use image::{AnimationDecoder, Frames, ImageDecoder, ImageFormat, ImageResult, Limits};
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek};
 use std::sync::Arc;
 
 /// An animation that has been found to be one.
@@ -72,7 +73,6 @@ pub fn count(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<usi
         ImageFormat::Gif => gif(source, &mut count),
         ImageFormat::Png => png(source).map(|n| count = n),
         ImageFormat::WebP => webp(source, &mut count),
-        ImageFormat::Tiff => tiff(source).map(|several| count = 1 + usize::from(several)),
         ImageFormat::Pnm => pnm(source).map(|several| count = 1 + usize::from(several)),
         _ => return Ok(1),
     };
@@ -210,46 +210,4 @@ fn pnm(source: &mut (impl Read + Seek)) -> io::Result<bool> {
     }
     let [kind, space] = bytes(source)?;
     Ok(matches!(kind, b'1'..=b'7' | b'F' | b'f') && space.is_ascii_whitespace())
-}
-
-/// Directories of entries, each with the place of the next. Smaller versions of a picture are not
-/// pictures of their own. BigTIFF has places of 64 bits.
-fn tiff(source: &mut (impl Read + Seek)) -> io::Result<bool> {
-    let (little, big) = match &bytes::<4>(source)? {
-        b"II*\0" => (true, false),
-        b"MM\0*" => (false, false),
-        b"II+\0" => (true, true),
-        b"MM\0+" => (false, true),
-        _ => return Ok(false),
-    };
-    let short = |b: [u8; 2]| if little { u16::from_le_bytes(b) } else { u16::from_be_bytes(b) };
-    let long = |b: [u8; 4]| if little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) };
-    let quad = |b: [u8; 8]| if little { u64::from_le_bytes(b) } else { u64::from_be_bytes(b) };
-    if big {
-        skip(source, 4)?;
-    }
-    let mut pages = 0;
-    // More smaller versions than this there are not, except where directories form a ring.
-    for _ in 0..64 {
-        let next = if big { quad(bytes(source)?) } else { long(bytes(source)?).into() };
-        if next == 0 {
-            break;
-        }
-        source.seek(SeekFrom::Start(next))?;
-        let entries = if big { quad(bytes(source)?) } else { short(bytes(source)?).into() };
-        if entries > u16::MAX.into() {
-            return Ok(false);
-        }
-        let mut smaller = false;
-        for _ in 0..entries {
-            // Tag, type and number of values, then values that fit the entry.
-            let [a, b, ..] = bytes::<4>(source)?;
-            skip(source, if big { 8 } else { 4 })?;
-            let value = long(bytes(source)?);
-            skip(source, if big { 4 } else { 0 })?;
-            smaller |= short([a, b]) == 254 && value & 1 == 1;
-        }
-        pages += u32::from(!smaller);
-    }
-    Ok(pages > 1)
 }

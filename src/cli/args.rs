@@ -7,7 +7,9 @@ mod values;
 
 pub use chain::{Kind, StageArgs, set};
 pub use help::{command, completions, man, wrapped_flags};
-pub use values::{AlphaArg, Compat, Compression, Depth, Explain, MethodArg, Range, Sweep, Unseen};
+pub use values::{
+    AlphaArg, CompatArg, Compression, Depth, Explain, MethodArg, RangeArg, Sweep, Unseen,
+};
 
 use chain::KernelFlags;
 use clap::{FromArgMatches, Parser};
@@ -49,8 +51,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub files_from: Option<PathBuf>,
 
-    /// Take the first frame of an animation, whose frames are all filtered otherwise, or the first page of a TIFF,
-    /// which is an error otherwise.
+    /// Take the first of several pictures: of an animation's frames or a TIFF's pages, all of which are filtered
+    /// otherwise, or of what is an error otherwise.
     #[arg(long, help_heading = INPUT)]
     pub first_frame: bool,
 
@@ -74,7 +76,7 @@ pub struct Args {
     /// Do as this tool does, where flags do not say otherwise: the size of a Gaussian that follows
     /// from its σ, and the border.
     #[arg(long, value_name = "TOOL", help_heading = VALUES)]
-    pub compat: Option<Compat>,
+    pub compat: Option<CompatArg>,
 
     /// Multiplies the weighted sum [default: 1].
     #[arg(long, value_name = "X", help_heading = VALUES, allow_hyphen_values = true, value_parser = finite)]
@@ -87,7 +89,7 @@ pub struct Args {
     /// How signed results become pixels [default: abs for kernels whose taps sum to zero if the
     /// output has no negative values and there is no --offset, else clamp].
     #[arg(long, value_name = "RANGE", help_heading = VALUES)]
-    pub range: Option<Range>,
+    pub range: Option<RangeArg>,
 
     /// Filter in linear light: integer samples are taken for sRGB, decoded before and encoded once
     /// after; --offset is added to encoded values. Float samples are linear already, and so are those of a PNG file

@@ -1,7 +1,7 @@
 //! `--channels`: which channels are filtered; the others are copied. And what channels are called.
 
 use super::failure::Failure;
-use super::light::{ToFloat, encode};
+use twopass::light::{decode, encode};
 use twopass::{Image, Sample, SampleType, Source, View};
 
 /// Names of the channels of a pixel.
@@ -16,12 +16,12 @@ pub fn names(channels: usize) -> &'static [&'static str] {
 
 /// What a sample of the input is in the output, where it is copied; the second argument says whether it is alpha.
 pub fn convert<I: Source, O: Sample>(linear: bool) -> impl Fn(f64, bool) -> O {
-    let to = ToFloat::of(I::TYPE, I::FULL, linear);
+    let light = |v| if I::TYPE == SampleType::F32 { v } else { decode(v / I::FULL) };
     move |v, is_alpha| match is_alpha {
         true => O::from_f64(v * (O::FULL / I::FULL)),
         false if !linear => O::from_f64(v * (O::FULL / I::FULL)),
-        false if O::TYPE == SampleType::F32 => O::from_f64(to.colour(v)),
-        false => O::from_f64(encode(to.colour(v)) * O::FULL),
+        false if O::TYPE == SampleType::F32 => O::from_f64(light(v)),
+        false => O::from_f64(encode(light(v)) * O::FULL),
     }
 }
 
@@ -70,6 +70,11 @@ impl Selection {
             }
         }
         if text.is_empty() { Err(none("")) } else { Ok(Self(chosen)) }
+    }
+
+    /// For each channel, whether it is filtered.
+    pub fn chosen(&self) -> &[bool] {
+        &self.0
     }
 
     pub fn has(&self, channel: usize) -> bool {

@@ -88,15 +88,9 @@ pub fn encode(
 ) -> Result<Vec<u8>, Failure> {
     let fail = |e: String| Failure::output(format!("cannot encode {}: {e}", target.name()));
     if target.format == ImageFormat::Tiff {
-        let compressor = match effort.compression {
-            Some(Compression::None) => Compressor::None,
-            Some(Compression::Fast) => Compressor::Fast,
-            Some(Compression::Default) => Compressor::Default,
-            Some(Compression::Best) => Compressor::Best,
-            None => stored.tiff.unwrap_or(Compressor::None),
-        };
         let Picture { buffer, premultiplied, .. } = picture;
         lost.append(tiff::lost(&meta));
+        let compressor = compressor(effort, stored);
         return tiff::write(buffer.pixels(), premultiplied, compressor, &meta).map_err(fail);
     }
     if target.format == ImageFormat::OpenExr {
@@ -142,6 +136,31 @@ pub fn encode(
         }
     });
     written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
+}
+
+/// How TIFF files are compressed.
+fn compressor(effort: Effort, stored: &Stored) -> Compressor {
+    match effort.compression {
+        Some(Compression::None) => Compressor::None,
+        Some(Compression::Fast) => Compressor::Fast,
+        Some(Compression::Default) => Compressor::Default,
+        Some(Compression::Best) => Compressor::Best,
+        None => stored.tiff.unwrap_or(Compressor::None),
+    }
+}
+
+/// Appends a page to a TIFF file, and says what it loses.
+pub fn page(
+    to: &mut tiff::Writer<'_>,
+    picture: &Picture,
+    effort: Effort,
+    stored: &Stored,
+    meta: &Meta,
+) -> Result<Lost, Failure> {
+    let Picture { buffer, premultiplied, .. } = picture;
+    to.page(buffer.pixels(), *premultiplied, compressor(effort, stored), meta)
+        .map_err(|e| Failure::output(format!("cannot encode TIFF: {e}")))?;
+    Ok(tiff::lost(meta))
 }
 
 /// Encodes frames, each with the time that it is shown; `plays` times, 0 is forever. Says how many channels they have in

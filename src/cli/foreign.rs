@@ -1,4 +1,4 @@
-//! Files of formats that are known by sight, and not read: what they are, and the way through another program.
+//! Files of formats that are known, and neither read nor written: what they are, and the way through another program.
 
 use super::failure::Failure;
 
@@ -35,6 +35,21 @@ pub fn refused(head: &[u8]) -> Option<Failure> {
     Some(Failure::input(format!(
         "the file is {name}, which is not read; a program that reads it can hand it on: \
          magick FILE png:- | filter - -o out.png …"
+    )))
+}
+
+/// What a file of this extension is, for those that programs write which take pictures from a pipe.
+pub fn written(extension: &str) -> Option<Failure> {
+    let name = match extension {
+        "avif" => "AVIF",
+        "heic" | "heif" => "HEIF",
+        "jxl" => "JPEG XL",
+        "jp2" | "j2k" => "JPEG 2000",
+        _ => return None,
+    };
+    Some(Failure::usage(format!(
+        "{name} files are not written; a program that writes them can take the result: \
+         filter FILE … -o - --format png | magick png:- out.{extension}"
     )))
 }
 

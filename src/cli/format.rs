@@ -4,6 +4,7 @@
 //! colour, alpha or depth that a format cannot hold is an error that names the way out.
 
 use super::failure::Failure;
+use super::foreign;
 use super::meta::Kind;
 use super::suggest;
 use image::ImageFormat;
@@ -115,8 +116,10 @@ impl Target {
         let extension = extension.to_ascii_lowercase();
         let path = Path::new("x").with_extension(&extension);
         let format = of_path(&path).filter(|_| extension != "pbm").ok_or_else(|| {
-            let instead = suggest::instead(&extension, extensions());
-            Failure::usage(format!("cannot write .{extension} files; {instead}"))
+            foreign::written(&extension).unwrap_or_else(|| {
+                let instead = suggest::instead(&extension, extensions());
+                Failure::usage(format!("cannot write .{extension} files; {instead}"))
+            })
         })?;
         let pnm = match extension.as_str() {
             "pgm" => Pnm::Grey,

@@ -51,8 +51,17 @@ pub struct Opened {
     pub stored: Stored,
     /// The file, if it is an animation.
     pub moving: Option<Moving>,
+    /// Its pages, if there are several. What is said of sizes is then that of the largest.
+    pub pages: Option<Pages>,
     /// Name for messages.
     name: String,
+}
+
+/// The pages of a file.
+pub struct Pages {
+    pub list: Vec<tiff::Page>,
+    /// Of all together.
+    pub pixels: u64,
 }
 
 /// What reads the pixels.
@@ -87,7 +96,7 @@ pub struct Stored {
 /// What of a file is to be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted<'a> {
-    /// The first of several pictures; without it they are refused.
+    /// The first of several pictures; without it, all of an animation or of pages, and others are refused.
     pub first_frame: bool,
     /// Channels, where they have names.
     pub channels: Option<&'a str>,
@@ -143,13 +152,14 @@ impl Opened {
             lost: Lost::default(),
             stored: Stored::default(),
             moving: None,
+            pages: None,
             name: String::new(),
         })
     }
 
     /// Decodes the pixels, where that is worth it on several `threads` (0: as many as there are cores).
     pub fn decode(self, threads: usize) -> Result<Decoded, Failure> {
-        let Self { decoder, format, mut meta, lost, mut stored, name, .. } = self;
+        let Self { decoder, format, meta, lost, mut stored, name, .. } = self;
         if let Decoder::Tiff(reader) = &decoder {
             stored.tiff = Some(tiff::Compressor::like(reader.compression()));
         }
@@ -166,7 +176,7 @@ impl Opened {
                 let image = DynamicImage::from_decoder(reader.threads(threads));
                 Picture::of(image.map_err(|e| failure(&e, format))?)
             }
-            Decoder::Tiff(reader) => reader.decode(),
+            Decoder::Tiff(mut reader) => reader.decode(),
             Decoder::Hdr(reader) => reader.decode(),
             Decoder::Pfm(reader) => reader.decode(),
             Decoder::Exr(reader) => {
@@ -176,11 +186,37 @@ impl Opened {
             }
         });
         let picture = named(picture, &name)?;
+        Ok(Decoded::new(picture, meta, lost, stored))
+    }
+
+    /// Decodes one of the pages, and says how it is to be turned.
+    pub fn page(
+        &mut self,
+        page: tiff::Page,
+        max_pixels: u64,
+    ) -> Result<(Decoded, Orientation), Failure> {
+        let Decoder::Tiff(reader) = &mut self.decoder else {
+            return Err(Failure::input("there are no pages in it"));
+        };
+        let decoded = guarded(|| {
+            reader.go(page)?;
+            check_page(reader, max_pixels)?;
+            let tiff = Some(tiff::Compressor::like(reader.compression()));
+            let stored = Stored { tiff, ..Stored::default() };
+            let (orientation, meta, lost) = (reader.orientation(), reader.meta(), reader.lost());
+            Ok((Decoded::new(reader.decode()?, meta, lost, stored), orientation))
+        });
+        named(decoded, &self.name)
+    }
+}
+
+impl Decoded {
+    fn new(picture: Picture, mut meta: Meta, lost: Lost, stored: Stored) -> Self {
         if meta.profile.as_deref().is_some_and(|p| !describes(p, &picture)) {
             meta.profile = None;
             meta.lost.add(Kind::Profile.name());
         }
-        Ok(Decoded { picture, meta, lost, stored })
+        Self { picture, meta, lost, stored }
     }
 }
 
@@ -282,10 +318,26 @@ fn header(
         }
     }
     if format == ImageFormat::Tiff {
-        let mut reader = tiff::Reader::new(reader.into_inner(), max_bytes)?;
+        let mut source = reader.into_inner();
+        let found = if first_frame { Ok((Vec::new(), false)) } else { tiff::pages(&mut source) };
+        let found = found.and_then(|found| source.rewind().map(|()| found));
+        let (list, broken) = found.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
+        let mut reader = tiff::Reader::new(source, max_bytes)?;
+        if list.len() > 1 && broken {
+            return Err(Failure::input(format!(
+                "not a readable TIFF file: it has no page {}, and says that there is one",
+                list.len() + 1
+            )));
+        }
+        if list.len() > 1 {
+            return pages(reader, list, max_pixels);
+        }
         let (size, channels, sample) = (reader.size(), reader.channels(), reader.sample());
         let orientation = reader.orientation();
-        let (meta, lost, aside) = (reader.meta(), reader.lost(), reader.aside());
+        let (meta, mut lost, aside) = (reader.meta(), reader.lost(), reader.aside());
+        if broken {
+            lost.add("a second page, which cannot be read");
+        }
         let decoder = Decoder::Tiff(Box::new(reader));
         let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
         return Ok(Opened { meta, lost, orientation, aside, ..opened });
@@ -359,6 +411,43 @@ fn header(
     let decoder = Decoder::Image(Box::new(decoder));
     let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
     Ok(Opened { meta, orientation, stored, moving, ..opened })
+}
+
+/// A TIFF file of several pages, all of whose headers are read.
+fn pages(
+    mut reader: tiff::Reader,
+    list: Vec<tiff::Page>,
+    max_pixels: u64,
+) -> Result<Opened, Failure> {
+    let (mut all, mut most, mut bytes, mut aside) = (0u64, 0, 0, 0);
+    let (mut channels, mut sample) = (1, SampleType::U8);
+    for page in &list {
+        reader.go(*page)?;
+        let (pixels, needed) = check_page(&reader, max_pixels)?;
+        all = all.saturating_add(pixels);
+        (most, bytes, aside) = (pixels.max(most), needed.max(bytes), reader.aside().max(aside));
+        channels = channels.max(reader.channels());
+        sample = match (sample, reader.sample()) {
+            (SampleType::F32, _) | (_, SampleType::F32) => SampleType::F32,
+            (SampleType::U16, _) | (_, SampleType::U16) => SampleType::U16,
+            _ => SampleType::U8,
+        };
+    }
+    reader.go(list[0])?;
+    let size = reader.size();
+    let decoder = Decoder::Tiff(Box::new(reader));
+    let opened = Opened::new(decoder, ImageFormat::Tiff, size, channels, sample, max_pixels)?;
+    let pages = Some(Pages { list, pixels: all });
+    Ok(Opened { pixels: most, bytes, aside, pages, ..opened })
+}
+
+/// Pixels of a page and the bytes of its samples, if it is within the limits.
+fn check_page(reader: &tiff::Reader, max_pixels: u64) -> Result<(u64, u64), Failure> {
+    let size = reader.size();
+    let pixels = u64::from(size.0) * u64::from(size.1);
+    let bytes = format::bytes(pixels, reader.channels(), reader.sample());
+    check_size(size, bytes, max_pixels)?;
+    Ok((pixels, bytes))
 }
 
 fn jpeg(

@@ -2,8 +2,10 @@
 //! known, so that whatever can be wrong is found before the work is done.
 
 mod frames;
+mod pages;
+mod ready;
 
-use super::args::{AlphaArg, Args, Depth, Explain, Range};
+use super::args::{AlphaArg, Args, Depth, Explain, RangeArg};
 use super::blend::Mask;
 use super::budget::Budget;
 use super::channels::Selection;
@@ -27,10 +29,11 @@ use super::report::{Report, Times, describe, number};
 use super::run::{self, Task, Threshold};
 use image::ImageFormat;
 use image::metadata::Orientation;
+use ready::Ready;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use twopass::{Alpha, Filter, Image, Kernel, Post, SampleType, Shape};
+use twopass::{Alpha, Filter, Image, Kernel, Post, Range, SampleType, Shape};
 
 /// What all files have in common.
 pub struct Setup<'a> {
@@ -54,7 +57,7 @@ impl Setup<'_> {
     /// something is added to them, or if light is what they are decoded to.
     fn stays_premultiplied(&self, target: Option<Target>) -> bool {
         let args = self.args;
-        let scaled = matches!(args.range, None | Some(Range::Clamp | Range::Abs));
+        let scaled = matches!(args.range, None | Some(RangeArg::Clamp | RangeArg::Abs));
         let filters = self.chain.iter().all(|stage| stage.filter().is_some());
         let fits = target.is_none_or(Target::holds_premultiplied);
         fits && filters && scaled && !args.linear && args.offset.is_none()
@@ -119,15 +122,20 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
         return Ok(Done::Planned(path));
     }
     let moving = opened.moving.take();
-    // All frames are kept, as RGBA, until they are written.
-    let kept = moving.as_ref().map_or(0, |m| opened.pixels.saturating_mul(4 * m.count as u64));
+    // All frames are kept, as RGBA, until they are written; pages are encoded one by one.
+    let kept = match (&moving, &opened.pages) {
+        (Some(moving), _) => opened.pixels.saturating_mul(4 * moving.count as u64),
+        (None, Some(pages)) => pages::encoded(setup, &opened, pages),
+        (None, None) => 0,
+    };
     let _share = setup
         .budget
         .take(estimate(setup, &opened, target).saturating_add(kept))
         .map_err(|f| Failure { message: format!("{}: {}", item.path.display(), f.message), ..f })?;
-    match moving {
-        Some(moving) => frames::filter(setup, &item, opened, &moving, path.zip(target), times),
-        None => filter(setup, &item, opened, path.zip(target), times),
+    match (moving, opened.pages.take()) {
+        (Some(moving), _) => frames::filter(setup, &item, opened, &moving, path.zip(target), times),
+        (None, Some(pages)) => pages::filter(setup, &item, opened, &pages, path.zip(target), times),
+        (None, None) => filter(setup, &item, opened, path.zip(target), times),
     }
 }
 
@@ -155,7 +163,7 @@ fn estimate(setup: &Setup<'_>, opened: &Opened, target: Option<Target>) -> u64 {
     let result = result.map_or(4, |form| form.channels);
     let sample = depth(args, opened.sample);
     let filtered = format::bytes(opened.pixels, result, sample);
-    let floats = if args.linear || args.range == Some(Range::Stretch) {
+    let floats = if args.linear || args.range == Some(RangeArg::Stretch) {
         format::bytes(opened.pixels, opened.channels + result, SampleType::F32)
     } else {
         0
@@ -200,47 +208,12 @@ fn filter(
     let args = setup.args;
     let (format, orientation, bytes) = (opened.format, opened.orientation, opened.bytes);
     let decoded = Times::of(&mut times.decode_ms, || opened.decode(setup.threads))?;
-    let Decoded { picture, mut meta, mut lost, mut stored } = decoded;
     let target = to.as_ref().map(|(_, target)| *target);
+    let ready = ready::make(setup, item, decoded, orientation, target)?;
+    let Ready { picture, meta, lost, mut stored, task, form, result, sample, divided } = ready;
     let framed = target.is_none_or(|t| t.format != ImageFormat::OpenExr);
-    // What decides about the pixels is not said, but known.
-    let linear = args.linear && !meta.linear;
-    if args.strip {
-        meta = Meta::default();
-    }
-    if let Some(exr) = &mut stored.exr {
-        if args.strip {
-            exr.strip();
-        }
-        if args.depth.is_some() {
-            exr.widen();
-        }
-        if framed {
-            lost.append(exr.lost());
-        }
-    }
-    let picture = turn(picture, orientation, &mut meta, target, args.auto_orient);
-    let picture = drop_alpha(picture, args, target);
-    let divided = picture.premultiplied && !setup.stays_premultiplied(target);
-    let picture = if divided { picture.straight() } else { picture };
-    let premultiplied = picture.premultiplied;
-    let pixels = picture.buffer.pixels();
-    let form = Form { channels: pixels.shape().channels, alpha: picture.alpha };
-    let sample = depth(args, pixels.sample());
-    let named = stored.exr.as_ref().map_or(Ok(None), |exr| exr.selection(form.channels, framed));
-    let selection = match (named?, &args.channels) {
-        (Some(named), _) => Some(named),
-        (None, Some(text)) => Some(Selection::parse(text, form.channels)?),
-        (None, None) => None,
-    };
-    let task = task(setup, item, &picture, form, sample, target, selection)?;
-    let task = Task { linear, ..task };
-    let result = result(&task)?;
+    let (pixels, premultiplied) = (picture.buffer.pixels(), picture.premultiplied);
     let shape = Shape { channels: result.channels, ..pixels.shape() };
-
-    if stored.lossy_webp && target.is_some_and(|t| t.format == ImageFormat::WebP) {
-        lost.add("lossy compression (made lossless)");
-    }
     let aside = (meta.clone(), lost);
     let place = to.map(|(path, target)| place(setup, item, path, target, aside, shape, sample));
     let place = place.transpose()?;
@@ -317,7 +290,7 @@ fn filter(
                 Range::Clamp => "",
                 Range::Abs => ", absolute values",
                 Range::Offset => ", 0 as mid-grey",
-                Range::Stretch => ", stretched to the full range",
+                _ => ", stretched to the full range",
             },
             if divided { ", colours divided by alpha" } else { "" },
             number((done.milliseconds * 100.0).round() / 100.0)
@@ -355,35 +328,6 @@ fn others(
         }
     }
     Ok(exr.fit(size))
-}
-
-/// Turns the picture upright if that is asked for, or if the output could not say that it is not.
-fn turn(
-    mut picture: Picture,
-    orientation: Orientation,
-    meta: &mut Meta,
-    target: Option<Target>,
-    asked: bool,
-) -> Picture {
-    let tagged = meta.exif.as_deref().and_then(Orientation::from_exif_chunk).is_some();
-    let kept = target.is_none_or(|t| tagged && t.holds(Kind::Exif));
-    if asked || !kept {
-        picture.buffer = picture.buffer.turn(orientation);
-        if let Some(exif) = &mut meta.exif {
-            let _ = Orientation::remove_from_exif_chunk(exif);
-        }
-        if let Some(xmp) = &mut meta.xmp {
-            meta::upright(xmp);
-        }
-    }
-    picture
-}
-
-/// Drops an alpha channel that is not wanted, or that hides nothing and would be in the way.
-fn drop_alpha(picture: Picture, args: &Args, target: Option<Target>) -> Picture {
-    let cannot_hold = target.is_some_and(|t| !t.holds_alpha());
-    let drop = args.alpha == Some(AlphaArg::Drop) || cannot_hold && picture.is_opaque();
-    if drop { picture.without_alpha() } else { picture }
 }
 
 fn place(
@@ -510,8 +454,9 @@ pub fn plain_task(
         None => setup.chain.clone(),
     };
     let negative = sample == SampleType::F32 && target.is_none_or(Target::holds_negative);
-    let range =
-        args.range.unwrap_or_else(|| run::default_range(&chain, args.offset.is_some(), !negative));
+    let range = args
+        .range
+        .map_or_else(|| run::default_range(&chain, args.offset.is_some(), !negative), Range::from);
     let last = chain.last().and_then(Stage::filter).map(Filter::get_post);
     if range == Range::Offset && last == Some(Post::Magnitude) {
         return Err(Failure::usage("--range offset is for signed results, a magnitude has none"));
@@ -556,7 +501,7 @@ pub fn plain_task(
         threads: setup.threads,
         path: None,
         range,
-        warns: args.range != Some(Range::Clamp),
+        warns: args.range != Some(RangeArg::Clamp),
         normalized: args.kernels.normalize,
         linear: args.linear,
         channels: selection,

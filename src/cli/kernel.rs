@@ -1,15 +1,14 @@
 //! What `--kernel`, `--depthwise` and `--mix` mean: each a name, a matrix, or a file with a matrix;
 //! and the stage of the chain that each becomes.
 
-use super::args::{Args, Compat, Kind, MethodArg, StageArgs};
+use super::args::{Args, Kind, MethodArg, StageArgs};
 use super::failure::Failure;
-use super::light::ToFloat;
 use super::matrix::{self, is_matrix};
 use super::mix::{Form, Mix};
 use super::suggest;
 use std::path::Path;
 use twopass::{
-    Border, Depthwise, Filter, Kernel, KernelParams, Level, Method, NamedKernel, Padding,
+    Border, Compat, Depthwise, Filter, Kernel, KernelParams, Level, Method, NamedKernel, Padding,
     SampleType, Window,
 };
 
@@ -86,11 +85,11 @@ impl Own {
     }
 
     /// The layer: `scale` · (what the kernels say) + `offset` for colours, and alpha times
-    /// `alpha`.
+    /// `alpha`; with borders that may be other ones.
     pub fn layer(
         &self,
         form: Form,
-        to: Option<&ToFloat>,
+        border: impl Fn(&Border) -> Border,
         [scale, offset, alpha]: [f64; 3],
     ) -> Result<Depthwise, Failure> {
         self.fits(form)?;
@@ -104,10 +103,6 @@ impl Own {
             kernels.push(Kernel::new(kernel.width(), kernel.height(), taps)?.with_anchor(x, y)?);
             bias.push(plus as f32);
         }
-        let border = |b: &Border| match to {
-            Some(to) => to.border(b, form.alpha, form.channels),
-            None => b.clone(),
-        };
         let layer = Depthwise::from_kernels(&kernels, &Border::Replicate)?.with_bias(&bias)?;
         let (border_x, border_y) = (border(&self.border.0), border(&self.border.1));
         // Valid on an axis is padding of nothing there.
@@ -148,7 +143,8 @@ pub fn chain(
         let kind = stage.kind;
         match kind {
             Kind::Kernel => {
-                let (name, kernels) = kernels(stage, file.as_ref(), args.compat, sample)?;
+                let (name, kernels) =
+                    kernels(stage, file.as_ref(), args.compat.map(Compat::from), sample)?;
                 let mut filter = filter(kernels, stage, args.kernels.flip)?;
                 if args.kernels.normalize {
                     // As a scale, so that whole taps stay whole.
@@ -159,7 +155,8 @@ pub fn chain(
                 stages.push(Stage { name, step });
             }
             Kind::Depthwise => {
-                let (name, found) = kernels(stage, file.as_ref(), args.compat, sample)?;
+                let (name, found) =
+                    kernels(stage, file.as_ref(), args.compat.map(Compat::from), sample)?;
                 let [kernel] = found.as_slice() else {
                     return Err(Failure::usage(format!(
                         "--depthwise {name}: a gradient magnitude is two kernels, and one channel \
@@ -203,12 +200,11 @@ pub fn name(stages: &[Stage]) -> String {
 
 /// What lies outside, for every stage with a window.
 fn border(args: &Args) -> (Border, Border) {
-    match (args.border.clone(), args.compat) {
-        (Some(border), _) => border,
-        (None, Some(Compat::Scipy)) => (Border::Reflect, Border::Reflect),
-        (None, Some(Compat::Vips | Compat::Imageproc)) => (Border::Replicate, Border::Replicate),
-        (None, Some(Compat::Opencv) | None) => (Border::default(), Border::default()),
-    }
+    args.border.clone().unwrap_or_else(|| {
+        let tool = args.compat.map(Compat::from);
+        let border = tool.map_or_else(Border::default, Compat::border);
+        (border.clone(), border)
+    })
 }
 
 /// The instruction set that was asked for.
@@ -318,23 +314,7 @@ fn give_sizes(params: &mut KernelParams, compat: Compat, sample: SampleType) {
     if params.size.is_some() || params.sigma.is_none() && params.size_y.is_some() {
         return;
     }
-    let size = |sigma: f64| {
-        // What is no σ, or implies a size beyond all limits, is left to fail by itself.
-        (sigma > 0.0 && sigma < 1e5).then(|| match compat {
-            Compat::Opencv => {
-                let reach = if sample == SampleType::U8 { 3.0 } else { 4.0 };
-                (sigma * reach * 2.0 + 1.0).round_ties_even() as usize | 1
-            }
-            Compat::Scipy => 2 * (4.0 * sigma + 0.5) as usize + 1,
-            Compat::Vips => {
-                // Up to the last tap that is not below 0.2, of 1 in the middle.
-                let last = (sigma * (2.0 * 5.0_f64.ln()).sqrt()).floor();
-                2 * last as usize + 1
-            }
-            // It computes in f32.
-            Compat::Imageproc => 2 * (2.0 * sigma as f32).ceil() as usize + 1,
-        })
-    };
+    let size = |sigma| compat.gaussian_size(sigma, sample);
     let sigma = params.sigma.unwrap_or(1.0);
     params.sigma = Some(sigma);
     params.size = size(sigma);
@@ -367,27 +347,5 @@ fn filter(kernels: Vec<Kernel>, stage: &StageArgs, flip: bool) -> Result<Filter,
             let kernel = kernels.into_iter().next();
             kernel.map(Filter::new).ok_or_else(|| Failure::usage("the kernel is empty"))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_the_tools_own() {
-        let sizes = |compat, sample, sigma| {
-            let mut params = KernelParams { sigma: Some(sigma), ..Default::default() };
-            give_sizes(&mut params, compat, sample);
-            (params.size.unwrap(), params.size_y.unwrap())
-        };
-        assert_eq!(sizes(Compat::Opencv, SampleType::U8, 1.5), (11, 11));
-        assert_eq!(sizes(Compat::Opencv, SampleType::F32, 1.5), (13, 13));
-        assert_eq!(sizes(Compat::Scipy, SampleType::U8, 1.5), (13, 13));
-        assert_eq!(sizes(Compat::Scipy, SampleType::U8, 1.0), (9, 9));
-        assert_eq!(sizes(Compat::Vips, SampleType::U8, 0.5), (1, 1));
-        assert_eq!(sizes(Compat::Vips, SampleType::U8, 3.3), (11, 11));
-        assert_eq!(sizes(Compat::Imageproc, SampleType::U8, 1.5), (7, 7));
-        assert_eq!(sizes(Compat::Imageproc, SampleType::U8, 0.8), (5, 5));
     }
 }

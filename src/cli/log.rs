@@ -1,8 +1,7 @@
 //! Runs plans, and notes what is found out on the way: what is explained, verified, timed and cut off.
 
-use super::args::Range;
 use super::bench::{bench, bench_chain};
-use super::clip::Clipping;
+use super::clip;
 use super::explain::{explain, explain_chain};
 use super::failure::Failure;
 use super::kernel;
@@ -13,8 +12,8 @@ use super::run::{Store, Task, Work};
 use super::verify::{verify, verify_chain};
 use std::time::Instant;
 use twopass::{
-    AnyPlan, Filter, Image, Kernel, Plan, Post, Rect, Sample, SampleType, Shape, Source, View,
-    Workspace,
+    AnyPlan, Clipping, Filter, Image, Kernel, Plan, Post, Range, Rect, Sample, SampleType, Shape,
+    Source, View, Workspace,
 };
 
 /// The share of samples cut off from which on it is said; and for derivatives that are shown by their magnitude, whose
@@ -27,7 +26,7 @@ const ROWS: usize = 4;
 
 /// What is found out on the way.
 pub struct Log<'a> {
-    task: &'a Task,
+    pub task: &'a Task,
     pub report: Report,
     pub warnings: Vec<String>,
     pub milliseconds: f64,
@@ -56,17 +55,6 @@ impl<'a> Log<'a> {
             whole: shape,
             part: shape.rect(),
         }
-    }
-
-    /// Plans the work, and says about the plan what the task asks for.
-    pub fn plan<I: Source, O: Sample>(
-        &mut self,
-        work: &Work<'_>,
-        shape: Shape,
-    ) -> Result<Plan<I, O>, Failure> {
-        let plan: Plan<I, O> = work.plan(shape)?;
-        self.planned(work, &plan)?;
-        Ok(plan)
     }
 
     /// Says about a plan what the task asks for.
@@ -101,14 +89,15 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
-    /// Plans and runs the work, verified and timed if that is asked for. The image is that of the part that the task
+    /// Runs a plan of the work, verified and timed if that is asked for. The image is that of the part that the task
     /// is about.
     pub fn run<I: Source, O: Sample>(
         &mut self,
         work: &Work<'_>,
+        plan: &Plan<I, O>,
         view: View<'_, I>,
     ) -> Result<Image<O>, Failure> {
-        let plan = self.plan::<I, O>(work, view.shape())?;
+        self.planned(work, plan)?;
         let task = self.task;
         self.place(plan.output_shape())?;
         let all = task.verify || task.bench.is_some();
@@ -123,17 +112,17 @@ impl<'a> Log<'a> {
         self.milliseconds += start.elapsed().as_secs_f64() * 1e3;
         if task.verify {
             self.report.verify = Some(match work {
-                Work::One(_, filter) => verify(&plan, filter, view, image.view())?,
-                Work::Chain(_) => verify_chain(&plan, view, image.view(), task.result()?.alpha)?,
+                Work::One(_, filter) => verify(plan, filter, view, image.view())?,
+                Work::Chain(_) => verify_chain(plan, view, image.view(), task.result()?.alpha)?,
             });
         }
         if let Some(runs) = task.bench {
             let out = image.view_mut();
             self.report.bench = Some(match work {
                 Work::One(_, filter) => {
-                    bench(&plan, filter, view, out, workspace, runs, task.naive)?
+                    bench(plan, filter, view, out, workspace, runs, task.naive)?
                 }
-                Work::Chain(_) => bench_chain(&plan, view, out, workspace, runs, task.naive)?,
+                Work::Chain(_) => bench_chain(plan, view, out, workspace, runs, task.naive)?,
             });
         }
         if rect == self.part {
@@ -186,11 +175,11 @@ impl<'a> Log<'a> {
         let selection = self.task.channels.as_ref();
         let filtered = |c: usize| selection.is_none_or(|s| s.has(c));
         if self.task.explain {
-            let parts = clipping.parts(filtered);
-            self.report.explanation += &Clipping::text(&parts);
+            let parts = clip::parts(clipping, filtered);
+            self.report.explanation += &clip::text(&parts);
             self.report.clipping = Some(parts);
         }
-        let (below, above) = clipping.sum(filtered);
+        let (below, above) = clip::sum(clipping, filtered);
         let samples = pixels * (0..self.whole.channels).filter(|c| filtered(*c)).count() as u64;
         let share = (below + above) as f64 / samples.max(1) as f64;
         let edges = self.task.shows_edges();

@@ -35,11 +35,9 @@ pub mod interrupt;
 pub mod job;
 pub mod jpeg;
 pub mod kernel;
-pub mod light;
 pub mod list;
 pub mod log;
 pub mod lost;
-pub mod map;
 pub mod matrix;
 pub mod meta;
 pub mod mix;
@@ -104,11 +102,9 @@ fn one_line(error: &clap::Error) -> String {
     if let (ErrorKind::UnknownArgument, Some(ContextValue::String(given))) = (error.kind(), given) {
         let command = args::command();
         let flags: Vec<_> = command.get_arguments().filter_map(|a| a.get_long()).collect();
-        let instead = match suggest::flag(given, &flags) {
-            Some(flag) => format!("did you mean {flag}? "),
-            None => String::new(),
-        };
-        return format!("there is no flag {given}; {instead}See --help");
+        let instead = suggest::flag(given, &flags);
+        let instead = instead.map_or_else(String::new, |flag| format!("; did you mean {flag}?"));
+        return with_help(&format!("there is no flag {given}{instead}"));
     }
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim);
@@ -116,7 +112,12 @@ fn one_line(error: &clap::Error) -> String {
         .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"))
         .filter(|l| !l.is_empty());
     let line = said.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
-    format!("{}; see --help", line.strip_prefix("error: ").unwrap_or(&line))
+    with_help(line.strip_prefix("error: ").unwrap_or(&line))
+}
+
+/// What is wrong, and where more is said.
+fn with_help(line: &str) -> String {
+    format!("{line}{} --help", if line.ends_with('?') { " See" } else { "; see" })
 }
 
 fn filter(args: &Args) -> Result<(), Failure> {

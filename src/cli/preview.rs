@@ -30,7 +30,9 @@ pub fn show(buffer: &Buffer) -> Result<(), Failure> {
     // Terminals have to be asked whether they know kitty's protocol; one that does not answer would
     // be waited for, so only those that are known to are asked.
     let use_kitty = knows_kitty(|name| std::env::var(name).ok());
-    let config = viuer::Config { absolute_offset: false, use_kitty, ..Default::default() };
+    // Terminals of no known size have one all the same, the usual.
+    let width = (viuer::terminal_size().0 == 0).then_some(80);
+    let config = viuer::Config { absolute_offset: false, use_kitty, width, ..Default::default() };
     match viuer::print(&image.into(), &config) {
         Ok(_) => Ok(()),
         Err(e) => Err(Failure::output(format!("cannot show the picture: {e}"))),

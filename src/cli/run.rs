@@ -3,25 +3,21 @@
 //!
 //! A single kernel goes from the input's samples to the output's in the plan of its filter, and
 //! everything else in the plan of a chain: nothing is rounded between stages. `log` runs plans and notes what is found
-//! out on the way, `map` makes samples of floats, `blend` puts results beside what is not filtered.
+//! out on the way, the library's `Mapping` makes samples of floats, `blend` puts results beside what is not filtered.
 
-use super::args::Range;
 use super::blend::{self, Mask};
 use super::channels::Selection;
-use super::clip::Clipping;
 use super::failure::Failure;
 use super::kernel::{Stage, Step};
-use super::light::ToFloat;
 use super::log::Log;
-use super::map::Map;
 use super::mix::{Form, Units};
 use super::pixels::Buffer;
 use super::report::Report;
 use std::sync::Arc;
 use std::time::Instant;
 use twopass::{
-    Alpha, Chain, Filter, Image, Kernel, Layer, Level, Plan, Pointwise, Post, Rect, Sample,
-    SampleType, Shape, Source, View, ViewMut, Workspace,
+    Alpha, Border, Chain, Ending, Filter, Image, Kernel, Layer, Level, MappedPlan, Mapping, Plan,
+    Pointwise, Post, Range, Rect, Sample, SampleType, Shape, Source, View, Workspace, light,
 };
 
 /// What to do, apart from the pixels.
@@ -81,29 +77,13 @@ pub struct Done {
 }
 
 /// A sample that files can hold.
-pub trait Store: Sample {
+pub trait Store: Source {
     fn wrap(image: Image<Self>) -> Buffer;
-
-    /// An integer as a place in a table; not below 0. Floats have no table.
-    fn code(self) -> usize;
-
-    /// The integer of that place, if it is one.
-    fn of_code(code: i32) -> Self;
 }
 
 impl Store for u8 {
     fn wrap(image: Image<Self>) -> Buffer {
         Buffer::U8(image)
-    }
-
-    #[inline]
-    fn code(self) -> usize {
-        self.into()
-    }
-
-    #[inline]
-    fn of_code(code: i32) -> Self {
-        code.clamp(0, 255) as u8
     }
 }
 
@@ -111,40 +91,16 @@ impl Store for u16 {
     fn wrap(image: Image<Self>) -> Buffer {
         Buffer::U16(image)
     }
-
-    #[inline]
-    fn code(self) -> usize {
-        self.into()
-    }
-
-    #[inline]
-    fn of_code(code: i32) -> Self {
-        code.clamp(0, 65535) as u16
-    }
 }
 
 impl Store for f32 {
     fn wrap(image: Image<Self>) -> Buffer {
         Buffer::F32(image)
     }
-
-    #[inline]
-    fn code(self) -> usize {
-        usize::MAX
-    }
-
-    #[inline]
-    fn of_code(code: i32) -> Self {
-        code as f32
-    }
 }
 
 /// Does the task with an output of type `out`.
-pub fn run<I: Source + Store>(
-    task: &Task,
-    view: View<'_, I>,
-    out: SampleType,
-) -> Result<Done, Failure> {
+pub fn run<I: Store>(task: &Task, view: View<'_, I>, out: SampleType) -> Result<Done, Failure> {
     match out {
         SampleType::U8 => run_to::<I, u8>(task, view),
         SampleType::U16 => run_to::<I, u16>(task, view),
@@ -152,21 +108,33 @@ pub fn run<I: Source + Store>(
     }
 }
 
-fn run_to<I: Source + Store, O: Store>(task: &Task, view: View<'_, I>) -> Result<Done, Failure> {
+fn run_to<I: Store, O: Store>(task: &Task, view: View<'_, I>) -> Result<Done, Failure> {
     let mut log = Log::new::<I>(task, view.shape());
-    let mut image: Image<O> = if task.linear {
-        let to = ToFloat::of(I::TYPE, I::FULL, true);
-        match in_bands(task, &to, view, &mut log)? {
-            Some(image) => image,
-            None => {
-                let start = Instant::now();
-                let floats = to.image(view, task.form.alpha)?;
-                log.milliseconds += start.elapsed().as_secs_f64() * 1e3;
-                finish(task, Some(&to), I::FULL, floats.view(), &mut log)?
-            }
+    let way = Way::new::<I, O>(task)?;
+    let work = Work::new(task, &way)?;
+    let mut image: Image<O> = if way.ending.direct {
+        let image = log.run(&work, &work.plan::<I, O>(view.shape())?, view)?;
+        log.clipping(&work, view, &image)?;
+        image
+    } else if task.linear {
+        let plan = work.plan::<f32, f32>(view.shape())?;
+        let mapped = way.around(&plan)?;
+        if task.waits() {
+            let start = Instant::now();
+            let light = mapped.decode(view)?;
+            log.milliseconds += start.elapsed().as_secs_f64() * 1e3;
+            whole(&way, &work, &plan, &mapped, light.view(), &mut log)?
+        } else {
+            in_bands(&work, &mapped, view, &mut log)?
         }
     } else {
-        finish(task, None, 1.0, view, &mut log)?
+        let plan = work.plan::<I, f32>(view.shape())?;
+        let mapped = way.around(&plan)?;
+        if task.waits() {
+            whole(&way, &work, &plan, &mapped, view, &mut log)?
+        } else {
+            in_bands(&work, &mapped, view, &mut log)?
+        }
     };
     // The pixel of the input under the result's first one.
     let (mut x, mut y) = task.origin();
@@ -185,58 +153,48 @@ fn run_to<I: Source + Store, O: Store>(task: &Task, view: View<'_, I>) -> Result
     Ok(Done { buffer: O::wrap(image), report, warnings, milliseconds })
 }
 
-/// Rows of the output that are decoded, filtered and encoded together: floats that stay in the cache, in memory that
-/// is used again. (Most of the time for two whole pictures of floats went into clearing their memory: 0.24 of 0.33 s
-/// on one of 4K.)
-const BAND: usize = 128;
-
-/// Filters in linear light band by band. Not where all results have to be there at once, and not where a band would
-/// read much more than itself.
-fn in_bands<I: Source + Store, O: Store>(
-    task: &Task,
-    to: &ToFloat,
-    view: View<'_, I>,
+/// Results that are mapped, where all of them have to be there before; of values `J`.
+fn whole<J: Source, I: Source, O: Store>(
+    way: &Way,
+    work: &Work<'_>,
+    plan: &Plan<J, f32>,
+    mapped: &MappedPlan<I, O>,
+    values: View<'_, J>,
     log: &mut Log<'_>,
-) -> Result<Option<Image<O>>, Failure> {
-    let (ending, Some(map)) = way::<f32, O>(task) else { return Ok(None) };
-    if map.stretch || task.threshold.is_some() || task.verify || task.bench.is_some() {
-        return Ok(None);
-    }
-    let work = Work::new(task, Some(to), I::FULL, ending, f32::FULL)?;
-    let plan: Plan<f32, f32> = work.plan(view.shape())?;
-    let whole = plan.output_shape();
-    let band = |y: usize| Rect::new(0, y, whole.width, BAND.min(whole.height - y));
-    let middle = plan.input_region(band(whole.height / 2 / BAND * BAND))?;
-    if middle.height > 2 * BAND {
-        return Ok(None);
-    }
-    log.planned(&work, &plan)?;
-    log.place(whole)?;
-    let part = log.part;
+) -> Result<Image<O>, Failure> {
+    let mut results = log.run(work, plan, values)?;
     let start = Instant::now();
-    let mut image = Image::<O>::new(Shape { width: part.width, height: part.height, ..whole })?;
-    let (table, marks) = (to.table::<I>(), map.marks::<O>());
-    let mut clipping = Clipping::new::<O>(whole.channels);
-    let (mut decoded, mut workspace) = (Vec::new(), Workspace::new());
-    let mut filtered = Vec::new();
-    for y in (0..part.height).step_by(BAND) {
-        let height = BAND.min(part.height - y);
-        let rect = Rect::new(part.x, part.y + y, part.width, height);
-        let needed = plan.input_region(rect)?;
-        let source = view.crop(needed)?;
-        decoded.resize(source.shape().samples()?, 0.0);
-        to.rows(&table, source, task.form.alpha, ViewMut::new(&mut decoded, source.shape())?);
-        let shape = Shape { width: part.width, height, ..whole };
-        filtered.resize(shape.samples()?, 0.0);
-        let floats = View::new(&decoded, source.shape())?;
-        let out = ViewMut::new(&mut filtered, shape)?;
-        plan.run_region(floats, (needed.x, needed.y), rect, out, &mut workspace)?;
-        let out = image.view_mut().crop(Rect::new(0, y, part.width, height))?;
-        map.rows(&marks, View::new(&filtered, shape)?, out, &mut clipping);
+    if let Some(threshold) = &log.task.threshold {
+        let (x, y) = log.task.origin();
+        let origin = (x + log.part.x, y + log.part.y);
+        // What the user gave in units of the samples, in those of the values.
+        threshold.keep(&mut results, values, origin, log.task, way.own);
     }
+    let mut image = Image::new(results.shape())?;
+    let clipping = mapped.encode(results.view(), image.view_mut())?;
     log.milliseconds += start.elapsed().as_secs_f64() * 1e3;
     log.clipped::<O>(&clipping);
-    Ok(Some(image))
+    Ok(image)
+}
+
+/// Results that are mapped as they are made.
+fn in_bands<I: Source, O: Store>(
+    work: &Work<'_>,
+    mapped: &MappedPlan<I, O>,
+    view: View<'_, I>,
+    log: &mut Log<'_>,
+) -> Result<Image<O>, Failure> {
+    log.planned(work, mapped.plan())?;
+    log.place(mapped.output_shape())?;
+    let part = log.part;
+    let start = Instant::now();
+    let mut image = Image::new(Shape { width: part.width, height: part.height, ..log.whole })?;
+    let clipping = mapped.run_region(view, part, image.view_mut(), &mut Workspace::new())?;
+    log.milliseconds += start.elapsed().as_secs_f64() * 1e3;
+    if let Some(clipping) = clipping {
+        log.clipped::<O>(&clipping);
+    }
+    Ok(image)
 }
 
 /// Plans the task for pictures of this shape, and explains the plan; nothing is filtered.
@@ -249,26 +207,13 @@ pub fn plan<I: Source>(task: &Task, shape: Shape, out: SampleType) -> Result<Rep
 }
 
 fn plan_to<I: Source, O: Store>(task: &Task, shape: Shape) -> Result<Report, Failure> {
-    fn planned<I: Source, O: Store>(
-        task: &Task,
-        to: Option<&ToFloat>,
-        own: f64,
-        shape: Shape,
-        log: &mut Log<'_>,
-    ) -> Result<(), Failure> {
-        let (ending, map) = way::<I, O>(task);
-        let work = Work::new(task, to, own, ending, I::FULL)?;
-        match map {
-            None => log.plan::<I, O>(&work, shape).map(|_| ()),
-            Some(_) => log.plan::<I, f32>(&work, shape).map(|_| ()),
-        }
-    }
     let mut log = Log::new::<I>(task, shape);
-    if task.linear {
-        let to = ToFloat::of(I::TYPE, I::FULL, true);
-        planned::<f32, O>(task, Some(&to), I::FULL, shape, &mut log)?;
-    } else {
-        planned::<I, O>(task, None, 1.0, shape, &mut log)?;
+    let way = Way::new::<I, O>(task)?;
+    let work = Work::new(task, &way)?;
+    match (task.linear, way.ending.direct) {
+        (true, _) => log.planned(&work, &*work.plan::<f32, f32>(shape)?)?,
+        (false, true) => log.planned(&work, &*work.plan::<I, O>(shape)?)?,
+        (false, false) => log.planned(&work, &*work.plan::<I, f32>(shape)?)?,
     }
     Ok(log.report)
 }
@@ -285,6 +230,11 @@ impl Task {
         self.chain.iter().try_fold(self.form, |form, stage| stage.form(form))
     }
 
+    /// Whether all results have to be there before they become samples.
+    fn waits(&self) -> bool {
+        self.threshold.is_some() || self.verify || self.bench.is_some()
+    }
+
     /// Whether the last stage treats alpha apart, so that it is not scaled like colour.
     fn alpha_apart(&self) -> bool {
         let last = self.chain.last().and_then(Stage::filter).and_then(Filter::get_alpha);
@@ -298,14 +248,52 @@ impl Task {
     }
 }
 
-/// What the last stage does so that results are those of the output's samples.
-#[derive(Clone, Copy)]
-struct Ending {
-    /// Of the output's full scale to that of the values.
-    ratio: f64,
-    /// Added to colours then.
-    offset: f64,
-    abs: bool,
+/// How the samples of the input become values, and results samples of the output.
+struct Way {
+    mapping: Mapping,
+    /// What the last stage does so that results are those of the output's samples.
+    ending: Ending,
+    /// What the user's numbers are divided by.
+    own: f64,
+    /// The full scale of the values.
+    full: f64,
+    border: fn(&Mapping, &Border, usize, bool) -> Border,
+}
+
+impl Way {
+    fn new<I: Source, O: Store>(task: &Task) -> Result<Self, Failure> {
+        let mut mapping = Mapping::new().range(task.range);
+        mapping = mapping.alpha(task.form.alpha, task.result()?.alpha);
+        if task.linear {
+            mapping = mapping.linear();
+        }
+        if let Some(selection) = &task.channels {
+            mapping = mapping.channels(selection.chosen());
+        }
+        let single = task.chain.len() == 1 && task.chain[0].filter().is_some();
+        let folds = O::FULL == I::FULL || !single || !task.alpha_apart();
+        // Results that are compared with the picture are floats.
+        let direct = folds && task.threshold.is_none();
+        let ending = mapping.ending::<I, O>(task.given_offset(), direct);
+        let (own, full) = if task.linear { (I::FULL, 1.0) } else { (1.0, I::FULL) };
+        Ok(Self { mapping, ending, own, full, border: Mapping::border::<I> })
+    }
+
+    fn around<J: Source, I: Source, O: Store>(
+        &self,
+        plan: &Plan<J, f32>,
+    ) -> Result<MappedPlan<I, O>, Failure> {
+        Ok(self.mapping.around(plan.clone().into_any(), &self.ending)?)
+    }
+
+    fn border(&self, border: &Border, form: Form) -> Border {
+        (self.border)(&self.mapping, border, form.channels, form.alpha)
+    }
+
+    fn filter(&self, filter: &Filter, form: Form) -> Filter {
+        let (x, y) = filter.get_borders();
+        filter.clone().borders(self.border(x, form), self.border(y, form))
+    }
 }
 
 /// What is planned.
@@ -316,22 +304,12 @@ pub enum Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(
-        task: &'a Task,
-        to: Option<&ToFloat>,
-        own: f64,
-        ending: Ending,
-        full: f64,
-    ) -> Result<Self, Failure> {
+    fn new(task: &'a Task, way: &Way) -> Result<Self, Failure> {
         if let [Stage { name, step: Step::Filter(filter) }] = task.chain.as_slice() {
-            let filter = ending.of_filter(filter);
-            let filter = match to {
-                Some(to) => to.filter(&filter, task.form.alpha, task.form.channels),
-                None => filter,
-            };
+            let filter = way.ending.of_filter(&way.filter(filter, task.form));
             return Ok(Self::One(name, Box::new(filter)));
         }
-        chain(task, to, own, ending, full).map(Self::Chain)
+        chain(task, way).map(Self::Chain)
     }
 
     pub fn plan<I: Source, O: Sample>(&self, shape: Shape) -> Result<Plan<I, O>, twopass::Error> {
@@ -340,65 +318,6 @@ impl<'a> Work<'a> {
             Self::Chain(chain) => chain.plan(shape),
         }
     }
-}
-
-/// How values `I` become samples `O`: by the last stage, or by a map of `f32` results.
-///
-/// A change of depth is folded into the last stage, so that results are rounded once. That does not
-/// work where the scale follows from the results, nor where light is to be encoded, nor where results are compared with
-/// the picture, nor for a single filter that treats alpha apart (alpha is not scaled like colour): then `f32` are
-/// written, which are mapped.
-fn way<I: Source, O: Store>(task: &Task) -> (Ending, Option<Map<'_>>) {
-    let ratio = O::FULL / I::FULL;
-    let half = match O::TYPE {
-        SampleType::F32 => 0.5,
-        // An integer, so that integer kernels stay exact and 0 has one value in every depth.
-        _ => (O::FULL + 1.0) / 2.0,
-    };
-    let given = task.given_offset();
-    let offset = if task.range == Range::Offset { given + half } else { given };
-    let abs = task.range == Range::Abs;
-    let single = task.chain.len() == 1 && task.chain[0].filter().is_some();
-    let stretch = task.range == Range::Stretch;
-    let folds = ratio == 1.0 || !single || !task.alpha_apart();
-    if !stretch && !task.linear && task.threshold.is_none() && folds {
-        return (Ending { ratio, offset, abs }, None);
-    }
-    // An offset is in units of the output; with an encoding between, it has to wait.
-    let encoded = task.linear && O::TYPE != SampleType::F32;
-    let (now, later) = if encoded { (0.0, offset) } else { (offset / ratio, 0.0) };
-    let alpha = task.result().is_ok_and(|form| form.alpha);
-    let map = Map { ratio, offset: later, alpha, stretch, encoded, selection: &task.channels };
-    (Ending { ratio: 1.0, offset: now, abs }, Some(map))
-}
-
-/// All stages, and the last one's results as the output's samples.
-fn finish<I: Source, O: Store>(
-    task: &Task,
-    to: Option<&ToFloat>,
-    own: f64,
-    view: View<'_, I>,
-    log: &mut Log<'_>,
-) -> Result<Image<O>, Failure> {
-    let (ending, map) = way::<I, O>(task);
-    let work = Work::new(task, to, own, ending, I::FULL)?;
-    let Some(map) = map else {
-        let image = log.run::<I, O>(&work, view)?;
-        log.clipping(&work, view, &image)?;
-        return Ok(image);
-    };
-    let mut image = log.run::<I, f32>(&work, view)?;
-    let start = Instant::now();
-    if let Some(threshold) = &task.threshold {
-        let (x, y) = task.origin();
-        let origin = (x + log.part.x, y + log.part.y);
-        // What the user gave in units of the samples, in those of the values.
-        threshold.keep(&mut image, view, origin, task, own);
-    }
-    let (image, clipping) = map.image(&image)?;
-    log.milliseconds += start.elapsed().as_secs_f64() * 1e3;
-    log.clipped::<O>(&clipping);
-    Ok(image)
 }
 
 impl Threshold {
@@ -414,7 +333,7 @@ impl Threshold {
     ) {
         let shape = image.shape();
         let encoded = task.linear && own != 1.0;
-        let seen = |v: f64| if encoded { super::light::encode(v) * own } else { v };
+        let seen = |v: f64| if encoded { light::encode(v) * own } else { v };
         let mut out = image.view_mut();
         for y in 0..shape.height {
             let from = &view.row(y + origin.1)[origin.0 * shape.channels..];
@@ -429,24 +348,9 @@ impl Threshold {
     }
 }
 
-impl Ending {
-    /// A last filter, which has the user's scale.
-    fn of_filter(self, filter: &Filter) -> Filter {
-        let scale = filter.get_scale() * self.ratio;
-        let filter = filter.clone().scale(scale).offset(self.offset);
-        if self.abs { filter.abs() } else { filter }
-    }
-}
-
-/// The layers that the stages are. `own` is what the user's numbers are divided by, `full` the full
-/// scale of the values.
-fn chain(
-    task: &Task,
-    to: Option<&ToFloat>,
-    own: f64,
-    ending: Ending,
-    full: f64,
-) -> Result<Chain, Failure> {
+/// The layers that the stages are.
+fn chain(task: &Task, way: &Way) -> Result<Chain, Failure> {
+    let Way { own, full, ending, .. } = *way;
     let half = if full == 1.0 { 0.5 } else { (full + 1.0) / 2.0 };
     let units = Units { own, full, half };
     let mut layers: Vec<Layer> = Vec::new();
@@ -454,27 +358,26 @@ fn chain(
     for (i, stage) in task.chain.iter().enumerate() {
         let last = i + 1 == task.chain.len();
         // Of a mix, or of kernels for each channel.
-        let Ending { ratio, offset, abs } = ending;
+        let Ending { scale: ratio, offset, abs, .. } = ending;
         let end = if last { [task.scale * ratio, offset, ratio] } else { [1.0, 0.0, 1.0] };
         match &stage.step {
             Step::Filter(filter) => {
-                let filter = match to {
-                    Some(to) => to.filter(filter, form.alpha, form.channels),
-                    None => filter.clone(),
-                };
+                let filter = way.filter(filter, form);
                 if !last {
                     layers.push(filter.into());
                 } else if ratio == 1.0 || !task.alpha_apart() {
                     layers.push(ending.of_filter(&filter).into());
                 } else {
                     // Alpha is scaled by the ratio and no more.
-                    let first = Ending { ratio: 1.0, offset: offset / ratio, abs };
-                    layers.push(first.of_filter(&filter).into());
+                    let first = filter.offset(offset / ratio);
+                    layers.push(if abs { first.abs() } else { first }.into());
                     layers.push(scaled(form.channels, ratio)?.into());
                 }
             }
             Step::Mix(mix) => layers.push(mix.layer(form, units, end)?.into()),
-            Step::Depthwise(kernels) => layers.push(kernels.layer(form, to, end)?.into()),
+            Step::Depthwise(kernels) => {
+                layers.push(kernels.layer(form, |b| way.border(b, form), end)?.into())
+            }
         }
         if last && abs && stage.filter().is_none() {
             layers.push(Filter::new(Kernel::identity()).abs().into());

@@ -25,6 +25,7 @@ mod memory;
 mod metadata;
 mod mixes;
 mod names;
+mod pages;
 mod parts;
 mod pipes;
 mod readers;

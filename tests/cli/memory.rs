@@ -1,8 +1,9 @@
 //! The memory of one job, as the system counted it.
 
 use super::{Place, scene};
+use ::tiff::encoder::{TiffEncoder, colortype::RGB8};
 use libjpeg_turbo_rs::{Encoder, PixelFormat};
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::process::{Command, Stdio};
 
 const WIDTH: u32 = 3000;
@@ -90,6 +91,13 @@ fn no_job_needs_more_than_is_counted() {
     };
     jpeg("progressive.jpg", PixelFormat::Rgb, true);
     jpeg("cmyk.jpg", PixelFormat::Cmyk, false);
+    let mut pages = Vec::new();
+    let mut file = TiffEncoder::new(Cursor::new(&mut pages)).unwrap();
+    for _ in 0..3 {
+        let pixels = &pixels[..(WIDTH * HEIGHT * 3) as usize];
+        file.write_image::<RGB8>(WIDTH, HEIGHT, pixels).unwrap();
+    }
+    place.write("pages.tif", pages);
     let eight = ["png", "jpg", "tiff", "bmp", "tga", "qoi", "gif", "webp", "pam"];
     let cases = [
         ("grey.pam", &eight[..], &[][..]),
@@ -104,6 +112,8 @@ fn no_job_needs_more_than_is_counted() {
         ("grey.pam", &["tiff", "exr"], &["--depth", "f32"]),
         ("progressive.jpg", &["pam", "jpg"], &[]),
         ("cmyk.jpg", &["pam"], &[]),
+        ("pages.tif", &["tiff"], &[]),
+        ("pages.tif", &["tiff"], &["--depth", "16", "--compression", "fast"]),
         ("rgb.pam", &["png"], &["--linear"]),
         ("rgb.pam", &["png"], &["--range", "stretch"]),
         ("grey.pam", &["png"], &["--mix", "1;1;1"]),

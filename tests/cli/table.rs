@@ -1,6 +1,7 @@
 //! `docs/formats.md` says what each format does with what its input holds; here it is held to that, row by row.
 
 use super::{Place, scene, soft};
+use ::tiff::encoder::{TiffEncoder, colortype::RGB8};
 use image::DynamicImage;
 
 const TABLE: &str = include_str!("../../docs/formats.md");
@@ -97,6 +98,44 @@ fn alpha_and_depths_are_as_the_table_says() {
             let held = cell(&row, "Depths").split(", ").any(|d| d == depth);
             assert_eq!(run.code, if held { 0 } else { 2 }, "{name} {depth}: {}", run.stderr);
         }
+    }
+}
+
+/// Frames go where there are frames, pages where there are pages.
+#[test]
+fn several_pictures_are_as_the_table_says() {
+    let place = Place::new();
+    let mut gif = Vec::new();
+    let frame = || image::Frame::new(DynamicImage::from(scene(9, 7)).into_rgba8());
+    image::codecs::gif::GifEncoder::new(&mut gif).encode_frames([frame(), frame()]).unwrap();
+    place.write("frames.gif", gif);
+    let mut file = Vec::new();
+    let mut pages = TiffEncoder::new(std::io::Cursor::new(&mut file)).unwrap();
+    for _ in 0..2 {
+        pages.write_image::<RGB8>(9, 7, scene(9, 7).as_raw()).unwrap();
+    }
+    place.write("pages.tif", file);
+    for row in rows() {
+        let name = format!("o.{}", cell(&row, "Extension"));
+        let depth = depth(&row);
+        let kept = |input: &str| {
+            let args = [&[input, "-k", "identity", "-o", &name, "--json"][..], &depth].concat();
+            let run = place.filter(&args);
+            assert!(
+                run.code == 0 || run.stderr.contains("--first-frame"),
+                "{name}: {}",
+                run.stderr
+            );
+            run.code == 0 && run.json()["frames"] == 2
+        };
+        let said = cell(&row, "Several pictures");
+        let wanted = match said {
+            "frames" => (true, false),
+            "pages" => (false, true),
+            "refused" => (false, false),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((kept("frames.gif"), kept("pages.tif")), wanted, "{name}");
     }
 }
 

@@ -211,4 +211,10 @@ fn formats_that_are_not_read_have_a_way() {
         place.write(name, head);
         place.fails(3, "magick FILE png:- | filter -", &[name, "-k", "box", "-o", "out.png"]);
     }
+    // Nor written.
+    place.save("input.png", scene(9, 7));
+    for name in ["o.avif", "o.heic", "o.jxl", "o.JP2"] {
+        let run = place.fails(2, "magick png:- out.", &["input.png", "-k", "box", "-o", name]);
+        assert!(run.stderr.contains("--format png"), "{}", run.stderr);
+    }
 }

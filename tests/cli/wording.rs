@@ -13,7 +13,7 @@ fn nearly_right_names_are_answered() {
         ("did you mean laplacian?", &["--depthwise", "laplacain"]),
         ("did you mean sepia?", &["--mix", "sepai"]),
         ("there are luma, luma709", &["--mix", "nothing-like-it"]),
-        ("did you mean replicate?", &["-k", "box", "--border", "replicat"]),
+        ("did you mean replicate? See --help", &["-k", "box", "--border", "replicat"]),
         ("reflect101 does not", &["-k", "box", "--border", "mirror"]),
         ("did you mean jpg?", &["-k", "box", "--format", "jgp"]),
         ("there is no flag --sigam; did you mean --sigma?", &["-k", "gaussian", "--sigam", "2"]),
@@ -22,7 +22,7 @@ fn nearly_right_names_are_answered() {
             &["-k", "box", "--radius", "2"],
         ),
         ("did you mean --kernel gaussian?", &["--blur"]),
-        ("there is no flag --median; See --help", &["-k", "box", "--median"]),
+        ("there is no flag --median; see --help", &["-k", "box", "--median"]),
     ];
     for (why, flags) in cases {
         place.fails(2, why, &[&["input.png"], flags].concat());

@@ -4,11 +4,11 @@ use crate::cli::suggest;
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, TypedValueParser};
 use std::ffi::OsStr;
-use twopass::{Border, Rect, SampleType, Shape};
+use twopass::{Border, Compat, Range, Rect, SampleType, Shape};
 
 /// How signed results become pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Range {
+pub enum RangeArg {
     /// Cut off what is below 0 or above full scale
     Clamp,
     /// Take the absolute value
@@ -17,6 +17,17 @@ pub enum Range {
     Offset,
     /// Map the result's own minimum and maximum to 0 and full scale
     Stretch,
+}
+
+impl From<RangeArg> for Range {
+    fn from(range: RangeArg) -> Self {
+        match range {
+            RangeArg::Clamp => Self::Clamp,
+            RangeArg::Abs => Self::Abs,
+            RangeArg::Offset => Self::Offset,
+            RangeArg::Stretch => Self::Stretch,
+        }
+    }
 }
 
 /// What happens to an alpha channel.
@@ -106,7 +117,7 @@ pub enum Compression {
 
 /// The tool whose results are to be reproduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Compat {
+pub enum CompatArg {
     /// Sizes of Gaussians as `cv::GaussianBlur` chooses them, border reflect101, kernels not flipped
     Opencv,
     /// Sizes of Gaussians as `scipy.ndimage` chooses them (truncate 4), border reflect, kernels not
@@ -118,6 +129,17 @@ pub enum Compat {
     /// Sizes of Gaussians as `imageproc::filter::gaussian_blur_f32` chooses them (2σ to each side),
     /// border replicate, kernels not flipped (`filter_clamped`)
     Imageproc,
+}
+
+impl From<CompatArg> for Compat {
+    fn from(tool: CompatArg) -> Self {
+        match tool {
+            CompatArg::Opencv => Self::Opencv,
+            CompatArg::Scipy => Self::Scipy,
+            CompatArg::Vips => Self::Vips,
+            CompatArg::Imageproc => Self::Imageproc,
+        }
+    }
 }
 
 /// A finite number, or a fraction such as 1/16.

@@ -4,7 +4,7 @@
 use super::{
     AlphaArg, Decoded, Done, Effort, Failure, Filtered, Form, Image, ImageFormat, Item, Meta,
     Opened, Picture, SampleType, Selection, Setup, Shape, Target, Task, Times, check, depth,
-    describe, encode, number, place, result, run, task, turn,
+    describe, encode, number, place, ready::turn, result, run, task,
 };
 use crate::cli::animation::{self, Moving};
 use crate::cli::input::{guarded, max_bytes};

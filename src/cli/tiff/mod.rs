@@ -7,5 +7,5 @@ mod tags;
 mod write;
 
 pub use read::Reader;
-pub use tags::lost;
-pub use write::{Compressor, write};
+pub use tags::{Page, lost, pages};
+pub use write::{Compressor, Writer, write};

@@ -7,7 +7,7 @@ use super::super::lost::Lost;
 use super::super::meta::Meta;
 use super::super::pixels::{Buffer, Picture};
 use super::chunks::{self, Coding};
-use super::tags;
+use super::tags::{self, Page};
 use image::metadata::Orientation;
 use std::io::{Read, Seek, SeekFrom};
 use tiff::TiffError;
@@ -23,6 +23,8 @@ pub struct Reader {
     decoder: Decoder<Box<dyn Source>>,
     layout: Layout,
     max_bytes: u64,
+    /// Where the page is that is read; `None` for the first picture.
+    page: Option<Page>,
 }
 
 /// What the directory says of the pixels.
@@ -71,13 +73,27 @@ impl Reader {
         let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         limits.decoding_buffer_size = LONGEST_TAG.min(most);
         // The decoder prints something about such texts.
-        let longest = tags::longest_text(&mut source).and_then(|n| source.rewind().map(|()| n));
+        let longest =
+            tags::longest_text(&mut source, None).and_then(|n| source.rewind().map(|()| n));
         if longest.map_err(|e| fail(e.into()))? > limits.decoding_buffer_size as u64 {
             return Err(Failure::input("not a readable TIFF file: one of its texts has no end"));
         }
         let mut decoder = Decoder::new(source).map_err(fail)?.with_limits(limits);
         let layout = Layout::of(&mut decoder)?;
-        Ok(Self { decoder, layout, max_bytes })
+        Ok(Self { decoder, layout, max_bytes, page: None })
+    }
+
+    /// Goes to another page, of those that the file has.
+    pub fn go(&mut self, page: Page) -> Result<(), Failure> {
+        let fail = |e: TiffError| failure(&e);
+        let longest = tags::longest_text(self.decoder.inner(), Some(page));
+        if longest.map_err(|e| fail(e.into()))? > LONGEST_TAG as u64 {
+            return Err(Failure::input("not a readable TIFF file: one of its texts has no end"));
+        }
+        self.decoder.seek_to_image(page.number).map_err(fail)?;
+        self.layout = Layout::of(&mut self.decoder)?;
+        self.page = Some(page);
+        Ok(())
     }
 
     pub fn size(&self) -> (u32, u32) {
@@ -125,7 +141,7 @@ impl Reader {
 
     /// What the file says beside the pixels.
     pub fn meta(&mut self) -> Meta {
-        tags::meta(self.decoder.inner()).unwrap_or_default()
+        tags::meta(self.decoder.inner(), self.page).unwrap_or_default()
     }
 
     /// What of the picture is not kept.
@@ -151,7 +167,7 @@ impl Reader {
     }
 
     /// Decodes the pixels.
-    pub fn decode(mut self) -> Result<Picture, Failure> {
+    pub fn decode(&mut self) -> Result<Picture, Failure> {
         let layout = &self.layout;
         let (bits, float, signed) = (layout.coding.bits, layout.coding.float, layout.signed);
         let full = ((1u64 << bits.min(32)) - 1) as u32;

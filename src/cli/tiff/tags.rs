@@ -7,6 +7,7 @@
 use super::super::lost::Lost;
 use super::super::meta::{Meta, Part, Resolution, Unit};
 use image::ImageFormat;
+use std::collections::HashSet;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use tiff::TiffResult;
 use tiff::encoder::{DirectoryEncoder, Rational, TiffEncoder, TiffKind};
@@ -25,6 +26,7 @@ const LONGEST: u64 = 1 << 28;
 /// Most entries of a directory.
 const MOST: u64 = 4096;
 
+const NEW_SUBFILE_TYPE: u16 = 254;
 const EXIF: u16 = 0x8769;
 const GPS: u16 = 0x8825;
 const INTEROPERABILITY: u16 = 0xa005;
@@ -89,7 +91,7 @@ impl<R: Read + Seek> Directories<R> {
     fn number(&mut self, bytes: usize) -> io::Result<u64> {
         let mut out = [0; 8];
         self.source.read_exact(&mut out[..bytes])?;
-        if self.little {
+        if self.little || bytes == 0 {
             Ok(u64::from_le_bytes(out))
         } else {
             Ok(u64::from_be_bytes(out) >> (64 - 8 * bytes))
@@ -143,12 +145,64 @@ impl<R: Read + Seek> Directories<R> {
     }
 }
 
-/// Bytes of the longest text of a picture's directory. What is wrong with the directory, its reader says.
-pub fn longest_text(source: &mut (impl Read + Seek)) -> io::Result<u64> {
+/// Bytes of the longest text of the directory of a page, or the first one. What is wrong with the directory, its reader
+/// says.
+pub fn longest_text(source: &mut (impl Read + Seek), page: Option<Page>) -> io::Result<u64> {
     source.rewind()?;
     let directories = Directories::new(source);
-    let longest = directories.and_then(|(mut directories, first)| directories.longest_text(first));
+    let longest = directories.and_then(|(mut directories, first)| {
+        directories.longest_text(page.map_or(first, |page| page.place))
+    });
     Ok(longest.unwrap_or(0))
+}
+
+/// Which directory is that of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Among the directories that follow each other, from 0.
+    pub number: usize,
+    /// In the file.
+    pub place: u64,
+}
+
+/// The pages of a file, smaller versions of a picture being none; and whether there seem to be more that cannot be read.
+pub fn pages(source: &mut (impl Read + Seek)) -> io::Result<(Vec<Page>, bool)> {
+    source.rewind()?;
+    let mut pages = Vec::new();
+    let broken = walk(source, &mut pages).is_err();
+    Ok((pages, broken))
+}
+
+fn walk(source: impl Read + Seek, pages: &mut Vec<Page>) -> io::Result<()> {
+    let (mut directories, mut place) = Directories::new(source)?;
+    let (head, word) = if directories.big { (8, 8) } else { (2, 4) };
+    // There is no end where directories form a ring.
+    let mut seen = HashSet::new();
+    while place != 0 {
+        if !seen.insert(place) || seen.len() > usize::from(u16::MAX) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        directories.source.seek(SeekFrom::Start(place))?;
+        let count = directories.number(head)?;
+        if count > MOST {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut smaller = false;
+        for _ in 0..count {
+            // Tag, type and number of values, then values that fit the entry.
+            let tag = directories.number(2)?;
+            directories.number(2)?;
+            directories.number(word)?;
+            let value = directories.number(4)?;
+            directories.number(word - 4)?;
+            smaller |= tag == u64::from(NEW_SUBFILE_TYPE) && value & 1 == 1;
+        }
+        if !smaller {
+            pages.push(Page { number: seen.len() - 1, place });
+        }
+        place = directories.number(word)?;
+    }
+    Ok(())
 }
 
 /// A kind of value, the bytes of one, and those that a byte order is about.
@@ -274,11 +328,11 @@ fn put<W: Write + Seek, K: TiffKind>(
     Ok(())
 }
 
-/// What the first directory of a file says.
-pub fn meta(source: &mut (impl Read + Seek)) -> io::Result<Meta> {
+/// What the directory of a page says, or the first one.
+pub fn meta(source: &mut (impl Read + Seek), page: Option<Page>) -> io::Result<Meta> {
     source.rewind()?;
     let (mut directories, first) = Directories::new(source)?;
-    let entries = directories.at(first)?;
+    let entries = directories.at(page.map_or(first, |page| page.place))?;
     let find = |tag| entries.iter().find(|e| e.tag == tag);
     let data = |tag| find(tag).map(|e| e.data.clone()).filter(|d| !d.is_empty());
     let exif = Exif::of(&mut directories, &entries);

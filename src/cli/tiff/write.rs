@@ -1,21 +1,22 @@
-//! TIFF files of one picture, in strips: 8 or 16 bits or floats, grey or RGB, with alpha or without, with the tags that the
-//! encoder of `image` leaves out (what a fourth sample is, and whether colours are multiplied by it) and compressed.
+//! TIFF files of one picture, or of one on each page, in strips: 8 or 16 bits or floats, grey or RGB, with alpha or
+//! without, with the tags that the encoder of `image` leaves out (what a fourth sample is, and whether colours are
+//! multiplied by it) and compressed.
 
 use super::super::meta::Meta;
 use super::super::pixels::Pixels;
 use super::tags;
 use std::io::{Cursor, Seek, Write};
+use tiff::TiffResult;
 use tiff::encoder::compression::{CompressionAlgorithm, Compressor as Algorithm};
 use tiff::encoder::compression::{Deflate, DeflateLevel, Lzw, Packbits};
-use tiff::encoder::{TiffEncoder, TiffKind};
+use tiff::encoder::{TiffEncoder, TiffKind, TiffKindBig};
 use tiff::tags::{CompressionMethod, ExtraSamples, PhotometricInterpretation, Predictor, Tag};
-use tiff::{TiffError, TiffResult};
 
 /// Bytes of a strip, about.
 const STRIP: usize = 1 << 18;
 
 /// What a file cannot have in 32 bits of places, with some room for tags.
-const LARGE: usize = 0xf000_0000;
+const LARGE: u64 = 0xf000_0000;
 
 /// How strips are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Compressor {
     }
 }
 
-/// The whole file. Colours are multiplied by alpha if they are `premultiplied`.
+/// The whole file of one picture. Colours are multiplied by alpha if they are `premultiplied`.
 pub fn write(
     pixels: Pixels<'_>,
     premultiplied: bool,
@@ -76,33 +77,64 @@ pub fn write(
     meta: &Meta,
 ) -> Result<Vec<u8>, String> {
     let shape = pixels.shape();
-    let size = match pixels {
-        Pixels::U8(_) => 1,
-        Pixels::U16(_) => 2,
-        Pixels::F32(_) => 4,
-    };
-    let bytes = shape.width * shape.height * shape.channels * size;
+    let bytes = shape.width * shape.height * shape.channels * size(pixels);
     let mut out = Vec::with_capacity(bytes + (1 << 16));
-    let to = Cursor::new(&mut out);
-    let written = if bytes > LARGE {
-        TiffEncoder::new_big(to).and_then(|e| put(e, pixels, size, premultiplied, compressor, meta))
-    } else {
-        TiffEncoder::new(to).and_then(|e| put(e, pixels, size, premultiplied, compressor, meta))
-    };
-    written.map_err(|e: TiffError| e.to_string())?;
+    Writer::new(&mut out, bytes as u64)?.page(pixels, premultiplied, compressor, meta)?;
     Ok(out)
 }
 
+/// A file in the making: with places of 32 bits, or of 64.
+pub enum Writer<'a> {
+    Small(TiffEncoder<Cursor<&'a mut Vec<u8>>>),
+    Big(TiffEncoder<Cursor<&'a mut Vec<u8>>, TiffKindBig>),
+}
+
+impl<'a> Writer<'a> {
+    /// For samples of at most so many bytes.
+    pub fn new(out: &'a mut Vec<u8>, bytes: u64) -> Result<Self, String> {
+        let to = Cursor::new(out);
+        let writer = if bytes > LARGE {
+            TiffEncoder::new_big(to).map(Self::Big)
+        } else {
+            TiffEncoder::new(to).map(Self::Small)
+        };
+        writer.map_err(|e| e.to_string())
+    }
+
+    /// Appends a picture.
+    pub fn page(
+        &mut self,
+        pixels: Pixels<'_>,
+        premultiplied: bool,
+        compressor: Compressor,
+        meta: &Meta,
+    ) -> Result<(), String> {
+        let written = match self {
+            Self::Small(to) => put(to, pixels, premultiplied, compressor, meta),
+            Self::Big(to) => put(to, pixels, premultiplied, compressor, meta),
+        };
+        written.map_err(|e| e.to_string())
+    }
+}
+
+/// Bytes of a sample.
+fn size(pixels: Pixels<'_>) -> usize {
+    match pixels {
+        Pixels::U8(_) => 1,
+        Pixels::U16(_) => 2,
+        Pixels::F32(_) => 4,
+    }
+}
+
 fn put<W: Write + Seek, K: TiffKind>(
-    mut encoder: TiffEncoder<W, K>,
+    encoder: &mut TiffEncoder<W, K>,
     pixels: Pixels<'_>,
-    size: usize,
     premultiplied: bool,
     compressor: Compressor,
     meta: &Meta,
 ) -> TiffResult<()> {
-    let shape = pixels.shape();
-    let written = tags::put_exif(&mut encoder, meta)?;
+    let (shape, size) = (pixels.shape(), size(pixels));
+    let written = tags::put_exif(encoder, meta)?;
     let mut directory = encoder.image_directory()?;
     let (width, height) = (u32::try_from(shape.width)?, u32::try_from(shape.height)?);
     let samples = shape.channels;
