@@ -1,20 +1,10 @@
 //! Huffman codes that are followed, not decoded: only where they end is asked.
 
-/// Bits that are looked up at once for codes of coefficients: several short ones.
-const MANY: u32 = 12;
 /// Bits that are looked up at once for one code.
 const ONE: u32 = 9;
 
-/// Fields of an entry of `many`: bits of whole codes with the values behind them, coefficients that these are,
-/// whether the block ends with them, bits of the first code. 0: the code is longer.
-const TOTAL: u16 = 31;
-const REACH: u32 = 5;
-const END: u16 = 1 << 11;
-const LENGTH: u32 = 12;
-
 /// One table of codes (ITU-T T.81, annex C).
 pub struct Codes {
-    many: Box<[u16]>,
     /// Value and length of the code that begins some bits. 0: it is longer.
     one: [u16; 1 << ONE],
     /// The first code that is too large for each length, as of 16 bits, and from a code to the place of its value.
@@ -26,13 +16,8 @@ pub struct Codes {
 impl Codes {
     /// A table of so many codes of each length, for these values.
     pub fn new(counts: &[u8; 16], values: &[u8]) -> Option<Self> {
-        let mut codes = Self {
-            many: Box::default(),
-            one: [0; 1 << ONE],
-            above: [0; 17],
-            place: [0; 17],
-            values: [0; 256],
-        };
+        let mut codes =
+            Self { one: [0; 1 << ONE], above: [0; 17], place: [0; 17], values: [0; 256] };
         codes.values.get_mut(..values.len())?.copy_from_slice(values);
         let (mut code, mut at) = (0, 0);
         for (length, count) in (1..).zip(counts) {
@@ -55,42 +40,9 @@ impl Codes {
         Some(codes)
     }
 
-    /// Prepares it for whole blocks of coefficients.
-    pub fn join(&mut self) {
-        let code = |bits: usize| {
-            let (value, length) = self.code((bits as u64) << (64 - MANY))?;
-            let (run, size) = (u16::from(value >> 4), u16::from(value & 15));
-            let (reach, end) = match (run, size) {
-                (15, 0) => (16, 0),
-                (_, 0) => (0, END),
-                _ => (run + 1, 0),
-            };
-            let fits = length <= MANY;
-            fits.then_some(
-                (length as u16) << LENGTH | end | reach << REACH | (length as u16 + size),
-            )
-        };
-        let single: Vec<u16> = (0..1 << MANY).map(|bits| code(bits).unwrap_or(0)).collect();
-        let mut many = single.clone();
-        for (bits, entry) in many.iter_mut().enumerate() {
-            while *entry != 0 && *entry & END == 0 && u32::from(*entry & TOTAL) < MANY {
-                let total = *entry & TOTAL;
-                let next = single[bits << total & ((1 << MANY) - 1)];
-                let reach = (*entry >> REACH & 63) + (next >> REACH & 63);
-                let known = next != 0 && u32::from(total + (next >> LENGTH)) <= MANY;
-                let sum = total + (next & TOTAL);
-                if !known || sum > TOTAL || reach > 63 {
-                    break;
-                }
-                *entry = *entry & 0xf << LENGTH | next & END | reach << REACH | sum;
-            }
-        }
-        self.many = many.into();
-    }
-
     /// The value and the length of the code that begins some bits.
     #[inline]
-    fn code(&self, bits: u64) -> Option<(u8, u32)> {
+    pub fn code(&self, bits: u64) -> Option<(u8, u32)> {
         match self.one[(bits >> (64 - ONE)) as usize] {
             0 => self.long(bits),
             known => Some(((known >> 8) as u8, (known & 0xff).into())),
@@ -199,38 +151,6 @@ impl<'a> Bits<'a> {
         self.fill();
         let (size, length) = codes.code(self.next)?;
         self.skip(length + u32::from(size & 15));
-        Some(())
-    }
-
-    /// Passes a block of all coefficients, of joined codes.
-    #[inline(always)]
-    pub fn block(&mut self, means: &Codes, codes: &Codes) -> Option<()> {
-        self.mean(means)?;
-        let mut k = 1;
-        while k < 64 {
-            if self.count < 32 {
-                self.fill();
-            }
-            let entry = codes.many[(self.next >> (64 - MANY)) as usize];
-            let reach = u32::from(entry >> REACH & 63);
-            if entry != 0 && k + reach < 64 {
-                self.skip((entry & TOTAL).into());
-                if entry & END != 0 {
-                    break;
-                }
-                k += reach;
-                continue;
-            }
-            // A long code, or the next block begins in the entry.
-            let (value, length) = codes.code(self.next)?;
-            let (run, size) = (u32::from(value >> 4), u32::from(value & 15));
-            self.skip(length + size);
-            match (run, size) {
-                (15, 0) => k += 16,
-                (_, 0) => break,
-                _ => k += run + 1,
-            }
-        }
         Some(())
     }
 

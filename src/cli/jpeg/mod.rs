@@ -1,5 +1,6 @@
 //! JPEG files: `read` decodes them, and this is what they say beside their pixels.
 
+mod blocks;
 mod codes;
 mod photoshop;
 mod planes;

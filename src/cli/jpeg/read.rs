@@ -312,7 +312,8 @@ impl Reader {
         };
         // Which coefficients of progressive files are known.
         let known = samples / 8;
-        let bytes = self.whole.bytes.len() as u64;
+        // It, and its data without zeros behind 0xff.
+        let bytes = 2 * self.whole.bytes.len() as u64;
         samples.saturating_mul(each).saturating_add(known).saturating_add(bytes)
     }
 
