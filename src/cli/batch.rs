@@ -5,6 +5,7 @@ use super::failure::{Failure, Kind};
 use super::inputs::Item;
 use super::job::{self, Done, Setup};
 use super::report::brief;
+use super::spare;
 use super::{print, report_text, say};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub fn run(setup: &Setup<'_>, items: Vec<Item>, jobs: usize) -> Result<(), Failu
         for _ in 0..jobs {
             let sender = sender.clone();
             scope.spawn(move || {
+                spare::keep();
                 while let Some((i, item)) = next() {
                     let path = item.path.clone();
                     let result = catch_unwind(AssertUnwindSafe(|| job::run(setup, item)))

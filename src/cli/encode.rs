@@ -12,6 +12,7 @@ use super::lost::Lost;
 use super::meta::Meta;
 use super::pfm;
 use super::pixels::{Buffer, Picture};
+use super::spare;
 use super::tiff::{self, Compressor};
 use super::webp::webp;
 use image::codecs::{
@@ -135,6 +136,9 @@ pub fn encode(
             Ok(file)
         }
     });
+    if image.color().bytes_per_pixel() == image.color().channel_count() {
+        spare::give(image.into_bytes());
+    }
     written.unwrap_or_else(|| Err("the encoder gave up".to_owned())).map_err(fail)
 }
 

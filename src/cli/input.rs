@@ -13,8 +13,9 @@ use super::jpeg;
 use super::lost::Lost;
 use super::meta::{Kind, Meta};
 use super::pfm;
-use super::pixels::Picture;
+use super::pixels::{Buffer, Picture};
 use super::png;
+use super::spare;
 use super::tiff;
 use super::webp;
 use image::metadata::Orientation;
@@ -27,7 +28,7 @@ use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Once};
-use twopass::SampleType;
+use twopass::{Image, SampleType, Shape};
 
 /// Bytes from which on it is found out whether there are as many.
 const PROBED: usize = 64 << 20;
@@ -165,17 +166,13 @@ impl Opened {
         }
         let picture = guarded(|| match decoder {
             Decoder::Image(decoder) => {
-                let image = DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format))?;
-                let picture = Picture::of(image)?;
+                let picture = pixels(decoder, format)?;
                 // Writers of files with a fourth byte that is not said to be alpha leave it 0.
                 let unused = matches!(format, ImageFormat::Bmp | ImageFormat::Tga);
                 let hidden = unused && picture.is_hidden();
                 Ok(if hidden { picture.without_alpha() } else { picture })
             }
-            Decoder::Jpeg(reader) => {
-                let image = DynamicImage::from_decoder(reader.threads(threads));
-                Picture::of(image.map_err(|e| failure(&e, format))?)
-            }
+            Decoder::Jpeg(reader) => pixels(reader.threads(threads), format),
             Decoder::Tiff(mut reader) => reader.decode(),
             Decoder::Hdr(reader) => reader.decode(),
             Decoder::Pfm(reader) => reader.decode(),
@@ -218,6 +215,25 @@ impl Decoded {
         }
         Self { picture, meta, lost, stored }
     }
+}
+
+/// Decodes a picture.
+fn pixels(decoder: impl ImageDecoder, format: ImageFormat) -> Result<Picture, Failure> {
+    let colour = decoder.color_type();
+    let channels = usize::from(colour.channel_count());
+    // What is written to every sample by its decoder.
+    let all = matches!(format, ImageFormat::Jpeg | ImageFormat::Png);
+    if !all || usize::from(colour.bytes_per_pixel()) != channels {
+        let image = DynamicImage::from_decoder(decoder).map_err(|e| failure(&e, format))?;
+        return Picture::of(image);
+    }
+    let (width, height) = decoder.dimensions();
+    let shape = Shape::new(width as usize, height as usize, channels);
+    let length = shape.samples()?;
+    let mut samples = spare::take(length).unwrap_or_else(|| vec![0; length]);
+    decoder.read_image(&mut samples).map_err(|e| failure(&e, format))?;
+    let buffer = Buffer::U8(Image::from_vec(samples, shape)?);
+    Ok(Picture { buffer, alpha: colour.has_alpha(), premultiplied: false })
 }
 
 /// The result of a decoder that may have panicked, its message after the file's name.
@@ -488,7 +504,11 @@ type Reader = ImageReader<Box<dyn Source>>;
 /// The whole file.
 fn whole(reader: Reader, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let read = reader.into_inner().take(max_bytes).read_to_end(&mut bytes);
+    let source = reader.into_inner();
+    // Growing, it would leave its smaller selves behind. Without the room it fails there.
+    let length = source.file().and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
+    let _ = bytes.try_reserve_exact(length.min(max_bytes) as usize);
+    let read = source.take(max_bytes).read_to_end(&mut bytes);
     read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
     Ok(bytes)
 }
@@ -548,9 +568,8 @@ fn check_size((width, height): (u32, u32), bytes: u64, max_pixels: u64) -> Resul
 pub fn is_there(bytes: u64) -> bool {
     let fits = usize::try_from(bytes).ok().filter(|&n| n <= isize::MAX as usize / 8);
     // Asks the allocator for the memory and gives it back, so that too little of it is an error
-    // here and not an abort in the decoder. Not for little: that is there, and from the size of
-    // what it got back, up to 32 MiB, glibc learns to keep such blocks, so that the input's memory
-    // would still be in use when the output is encoded.
+    // here and not an abort in the decoder. Not for little: that is there, and glibc would learn
+    // from it to keep such blocks where `spare` keeps them already.
     fits.is_some_and(|n| n < PROBED || Vec::<u8>::new().try_reserve_exact(n).is_ok())
 }
 

@@ -256,7 +256,7 @@ fn filter(
         let (path, _) = write(setup, item, place, both, &mut Stored::default(), &mut times)?;
         said.push(format!("wrote {} (before | after)", path.display()));
     }
-    drop(picture);
+    picture.buffer.give();
     let (mut written, mut warnings) = (None, done.warnings);
     if let Some(mut place) = place {
         if let Some(exr) = &mut stored.exr {

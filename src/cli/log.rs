@@ -91,7 +91,7 @@ impl<'a> Log<'a> {
 
     /// Runs a plan of the work, verified and timed if that is asked for. The image is that of the part that the task
     /// is about.
-    pub fn run<I: Source, O: Sample>(
+    pub fn run<I: Source, O: Store>(
         &mut self,
         work: &Work<'_>,
         plan: &Plan<I, O>,
@@ -103,7 +103,7 @@ impl<'a> Log<'a> {
         let all = task.verify || task.bench.is_some();
         let rect = if all { self.whole.rect() } else { self.part };
         let size = Shape { width: rect.width, height: rect.height, ..self.whole };
-        let mut image = Image::<O>::new(size)?;
+        let mut image = O::image(size)?;
         let mut workspace = Workspace::new();
         let start = Instant::now();
         let needed = plan.input_region(rect)?;

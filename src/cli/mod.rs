@@ -50,6 +50,7 @@ pub mod preview;
 pub mod report;
 pub mod run;
 pub mod show;
+pub mod spare;
 pub mod suggest;
 pub mod sweep;
 pub mod tiff;
@@ -197,6 +198,7 @@ fn filter(args: &Args) -> Result<(), Failure> {
 fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
     let args = setup.args;
     let (path, name) = (item.path.clone(), item.path.display().to_string());
+    spare::hold();
     match job::run(setup, item)? {
         Done::Skipped(output) => {
             if !args.quiet {

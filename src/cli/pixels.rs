@@ -2,6 +2,7 @@
 //! means. (`DynamicImage` has no grey floats, and no colours that are multiplied by alpha.)
 
 use super::failure::Failure;
+use super::spare;
 use image::DynamicImage;
 use image::metadata::Orientation;
 use twopass::{Image, Sample, SampleType, Shape, View};
@@ -47,6 +48,13 @@ impl Buffer {
             Self::U8(image) => image.shape(),
             Self::U16(image) => image.shape(),
             Self::F32(image) => image.shape(),
+        }
+    }
+
+    /// Leaves the memory to the next picture.
+    pub fn give(self) {
+        if let Self::U8(image) = self {
+            spare::give(image.into_vec());
         }
     }
 

@@ -13,6 +13,7 @@ use super::log::Log;
 use super::mix::{Form, Units};
 use super::pixels::Buffer;
 use super::report::Report;
+use super::spare;
 use std::sync::Arc;
 use std::time::Instant;
 use twopass::{
@@ -79,11 +80,23 @@ pub struct Done {
 /// A sample that files can hold.
 pub trait Store: Source {
     fn wrap(image: Image<Self>) -> Buffer;
+
+    /// An image that will be written.
+    fn image(shape: Shape) -> Result<Image<Self>, twopass::Error> {
+        Image::new(shape)
+    }
 }
 
 impl Store for u8 {
     fn wrap(image: Image<Self>) -> Buffer {
         Buffer::U8(image)
+    }
+
+    fn image(shape: Shape) -> Result<Image<Self>, twopass::Error> {
+        match spare::take(shape.samples()?) {
+            Some(samples) => Image::from_vec(samples, shape),
+            None => Image::new(shape),
+        }
     }
 }
 

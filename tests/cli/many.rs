@@ -1,7 +1,7 @@
 //! Several inputs: which files are found, what happens when one is bad, and what is said at the
 //! end.
 
-use super::{Place, Run, exists, scene};
+use super::{Place, Run, exists, scene, soft};
 
 /// A directory with a tree of pictures in `photos`.
 fn tree() -> Place {
@@ -28,6 +28,34 @@ fn several_files() {
     assert_eq!(place.open("input.box.png"), single.open("input.box.png"));
     place.fails(2, "-o is for one input", &["input.png", "other.png", "-k", "box", "-o", "x.png"]);
     place.fails(2, "--compare", &["input.png", "other.png", "-k", "box", "--compare", "x.png"]);
+}
+
+/// Workers use the memory of their pictures again.
+#[test]
+fn pictures_do_not_depend_on_those_before_them() {
+    let place = Place::new();
+    // Of one size, of another, of one size with other channels, and one that is damaged.
+    let dark = image::RgbImage::new(40, 30);
+    for name in ["1.png", "3.jpg", "6.png"] {
+        place.save(name, scene(40, 30));
+    }
+    for name in ["2.png", "4.jpg", "8.png"] {
+        place.save(name, dark.clone());
+    }
+    place.save("5.png", scene(30, 40));
+    place.save("7.png", soft(40, 30));
+    let file = place.bytes("1.png");
+    place.write("0.png", &file[..file.len() / 2]);
+    place.write("2a.png", &file[..file.len() / 2]);
+    let run = place.filter(&["*.[pj]*g", "-k", "box", "--out-dir", "all", "--jobs", "1"]);
+    assert_eq!((run.code, place.names_in("all").len()), (3, 8), "{}", run.stderr);
+    for name in place.names_in("all") {
+        place.ok(&[&name, "-k", "box", "-o", &format!("alone-{name}")]);
+        assert!(
+            place.bytes(&format!("all/{name}")) == place.bytes(&format!("alone-{name}")),
+            "{name}"
+        );
+    }
 }
 
 #[test]
