@@ -201,7 +201,7 @@ fn timed_rows() -> Vec<Row> {
             let what = filter(gaussian(size));
             add("gaussian", &size.to_string(), (U8, U8), channels, what);
         }
-        for s in [2.0, 5.0, 10.0] {
+        for s in [2.0, 5.0, 10.0, 25.0, 50.0] {
             add("gaussian", &format!("sigma{s}"), (U8, U8), channels, filter(sigma(s)));
         }
         for size in [5, 9] {
@@ -214,6 +214,10 @@ fn timed_rows() -> Vec<Row> {
     }
     for size in [5, 9, 31] {
         add("gaussian", &size.to_string(), (F32, F32), 1, filter(gaussian(size)));
+    }
+    let near = filter(sigma(25.0).tolerance(2e-3));
+    for samples in [U16, F32] {
+        add("gaussian-tolerance", "sigma25", (samples, samples), 1, near.clone());
     }
     add("gaussian", "5", (U8, F32), 3, filter(gaussian(5)));
     add("gaussian", "9", (U8, F32), 3, filter(gaussian(9)));

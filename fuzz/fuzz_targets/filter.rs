@@ -41,6 +41,7 @@ struct Stage {
     post: u8,
     alpha: u8,
     method: u8,
+    tolerance: u8,
 }
 
 fn at<T: Copy + Default>(values: &[T], i: usize) -> T {
@@ -68,6 +69,15 @@ impl Stage {
         let (width, height) = (1 + self.size.0 as usize % 16, 1 + self.size.1 as usize % 16);
         let divisor = f64::from(self.divisor.max(1));
         let tap = |i: usize| f64::from(at(&self.taps, i + turn)) / divisor;
+        // Long and smooth, for two rates.
+        if self.kind < 24 {
+            let line = |size: u8| {
+                let n = 47 + size as usize % 16 * 2;
+                let at = |i: usize| (i as f64 + 0.5) / n as f64 * std::f64::consts::PI;
+                (0..n).map(|i| at(i).sin().powi(2) * 2.0 / n as f64).collect::<Vec<_>>()
+            };
+            return Kernel::separable(&line(self.size.1), &line(self.size.0)).ok();
+        }
         let kernel = match self.kind % 5 {
             0 => Kernel::new(width, height, (0..width * height).map(tap).collect()),
             1 => {
@@ -109,7 +119,11 @@ impl Stage {
         {
             filter = filter.alpha(alpha);
         }
-        Some(filter)
+        Some(match self.tolerance % 4 {
+            0 => filter.tolerance(4e-3),
+            1 => filter.tolerance(f64::from(self.tolerance) / 1e5),
+            _ => filter,
+        })
     }
 }
 

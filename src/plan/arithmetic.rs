@@ -228,6 +228,11 @@ impl Task<'_> {
         x.constants().iter().chain(y.constants()).copied()
     }
 
+    /// Whether a pass can meet samples below 0.
+    pub fn reaches_below_0(&self) -> bool {
+        self.float_source() || self.constants().any(|v| v < 0.0)
+    }
+
     /// Whether rows reach the passes as `f32`, though the source is not.
     fn prepared(&self) -> bool {
         self.premultiplied || self.widened

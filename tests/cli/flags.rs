@@ -185,6 +185,26 @@ fn sums_are_filtered_term_by_term() {
 }
 
 #[test]
+fn long_kernels_are_off_by_what_is_allowed() {
+    let place = Place::with_input();
+    let blur = ["input.png", "-k", "gaussian", "--sigma", "12", "--verify", "--explain", "--json"];
+    for (flags, method) in [
+        (&[][..], "multirate"),
+        (&["--method", "multirate"], "multirate"),
+        (&["--tolerance", "0"], "separable"),
+        (&["--tolerance", "1/250"], "multirate"),
+        (&["--tolerance", "1/250", "--depth", "f32", "-o", "out.tif"], "multirate"),
+        (&["--depth", "16"], "separable"),
+        (&["--separable"], "separable"),
+    ] {
+        let json = place.ok(&[&blur[..], flags].concat()).json();
+        assert_eq!(json["plan"]["stages"][0]["method"], method, "{flags:?}");
+    }
+    place.fails(2, "at least 0", &["input.png", "-k", "box", "--tolerance=-1"]);
+    place.fails(2, "method auto", &["input.png", "-k", "sharpen", "--method", "multirate"]);
+}
+
+#[test]
 fn explain_shows_the_plan_and_writes_nothing() {
     let place = Place::with_input();
     let run = place.ok(&["input.png", "-k", "sobel-x", "--explain"]);

@@ -121,10 +121,10 @@ fn tolerance() {
         let plan = filter.plan::<I, O>(shape).unwrap();
         assert_eq!(plan.stages()[0].method, Some(Method::Multirate), "{plan}");
         let range = if I::TYPE == twopass::SampleType::F32 { 1.0 } else { I::FULL };
-        assert!(plan.error_bound().unwrap() <= 2e-3 * range, "{plan}");
+        assert!(plan.error_bound().unwrap() <= 4e-3 * range, "{plan}");
         check_levels::<I, O>(filter, source.view()).unwrap();
     }
-    let filter = Filter::new(Kernel::gaussian(12.0).unwrap()).tolerance(2e-3);
+    let filter = Filter::new(Kernel::gaussian(12.0).unwrap()).tolerance(4e-3);
     check::<u8, u8>(&filter);
     check::<u8, f32>(&filter);
     check::<u16, u16>(&filter);
@@ -150,7 +150,7 @@ fn what_is_no_number() {
     let shape = Shape::new(201, 180, 1);
     let kernel = Kernel::gaussian(9.0).unwrap();
     let reach = kernel.width() / 2;
-    let filter = Filter::new(kernel).tolerance(2e-3).border(Border::Replicate);
+    let filter = Filter::new(kernel).tolerance(4e-3).border(Border::Replicate);
     for level in levels() {
         let filter = filter.clone().level(level);
         let plan = filter.plan::<f32, f32>(shape).unwrap();

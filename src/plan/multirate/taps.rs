@@ -86,13 +86,13 @@ impl Down {
     }
 }
 
-/// Builds the pass for fits of a row and a column, of samples from 0 to `range`; in rows of 16 bits, if they are
-/// `short`.
+/// Builds the pass for fits of a row and a column, of samples from `low`, no more than 0, to `range`; in rows of 16 bits,
+/// if they are `short`.
 pub(super) fn build(
     [row, column]: [&Fit; 2],
     [x, y]: &[Vec<f64>; 2],
     short: bool,
-    range: f64,
+    (low, range): (f64, f64),
 ) -> Option<Built> {
     let across = single(row);
     let down = if short { Down::short(column)? } else { Down::float(column) };
@@ -116,14 +116,14 @@ pub(super) fn build(
     let sums = lengths.iter().sum::<usize>() + others + 8;
     let value = if short { MIDDLE } else { range } * most * last.max(1.0);
     let in_floats = sums as f64 * U * value;
-    let bound = range / 2.0
+    let bound = (range - low) / 2.0
         * (ey.each * ex.norm + norm(y) * ex.each + ey.sum * ex.norm + norm(y) * ex.sum)
         + rounded
         + in_floats;
     let (gain, squares) = (ex.sum + ey.sum, ex.squares * ey.taken + ey.squares * ex.taken);
     let variance = unit * unit / 12.0 * (2.0 * most * most + SPAN as f64);
     // Of a sum of two errors no more is known than that its square is at most twice those of both.
-    let own = Noise::new(gain, 2.0 * squares, (0.0, range), (down.mean, 2.0 * variance));
+    let own = Noise::new(gain, 2.0 * squares, (low, range), (down.mean, 2.0 * variance));
     let noise = noise_of_roundings(sums, value).after(own, 1.0, 1.0, 1.0);
     let Down { fit, low, phases, start, shift, .. } = down;
     let pass = Multirate {
