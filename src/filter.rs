@@ -31,7 +31,8 @@ pub enum Method {
     /// error if the kernel is not known as a sum ([`Kernel::terms`]), or its results would not keep the contract.
     Terms,
     /// Long smooth separable kernels at two rates: decimated, filtered and interpolated; an error where the
-    /// [`tolerance`](Filter::tolerance) cannot be kept.
+    /// [`tolerance`](Filter::tolerance) cannot be kept. Where none is given, results of floats may be off by 1/510 of the
+    /// range.
     Multirate,
     /// One direct 2D pass.
     Dense,

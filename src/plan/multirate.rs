@@ -28,6 +28,8 @@ use taps::{Built, build};
 const LEAST_STEP: usize = 3;
 /// Radius of the kernel in blocks, from coarse to fine: the first that is good enough is the fastest.
 const BLOCKS: [f64; 9] = [7.5, 8.6, 9.4, 10.5, 12.0, 14.0, 16.0, 19.0, 23.0];
+/// How far floats may be off, per unit of range, where the method is asked for and no tolerance: half a level of 8 bits.
+const ASKED: f64 = 0.5 / RANGE;
 /// An error so many times what is allowed is that of a factor that is not smooth.
 const HOPELESS: f64 = 16.0;
 /// Fraction bits of rows of 16 bits, in which 0 stands for 128.
@@ -137,7 +139,8 @@ pub(super) fn multirate(
     separation: &Separation,
 ) -> Option<(Pass, Proved, Finish)> {
     let [kernel] = task.filter.kernels() else { return None };
-    let asked = matches!(task.filter.get_method(), Method::Auto | Method::Multirate);
+    let forced = task.filter.get_method() == Method::Multirate;
+    let asked = forced || task.filter.get_method() == Method::Auto;
     if !asked || task.chained || task.precise || !task.is_mean() {
         return None;
     }
@@ -146,7 +149,8 @@ pub(super) fn multirate(
     let given = task.filter.get_tolerance().map(|tolerance| tolerance * task.range());
     let allowed = match given {
         Some(given) => given,
-        None if floats => return None,
+        None if floats && !forced => return None,
+        None if floats => ASKED * task.range(),
         None if task.premultiplied => task.allowed() / 2.0 * task.range().sqrt(),
         None => task.allowed(),
     };
@@ -166,7 +170,7 @@ pub(super) fn multirate(
     let (mut pass, proved) = search(&factors, short, samples, allowed, |bound, noise| {
         let bound = bound + residual + task.carried(1.0);
         let proved = Proved { noise, ..task.arithmetic(Arithmetic::F32, bound) };
-        let enough = if given.is_some() { bound <= allowed } else { task.takes(&proved) };
+        let enough = if floats || given.is_some() { bound <= allowed } else { task.takes(&proved) };
         enough.then_some(proved)
     })?;
     pass.exact = exact;
