@@ -151,7 +151,7 @@ pub(crate) enum Pass {
     /// The terms of the kernel one by one, each a filter of its own.
     Terms(Terms),
     /// A long smooth kernel at two rates.
-    Multirate(Multirate),
+    Multirate(Box<Multirate>),
     /// A direct 2D pass; the taps of each kernel.
     Dense(Vec<Rows>),
 }

@@ -180,7 +180,7 @@ pub(super) fn multirate(
         let start = ((MIDDLE + 0.5) * f64::from(ROW_BITS).exp2()) as i32;
         finish.fixed[0] = Fixed { shift: ROW_BITS, start, unsigned: true, ..Fixed::default() };
     }
-    Some((Pass::Multirate(pass), proved, finish))
+    Some((Pass::Multirate(pass.into()), proved, finish))
 }
 
 /// Two passes in `f32`.
@@ -232,7 +232,7 @@ pub(super) fn addend(
         input,
         output,
         types: (SampleType::U8, SampleType::I16),
-        pass: Pass::Multirate(pass),
+        pass: Pass::Multirate(pass.into()),
         arithmetic: Proved { arithmetic: Arithmetic::F32, ..proved },
         finish: Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::NONE; 2] },
         level,

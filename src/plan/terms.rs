@@ -132,7 +132,7 @@ pub(super) fn terms(
         let stages = planned.into_iter().map(|planned| planned.term).collect();
         let terms = Terms { stages, identity: identity as f32, anchor };
         let finish = Finish { offset: task.offset() + zeros, ..task.finish() };
-        task.takes(&proved).then(|| (Pass::Terms(terms), proved, finish))
+        task.takes(&proved).then_some((Pass::Terms(terms), proved, finish))
     };
     let found = |precise| {
         let setting = Setting { chained: true, precise, ..setting };
