@@ -200,7 +200,7 @@ fn long_kernels_are_off_by_what_is_allowed() {
         assert_eq!(json["plan"]["stages"][0]["method"], method, "{flags:?}");
     }
     place.fails(2, "at least 0", &["input.png", "-k", "box", "--tolerance=-1"]);
-    place.fails(2, "method auto", &["input.png", "-k", "sharpen", "--method", "multirate"]);
+    place.fails(2, "method auto", &["input.png", "-k", "gaussian", "--method", "multirate"]);
 }
 
 #[test]
