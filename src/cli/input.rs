@@ -30,9 +30,6 @@ use std::path::Path;
 use std::sync::{Arc, Once};
 use twopass::{Image, SampleType, Shape};
 
-/// Bytes from which on it is found out whether there are as many.
-const PROBED: usize = 64 << 20;
-
 /// A file whose header has been read and found within the limits.
 pub struct Opened {
     decoder: Decoder,
@@ -556,21 +553,12 @@ fn check_size((width, height): (u32, u32), bytes: u64, max_pixels: u64) -> Resul
             "the image has {width}×{height} pixels, more than {max_pixels}; --max-pixels raises the limit"
         )));
     }
-    if !is_there(bytes) {
+    if !spare::is_there(bytes) {
         return Err(Failure::limit(format!(
             "the image of {width}×{height} pixels needs {bytes} bytes, more than there are"
         )));
     }
     Ok(())
-}
-
-/// Whether so many bytes can be allocated.
-pub fn is_there(bytes: u64) -> bool {
-    let fits = usize::try_from(bytes).ok().filter(|&n| n <= isize::MAX as usize / 8);
-    // Asks the allocator for the memory and gives it back, so that too little of it is an error
-    // here and not an abort in the decoder. Not for little: that is there, and glibc would learn
-    // from it to keep such blocks where `spare` keeps them already.
-    fits.is_some_and(|n| n < PROBED || Vec::<u8>::new().try_reserve_exact(n).is_ok())
 }
 
 /// Whether a colour profile is one for the kind of samples that were decoded. (A CMYK JPEG is

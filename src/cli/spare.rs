@@ -1,11 +1,14 @@
 //! Memory of pictures that is used again. The system clears what it gives, which takes a third of the filter's time for
-//! one picture. A worker with many files has pictures of one size as a rule.
+//! one picture. A worker with many files has pictures of one size as a rule. And whether there is as much at all.
 
 use std::cell::RefCell;
 
 /// Longest pictures that are kept, and how many: an input and its output.
 const LONGEST: usize = 32 << 20;
 const MOST: usize = 2;
+
+/// Bytes from which on it is found out whether there are as many.
+const PROBED: usize = 64 << 20;
 
 thread_local! {
     /// What this thread keeps, if it does.
@@ -41,6 +44,15 @@ pub fn give(samples: Vec<u8>) {
 /// long such blocks are, up to 32 MiB, from the first one. Others learn nothing.
 pub fn hold() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LONGEST - (1 << 16))));
+}
+
+/// Whether so many bytes can be allocated.
+pub fn is_there(bytes: u64) -> bool {
+    let fits = usize::try_from(bytes).ok().filter(|&n| n <= isize::MAX as usize / 8);
+    // Asks the allocator for the memory and gives it back, so that too little of it is an error
+    // here and not an abort in the decoder. Not for little: that is there, and glibc would learn
+    // from it to keep such blocks where they are kept already.
+    fits.is_some_and(|n| n < PROBED || Vec::<u8>::new().try_reserve_exact(n).is_ok())
 }
 
 #[cfg(test)]

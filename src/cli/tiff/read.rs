@@ -2,10 +2,11 @@
 //! tiles, together or in planes, with alpha or without.
 
 use super::super::failure::Failure;
-use super::super::input::{Source, is_there};
+use super::super::input::Source;
 use super::super::lost::Lost;
 use super::super::meta::Meta;
 use super::super::pixels::{Buffer, Picture};
+use super::super::spare::is_there;
 use super::chunks::{self, Coding};
 use super::tags::{self, Page};
 use image::metadata::Orientation;
