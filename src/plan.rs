@@ -16,7 +16,7 @@ mod words;
 
 pub use arithmetic::Arithmetic;
 pub(crate) use filter::FilterStage;
-pub(crate) use multirate::{Multirate, Rate};
+pub(crate) use multirate::{Multirate, Rate, SPAN};
 pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
 pub(crate) use terms::{MOST_TERMS, TermStage, Terms};
 

@@ -14,11 +14,9 @@ use super::rows::{AnyRows, Direct, Rows, with_rows};
 use super::segment::{StageSlot, Walk};
 use super::sink::Target;
 use super::windows::{Piece, Windows, prepare};
-use crate::filter::Post;
 use crate::layer::Activation;
 use crate::pass::{
-    Depthwise, F32, Finish, Fixed, Input, Mix, Narrow, NarrowWeights, Prepare, Row, RowOrder,
-    TapRows,
+    Depthwise, F32, Finish, Input, Mix, Narrow, NarrowWeights, Prepare, Row, RowOrder, TapRows,
 };
 use crate::plan::{LayerStage, MixStage, WindowKind, WindowStage};
 use crate::sample::{Sample, SampleType, with_sample};
@@ -516,8 +514,7 @@ fn copy(level: Level, row: &[f32], mut out: OutRow<'_>) {
     if out.sample() == SampleType::F32 {
         return out.copy_from(row);
     }
-    let finish =
-        &Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::default(); 2] };
+    let finish = &Finish::PLAIN;
     let (count, step, order) = (1, 1, RowOrder::InOrder);
     let inputs = [Input::<F32> { scratch: row, taps: &[1.0] }];
     let (stream, next) = (false, &[][..]);

@@ -15,17 +15,13 @@ use super::rows::Feed;
 use super::separable::sum as sum_of;
 use super::sink::Sink;
 use super::tile::Tile;
-use crate::filter::Post;
-use crate::pass::{Column, Datapath, F32, Finish, Fixed, Input, Merge, Row, RowOrder, Split, Sum};
+use crate::pass::{Column, Datapath, F32, Finish, Input, Merge, Row, RowOrder, Split, Sum};
 use crate::plan::arithmetic::Passes;
-use crate::plan::{FilterStage, Multirate, Rate};
+use crate::plan::{FilterStage, Multirate, Rate, SPAN};
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
 use crate::view::OutRow;
 use std::mem::take;
-
-/// Blocks that a low sample reads, rows that an output row is interpolated from.
-const SPAN: usize = 3;
 
 /// What is kept at lower rates.
 #[derive(Debug, Default)]
@@ -42,10 +38,6 @@ pub(super) struct RateSlot {
     /// Rows of the full width.
     full: Ring,
 }
-
-/// A row of floats as it is.
-const PLAIN: Finish =
-    Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::NONE; 2] };
 
 /// How a tile lies on the grid.
 struct Grid<'a> {
@@ -107,7 +99,6 @@ impl FilterRun<'_> {
             self.rates.lows.clear(down.between.len());
             self.rates.full.clear(SPAN);
         }
-        let n = tile.x.len() * grid.channels;
         for y in self.rows.clone() {
             let row = y + self.stage.anchor.1;
             let (block, phase) = ((row / down.step) as isize, row % down.step);
@@ -123,7 +114,6 @@ impl FilterRun<'_> {
             let taps = &Q::taps(&down.phases)[(turn * down.step + phase) * SPAN..][..SPAN];
             let scratch = &all[grid.into * grid.channels..];
             let [out] = sink.rows(y, tile.x.clone());
-            debug_assert_eq!(out.len(), n);
             self.stage.level.run(Row::<Q, 1> {
                 inputs: [Input { scratch, taps }],
                 count: SPAN,
@@ -187,7 +177,7 @@ impl FilterRun<'_> {
             }],
             count: kernel.width(),
             step: channels,
-            finish: &PLAIN,
+            finish: &Finish::PLAIN,
             order: exact.order,
             stream: false,
             next: &[],
@@ -301,7 +291,7 @@ fn row(stage: &FilterStage, scratch: &[f32], taps: &[f32], channels: usize, out:
         inputs: [Input { scratch, taps }],
         count: taps.len(),
         step: channels,
-        finish: &PLAIN,
+        finish: &Finish::PLAIN,
         order: RowOrder::InOrder,
         stream: false,
         next: &[],

@@ -107,6 +107,10 @@ pub struct Finish {
 }
 
 impl Finish {
+    /// Of floats that are written as they are.
+    pub(crate) const PLAIN: Self =
+        Self { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::NONE; 2] };
+
     /// Whether sums in 32 bits times the common tap are rounded at once, by the offset and ½: there is
     /// no post-step, and all of it is within ±2³⁰.
     pub(crate) fn rounds(&self) -> bool {
@@ -136,7 +140,7 @@ pub struct Fixed {
 
 impl Fixed {
     /// That of floats.
-    pub(crate) const NONE: Self =
+    const NONE: Self =
         Self { shift: 0, start: 0, unsigned: false, unit: 0.0, factor: 0, divides: false };
 
     /// One half of a result's unit.

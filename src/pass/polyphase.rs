@@ -7,6 +7,25 @@ use crate::simd::{Job, Lanes};
 use std::array::from_fn;
 use wide::bytemuck::Pod;
 
+/// Runs the loop of a job for its channels and its D, as far as the compiler knows them.
+macro_rules! with_sizes {
+    ($job:expr) => {
+        match ($job.channels, $job.step) {
+            (1, 3) => $job.blocks::<3>(),
+            (1, 4) => $job.blocks::<4>(),
+            (1, 5) => $job.blocks::<5>(),
+            (1, 6) => $job.blocks::<6>(),
+            (1, 7) => $job.blocks::<7>(),
+            (1, 8) => $job.blocks::<8>(),
+            (1, _) => $job.pixels::<1>(),
+            (2, _) => $job.pixels::<2>(),
+            (3, _) => $job.pixels::<3>(),
+            (4, _) => $job.pixels::<4>(),
+            _ => $job.any(),
+        }
+    };
+}
+
 /// Sorts the pixels of a row by their place in blocks of `step`: pixel p of block q becomes pixel q of phase p. As `f32`.
 pub struct Split<'a, E> {
     /// Whole blocks.
@@ -22,19 +41,7 @@ pub struct Split<'a, E> {
 impl<E: Sample> Job for Split<'_, E> {
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        match (self.channels, self.step) {
-            (1, 3) => self.blocks::<3>(),
-            (1, 4) => self.blocks::<4>(),
-            (1, 5) => self.blocks::<5>(),
-            (1, 6) => self.blocks::<6>(),
-            (1, 7) => self.blocks::<7>(),
-            (1, 8) => self.blocks::<8>(),
-            (1, _) => self.pixels::<1>(),
-            (2, _) => self.pixels::<2>(),
-            (3, _) => self.pixels::<3>(),
-            (4, _) => self.pixels::<4>(),
-            _ => self.any(),
-        }
+        with_sizes!(self)
     }
 }
 
@@ -89,19 +96,7 @@ pub struct Merge<'a, E> {
 impl<E: Pod> Job for Merge<'_, E> {
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        match (self.channels, self.step) {
-            (1, 3) => self.blocks::<3>(),
-            (1, 4) => self.blocks::<4>(),
-            (1, 5) => self.blocks::<5>(),
-            (1, 6) => self.blocks::<6>(),
-            (1, 7) => self.blocks::<7>(),
-            (1, 8) => self.blocks::<8>(),
-            (1, _) => self.pixels::<1>(),
-            (2, _) => self.pixels::<2>(),
-            (3, _) => self.pixels::<3>(),
-            (4, _) => self.pixels::<4>(),
-            _ => self.any(),
-        }
+        with_sizes!(self)
     }
 }
 

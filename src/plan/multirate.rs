@@ -5,7 +5,7 @@
 //!
 //! Samples lie in a range of width R, and the effective taps of a phase add up to what the kernel's do. With a column e_y
 //! and a row e_x instead of g_y and g_x, a result is off by no more than R/2 · (‖e_y − g_y‖₁·‖e_x‖₁ + ‖g_y‖₁·‖e_x − g_x‖₁).
-//! (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983, chapter 6; the bound is ours.)
+//! (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983; the bound is ours.)
 
 mod fit;
 mod taps;
@@ -14,14 +14,15 @@ use super::Pass;
 use super::arithmetic::{self, Arithmetic, Noise, Passes, Proved, Task};
 use super::filter::{FilterStage, Setting, under_anchor};
 use crate::border::Border;
-use crate::filter::{Filter, Method, Post};
+use crate::filter::{Filter, Method};
 use crate::geometry::Axis;
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, Fixed, Taps};
 use crate::reference;
 use crate::sample::SampleType;
 use crate::view::Shape;
-use fit::{Fit, SPAN};
+use fit::Fit;
+pub(crate) use fit::SPAN;
 use taps::{Built, build};
 
 /// Samples in a block of either axis at least: with fewer, two passes are as fast.
@@ -71,11 +72,6 @@ impl Rate {
     pub fn reach(&self) -> usize {
         self.between.len() / 2 + SPAN - 1
     }
-
-    /// Multiplications of each low sample, per sample of this axis.
-    fn low_work(&self) -> f64 {
-        self.between.len() as f64 / self.step as f64
-    }
 }
 
 impl Multirate {
@@ -84,7 +80,7 @@ impl Multirate {
     pub fn multiplications(&self) -> usize {
         let [x, y] = &self.rates;
         let (across, down) = (x.step as f64, y.step as f64);
-        let low = (x.low_work() + y.between.len() as f64 / across) / down;
+        let low = (x.between.len() + y.between.len()) as f64 / (across * down);
         let full = 2.0 * SPAN as f64;
         (full + full / down + low).ceil() as usize
     }
@@ -158,7 +154,6 @@ pub(super) fn multirate(
     if allowed == 0.0 || task.float_source() && !task.float_output() {
         return None;
     }
-    let exact = if task.float_source() { Some(in_two_passes(task, separation)?) } else { None };
     let term = &separation.terms()[0];
     let factors = factors(kernel, &term.column, &term.row)?;
     let residual = separation.residual(1) * task.filter.get_scale().abs() * task.range();
@@ -173,7 +168,9 @@ pub(super) fn multirate(
         let enough = if floats || given.is_some() { bound <= allowed } else { task.takes(&proved) };
         enough.then_some(proved)
     })?;
-    pass.exact = exact;
+    if task.float_source() {
+        pass.exact = Some(in_two_passes(task, separation)?);
+    }
     let mut finish = task.finish();
     if short {
         // The middle comes back, and a half; results are within ½ of samples, so that 16 bits hold them.
@@ -219,6 +216,9 @@ pub(super) fn addend(
     let gain = sum(column) * sum(row) * filter.get_scale();
     let factors = factors(kernel, column, row)?;
     let limit = allowed / gain.abs();
+    if limit == 0.0 {
+        return None;
+    }
     let (pass, (bound, noise)) = search(&factors, true, (0.0, RANGE), limit, |bound, noise| {
         (bound <= limit).then_some((bound * gain.abs(), noise))
     })?;
@@ -234,7 +234,7 @@ pub(super) fn addend(
         types: (SampleType::U8, SampleType::I16),
         pass: Pass::Multirate(pass.into()),
         arithmetic: Proved { arithmetic: Arithmetic::F32, ..proved },
-        finish: Finish { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::NONE; 2] },
+        finish: Finish::PLAIN,
         level,
         opacity,
         widened: false,

@@ -142,7 +142,10 @@ pub(super) fn terms(
     };
     let in_16_bits = || {
         let setting = Setting { chained: true, ..setting };
-        let share = task.allowed() * ALL_TERMS / filters.len() as f64;
+        // With a tolerance, terms at two rates are off by no more than that says.
+        let given = filter.get_tolerance().map(|tolerance| tolerance * range);
+        let share = given.map_or(task.allowed(), |given| given.min(task.allowed())) * ALL_TERMS
+            / filters.len() as f64;
         let planned = filters.iter().map(|filter| {
             let addend = multirate::addend(filter, input, setting, share);
             addend.map(Planned::of_addend).or_else(|| in_words(filter, input, setting))

@@ -87,6 +87,8 @@ fn terms() {
             check_levels::<u8, u8>(&filter.clone().border(border), source.view()).unwrap();
         }
     }
+    let exact = sums()[0].clone().tolerance(0.0).plan::<u8, u8>(shape).unwrap();
+    assert!(exact.steps().iter().all(|step| !step.contains("decimate")), "{exact}");
     large::<u8, u8>(&sums()[0]);
 }
 

@@ -9,7 +9,7 @@
 //! of every phase add up to what the factor's do.
 
 /// Blocks that a low sample reads, and low samples that a sample is interpolated from.
-pub(super) const SPAN: usize = 3;
+pub(crate) const SPAN: usize = 3;
 /// Rounds of the three problems; more change nothing that matters.
 const ROUNDS: usize = 3;
 /// What is added to the diagonal of their matrices, as a share of it, so that all of them have a solution.
