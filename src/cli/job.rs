@@ -4,6 +4,7 @@
 mod frames;
 mod pages;
 mod ready;
+mod several;
 
 use super::args::{AlphaArg, Args, Depth, Explain, RangeArg};
 use super::blend::Mask;

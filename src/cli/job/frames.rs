@@ -2,9 +2,9 @@
 //! output's format has frames.
 
 use super::{
-    AlphaArg, Decoded, Done, Effort, Failure, Filtered, Form, Image, ImageFormat, Item, Meta,
-    Opened, Picture, SampleType, Selection, Setup, Shape, Target, Task, Times, check, depth,
-    describe, encode, number, place, ready::turn, result, run, task,
+    AlphaArg, Decoded, Done, Effort, Failure, Form, Image, ImageFormat, Item, Meta, Opened,
+    Picture, SampleType, Selection, Setup, Shape, Target, Task, Times, depth, describe, encode,
+    exif, place, ready::turn, result, run, several::Several, task,
 };
 use crate::cli::animation::{self, Moving};
 use crate::cli::input::{guarded, max_bytes};
@@ -61,7 +61,6 @@ pub fn filter(
     let mut all: Vec<(Image<u8>, Delay)> = Vec::new();
     let (mut prepared, mut first, mut warnings) = (None, None, Vec::new());
     let mut aside = Some((meta, lost));
-    let mut milliseconds = 0.0;
     loop {
         let frame = Times::of(&mut times.decode_ms, || guarded(|| source.next()));
         let damaged = || named(Failure::input("the decoder gave up on it: the file is damaged"));
@@ -87,7 +86,7 @@ pub fn filter(
         }
         let Pixels::U8(view) = picture.buffer.pixels() else { return Err(damaged()) };
         let done = run::run(&task, view, sample)?;
-        milliseconds += done.milliseconds;
+        times.filter_ms += done.milliseconds;
         if first.is_none() {
             first = Some((done.report, made));
             warnings = done.warnings;
@@ -95,48 +94,23 @@ pub fn filter(
         let super::Buffer::U8(image) = done.buffer else { return Err(damaged()) };
         all.push((image, delay));
     }
-    let (Some(mut place), Some((mut report, made))) = (prepared, first) else {
+    let (Some(mut place), Some((report, made))) = (prepared, first) else {
         return Err(named(Failure::input("it has no frames")));
     };
-    times.filter_ms = milliseconds;
-    let frames = all.len();
+    let count = all.len();
     let size = all[0].0.shape();
+    if let Some(exif) = &mut place.meta.exif {
+        let side = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        exif::make_true(exif, side(size.width), side(size.height));
+    }
     let effort = Effort { quality: None, compression: args.compression };
-    let alpha = made.alpha;
-    let (bytes, channels) = Times::of(&mut times.encode_ms, || {
-        encode::animation(
-            all,
-            alpha,
-            place.channels,
-            target,
-            plays,
-            effort,
-            place.meta,
-            &mut place.lost,
-        )
+    let meta = std::mem::take(&mut place.meta);
+    let (channels, lost) = (place.channels, &mut place.lost);
+    let (file, channels) = Times::of(&mut times.encode_ms, || {
+        encode::animation(all, made.alpha, channels, target, plays, effort, meta, lost)
     })?;
-    check(setup, item, &place.lost)?;
-    Times::of(&mut times.write_ms, || place.sink.write(&bytes, &path))?;
-    warnings.extend(place.lost.warning(&item.path));
-    report.output = Some(path.display().to_string());
-    report.lost = place.lost.into_names();
-    report.frames = Some(frames);
-    report.times = times;
-    let said = format!(
-        "wrote {} ({frames} frames of {}): {}, {} ms",
-        path.display(),
-        describe(Shape { channels, ..size }, sample),
-        report.summary(),
-        number((milliseconds * 100.0).round() / 100.0)
-    );
+    let what = format!("{count} frames of {}", describe(Shape { channels, ..size }, sample));
     let bytes = pixels.saturating_mul(4);
-    let said = Some(said);
-    Ok(Done::Filtered(Box::new(Filtered {
-        report,
-        written: Some(path),
-        warnings,
-        said,
-        pixels,
-        bytes,
-    })))
+    Several { place, report, warnings, count, pixels, bytes }
+        .write(setup, item, &file, &what, times)
 }

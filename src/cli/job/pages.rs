@@ -1,9 +1,10 @@
 //! One file of several pages, page by page: each is a picture of its own, with what it says beside its pixels.
 
 use super::ready::{self, Ready};
+use super::several::Several;
 use super::{
-    Done, Effort, Failure, Filtered, ImageFormat, Item, Opened, Picture, Place, SampleType, Setup,
-    Shape, Target, Times, check, depth, describe, encode, exif, format, number, place, run,
+    Done, Effort, Failure, ImageFormat, Item, Opened, Picture, Place, SampleType, Setup, Shape,
+    Target, Times, depth, describe, encode, exif, format, place, run,
 };
 use crate::cli::animation;
 use crate::cli::input::Pages;
@@ -63,7 +64,7 @@ pub fn filter(
     })?;
     let mut writer = tiff::Writer::new(&mut file, samples).map_err(Failure::output)?;
     let (mut prepared, mut first, mut warnings) = (None, None, Vec::new());
-    let (mut milliseconds, mut bytes) = (0.0, 0);
+    let mut bytes = 0;
     let mut sizes: Vec<(Shape, SampleType)> = Vec::new();
     for (i, page) in pages.list.iter().enumerate() {
         let numbered =
@@ -94,7 +95,7 @@ pub fn filter(
             Pixels::F32(view) => run::run(&task, view, sample),
         }
         .map_err(numbered)?;
-        milliseconds += done.milliseconds;
+        times.filter_ms += done.milliseconds;
         let size = picture.buffer.shape();
         let decoded = picture.buffer.pixels().sample();
         bytes += format::bytes((size.width * size.height) as u64, size.channels, decoded);
@@ -117,34 +118,13 @@ pub fn filter(
             place.lost.append(lost);
         }
     }
-    let (Some(place), Some(mut report)) = (prepared, first) else {
+    let (Some(place), Some(report)) = (prepared, first) else {
         return Err(named(Failure::input("it has no pages")));
     };
-    times.filter_ms = milliseconds;
-    check(setup, item, &place.lost)?;
-    Times::of(&mut times.write_ms, || place.sink.write(&file, &path))?;
-    warnings.extend(place.lost.warning(&item.path));
-    report.output = Some(path.display().to_string());
-    report.lost = place.lost.into_names();
-    report.frames = Some(count);
-    report.times = times;
     let (shape, sample) = sizes[0];
     let alike = sizes.iter().all(|size| *size == sizes[0]);
-    let said = format!(
-        "wrote {} ({count} pages{}{}): {}, {} ms",
-        path.display(),
-        if alike { " of " } else { ", the first of " },
-        describe(shape, sample),
-        report.summary(),
-        number((milliseconds * 100.0).round() / 100.0)
-    );
-    let said = Some(said);
-    Ok(Done::Filtered(Box::new(Filtered {
-        report,
-        written: Some(path),
-        warnings,
-        said,
-        pixels,
-        bytes,
-    })))
+    let of = if alike { " of" } else { ", the first of" };
+    let what = format!("{count} pages{of} {}", describe(shape, sample));
+    Several { place, report, warnings, count, pixels, bytes }
+        .write(setup, item, &file, &what, times)
 }
