@@ -14,7 +14,7 @@ use super::pfm;
 use super::pixels::{Buffer, Picture};
 use super::spare;
 use super::tiff::{self, Compressor};
-use super::webp::webp;
+use super::webp;
 use image::codecs::{
     bmp::BmpEncoder,
     gif::{GifEncoder, Repeat},
@@ -126,7 +126,7 @@ pub fn encode(
             };
             super::png::png(&image, effort, meta).map_err(|e| e.to_string())
         }
-        ImageFormat::WebP => webp(&image, meta).map_err(|e| e.to_string()),
+        ImageFormat::WebP => webp::webp(&image, meta).map_err(|e| e.to_string()),
         format => {
             let resolution = meta.resolution;
             let mut file = others(&image, format, meta).map_err(|e| e.to_string())?;
@@ -191,6 +191,7 @@ pub fn animation(
     let mut all = Vec::with_capacity(frames.len());
     let mut written = channels;
     for (image, delay) in frames {
+        let time = shown(delay, target.format, lost);
         let mut buffer = Buffer::U8(image);
         let mut channels = channels;
         if opaque {
@@ -203,10 +204,10 @@ pub fn animation(
         }
         let image =
             dynamic(buffer, channels).ok_or_else(|| fail("the image is too wide".into()))?;
-        all.push((image, delay));
+        all.push((image, time));
     }
-    let file = guarded(|| match gif {
-        true => {
+    let file = guarded(|| match target.format {
+        ImageFormat::Gif => {
             let mut out = Vec::new();
             let mut encoder = GifEncoder::new_with_speed(&mut out, 10);
             let count = u16::try_from(plays).unwrap_or(u16::MAX);
@@ -214,7 +215,8 @@ pub fn animation(
             // Once is what is not said.
             let said = if plays == 1 { Ok(()) } else { encoder.set_repeat(repeat) };
             said.and_then(|()| {
-                encoder.encode_frames(all.into_iter().map(|(image, delay)| {
+                encoder.encode_frames(all.into_iter().map(|(image, time)| {
+                    let delay = Delay::from_numer_denom_ms(time, 1);
                     image::Frame::from_parts(image.into_rgba8(), 0, 0, delay)
                 }))
             })
@@ -222,7 +224,8 @@ pub fn animation(
             drop(encoder);
             Ok(out)
         }
-        false => {
+        ImageFormat::WebP => webp::animation(all, plays, meta),
+        _ => {
             let adaptive = |c| (c, png::Filter::Adaptive);
             let effort = match effort.compression {
                 Some(Compression::None) => (png::Compression::NoCompression, png::Filter::NoFilter),
@@ -236,6 +239,22 @@ pub fn animation(
     file.unwrap_or_else(|| Err("the encoder gave up".to_owned()))
         .map_err(fail)
         .map(|file| (file, written))
+}
+
+/// Milliseconds that a frame is shown, as a format has them.
+fn shown(delay: Delay, format: ImageFormat, lost: &mut Lost) -> u32 {
+    let (unit, most) = match format {
+        ImageFormat::Gif => (10, u32::from(u16::MAX)),
+        ImageFormat::WebP => (1, (1 << 24) - 1),
+        _ => (1, u32::from(u16::MAX)),
+    };
+    let (above, below) = delay.numer_denom_ms();
+    let exact = f64::from(above) / f64::from(below.max(1));
+    let time = (exact / f64::from(unit)).round().min(most.into()) as u32 * unit;
+    if (f64::from(time) - exact).abs() >= 1.0 {
+        lost.add("times of frames (the nearest of the format)");
+    }
+    time
 }
 
 /// Pixels of GIF files are there or not: alpha is cut at one half.
@@ -374,6 +393,30 @@ fn pnm(buffer: Buffer, channels: usize, kind: Pnm) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ImageFormat as F;
+
+    #[test]
+    fn times_are_the_nearest_of_a_format() {
+        let mut lost = Lost::default();
+        let mut time = |(above, below), format| {
+            shown(Delay::from_numer_denom_ms(above, below), format, &mut lost)
+        };
+        let third = (100, 3);
+        assert_eq!([F::Png, F::WebP].map(|f| time(third, f)), [33, 33]);
+        assert_eq!([F::Gif, F::Png, F::WebP].map(|f| time((1230, 1), f)), [1230; 3]);
+        assert_eq!(time((655_350, 1), F::Gif), 655_350);
+        assert_eq!(lost.clone().into_names(), [""; 0]);
+        for (ms, format, want) in [
+            (39, F::Gif, 40),
+            (655_361, F::Gif, 655_350),
+            (65_537, F::Png, 65_535),
+            (u32::MAX, F::WebP, (1 << 24) - 1),
+        ] {
+            let mut lost = Lost::default();
+            let delay = Delay::from_numer_denom_ms(ms, 1);
+            assert_eq!((shown(delay, format, &mut lost), lost.into_names().len()), (want, 1));
+        }
+    }
 
     #[test]
     fn grey_is_repeated_and_alpha_is_full() {

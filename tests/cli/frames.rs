@@ -2,7 +2,8 @@
 
 use super::{Place, scene};
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::codecs::{gif::GifDecoder, png::PngDecoder};
+use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use image::metadata::LoopCount;
 use image::{AnimationDecoder, Delay, DynamicImage, Frame, RgbaImage};
 use std::io::Cursor;
 
@@ -36,9 +37,10 @@ fn gif(frames: &[RgbaImage], repeat: Option<Repeat>) -> Vec<u8> {
 /// The frames of a file, and their times.
 fn read(file: Vec<u8>) -> (Vec<RgbaImage>, Vec<u32>) {
     let source = Cursor::new(file.clone());
-    let frames = match file.starts_with(b"GIF") {
-        true => GifDecoder::new(source).unwrap().into_frames(),
-        false => PngDecoder::new(source).unwrap().apng().unwrap().into_frames(),
+    let frames = match &file[..4] {
+        b"GIF8" => GifDecoder::new(source).unwrap().into_frames(),
+        b"RIFF" => WebPDecoder::new(source).unwrap().into_frames(),
+        _ => PngDecoder::new(source).unwrap().apng().unwrap().into_frames(),
     };
     let frames = frames.collect_frames().unwrap();
     let time = |f: &Frame| {
@@ -69,8 +71,14 @@ fn every_frame_is_filtered_and_keeps_its_time() {
     assert_eq!(read(place.bytes("moving.png")), (frames(), TIMES.to_vec()));
     place.ok(&["moving.png", "-k", "identity", "-o", "back.gif"]);
     assert_eq!(read(place.bytes("back.gif")), (frames(), TIMES.to_vec()));
-    place.ok(&["moving.png", "-k", "box", "--in-place"]);
-    assert_eq!(read(place.bytes("moving.png")).1, TIMES);
+    place.ok(&["back.gif", "-k", "identity", "-o", "moving.webp"]);
+    assert_eq!(read(place.bytes("moving.webp")), (frames(), TIMES.to_vec()));
+    place.ok(&["moving.webp", "-k", "identity", "-o", "back.png"]);
+    assert_eq!(read(place.bytes("back.png")), (frames(), TIMES.to_vec()));
+    for name in ["moving.png", "moving.webp"] {
+        place.ok(&[name, "-k", "box", "--in-place"]);
+        assert_eq!(read(place.bytes(name)).1, TIMES);
+    }
     let json = place.ok(&["moving.gif", "-k", "box", "-o", "out.png", "--json"]).json();
     assert_eq!(json["frames"], 3);
 }
@@ -95,6 +103,28 @@ fn flags_are_those_of_pictures() {
     place.ok(&["holes.gif", "-k", "identity", "-o", "out.gif"]);
     let (got, _) = read(place.bytes("out.gif"));
     assert_eq!((got[1].get_pixel(3, 3).0[3], got[2].get_pixel(3, 3).0[3]), (0, 255));
+    // And in formats that can say it, what is half there stays so.
+    holes[2].put_pixel(5, 4, image::Rgba([9, 200, 30, 77]));
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 20, 12);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_animated(3, 0).unwrap();
+    encoder.set_blend_op(png::BlendOp::Source).unwrap();
+    encoder.set_frame_delay(39, 1000).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    holes.iter().for_each(|frame| writer.write_image_data(frame).unwrap());
+    writer.finish().unwrap();
+    place.write("soft.png", file);
+    for out in ["soft.webp", "again.png", "again.webp"] {
+        place.ok(&["soft.png", "-k", "identity", "-o", out]);
+        assert!(read(place.bytes(out)) == (holes.clone(), vec![39; 3]), "{out}");
+    }
+    // Times that a format does not have are named.
+    let run = place.ok(&["soft.webp", "-k", "identity", "-o", "soft.gif"]);
+    assert!(run.stderr.contains("times of frames"), "{}", run.stderr);
+    assert_eq!(read(place.bytes("soft.gif")).1, [40; 3]);
+    place.ok(&["soft.webp", "--mix", "luma", "-k", "box", "-o", "grey.webp"]);
+    assert_eq!(read(place.bytes("grey.webp")).0.len(), 3);
 }
 
 #[test]
@@ -118,6 +148,15 @@ fn loops_are_kept() {
         let file = place.bytes("back.gif");
         let at = name(&file).unwrap() + 13;
         assert_eq!(u16::from_le_bytes([file[at], file[at + 1]]), plays as u16);
+        place.ok(&["many.png", "-k", "box", "-o", "many.webp"]);
+        let decoder = WebPDecoder::new(Cursor::new(place.bytes("many.webp"))).unwrap();
+        let said = match decoder.loop_count() {
+            LoopCount::Infinite => 0,
+            LoopCount::Finite(n) => n.get(),
+        };
+        assert_eq!(said, plays);
+        place.ok(&["many.webp", "-k", "box", "-o", "again.png"]);
+        assert_eq!(count(place.bytes("again.png")), plays);
     }
 }
 
@@ -126,7 +165,7 @@ fn what_has_no_frames_is_no_place_for_them() {
     let place = Place::new();
     place.write("moving.gif", gif(&frames(), None));
     let args = ["moving.gif", "-k", "box"];
-    for out in ["o.jpg", "o.webp", "o.tiff", "o.bmp"] {
+    for out in ["o.jpg", "o.tiff", "o.bmp", "o.qoi"] {
         place.fails(3, "files are written with one picture", &[&args[..], &["-o", out]].concat());
     }
     for flag in [&["--explain"][..], &["--verify"], &["--bench", "1"], &["--compare", "c.png"]] {

@@ -37,10 +37,10 @@ pub fn filter(
     let Some((path, target)) = to.filter(|_| !looks && args.compare.is_none()) else {
         return Err(named(animation::several(format)));
     };
-    if !matches!(target.format, ImageFormat::Gif | ImageFormat::Png) {
+    if !animation::moves(target.format) {
         return Err(named(Failure::input(format!(
-            "the file is animated, and {} files are written with one picture; a .gif or .png file has \
-             frames, --first-frame takes the first one",
+            "the file is animated, and {} files are written with one picture; a .gif, .png or .webp \
+             file has frames, --first-frame takes the first one",
             target.name()
         ))));
     }
@@ -51,9 +51,12 @@ pub fn filter(
         )));
     }
     // What the file says beside its pixels is that of its first picture.
-    let Decoded { mut meta, lost, .. } =
+    let Decoded { mut meta, mut lost, stored, .. } =
         Times::of(&mut times.decode_ms, || opened.decode(setup.threads))?;
     let linear = args.linear && !meta.linear;
+    if stored.lossy_webp && target.format == ImageFormat::WebP {
+        lost.add("lossy compression (made lossless)");
+    }
     if args.strip {
         meta = Meta::default();
     }

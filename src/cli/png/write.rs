@@ -4,7 +4,7 @@
 use super::XMP;
 use crate::cli::deflate::Deflate;
 use crate::cli::meta::{Meta, Part, Unit};
-use image::{ColorType as Colour, Delay, DynamicImage};
+use image::{ColorType as Colour, DynamicImage};
 use png::chunk::{self, ChunkType};
 use png::{BitDepth, ColorType, Encoder, EncodingError, Info, PixelDimensions, Writer};
 use std::borrow::Cow;
@@ -46,9 +46,9 @@ pub fn png(
     Ok(out)
 }
 
-/// A whole file of frames, each with the time that it is shown; `plays` times, 0 is forever.
+/// A whole file of frames, each with the milliseconds that it is shown; `plays` times, 0 is forever.
 pub fn animation(
-    frames: &[(DynamicImage, Delay)],
+    frames: &[(DynamicImage, u32)],
     plays: u32,
     (compression, filter): (png::Compression, png::Filter),
     meta: Meta,
@@ -68,10 +68,8 @@ pub fn animation(
     encoder.set_blend_op(png::BlendOp::Source)?;
     let mut writer = encoder.write_header()?;
     chunks(&mut writer, xmp.as_deref(), &own, first.color())?;
-    for (image, delay) in frames {
-        let (above, below) = delay.numer_denom_ms();
-        let milliseconds = f64::from(above) / f64::from(below.max(1));
-        writer.set_frame_delay(milliseconds.round().min(u16::MAX.into()) as u16, 1000)?;
+    for (image, time) in frames {
+        writer.set_frame_delay(u16::try_from(*time).unwrap_or(u16::MAX), 1000)?;
         writer.write_image_data(image.as_bytes())?;
     }
     writer.finish()?;
