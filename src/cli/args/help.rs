@@ -229,7 +229,7 @@ fn whole(command: &str) -> String {
     let words: Vec<_> = command.split(' ').collect();
     let mut out = String::new();
     for (i, word) in words.iter().enumerate() {
-        let flag = i > 0 && words[i - 1].trim_start_matches('(').starts_with('-');
+        let flag = i > 0 && words[i - 1].trim_start_matches(['(', '\\']).starts_with('-');
         let value = flag && !word.starts_with('-');
         match i {
             0 => {}
@@ -284,7 +284,8 @@ pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
 
 /// The manual page, in roff: the flags as `clap_mangen` writes them, their tables as lists, and sections of our own.
 pub fn man() -> std::io::Result<Vec<u8>> {
-    let page = clap_mangen::Man::new(command()).manual("User Commands");
+    // Without a date what follows it would stand in its place.
+    let page = clap_mangen::Man::new(command()).date(" ").manual("User Commands");
     let mut head = Vec::new();
     page.render_title(&mut head)?;
     // Commands and names are neither stretched nor hyphenated.
@@ -317,11 +318,12 @@ pub fn man() -> std::io::Result<Vec<u8>> {
     .concat())
 }
 
-/// Tables as lists, which fit any width. A row of a table is a name, two spaces or more, and a text, which goes on in
-/// lines that begin with spaces.
+/// Tables as lists, which fit any width, in which flags keep their values. A row of a table is a name, two spaces or
+/// more, and a text, which goes on in lines that begin with spaces.
 fn lists(roff: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
+    let together = |text: &str| whole(text.trim_start()).replace(KEPT, "\\ ");
     for line in roff.lines() {
         let row = line.split_once("  ").filter(|(name, text)| {
             !line.starts_with(['.', '\'', '\\', ' ']) && !name.is_empty() && !text.trim().is_empty()
@@ -329,10 +331,10 @@ fn lists(roff: &str) -> String {
         match row {
             Some((name, text)) => {
                 out += if inside { "" } else { ".RS\n.PD 0\n" };
-                out += &format!(".TP 14\n{name}\n{}\n", text.trim_start());
+                out += &format!(".TP 14\n{name}\n{}\n", together(text));
                 inside = true;
             }
-            None if inside && line.starts_with(' ') => out += &format!("{}\n", line.trim_start()),
+            None if inside && line.starts_with(' ') => out += &format!("{}\n", together(line)),
             None => {
                 out += if inside { ".PD\n.RE\n" } else { "" };
                 out += &format!("{line}\n");
@@ -368,8 +370,8 @@ mod tests {
 
     #[test]
     fn tables_become_lists() {
-        let text = ".TP\nhead\nWords:\n\nbox     mean of\n        pixels\nlog     a\n.TP\n";
-        let want = ".TP\nhead\nWords:\n\n.RS\n.PD 0\n.TP 14\nbox\nmean of\npixels\n.TP 14\nlog\na\n.PD\n.RE\n.TP\n";
+        let text = ".TP\nhead\nWords:\n\nbox     mean of\n        (\\-\\-size 3)\nlog     a\n.TP\n";
+        let want = ".TP\nhead\nWords:\n\n.RS\n.PD 0\n.TP 14\nbox\nmean of\n(\\-\\-size\\ 3)\n.TP 14\nlog\na\n.PD\n.RE\n.TP\n";
         assert_eq!(lists(text), want);
     }
 

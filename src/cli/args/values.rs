@@ -126,7 +126,7 @@ pub enum CompatArg {
     /// Sizes of Gaussians as `vips gaussblur --precision float` chooses them (taps from a fifth of
     /// the largest on), border replicate, kernels not flipped (`conv`)
     Vips,
-    /// Sizes of Gaussians as `imageproc::filter::gaussian_blur_f32` chooses them (2σ to each side),
+    /// Sizes of Gaussians as `gaussian_blur_f32` chooses them (2σ to each side),
     /// border replicate, kernels not flipped (`filter_clamped`)
     Imageproc,
 }
