@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<Kernel, Failure> {
         true => serde_json::from_str(text),
         false => serde_json::from_str(text).map(|row| vec![row]),
     };
-    let rows = rows.map_err(|e| bad(e.to_string()))?;
+    let rows = rows.map_err(|e| bad(e.to_string().replace("expected f64", "expected a number")))?;
     let width = rows.first().map_or(0, Vec::len);
     if let Some(i) = rows.iter().position(|row| row.len() != width) {
         let (row, count) = (i + 1, rows[i].len());

@@ -113,6 +113,7 @@ fn one_line(error: &clap::Error) -> String {
         .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"))
         .filter(|l| !l.is_empty());
     let line = said.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
+    let line = line.replace("invalid digit found in string", "not a whole number");
     with_help(line.strip_prefix("error: ").unwrap_or(&line))
 }
 

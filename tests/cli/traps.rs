@@ -164,6 +164,8 @@ fn json_matrices_are_read() {
     place.fails(2, "not read as JSON", &["input.png", "-k", "[[1, 2], ["]);
     place.write("bad.json", "[[1, \"2\"]]");
     place.fails(3, "bad.json: the matrix is not read as JSON", &["input.png", "-k", "@bad.json"]);
+    place.fails(3, "expected a number", &["input.png", "-k", "@bad.json"]);
+    place.fails(2, "not a whole number", &["input.png", "-k", "box", "--size", "3x5"]);
 }
 
 #[cfg(target_os = "linux")]
