@@ -3,12 +3,14 @@
 //! asks for the first one.
 //!
 //! The formats say how many there are in the structure of their files, which is walked here without decoding. A
-//! damaged file is left to its decoder, which reports it better. The frames themselves are read by the crate `image`.
+//! damaged file is left to its decoder, which reports it better. The frames themselves are read by the crate `image`,
+//! but for those of WebP files.
 
 use super::failure::Failure;
 use super::format;
 use super::input;
-use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use super::webp;
+use image::codecs::{gif::GifDecoder, png::PngDecoder};
 use image::metadata::LoopCount;
 use image::{AnimationDecoder, Frames, ImageDecoder, ImageFormat, ImageResult, Limits};
 use std::io::{self, Cursor, Read, Seek};
@@ -29,9 +31,12 @@ impl Moving {
 
     /// Whole pictures of RGBA, one after the other, and how often they are shown: 0 is forever.
     pub fn frames(&self, max_bytes: u64) -> Result<(Frames<'static>, u32), Failure> {
-        fn with<D: AnimationDecoder<'static>>(decoder: D) -> (Frames<'static>, LoopCount) {
-            let count = decoder.loop_count();
-            (decoder.into_frames(), count)
+        fn with<D: AnimationDecoder<'static>>(decoder: D) -> (Frames<'static>, u32) {
+            let plays = match decoder.loop_count() {
+                LoopCount::Infinite => 0,
+                LoopCount::Finite(n) => n.get(),
+            };
+            (decoder.into_frames(), plays)
         }
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(max_bytes);
@@ -43,15 +48,15 @@ impl Moving {
                     decoder.set_limits(limits)?;
                     with(decoder)
                 }
-                ImageFormat::WebP => with(WebPDecoder::new(source)?),
+                ImageFormat::WebP => {
+                    let frames = webp::Frames::new(source.into_inner())?;
+                    let plays = frames.plays;
+                    (Frames::new(Box::new(frames)), plays)
+                }
                 _ => with(PngDecoder::with_limits(source, limits)?.apng()?),
             })
         };
-        let (frames, count) = open().map_err(|e| input::failure(&e, self.format))?;
-        let plays = match count {
-            LoopCount::Infinite => 0,
-            LoopCount::Finite(n) => n.get(),
-        };
+        let (frames, plays) = open().map_err(|e| input::failure(&e, self.format))?;
         // A GIF file that says nothing of loops is shown once.
         let said = |name: &[u8]| self.bytes.windows(name.len()).any(|w| w == name);
         let once =

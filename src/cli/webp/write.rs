@@ -1,33 +1,10 @@
-//! WebP files: whether one has lost something in its compression, and how they are written. `image` writes them
-//! without XMP, by the encoder that is used here; that one writes single pictures, whose chunks are put together to
-//! animations here, as <https://developers.google.com/speed/webp/docs/riff_container> has it.
+//! WebP files, written without loss. `image` writes them without XMP, by the encoder that is used here; that one
+//! writes single pictures, whose chunks are put together to animations here.
 
-use super::meta::Meta;
+use crate::cli::meta::Meta;
 use image::{ColorType as Colour, DynamicImage};
 use image_webp::{ColorType, EncodingError, WebPEncoder};
-use std::io::{self, Read, Seek};
-
-/// Whether the pixels are compressed with loss. The source is left at its start.
-pub fn is_lossy(source: &mut (impl Read + Seek)) -> io::Result<bool> {
-    let mut lossy = || -> io::Result<bool> {
-        source.seek_relative(12)?;
-        loop {
-            let mut head = [0; 8];
-            source.read_exact(&mut head)?;
-            let [kind @ .., l0, l1, l2, l3] = head;
-            let length = u32::from_le_bytes([l0, l1, l2, l3]);
-            match &kind {
-                b"VP8 " => return Ok(true),
-                // A frame is chunks itself, behind 16 bytes.
-                b"ANMF" => source.seek_relative(16)?,
-                _ => source.seek_relative(i64::from(length) + i64::from(length & 1))?,
-            }
-        }
-    };
-    let lossy = lossy().unwrap_or(false);
-    source.rewind()?;
-    Ok(lossy)
-}
+use std::io;
 
 /// The whole file, without loss.
 pub fn webp(image: &DynamicImage, meta: Meta) -> Result<Vec<u8>, EncodingError> {
@@ -88,24 +65,24 @@ pub fn animation(
 }
 
 /// A side as the container has it, in three bytes.
-fn less_one(side: u32) -> [u8; 3] {
+pub fn less_one(side: u32) -> [u8; 3] {
     let [low, middle, high, _] = side.saturating_sub(1).to_le_bytes();
     [low, middle, high]
 }
 
 /// Chunks of a file, which has its length in four bytes.
-struct Riff(Vec<u8>);
+pub struct Riff(Vec<u8>);
 
 impl Riff {
     /// The most bytes of a file.
     const MOST: u64 = u32::MAX as u64 - 1;
 
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(b"RIFF\0\0\0\0WEBP".to_vec())
     }
 
     /// A chunk: its kind, its length, its parts, and a byte where that makes the length even.
-    fn put(&mut self, kind: &[u8; 4], parts: &[&[u8]]) -> Result<(), String> {
+    pub fn put(&mut self, kind: &[u8; 4], parts: &[&[u8]]) -> Result<(), String> {
         let length = parts.iter().map(|part| part.len() as u64).sum::<u64>();
         let head = Self::room(self.0.len() as u64, length)?.to_le_bytes();
         for part in [kind, &head[..]].iter().chain(parts) {
@@ -122,7 +99,7 @@ impl Riff {
         length.ok_or_else(|| "WebP files have at most 4 GiB".to_owned())
     }
 
-    fn whole(mut self) -> Vec<u8> {
+    pub fn whole(mut self) -> Vec<u8> {
         let length = self.0.len() as u32 - 8;
         self.0[4..8].copy_from_slice(&length.to_le_bytes());
         self.0
