@@ -1,6 +1,6 @@
 //! "Did you mean": the nearest name to one that there is not.
 
-/// What people type for flags that are called otherwise here.
+/// What people type for flags that are called otherwise here, or are near to others and none of them.
 const OTHERS: &[(&str, &str)] = &[
     ("ascii", "--preview"),
     ("auto-rotate", "--auto-orient"),
@@ -18,9 +18,12 @@ const OTHERS: &[(&str, &str)] = &[
     ("inplace", "--in-place"),
     ("input", "the name alone"),
     ("iterations", "--kernel, once for each pass"),
+    ("kernel-file", "--kernel @FILE"),
     ("kernel-size", "--size"),
     ("ksize", "--size"),
     ("list", "--list-kernels"),
+    ("list-borders", ""),
+    ("list-mixes", ""),
     ("matrix", "--kernel"),
     ("mode", "--border, or --range"),
     ("out", "--output"),
@@ -30,12 +33,20 @@ const OTHERS: &[(&str, &str)] = &[
     ("pad", "--border"),
     ("padding", "--border"),
     ("parallel", "--jobs, or --threads"),
+    ("pointwise", "--mix"),
     ("precision", "--depth"),
     ("radius", "--sigma, or --size"),
     ("replace", "--force, or --in-place"),
+    ("resize", ""),
     ("sharpen", "--kernel sharpen, or --kernel unsharp"),
+    ("sigma-x", "--sigma"),
+    ("simd", "--level"),
+    ("size-x", "--size"),
     ("sobel", "--kernel sobel"),
+    ("std", "--sigma"),
+    ("stddev", "--sigma"),
     ("strength", "--amount"),
+    ("stride", ""),
     ("suffix", "--name"),
     ("unsharp", "--kernel unsharp"),
     ("verbose", "--explain"),
@@ -68,8 +79,10 @@ pub fn instead<'a>(word: &str, names: impl IntoIterator<Item = &'a str> + Clone)
 /// What to give instead of a flag that there is not, if that can be told.
 pub fn flag(given: &str, flags: &[&str]) -> Option<String> {
     let word = given.trim_start_matches('-').split('=').next().unwrap_or_default().to_lowercase();
-    let other = OTHERS.iter().find(|(name, _)| *name == word).map(|(_, flag)| (*flag).to_owned());
-    other.or_else(|| closest(&word, flags.iter().copied()).map(|name| format!("--{name}")))
+    match OTHERS.iter().find(|(name, _)| *name == word) {
+        Some((_, flag)) => (!flag.is_empty()).then(|| (*flag).to_owned()),
+        None => closest(&word, flags.iter().copied()).map(|name| format!("--{name}")),
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +107,8 @@ mod tests {
         let flags = ["ratio", "sigma", "version"];
         assert_eq!(flag("--radius", &flags).as_deref(), Some("--sigma, or --size"));
         assert_eq!(flag("--sigam=2", &flags).as_deref(), Some("--sigma"));
-        assert_eq!(flag("--median", &flags), None);
+        for none in ["--median", "--resize", "--stride"] {
+            assert_eq!(flag(none, &["size", "strip"]), None);
+        }
     }
 }
