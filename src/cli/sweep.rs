@@ -10,7 +10,6 @@ use super::report::number;
 use super::unseen::noise;
 use super::{preview, print, say};
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::time::Instant;
 use twopass::{Alpha, Error, Filter, Image, Method, SampleType, Source, View, Workspace, naive};
 
@@ -36,7 +35,7 @@ struct Row {
     separable_multiplications: Option<usize>,
 }
 
-/// Times all values, prints them, and draws the plot.
+/// Times all values, prints each when it is known, and draws the plot.
 pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
     let args = setup.args;
     let Some(sweep) = &args.sweep else { return Ok(()) };
@@ -60,12 +59,15 @@ pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
     // What is wrong with a value is found before anything is timed.
     let filters: Vec<_> = filters(setup, sweep)?;
     let Unseen { shape, sample } = args.shape.unwrap_or_default();
+    let title = format!("{} by {parameter}, {shape} {sample}", named.name());
+    if !args.json {
+        print(&head(&title, parameter))?;
+    }
     let rows = match sample {
         SampleType::U8 => measured(args, sweep, &filters, noise::<u8>(shape)?.view()),
         SampleType::U16 => measured(args, sweep, &filters, noise::<u16>(shape)?.view()),
         _ => measured(args, sweep, &filters, noise::<f32>(shape)?.view()),
     }?;
-    let title = format!("{} by {parameter}, {shape} {sample}", named.name());
     if args.json {
         let rows = serde_json::to_value(&rows).unwrap_or_default();
         let json = serde_json::json!({
@@ -74,8 +76,6 @@ pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
             "rows": rows,
         });
         print(&format!("{json}\n"))?;
-    } else {
-        print(&table(&title, parameter, &rows))?;
     }
     let drawing = plot(&title, parameter, &rows);
     if let Some(path) = &args.plot {
@@ -141,7 +141,7 @@ fn measured<S: Source>(
             .as_ref()
             .map(|plan| fastest(runs, || plan.run(view, out.view_mut(), &mut workspace)));
         let kernel = &filter.kernels()[0];
-        rows.push(Row {
+        let row = Row {
             value: *value,
             width: kernel.width(),
             height: kernel.height(),
@@ -150,7 +150,11 @@ fn measured<S: Source>(
             separable_ms: separable_ms.transpose()?,
             naive_multiplications: dense.naive_multiplications_per_sample(),
             separable_multiplications: separable.map(|plan| plan.multiplications_per_sample()),
-        });
+        };
+        if !args.json {
+            print(&line(&sweep.parameter, &row))?;
+        }
+        rows.push(row);
     }
     Ok(rows)
 }
@@ -169,30 +173,39 @@ fn fastest(runs: u32, mut run: impl FnMut() -> Result<(), Error>) -> Result<f64,
     Ok(best)
 }
 
-fn table(title: &str, parameter: &str, rows: &[Row]) -> String {
-    let mut out = format!("{title}: milliseconds, and multiplications per sample\n");
-    let wide = parameter.len().max(6);
-    let _ = writeln!(
-        out,
-        "{parameter:>wide$}  {:>9}  {:>9}  {:>9}  {:>10}  {:>7}  {:>10}",
-        "taps", "2D plain", "dense", "two passes", "2D", "two passes"
-    );
-    for row in rows {
-        let ms = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
-        let count = |n: Option<usize>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
-        let _ = writeln!(
-            out,
-            "{:>wide$}  {:>9}  {:>9}  {:>9}  {:>10}  {:>7}  {:>10}",
-            number(row.value),
-            format!("{}×{}", row.width, row.height),
-            ms(row.naive_ms),
-            ms(Some(row.dense_ms)),
-            ms(row.separable_ms),
-            row.naive_multiplications,
-            count(row.separable_multiplications)
-        );
-    }
-    out
+/// Columns of the values.
+fn wide(parameter: &str) -> usize {
+    parameter.len().max(6)
+}
+
+fn head(title: &str, parameter: &str) -> String {
+    format!(
+        "{title}: milliseconds, and multiplications per sample\n\
+         {parameter:>wide$}  {:>9}  {:>9}  {:>9}  {:>10}  {:>7}  {:>10}\n",
+        "taps",
+        "2D plain",
+        "dense",
+        "two passes",
+        "2D",
+        "two passes",
+        wide = wide(parameter)
+    )
+}
+
+fn line(parameter: &str, row: &Row) -> String {
+    let ms = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}"));
+    let count = |n: Option<usize>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    format!(
+        "{:>wide$}  {:>9}  {:>9}  {:>9}  {:>10}  {:>7}  {:>10}\n",
+        number(row.value),
+        format!("{}×{}", row.width, row.height),
+        ms(row.naive_ms),
+        ms(Some(row.dense_ms)),
+        ms(row.separable_ms),
+        row.naive_multiplications,
+        count(row.separable_multiplications),
+        wide = wide(parameter)
+    )
 }
 
 const PLAIN_COLOUR: Colour = [120, 120, 120];
