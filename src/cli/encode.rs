@@ -126,7 +126,7 @@ pub fn encode(
             };
             super::png::png(&image, effort, meta).map_err(|e| e.to_string())
         }
-        ImageFormat::WebP => webp::webp(&image, meta).map_err(|e| e.to_string()),
+        ImageFormat::WebP => webp::webp(&image, meta),
         format => {
             let resolution = meta.resolution;
             let mut file = others(&image, format, meta).map_err(|e| e.to_string())?;

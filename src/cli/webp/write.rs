@@ -3,24 +3,27 @@
 
 use crate::cli::meta::Meta;
 use image::{ColorType as Colour, DynamicImage};
-use image_webp::{ColorType, EncodingError, WebPEncoder};
-use std::io;
+use image_webp::{ColorType, WebPEncoder};
 
 /// The whole file, without loss.
-pub fn webp(image: &DynamicImage, meta: Meta) -> Result<Vec<u8>, EncodingError> {
+pub fn webp(image: &DynamicImage, meta: Meta) -> Result<Vec<u8>, String> {
+    if image.width().max(image.height()) > 1 << 14 {
+        return Err("WebP files have at most 16384 pixels a side".to_owned());
+    }
     let colour = match image.color() {
         Colour::L8 => ColorType::L8,
         Colour::La8 => ColorType::La8,
         Colour::Rgb8 => ColorType::Rgb8,
         Colour::Rgba8 => ColorType::Rgba8,
-        _ => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+        _ => return Err("WebP files have samples of 8 bits".to_owned()),
     };
     let mut bytes = Vec::with_capacity(image.as_bytes().len() + (1 << 16));
     let mut encoder = WebPEncoder::new(&mut bytes);
     encoder.set_icc_profile(meta.profile.unwrap_or_default());
     encoder.set_exif_metadata(meta.exif.unwrap_or_default());
     encoder.set_xmp_metadata(meta.xmp.unwrap_or_default());
-    encoder.encode(image.as_bytes(), image.width(), image.height(), colour)?;
+    let encoded = encoder.encode(image.as_bytes(), image.width(), image.height(), colour);
+    encoded.map_err(|e| e.to_string())?;
     Ok(bytes)
 }
 
@@ -51,7 +54,7 @@ pub fn animation(
     file.put(b"ANIM", &[&[0; 4], &plays.to_le_bytes()])?;
     for (image, time) in frames {
         let time = time.min((1 << 24) - 1).to_le_bytes();
-        let picture = webp(&image, Meta::default()).map_err(|e| e.to_string())?;
+        let picture = webp(&image, Meta::default())?;
         // They replace what was shown. Behind twelve bytes of its file there is a picture's one chunk.
         let replace = 1 << 1;
         file.put(b"ANMF", &[&[0; 6], &size, &time[..3], &[replace], &picture[12..]])?;
@@ -135,6 +138,8 @@ mod tests {
             assert!(pixels.chunks(4).all(|p| p == [v, 9, 0, v]));
         }
         assert!(animation(Vec::new(), 0, Meta::default()).is_err());
+        let wide = |width| webp(&DynamicImage::new_luma8(width, 1), Meta::default());
+        assert!(wide(16384).is_ok() && wide(16385).unwrap_err().contains("16384 pixels"));
     }
 
     #[test]
