@@ -20,6 +20,7 @@
 
 mod bands;
 mod dense;
+mod fft;
 mod filter;
 mod halves;
 mod layers;

@@ -22,7 +22,7 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Method {
     /// Two passes if the kernel is separable, or two rates if it is also long and smooth; terms one by one, if it is
-    /// known as a sum of kernels and that is cheaper; else dense.
+    /// known as a sum of kernels and that is cheaper; else dense, or large ones by Fourier transforms.
     #[default]
     Auto,
     /// Two 1D passes; an error if the kernel is not separable.
@@ -36,6 +36,10 @@ pub enum Method {
     Multirate,
     /// One direct 2D pass.
     Dense,
+    /// Blocks by fast Fourier transforms, for large kernels that are no products, with the feature `fft`; an error where
+    /// results would not be the same on every machine. Not for magnitudes, chains, and `f32` images whose results are
+    /// integers.
+    Fft,
     /// The reference: the definition itself in `f64`, slow and single-threaded.
     Naive,
 }
@@ -48,6 +52,7 @@ impl fmt::Display for Method {
             Self::Terms => "terms",
             Self::Multirate => "multirate",
             Self::Dense => "dense",
+            Self::Fft => "fft",
             Self::Naive => "naive",
         })
     }

@@ -76,6 +76,7 @@
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `rayon` | yes | strips on the workers of the caller's current rayon pool |
+//! | `fft` | yes | Fourier transforms for large kernels that are no products |
 //! | `image` | yes | filtering of `DynamicImage` and `ImageBuffer` |
 //! | `cli` | yes | the program `filter`; a library does without |
 //! | `weights` | no | layers from the arrays of `.npz` and safetensors files |
@@ -103,6 +104,7 @@ mod shape;
 #[allow(unsafe_code)]
 mod simd;
 mod strided;
+mod transform;
 mod view;
 #[cfg(feature = "weights")]
 mod weights;

@@ -7,6 +7,7 @@ mod build;
 mod chain;
 mod choose;
 mod explain;
+mod fft;
 mod filter;
 mod multirate;
 mod proof;
@@ -15,6 +16,7 @@ mod terms;
 mod words;
 
 pub use arithmetic::Arithmetic;
+pub(crate) use fft::Fft;
 pub(crate) use filter::FilterStage;
 pub(crate) use multirate::{Multirate, Rate, SPAN};
 pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
@@ -152,6 +154,8 @@ pub(crate) enum Pass {
     Terms(Terms),
     /// A long smooth kernel at two rates.
     Multirate(Box<Multirate>),
+    /// Blocks by fast Fourier transforms.
+    Fft(Box<Fft>),
     /// A direct 2D pass; the taps of each kernel.
     Dense(Vec<Rows>),
 }
@@ -162,6 +166,7 @@ impl Pass {
         match self {
             Self::Multirate(pass) => pass.axes(filter, input),
             Self::Terms(terms) => terms.axes(filter, input),
+            Self::Fft(fft) => fft.axes(filter, input),
             _ => filter.axes(input),
         }
     }
@@ -171,6 +176,7 @@ impl Pass {
         match self {
             Self::Multirate(pass) => Some(pass.multiplications()),
             Self::Terms(terms) => Some(terms.multiplications()),
+            Self::Fft(fft) => Some(fft.multiplications()),
             _ => None,
         }
     }
@@ -186,6 +192,7 @@ impl Pass {
             },
             Self::Terms(_) => Method::Terms,
             Self::Multirate(_) => Method::Multirate,
+            Self::Fft(_) => Method::Fft,
             Self::Dense(_) => Method::Dense,
         }
     }

@@ -221,6 +221,7 @@ fn configure(filter: Filter, args: &Args, threads: usize) -> Result<Filter, Fail
         MethodArg::Terms => Method::Terms,
         MethodArg::Multirate => Method::Multirate,
         MethodArg::Dense => Method::Dense,
+        MethodArg::Fft => Method::Fft,
         MethodArg::Naive => Method::Naive,
     };
     let (x, y) = border(args);

@@ -1,5 +1,6 @@
 //! The stage of one filter: what it reads, alpha, and the pass that does its work.
 
+use super::fft::FftSlot;
 use super::memory::{Memory, Ring};
 use super::multirate::RateSlot;
 use super::rows::{AnyRows, Feed, Relaid, Rows, Widened, collide};
@@ -43,6 +44,8 @@ pub(super) struct FilterSlot {
     held: Range<isize>,
     /// What is kept at lower rates.
     rates: RateSlot,
+    /// What transforms need.
+    fft: FftSlot,
     /// Those of a sum's terms, and the rows that each has made.
     terms: Vec<(FilterSlot, Memory)>,
 }
@@ -230,6 +233,7 @@ impl Request<'_> {
             fresh,
             held,
             rates,
+            fft,
             ..
         } = slot;
         let fresh = take(fresh);
@@ -253,6 +257,7 @@ impl Request<'_> {
             fresh,
             held,
             rates,
+            fft,
         };
         // Only what a plan can choose for these types is compiled.
         macro_rules! two_passes {
@@ -318,6 +323,9 @@ impl Request<'_> {
             (Pass::Multirate(pass), _) if const { size_of::<T>() == 1 } => {
                 run.multirate::<T, I16Pairs, I16Rounded>(pass, tile, constants, feed, sink);
             }
+            (Pass::Fft(pass), _) if const { T::INTEGER || T::FLOAT } => {
+                run.fft(pass, tile, constants, feed, sink);
+            }
             (Pass::Dense(taps), Arithmetic::I16) if const { size_of::<T>() == 1 } => {
                 dense!(I16, taps)
             }
@@ -375,6 +383,7 @@ pub(super) struct FilterRun<'a> {
     /// The rows in the column sums of a window that moves.
     pub(super) held: &'a mut Range<isize>,
     pub(super) rates: &'a mut RateSlot,
+    pub(super) fft: &'a mut FftSlot,
 }
 
 impl FilterRun<'_> {

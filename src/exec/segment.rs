@@ -117,7 +117,7 @@ impl Walk<'_> {
         let end = self.rect.x + self.rect.width;
         let mut x = self.rect.x;
         while x < end {
-            let next = (x + self.segment.tile).min(end);
+            let next = self.segment.next(x).min(end);
             self.start(x..next, slots);
             for y in rows.clone().step_by(block) {
                 self.run(y..(y + block).min(rows.end), &mut target, slots);

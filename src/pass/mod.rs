@@ -27,6 +27,8 @@
 //! | [`WindowSums`] | rows of `f32` | sums of the windows of some rows |
 //! | [`RowSums`] | column sums of `f32` | output samples |
 //! | [`Split`], [`Merge`] | a row | its phases, pixels that are D apart, as rows; and back |
+//! | [`Planes`] | a row | its channels, as rows |
+//! | [`Pair`], [`Unpack`], [`Multiply`], [`Join`], [`Emit`] | rows of samples, their transforms | transforms, a row of `f32` |
 //! | [`SumRows`] | a row of samples, rows of terms | output samples |
 //!
 //! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
@@ -42,6 +44,7 @@ mod column;
 mod datapath;
 mod dense;
 mod depthwise;
+mod fft;
 mod halves;
 mod lines;
 mod mix;
@@ -61,6 +64,7 @@ pub use column::{Column, Sum};
 pub use datapath::{Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, StencilHigh};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
+pub use fft::{Digit, Emit, Join, Multiply, PAIRS, Pair, Planes, Results, Unpack};
 pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, RowHalves};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};

@@ -19,6 +19,7 @@ mod noise;
 mod pairs;
 mod quantise;
 mod rounded;
+mod whole;
 mod words;
 
 pub(crate) use between::{Freedom, between, sums};
@@ -30,11 +31,12 @@ pub(super) use noise::rounded_mean;
 pub(crate) use noise::{Noise, noise_of_roundings};
 use pairs::{Found, pairs, pairs_exact, pairs_rounded, row_first, spread};
 pub(crate) use quantise::U;
+pub(super) use quantise::{abs_sum, fits_i16, pack, quantise};
 use quantise::{
-    abs_sum, errors, errors_of, exact_f32, fits_digits, fixed, fraction_bits, largest, may_fit_i16,
-    to_i32, whole,
+    errors, errors_of, exact_f32, fits_digits, fixed, fraction_bits, largest, may_fit_i16, to_i32,
+    whole,
 };
-pub(super) use quantise::{fits_i16, pack, quantise};
+pub(super) use whole::whole as whole_taps;
 
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};
@@ -234,8 +236,13 @@ impl Task<'_> {
     }
 
     /// Whether rows reach the passes as `f32`, though the source is not.
-    fn prepared(&self) -> bool {
+    pub fn prepared(&self) -> bool {
         self.premultiplied || self.widened
+    }
+
+    /// Whether what is outside of an image of bytes are bytes, too.
+    pub fn has_bytes(&self) -> bool {
+        self.constants().all(|v| v.fract() == 0.0 && (0.0..=255.0).contains(&v))
     }
 
     /// How far what reaches the passes may be from exact: colours times alpha and constants are rounded to `f32`.
@@ -274,7 +281,7 @@ impl Task<'_> {
         if self.premultiplied { Post::None } else { self.filter.get_post() }
     }
 
-    fn must_be_exact(&self) -> bool {
+    pub fn must_be_exact(&self) -> bool {
         let integer = |k: &Kernel| k.taps().iter().all(|t| t.fract() == 0.0);
         !self.float_source()
             && !self.float_output()

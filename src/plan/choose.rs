@@ -2,6 +2,7 @@
 
 use super::Pass;
 use super::arithmetic::{self, Proved, Task};
+use super::fft::fft;
 use super::multirate::multirate;
 use crate::border::Border;
 use crate::error::Error;
@@ -22,7 +23,7 @@ pub(super) fn choose(
     if method == Method::Naive {
         return Ok(None);
     }
-    if method != Method::Dense {
+    if !matches!(method, Method::Dense | Method::Fft) {
         let apart = separations
             .iter()
             .zip(task.filter.kernels())
@@ -72,7 +73,18 @@ pub(super) fn choose(
             Some(_) => {}
         }
     }
-    Ok(arithmetic::dense(task).map(|(proved, taps, finish)| {
+    let direct = arithmetic::dense(task);
+    if method != Method::Dense
+        && let Some(found) = fft(task, direct.as_ref())
+    {
+        return Ok(Some(found));
+    }
+    if method == Method::Fft {
+        return Err(Error::Unsupported(
+            "Fourier transforms are not for this filter, or these samples; use method auto",
+        ));
+    }
+    Ok(direct.map(|(proved, taps, finish)| {
         let one = stencil(task, taps.iter().map(|taps| taps.nine(proved.arithmetic)));
         (one.unwrap_or(Pass::Dense(taps)), proved, finish)
     }))

@@ -200,7 +200,18 @@ impl FilterStage {
 
     /// Whether what a strip's first window adds up is then kept up to date from row to row.
     pub fn keeps(&self) -> bool {
-        matches!(self.pass, Pass::Running(_) | Pass::RowFirst(_) | Pass::Multirate(_))
+        matches!(
+            self.pass,
+            Pass::Running(_) | Pass::RowFirst(_) | Pass::Multirate(_) | Pass::Fft(_)
+        )
+    }
+
+    /// Results across and down that are best made together, from the image's first on.
+    pub fn block(&self) -> [usize; 2] {
+        match &self.pass {
+            Pass::Fft(fft) => fft.results,
+            _ => [1, 1],
+        }
     }
 
     /// Whether it adds up windows of equal taps, from sums that neighbours share.
@@ -248,6 +259,7 @@ impl FilterStage {
             }
             Pass::Terms(terms) => lines.extend(terms.describe()),
             Pass::Multirate(pass) => lines.extend(pass.describe()),
+            Pass::Fft(fft) => lines.extend(fft.describe()),
             Pass::Dense(_) => {
                 lines.push("widen: each row once".to_owned());
                 lines.push(format!("dense pass: {count}{width}×{height} taps"));

@@ -403,12 +403,24 @@ impl Segment {
         most.clamp(1, height.div_ceil(least).max(1))
     }
 
+    /// Where the tile ends that begins with column `x`.
+    pub fn next(&self, x: usize) -> usize {
+        let block = self.alone().map_or(1, |filter| filter.block()[0]);
+        // Those after it begin with a block.
+        if self.tile < block { x + self.tile } else { x / block * block + self.tile }
+    }
+
     /// How `height` rows are cut for so many workers.
     pub fn cut(&self, height: usize, workers: usize) -> Cut {
         if let Some(filter) = self.alone() {
             let keeps = filter.keeps();
             let strips = if keeps && workers == 1 { 1 } else { height.div_ceil(self.strip) };
-            let unit = if keeps || self.strip < BLOCK_ROWS { 1 } else { BLOCK_ROWS };
+            let [_, block] = filter.block();
+            let unit = match keeps || self.strip < BLOCK_ROWS {
+                true if self.strip >= block => block,
+                true => 1,
+                false => BLOCK_ROWS,
+            };
             return Cut { strips: strips.next_multiple_of(workers), unit };
         }
         let (tiles, least) = (height.div_ceil(self.rows), height.div_ceil(self.strip));
@@ -445,6 +457,9 @@ fn tiles_of(filter: &FilterStage) -> (usize, usize) {
         let most = (samples / input.channels).max(4 * width);
         let tile = output.width.div_ceil(output.width.div_ceil(most));
         return (tile, (4 * height).next_multiple_of(pass.rates[1].step));
+    }
+    if let Pass::Fft(fft) = pass {
+        return (fft.results[0].min(output.width), 4 * fft.results[1]);
     }
     // The window, and about as much again for a scratch row and an output row.
     let least = match pass {

@@ -7,6 +7,8 @@ mod common;
 mod bias;
 mod bounds;
 mod equality;
+#[cfg(feature = "fft")]
+mod fft;
 mod limits;
 mod mapping;
 mod multirate;

@@ -69,6 +69,8 @@ pub enum MethodArg {
     Multirate,
     /// One 2D pass
     Dense,
+    /// Large kernels that are no products: Fourier transforms of blocks
+    Fft,
     /// The slow reference in double precision
     Naive,
 }

@@ -27,7 +27,7 @@ pub(super) fn whole(v: &[f64]) -> Option<(u32, Vec<f64>)> {
     Some((bits, v.iter().map(|t| t * f64::from(bits).exp2()).collect()))
 }
 
-pub(super) fn abs_sum(v: &[f64]) -> f64 {
+pub(in crate::plan) fn abs_sum(v: &[f64]) -> f64 {
     v.iter().map(|t| t.abs()).sum()
 }
 

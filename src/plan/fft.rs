@@ -1,0 +1,264 @@
+//! Large kernels that are no products, by fast Fourier transforms: an image is cut into blocks of results, and the
+//! samples under all of their windows are transformed, multiplied by the kernel's transform, and transformed back. Blocks
+//! are those of the image, wherever tiles, strips and regions begin.
+//!
+//! **The error.** A transform of N = 2^a·3^b samples is a + b levels of butterflies and twiddle factors, whatever
+//! radices are taken together. A level changes a vector by no more than η times its 2-norm, and each addend of a
+//! result by no more than η times its magnitude: additions of a butterfly by 2 or 3 count as at most 8u, the product of
+//! complex numbers as √5·u (Brent, Percival, Zimmermann 2007), and a factor of `rustfft`, the sine and cosine of an angle
+//! below 2π in `f64`, is off by at most 17u. Percival (Rapid multiplication modulo the sum and difference of highly
+//! composite numbers, 2003, Theorem 5.1) gets from there to a product of transforms: each result is off by no more than
+//! ‖x‖₂·‖q‖₂·((1 + η)^m − 1) with m the levels of all three transforms. He has butterflies by 2; nothing in it
+//! depends on that but η. Two rows that share a transform may double it. (Higham, Accuracy and Stability, Theorem 24.2,
+//! is for butterflies by 2 and norms of all results.)
+//!
+//! Taps of integer images are whole numbers, so many that this is below a quarter: results that are rounded to the nearest
+//! whole number are exact, and the same with every instruction set, which transforms are not. Those of floats are not
+//! rounded: what they are off by is far below what a sum of `f32` is.
+
+use super::Pass;
+use super::arithmetic::{self, Arithmetic, Proved, Rows, Task};
+use crate::border::Border;
+use crate::filter::{Filter, Method, Post};
+use crate::geometry::Axis;
+use crate::kernel::Kernel;
+use crate::pass::{Digit, Finish, Results};
+use crate::sample::SampleType;
+use crate::transform::{Complex, Transform};
+use crate::view::Shape;
+
+/// Lengths of transforms, and what one takes for each of its numbers, in nanoseconds, on the way there or back (AMD
+/// Zen 4, one thread, 1080p, 2026-11-29). Long ones wait for memory.
+const LENGTHS: [(usize, f64); 13] = [
+    (32, 0.9),
+    (48, 1.3),
+    (64, 0.95),
+    (96, 1.35),
+    (128, 1.1),
+    (192, 1.45),
+    (256, 1.25),
+    (384, 1.6),
+    (512, 1.6),
+    (768, 2.9),
+    (1024, 2.4),
+    (2048, 3.2),
+    (4096, 4.0),
+];
+/// What is done to each number of a block beside the transforms.
+const BESIDE: f64 = 1.7;
+/// Pixels of an image across or down, about: half a block of it is made in vain.
+const IMAGE: f64 = 1500.0;
+/// Taps from which transforms may be faster.
+const LEAST_TAPS: usize = 150;
+/// The unit roundoff of `f64`, and what a level of a transform is off by at most.
+const ROUNDOFF: f64 = 1.0 / (1u64 << 53) as f64;
+const LEVEL: f64 = 28.0 * ROUNDOFF;
+/// What whole results may be off by before they are rounded.
+const NEAR: f64 = 0.25;
+/// How far digits of samples are from 0.
+const DIGIT: f64 = 128.0;
+
+/// A kernel and its blocks.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fft {
+    /// Across and down.
+    pub transforms: [Transform; 2],
+    /// Samples of a block that are transformed, and results.
+    pub samples: [usize; 2],
+    pub results: [usize; 2],
+    /// The transform of the taps, with all factors, column by column: half of the columns, and one.
+    pub spectrum: Vec<Complex>,
+    /// What samples are taken for, one after the other.
+    pub digits: Vec<Digit>,
+    /// The sample that stands for 0.
+    pub middle: f64,
+    pub finish: Results,
+    /// The taps of a direct pass, for blocks of floats some of which are no numbers, and whether it fuses.
+    pub exact: Option<(Rows, bool)>,
+}
+
+impl Fft {
+    /// What it reads on the axes of an image: of floats all of the blocks that are touched, so that each is rounded as it
+    /// is elsewhere. Where the kernel must lie inside, what reaches beyond is the nearest pixel.
+    pub fn axes(&self, filter: &Filter, input: Shape) -> [Axis; 2] {
+        let mut axes = filter.axes(input);
+        if !self.finish.whole {
+            for (axis, results) in axes.iter_mut().zip(self.results) {
+                axis.before += results - 1;
+                axis.taps += 2 * (results - 1);
+                if matches!(axis.border, Border::Valid) {
+                    axis.border = Border::Replicate;
+                }
+            }
+        }
+        axes
+    }
+
+    /// Multiplications per sample, about: those of radix 2.
+    pub fn multiplications(&self) -> usize {
+        let [across, down] = self.samples.map(|n| n as f64);
+        let of = |n: f64| 2.0 * n * n.log2();
+        let kept = down + self.results[1] as f64;
+        let block = kept / 2.0 * of(across) + across * of(down) + 2.0 * across * down;
+        let results = (self.results[0] * self.results[1]) as f64;
+        (block * self.digits.len() as f64 / results).ceil() as usize
+    }
+
+    /// What is done to rows, first to last.
+    pub fn describe(&self) -> Vec<String> {
+        let ([across, down], [width, height]) = (self.samples, self.results);
+        let mut lines =
+            vec![format!("blocks: {width}×{height} results of {across}×{down} samples")];
+        if self.digits.len() > 1 {
+            lines.push("low and high bytes of samples apart".to_owned());
+        }
+        lines.push("transform rows, two at a time, then columns, in f64".to_owned());
+        lines.push("multiply by the kernel's transform".to_owned());
+        lines.push("transform columns and rows back".to_owned());
+        if self.finish.whole {
+            lines.push("round to whole numbers, which are exact".to_owned());
+        }
+        lines
+    }
+}
+
+/// How samples are taken: as what, one after the other, less the middle.
+fn digits(task: &Task<'_>) -> Option<(Vec<Digit>, f64)> {
+    let two = (vec![Digit::Low, Digit::High], DIGIT * 257.0);
+    match task.source {
+        SampleType::F32 if task.float_output() && !task.widened => {
+            Some((vec![Digit::Whole(0.0)], 0.0))
+        }
+        // Products of bytes have two.
+        SampleType::U8 if task.premultiplied && task.has_bytes() => Some(two),
+        SampleType::U8 if !task.prepared() => Some((vec![Digit::Whole(DIGIT)], DIGIT)),
+        SampleType::U16 if !task.prepared() => Some(two),
+        _ => None,
+    }
+}
+
+/// The lengths of transforms, across and down, for a kernel, and what they take for a result, in nanoseconds.
+fn lengths(kernel: &Kernel) -> Option<([usize; 2], f64)> {
+    let size = [kernel.width(), kernel.height()];
+    let longer = |taps: usize| LENGTHS.into_iter().filter(move |(n, _)| *n >= taps + taps / 8);
+    let all = longer(size[0]).flat_map(|x| longer(size[1]).map(move |y| [x, y]));
+    let cost = |[(x, each_x), (y, each_y)]: [(usize, f64); 2]| {
+        let kept = [x + 1 - size[0], y + 1 - size[1]].map(|n| n as f64);
+        let rows = (y as f64 + kept[1]) / (2.0 * y as f64) * each_x;
+        let [wide, high] = kept.map(|n| n / (1.0 + n / (2.0 * IMAGE)));
+        (x * y) as f64 * (rows + each_y + BESIDE) / (wide * high)
+    };
+    let best = all.min_by(|a, b| cost(*a).total_cmp(&cost(*b)))?;
+    Some((best.map(|(n, _)| n), cost(best)))
+}
+
+/// What a direct pass takes for a tap, in nanoseconds (the same machine, AVX-512).
+fn direct_cost(arithmetic: Arithmetic) -> f64 {
+    match arithmetic {
+        Arithmetic::I16 | Arithmetic::I16Rounded => 0.005,
+        Arithmetic::I16Pairs => 0.0095,
+        Arithmetic::F32 | Arithmetic::F32Fused => 0.02,
+        Arithmetic::I32 => 0.025,
+        _ => 0.04,
+    }
+}
+
+/// How far a result may be off, in units of ‖x‖₂·‖q‖₂.
+fn error(lengths: [usize; 2]) -> f64 {
+    let primes = |n: usize| {
+        let twos = n.trailing_zeros();
+        twos + (n >> twos).ilog(3)
+    };
+    let levels = lengths.map(primes).iter().sum::<u32>();
+    // All three transforms; and what is done between them.
+    2.0 * (f64::from(3 * levels + 8) * LEVEL).exp_m1()
+}
+
+/// 2-norm.
+fn norm(v: &[f64]) -> f64 {
+    v.iter().map(|t| t * t).sum::<f64>().sqrt()
+}
+
+/// The kernel by transforms, if the contract of `task` is kept and the `direct` pass is slower, and what was proved.
+pub(super) fn fft(
+    task: &Task<'_>,
+    direct: Option<&(Proved, Vec<Rows>, Finish)>,
+) -> Option<(Pass, Proved, Finish)> {
+    let [kernel] = task.filter.kernels() else { return None };
+    let forced = task.filter.get_method() == Method::Fft;
+    if task.chained || task.precise || !forced && kernel.taps().len() < LEAST_TAPS {
+        return None;
+    }
+    let (digits, middle) = digits(task)?;
+    let (samples, cost) = lengths(kernel)?;
+    let cost = cost * digits.len() as f64;
+    let slower = direct.is_none_or(|(proved, ..)| {
+        direct_cost(proved.arithmetic) * kernel.taps().len() as f64 > cost
+    });
+    if !forced && !slower {
+        return None;
+    }
+    let scale = task.filter.get_scale();
+    let taps: Vec<f64> = kernel.taps().iter().map(|t| t * scale).collect();
+    let error = error(samples) * ((samples[0] * samples[1]) as f64).sqrt();
+    let mut finish = Results {
+        whole: !task.float_source(),
+        add: 0.0,
+        unit: 1.0,
+        offset: task.offset(),
+        abs: task.finish().post == Post::Abs,
+        rounds: !(task.float_output() || task.prepared()),
+    };
+    let (taps, proved, exact) = if finish.whole {
+        let (taps, bits, proved) = arithmetic::whole_taps(task, &taps, (error * DIGIT, NEAR))?;
+        finish.unit = 2f64.powi(-bits);
+        finish.add = middle * taps.iter().sum::<f64>();
+        (taps, proved, None)
+    } else {
+        let (direct, rows, _) = direct?;
+        let (Arithmetic::F32 | Arithmetic::F32Fused, [rows]) = (direct.arithmetic, &rows[..])
+        else {
+            return None;
+        };
+        let size = arithmetic::abs_sum(&taps);
+        let own =
+            error * norm(&taps) + arithmetic::U * (size + task.offset().abs()) + task.carried(size);
+        let proved = task.arithmetic(Arithmetic::F64, own.max(direct.bound));
+        let fused = direct.arithmetic == Arithmetic::F32Fused;
+        (taps, proved, Some((rows.clone(), fused)))
+    };
+    let transforms =
+        [Transform::new(samples[0], task.level)?, Transform::new(samples[1], task.level)?];
+    let results = [samples[0] + 1 - kernel.width(), samples[1] + 1 - kernel.height()];
+    let spectrum = spectrum(&transforms, samples, &taps, kernel.width());
+    let pass = Fft { transforms, samples, results, spectrum, digits, middle, finish, exact };
+    Some((Pass::Fft(pass.into()), proved, task.finish()))
+}
+
+/// The transform of taps as blocks are multiplied by it: those of a correlation, with what the transforms of a block
+/// leave undone.
+fn spectrum(
+    transforms: &[Transform; 2],
+    [across, down]: [usize; 2],
+    taps: &[f64],
+    width: usize,
+) -> Vec<Complex> {
+    let unit = 1.0 / (2 * across * down) as f64;
+    let mut columns = vec![[0.0; 2]; (across / 2 + 1) * down];
+    let most = transforms[0].scratch().max(transforms[1].scratch());
+    let mut scratch = vec![[0.0; 2]; most];
+    let mut row = vec![[0.0; 2]; across];
+    for (j, taps) in taps.chunks_exact(width).enumerate() {
+        row.fill([0.0; 2]);
+        for (i, tap) in taps.iter().enumerate() {
+            row[(across - i) % across][0] = *tap;
+        }
+        transforms[0].forward(&mut row, &mut scratch);
+        for (column, v) in columns.chunks_exact_mut(down).zip(&row) {
+            column[(down - j) % down] = *v;
+        }
+    }
+    transforms[1].forward(&mut columns, &mut scratch);
+    columns.iter_mut().flatten().for_each(|v| *v *= unit);
+    columns
+}
