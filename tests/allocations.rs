@@ -229,6 +229,12 @@ fn a_second_run_allocates_nothing() {
             check_chain::<u8, u8>(&chain.then(Filter::new(means.clone())).unwrap(), shape);
         }
         check::<f32, f32>(&Filter::new(blur.clone()).method(Method::Dense), shape);
+        if cfg!(feature = "fft") {
+            let by_fft = Filter::new(dense.clone()).method(Method::Fft);
+            check::<u8, u8>(&by_fft, shape);
+            check::<u16, u16>(&by_fft, shape);
+            check::<f32, f32>(&by_fft, shape);
+        }
         if shape.height > 61 {
             let long = Filter::new(Kernel::gaussian(10.0).unwrap()).method(Method::Multirate);
             check::<u8, u8>(&long, shape);

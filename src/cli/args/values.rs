@@ -59,7 +59,7 @@ pub enum Depth {
 /// How the work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MethodArg {
-    /// Two passes if the kernel is separable, at two rates if it is long, terms if it is a sum, else dense
+    /// Two passes if the kernel is separable, at two rates if it is long, terms if it is a sum, else dense, or fft if it is large
     Auto,
     /// Two 1D passes
     Separable,
