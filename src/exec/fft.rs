@@ -18,7 +18,7 @@ use crate::pass::{
 };
 use crate::plan::arithmetic::Rows;
 use crate::plan::{Fft, FilterStage};
-use crate::sample::Sample;
+use crate::sample::{Sample, SampleType};
 use crate::simd::{MAX_LANES, prefetch};
 use crate::transform::Complex;
 use crate::view::OutRow;
@@ -61,8 +61,9 @@ struct Grid<'a> {
     channels: usize,
     /// Blocks across.
     blocks: Range<usize>,
-    /// Under output (0, 0), the first sample of a window.
+    /// The first sample under output (0, 0) is so far before the image, and nothing from `end` on is under any output.
     before: [usize; 2],
+    end: [isize; 2],
     /// Samples of a padded row of one channel, and from one channel to the next.
     width: usize,
     pitch: usize,
@@ -72,11 +73,17 @@ impl<'a> Grid<'a> {
     fn new(stage: &'a FilterStage, fft: &'a Fft, tile: &'a Tile) -> Self {
         let [results, _] = fft.results;
         let blocks = tile.x.start / results..tile.x.end.div_ceil(results);
-        let anchor = stage.filter.kernels()[0].anchor();
+        let kernel = &stage.filter.kernels()[0];
+        let anchor = kernel.anchor();
         let before = [anchor.0 - stage.anchor.0, anchor.1 - stage.anchor.1];
+        let end = [
+            (stage.output.width + kernel.width() - 1) as isize - before[0] as isize,
+            (stage.output.height + kernel.height() - 1) as isize - before[1] as isize,
+        ];
         let width = (blocks.len() - 1) * results + fft.samples[0];
         let channels = stage.input.channels;
-        Self { stage, tile, fft, channels, blocks, before, width, pitch: width + 2 * MAX_LANES }
+        let pitch = width + 2 * MAX_LANES;
+        Self { stage, tile, fft, channels, blocks, before, end, width, pitch }
     }
 
     /// The output columns of block `i` that are in the tile.
@@ -91,6 +98,8 @@ impl<'a> Grid<'a> {
 struct Block<'a, T> {
     /// The rows under it, of all channels.
     window: &'a [&'a [T]],
+    /// Those that are not blank.
+    there: (usize, usize),
     /// Where its samples begin in them.
     at: usize,
     /// Its output columns and rows that are asked for, as places in the block.
@@ -123,7 +132,7 @@ impl FilterRun<'_> {
             let y = top.max(self.rows.start)..(top + height).min(self.rows.end);
             let first = top as isize - grid.before[1] as isize;
             let (under, end) = (stage.rows(y.clone()), first + down as isize);
-            let there = under.start.max(first)..under.end.min(end);
+            let there = under.start.max(first)..under.end.min(end).min(grid.end[1]);
             for v in there.clone() {
                 if !self.fft.planes.has(v) {
                     self.planes(&grid, v, constants, feed);
@@ -142,6 +151,7 @@ impl FilterRun<'_> {
                 for channel in 0..channels {
                     let block = Block {
                         window: &window,
+                        there: ((there.start - first) as usize, (there.end - first) as usize),
                         at: channel * grid.pitch + (i - grid.blocks.start) * width,
                         x: (x.start - left, x.end - left),
                         y: (y.start - top, y.end - top),
@@ -157,8 +167,12 @@ impl FilterRun<'_> {
                 for y in y.clone() {
                     let [out] = sink.rows(y, x.clone());
                     let source = &results[(y - top) * pitch..][..x.len() * channels];
-                    let finish = &Finish::PLAIN;
-                    stage.level.run(SumRows { source, identity: 1.0, rows: &[], finish, out });
+                    if out.sample() == SampleType::F32 {
+                        out.typed().copy_from_slice(source);
+                    } else {
+                        let (rows, finish) = (&[], &Finish::PLAIN);
+                        stage.level.run(SumRows { source, identity: 1.0, rows, finish, out });
+                    }
                     sink.done(y, 1, x.clone());
                 }
             }
@@ -181,7 +195,8 @@ impl FilterRun<'_> {
         // What of the blocks' samples the tile has.
         let start = (grid.blocks.start * fft.results[0]) as isize - grid.before[0] as isize;
         let under = stage.columns(tile.x.clone());
-        let there = under.start.max(start)..under.end.min(start + grid.width as isize);
+        let end = (start + grid.width as isize).min(grid.end[0]);
+        let there = under.start.max(start)..under.end.min(end);
         let from = (there.start - under.start) as usize + tile.first;
         let (to, len) = ((there.start - start) as usize, there.len());
         let slot = &mut *self.fft;
@@ -229,12 +244,17 @@ impl FftSlot {
         for (&digit, columns) in fft.digits.iter().zip(&mut self.columns) {
             let columns: &mut [Complex] = columns.aligned(half * pitch);
             for (first, group) in block.window.chunks_exact(2 * PAIRS).enumerate() {
-                for (pair, out) in group.chunks_exact(2).zip(rows.chunks_exact_mut(across)) {
-                    let [a, b] = [pair[0], pair[1]].map(|row| &row[block.at..][..across]);
-                    level.run(Pair { a, b, digit, out });
-                }
-                row_transform.forward(rows, scratch);
                 let first = first * 2 * PAIRS;
+                if first >= block.there.1 || first + 2 * PAIRS <= block.there.0 {
+                    // The transform of nothing.
+                    rows.fill([0.0; 2]);
+                } else {
+                    for (pair, out) in group.chunks_exact(2).zip(rows.chunks_exact_mut(across)) {
+                        let [a, b] = [pair[0], pair[1]].map(|row| &row[block.at..][..across]);
+                        level.run(Pair { a, b, digit, out });
+                    }
+                    row_transform.forward(rows, scratch);
+                }
                 level.run(Unpack { rows, columns: &mut *columns, pitch, first });
             }
             let spectra = fft.spectrum.chunks_exact(down);

@@ -2,15 +2,15 @@
 //! samples under all of their windows are transformed, multiplied by the kernel's transform, and transformed back. Blocks
 //! are those of the image, wherever tiles, strips and regions begin.
 //!
-//! **The error.** A transform of N = 2^a·3^b samples is a + b levels of butterflies and twiddle factors, whatever
-//! radices are taken together. A level changes a vector by no more than η times its 2-norm, and each addend of a
-//! result by no more than η times its magnitude: additions of a butterfly by 2 or 3 count as at most 8u, the product of
-//! complex numbers as √5·u (Brent, Percival, Zimmermann 2007), and a factor of `rustfft`, the sine and cosine of an angle
-//! below 2π in `f64`, is off by at most 17u. Percival (Rapid multiplication modulo the sum and difference of highly
-//! composite numbers, 2003, Theorem 5.1) gets from there to a product of transforms: each result is off by no more than
-//! ‖x‖₂·‖q‖₂·((1 + η)^m − 1) with m the levels of all three transforms. He has butterflies by 2; nothing in it
-//! depends on that but η. Two rows that share a transform may double it. (Higham, Accuracy and Stability, Theorem 24.2,
-//! is for butterflies by 2 and norms of all results.)
+//! **The error.** A transform of 2^a·3^b numbers is a + b levels of butterflies and twiddle factors, whatever radices are
+//! taken together. A level changes a vector by no more than η times its 2-norm, and each addend of a result by no more
+//! than η times its magnitude. With u = 2⁻⁵³: the additions of a butterfly by 2 count as u, of one by 3 as at most
+//! 8u, a product of complex numbers as √5·u (Brent, Percival, Zimmermann 2007), and a factor of `rustfft`, which is the
+//! sine and cosine of a rounded angle below 2π, is off by at most 17u: so η is 21u or 28u. Percival (Rapid multiplication modulo
+//! the sum and difference of highly composite numbers, 2003, Theorem 5.1) gets from there to the product of
+//! transforms: each result is off by no more than ‖x‖₂·‖q‖₂·(Π(1 + η) − 1) over the levels of all three transforms. He has
+//! butterflies by 2; the proof needs no more of them than their η. (Higham, Accuracy and Stability, Theorem 24.2, is
+//! for butterflies by 2, and norms of all results.) Two rows share a transform back, whose levels count twice.
 //!
 //! Taps of integer images are whole numbers, so many that this is below a quarter: results that are rounded to the nearest
 //! whole number are exact, and the same with every instruction set, which transforms are not. Those of floats are not
@@ -50,9 +50,11 @@ const BESIDE: f64 = 1.7;
 const IMAGE: f64 = 1500.0;
 /// Taps from which transforms may be faster.
 const LEAST_TAPS: usize = 150;
-/// The unit roundoff of `f64`, and what a level of a transform is off by at most.
+/// The unit roundoff of `f64`, and what levels of a transform are off by, butterflies by 2 and by 3, in units of it.
 const ROUNDOFF: f64 = 1.0 / (1u64 << 53) as f64;
-const LEVEL: f64 = 28.0 * ROUNDOFF;
+const LEVELS: [f64; 2] = [21.0, 28.0];
+/// What is done to numbers between the transforms: rows are taken apart, multiplied, and joined.
+const BETWEEN: f64 = 24.0;
 /// What whole results may be off by before they are rounded.
 const NEAR: f64 = 0.25;
 /// How far digits of samples are from 0.
@@ -165,13 +167,13 @@ fn direct_cost(arithmetic: Arithmetic) -> f64 {
 
 /// How far a result may be off, in units of ‖x‖₂·‖q‖₂.
 fn error(lengths: [usize; 2]) -> f64 {
-    let primes = |n: usize| {
+    let of = |n: usize| {
         let twos = n.trailing_zeros();
-        twos + (n >> twos).ilog(3)
+        let threes = (n >> twos).ilog(3);
+        f64::from(twos) * LEVELS[0] + f64::from(threes) * LEVELS[1]
     };
-    let levels = lengths.map(primes).iter().sum::<u32>();
-    // All three transforms; and what is done between them.
-    2.0 * (f64::from(3 * levels + 8) * LEVEL).exp_m1()
+    let [across, down] = lengths.map(of);
+    ((4.0 * across + 3.0 * down + BETWEEN) * ROUNDOFF).exp_m1()
 }
 
 /// 2-norm.
@@ -261,4 +263,103 @@ fn spectrum(
     transforms[1].forward(&mut columns, &mut scratch);
     columns.iter_mut().flatten().for_each(|v| *v *= unit);
     columns
+}
+
+#[cfg(all(test, feature = "fft"))]
+mod tests {
+    use super::*;
+    use crate::pass::{Join, Multiply, PAIRS, Pair, Unpack};
+    use crate::plan::Stage;
+    use crate::simd::Level;
+
+    fn plan(kernel: &Kernel, level: Level) -> Fft {
+        let filter = Filter::new(kernel.clone()).method(Method::Fft).level(level);
+        let plan = filter.plan::<u8, u8>(Shape::new(40, 30, 1)).unwrap();
+        match &plan.segments[0].stages[0] {
+            Stage::Filter(stage) => match &stage.pass {
+                Pass::Fft(fft) => (**fft).clone(),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// How far the sums of a block, on their way to be rounded, are from whole numbers, at most.
+    fn distance(fft: &Fft, level: Level, sample: impl Fn(usize, usize) -> u8) -> f64 {
+        let [across, down] = fft.samples;
+        let mut scratch =
+            vec![[0.0; 2]; fft.transforms.iter().map(Transform::scratch).max().unwrap()];
+        let mut columns = vec![[0.0; 2]; (across / 2 + 1) * down];
+        let mut rows = vec![[0.0; 2]; PAIRS * across];
+        for first in (0..down).step_by(2 * PAIRS) {
+            for (p, out) in rows.chunks_exact_mut(across).enumerate() {
+                let row = |y: usize| (0..across).map(|x| sample(x, y)).collect::<Vec<_>>();
+                let (a, b) = (&row(first + 2 * p)[..], &row(first + 2 * p + 1)[..]);
+                level.run(Pair { a, b, digit: fft.digits[0], out });
+            }
+            fft.transforms[0].forward(&mut rows, &mut scratch);
+            level.run(Unpack { rows: &rows, columns: &mut columns, pitch: down, first });
+        }
+        fft.transforms[1].forward(&mut columns, &mut scratch);
+        level.run(Multiply { data: &mut columns, by: &fft.spectrum });
+        fft.transforms[1].inverse(&mut columns, &mut scratch);
+        let mut most: f64 = 0.0;
+        for first in (0..fft.results[1]).step_by(2 * PAIRS) {
+            level.run(Join { columns: &columns, pitch: down, first, rows: &mut rows });
+            fft.transforms[0].inverse(&mut rows, &mut scratch);
+            for v in rows.iter().flatten() {
+                most = most.max((v - v.round()).abs());
+            }
+        }
+        most
+    }
+
+    /// On images that make sums large: by the sign of taps, in phase with single waves, and noise.
+    #[test]
+    fn sums_are_next_to_whole_numbers() {
+        let wave = |i: usize| ((i * i) as f64 * 0.7).sin();
+        for (width, height) in [(7, 5), (31, 31), (63, 40), (100, 127)] {
+            let taps: Vec<f64> = (0..width * height).map(|i| wave(i) + 0.1).collect();
+            let kernel = Kernel::new(width, height, taps).unwrap().normalized();
+            for level in Level::available() {
+                let fft = plan(&kernel, level);
+                let [across, down] = fft.samples;
+                let tap = |x: usize, y: usize| kernel.tap(x % width, y % height);
+                let mut random = 1u32;
+                let noise: Vec<u8> = (0..across * down)
+                    .map(|_| {
+                        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        if random >> 31 == 1 { 255 } else { 0 }
+                    })
+                    .collect();
+                let pictures: [&dyn Fn(usize, usize) -> u8; 5] = [
+                    &|_, _| 0,
+                    &|x, y| if tap(x, y) > 0.0 { 255 } else { 0 },
+                    &|x, y| if (x + y) % 2 == 0 { 255 } else { 0 },
+                    &|x, _| if x % 7 < 3 { 255 } else { 0 },
+                    &|x, y| noise[y * across + x],
+                ];
+                for picture in pictures {
+                    let most = distance(&fft, level, picture);
+                    assert!(most < NEAR / 300.0, "{width}×{height}, {level}: {most:e}");
+                    println!("{width}×{height} {level} {across}×{down}: {most:e}");
+                }
+            }
+        }
+    }
+
+    /// The bound counts each length's factors.
+    #[test]
+    fn lengths_are_products_of_2_and_3() {
+        for (n, _) in LENGTHS {
+            let mut rest = n;
+            while rest % 2 == 0 {
+                rest /= 2;
+            }
+            while rest % 3 == 0 {
+                rest /= 3;
+            }
+            assert_eq!((rest, n % (2 * PAIRS)), (1, 0), "{n}");
+        }
+    }
 }
