@@ -169,6 +169,15 @@ fn random(size: usize, separable: bool) -> Kernel {
     Kernel::separable(&factor(), &factor()).expect("a small finite kernel")
 }
 
+/// Dense taps of sum 1, so that results are neither all black nor all white.
+fn mean(size: usize) -> Kernel {
+    let mut rng = StdRng::seed_from_u64(size as u64);
+    let taps: Vec<f64> = (0..size * size).map(|_| rng.random_range(0.01..1.0)).collect();
+    let sum: f64 = taps.iter().sum();
+    let taps = taps.iter().map(|t| f64::from((t / sum) as f32));
+    Kernel::new(size, size, taps.collect()).expect("a small finite kernel")
+}
+
 fn edges(size: usize) -> Filter {
     let kernel = random(size, false);
     Filter::magnitude(&kernel, &kernel.flipped()).expect("small kernels")
@@ -274,6 +283,14 @@ fn timed_rows() -> Vec<Row> {
     add("dense", "7", (U8, F32), 1, filter(Filter::new(random(7, false))));
     add("dense", "7", (U16, U16), 1, filter(Filter::new(random(7, false))));
     add("dense", "25", (U16, U16), 1, filter(Filter::new(random(25, false))));
+    // Sums of integer pictures are exact by transforms; those of floats depend on the system's sine.
+    for (size, types, channels) in
+        [(31, (U8, U8), 1), (63, (U8, U8), 3), (31, (U8, F32), 1), (31, (U16, U16), 1)]
+    {
+        add("fft", &size.to_string(), types, channels, filter(Filter::new(mean(size))));
+    }
+    let colours = Filter::new(mean(31)).alpha(Alpha::Premultiply);
+    add("premultiplied-fft", "31", (U8, U8), 4, filter(colours));
     add("whole", "5", (U8, U8), 1, filter(Filter::new(whole(5, 2)).scale(1.0 / 64.0)));
     add("whole", "5", (U16, U16), 1, filter(Filter::new(whole(5, 40)).offset(32768.0)));
     add("edges", "5", (U8, U8), 1, filter(edges(5)));
