@@ -90,6 +90,13 @@ fn dense<I: Source, O: Sample>(
     bench::<I, O>(c, op, source, filter, Method::Dense, arithmetic);
 }
 
+/// Blocks by Fourier transforms.
+fn by_fft<I: Source, O: Sample>(c: &mut Criterion, source: &Image<I>, filter: &Filter) {
+    if cfg!(feature = "fft") {
+        bench::<I, O>(c, "fft", source, filter, Method::Fft, Arithmetic::F64);
+    }
+}
+
 /// Two random kernels under one root.
 fn edges(size: usize) -> Filter {
     Filter::magnitude(&random(size, 1), &random(size, 2)).expect("small kernels")
@@ -157,6 +164,7 @@ fn of_u8(c: &mut Criterion) {
         Arithmetic::TreeSums,
     );
     let kept = named("sharpen", 0).alpha(Alpha::Keep);
+    by_fft::<u8, u8>(c, &three, &Filter::new(random(31, 31)).offset(128.0));
     dense::<u8, u8>(c, "kept-alpha-sharpen", &four, &kept, Arithmetic::I16);
 }
 
@@ -170,7 +178,10 @@ fn of_u16(c: &mut Criterion) {
     dense::<u16, u16>(c, "dense", &one, &Filter::new(random(7, 7)), Arithmetic::F32);
     let whole = Filter::new(whole(5, 40)).offset(32768.0);
     dense::<u16, u16>(c, "dense", &one, &whole, Arithmetic::I32);
-    dense::<u16, u16>(c, "dense", &one, &Filter::new(random(25, 25)), Arithmetic::F64);
+    let large = Filter::new(random(25, 25)).offset(32768.0);
+    let direct = large.clone().method(Method::Dense);
+    dense::<u16, u16>(c, "dense", &one, &direct, Arithmetic::F64);
+    by_fft::<u16, u16>(c, &one, &large);
     separable::<u16, u16>(c, "box", &one, &named("box", 15), Arithmetic::RunningI32);
 }
 
@@ -190,6 +201,7 @@ fn of_f32(c: &mut Criterion) {
     dense::<f32, f32>(c, "dense", &one, &Filter::new(random(7, 7)), Arithmetic::F32Fused);
     dense::<f32, f32>(c, "dense", &three, &Filter::new(random(7, 7)), Arithmetic::F32Fused);
     dense::<f32, f32>(c, "dense-magnitude", &one, &edges(5), Arithmetic::F32Fused);
+    by_fft::<f32, f32>(c, &one, &Filter::new(random(31, 31)));
     separable::<f32, f32>(c, "box", &one, &named("box", 15), Arithmetic::TreeSums);
 }
 

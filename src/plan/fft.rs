@@ -45,7 +45,7 @@ const LENGTHS: [(usize, f64); 13] = [
     (4096, 4.0),
 ];
 /// What is done to each number of a block beside the transforms.
-const BESIDE: f64 = 1.7;
+const BESIDE: f64 = 2.0;
 /// Pixels of an image across or down, about: half a block of it is made in vain.
 const IMAGE: f64 = 1500.0;
 /// Taps from which transforms may be faster.

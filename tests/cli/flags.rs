@@ -199,6 +199,8 @@ fn long_kernels_are_off_by_what_is_allowed() {
         let json = place.ok(&[&blur[..], flags].concat()).json();
         assert_eq!(json["plan"]["stages"][0]["method"], method, "{flags:?}");
     }
+    let fft = ["input.png", "-k", "emboss", "--method", "fft", "--verify", "--explain", "--json"];
+    assert_eq!(place.ok(&fft).json()["plan"]["stages"][0]["method"], "fft");
     place.fails(2, "at least 0", &["input.png", "-k", "box", "--tolerance=-1"]);
     place.fails(2, "method auto", &["input.png", "-k", "gaussian", "--method", "multirate"]);
 }
