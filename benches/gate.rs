@@ -137,6 +137,34 @@ fn bell(size: usize, sigma: f64) -> Kernel {
     Kernel::separable(&taps, &taps).expect("a small finite kernel")
 }
 
+/// Equal taps within so many pixels of the middle; `edge` of those beyond, up to the kernel's sides.
+fn disc(radius: i32, edge: f64) -> Kernel {
+    let size = 2 * radius + 1;
+    let tap = |i: i32| {
+        let (x, y) = (i % size - radius, i / size - radius);
+        match x * x + y * y - radius * radius {
+            ..=0 => 1.0,
+            1..=16 => edge / 4.0,
+            _ => 0.0,
+        }
+    };
+    let taps: Vec<f64> = (0..size * size).map(tap).collect();
+    let sum: f64 = taps.iter().sum();
+    let taps = taps.iter().map(|t| t / sum).collect();
+    Kernel::new(size as usize, size as usize, taps).expect("a small finite kernel")
+}
+
+/// Two slanting lines of taps that are all different.
+fn lines(size: usize) -> Kernel {
+    let tap = |i: usize| {
+        let (x, y) = (i % size, i / size);
+        if x == 2 * y || x == y / 2 { 1.0 + i as f64 / 4096.0 } else { 0.0 }
+    };
+    Kernel::new(size, size, (0..size * size).map(tap).collect())
+        .and_then(|kernel| kernel.scaled(1.0 / 128.0))
+        .expect("a small finite kernel")
+}
+
 /// A Gaussian of a size, as OpenCV has it.
 fn gaussian(size: usize) -> Filter {
     Filter::new(match size {
@@ -258,6 +286,15 @@ fn timed_rows() -> Vec<Row> {
         for (sample, channels) in [(U8, 1), (U8, 3), (F32, 1)] {
             let what = filter(Filter::new(sum.clone()));
             add(name, &format!("sigma{size}"), (sample, sample), channels, what);
+        }
+    }
+    let (soft, hard) = (disc(15, 1.0), disc(31, 0.0));
+    for (name, size, kernel) in
+        [("disc", "31", soft), ("disc-hard", "63", hard), ("lines", "63", lines(63))]
+    {
+        for (sample, channels) in [(U8, 1), (U8, 3), (U16, 1), (F32, 1)] {
+            let what = filter(Filter::new(kernel.clone()));
+            add(name, size, (sample, sample), channels, what);
         }
     }
     let boxes = [(U8, 1), (U8, 3), (U8, 4), (U16, 1), (U16, 3), (F32, 1), (F32, 3)];

@@ -27,6 +27,7 @@ mod layers;
 mod memory;
 mod multirate;
 mod rows;
+mod runs;
 mod segment;
 mod separable;
 mod sink;

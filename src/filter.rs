@@ -22,7 +22,8 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Method {
     /// Two passes if the kernel is separable, or two rates if it is also long and smooth; terms one by one, if it is
-    /// known as a sum of kernels and that is cheaper; else dense, or large ones by Fourier transforms.
+    /// known as a sum of kernels and that is cheaper; runs if many of its taps are equal or 0; else dense, or large ones
+    /// by Fourier transforms.
     #[default]
     Auto,
     /// Two 1D passes; an error if the kernel is not separable.
@@ -34,11 +35,14 @@ pub enum Method {
     /// [`tolerance`](Filter::tolerance) cannot be kept. Where none is given, results of floats may be off by 1/510 of the
     /// range.
     Multirate,
+    /// Runs of equal taps from sums of neighbours, other taps one by one, and zeros not at all: discs, rings, polygons,
+    /// lines. A sample under a zero is not read, so that it may be NaN.
+    Runs,
     /// One direct 2D pass.
     Dense,
     /// Blocks by fast Fourier transforms, for large kernels that are no products, with the feature `fft`; an error where
     /// results would not be the same on every machine. Not for magnitudes, chains, and `f32` images whose results are
-    /// integers.
+    /// integers, or whose colours are multiplied by alpha.
     Fft,
     /// The reference: the definition itself in `f64`, slow and single-threaded.
     Naive,
@@ -51,6 +55,7 @@ impl fmt::Display for Method {
             Self::Separable => "separable",
             Self::Terms => "terms",
             Self::Multirate => "multirate",
+            Self::Runs => "runs",
             Self::Dense => "dense",
             Self::Fft => "fft",
             Self::Naive => "naive",

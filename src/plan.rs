@@ -4,6 +4,7 @@
 
 pub(crate) mod arithmetic;
 mod build;
+mod candidates;
 mod chain;
 mod choose;
 mod explain;
@@ -11,14 +12,17 @@ mod fft;
 mod filter;
 mod multirate;
 mod proof;
+mod runs;
 mod segment;
 mod terms;
 mod words;
 
 pub use arithmetic::Arithmetic;
+pub use candidates::Candidate;
 pub(crate) use fft::Fft;
 pub(crate) use filter::FilterStage;
 pub(crate) use multirate::{Multirate, Rate, SPAN};
+pub(crate) use runs::{Runs, Sums};
 pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
 pub(crate) use terms::{MOST_TERMS, TermStage, Terms};
 
@@ -156,6 +160,8 @@ pub(crate) enum Pass {
     Multirate(Box<Multirate>),
     /// Blocks by fast Fourier transforms.
     Fft(Box<Fft>),
+    /// Runs of equal taps, and single taps.
+    Runs(Box<Runs>),
     /// A direct 2D pass; the taps of each kernel.
     Dense(Vec<Rows>),
 }
@@ -177,6 +183,7 @@ impl Pass {
             Self::Multirate(pass) => Some(pass.multiplications()),
             Self::Terms(terms) => Some(terms.multiplications()),
             Self::Fft(fft) => Some(fft.multiplications()),
+            Self::Runs(runs) => Some(runs.multiplications()),
             _ => None,
         }
     }
@@ -193,6 +200,7 @@ impl Pass {
             Self::Terms(_) => Method::Terms,
             Self::Multirate(_) => Method::Multirate,
             Self::Fft(_) => Method::Fft,
+            Self::Runs(_) => Method::Runs,
             Self::Dense(_) => Method::Dense,
         }
     }

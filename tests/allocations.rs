@@ -240,6 +240,12 @@ fn a_second_run_allocates_nothing() {
             check::<u8, u8>(&long, shape);
             check::<f32, f32>(&long.tolerance(4e-3), shape);
         }
+        for kernel in [Kernel::disc(9.0).unwrap(), Kernel::motion(25.0, 20.0).unwrap()] {
+            let runs = Filter::new(kernel).method(Method::Runs);
+            check::<u8, u8>(&runs, shape);
+            check::<u16, u16>(&runs, shape);
+            check::<f32, f32>(&runs, shape);
+        }
         let alpha = Shape { channels: 4, ..shape };
         check::<u8, u8>(&Filter::new(blur.clone()).alpha(Alpha::Premultiply), alpha);
         check::<u16, u16>(&Filter::new(dense.clone()).alpha(Alpha::Keep), alpha);

@@ -114,7 +114,8 @@ impl Stage {
             .scale([1.0, 0.25, 1.0 / 9.0, -1.0, 3.5, 0.0, 1.0 / 255.0][self.scale as usize % 7])
             .offset(f64::from(self.offset) / 4.0 * full / 255.0)
             .method(
-                [Method::Auto, Method::Auto, Method::Dense, Method::Fft][self.method as usize % 4],
+                [Method::Auto, Method::Auto, Method::Auto, Method::Dense, Method::Runs, Method::Fft]
+                    [self.method as usize % 6],
             );
         if let Some(alpha) = alpha[self.alpha as usize % 4]
             && !(alpha == Alpha::Premultiply && (negative || self.scale % 7 != 0))

@@ -203,6 +203,11 @@ pub struct Args {
     #[arg(long, value_name = "METHOD", help_heading = METHOD, default_value = "auto")]
     pub method: MethodArg,
 
+    /// Use the best N products of each kernel only, by its singular values; a line says what that leaves out.
+    #[arg(long, value_name = "N", help_heading = METHOD, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u16).range(1..=8))]
+    pub terms: Option<u16>,
+
     /// Let the faster methods be off by T of the range, before rounding [default: what rounding hides, 0 for floats].
     #[arg(long, value_name = "T", help_heading = METHOD, allow_negative_numbers = true, value_parser = tolerance)]
     pub tolerance: Option<f64>,

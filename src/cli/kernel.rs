@@ -5,11 +5,12 @@ use super::args::{Args, Kind, MethodArg, StageArgs};
 use super::failure::Failure;
 use super::matrix::{self, is_matrix};
 use super::mix::{Form, Mix};
+use super::report::number;
 use super::suggest;
 use std::path::Path;
 use twopass::{
     Border, Compat, Depthwise, Filter, Kernel, KernelParams, Level, Method, NamedKernel, Padding,
-    SampleType, Window,
+    SampleType, Separation, Window,
 };
 
 /// One step of a chain.
@@ -145,7 +146,11 @@ pub fn chain(
             Kind::Kernel => {
                 let (name, kernels) =
                     kernels(stage, file.as_ref(), args.compat.map(Compat::from), sample)?;
-                let mut filter = filter(kernels, stage, args.kernels.flip)?;
+                let kernels = match args.terms {
+                    Some(count) => kernels.iter().map(|k| Ok(best(k, count)?.0)).collect(),
+                    None => Ok::<_, Failure>(kernels),
+                };
+                let mut filter = filter(kernels?, stage, args.kernels.flip)?;
                 if args.kernels.normalize {
                     // As a scale, so that whole taps stay whole.
                     let gain = gain(&filter.kernels()[0]);
@@ -220,6 +225,7 @@ fn configure(filter: Filter, args: &Args, threads: usize) -> Result<Filter, Fail
         MethodArg::Separable => Method::Separable,
         MethodArg::Terms => Method::Terms,
         MethodArg::Multirate => Method::Multirate,
+        MethodArg::Runs => Method::Runs,
         MethodArg::Dense => Method::Dense,
         MethodArg::Fft => Method::Fft,
         MethodArg::Naive => Method::Naive,
@@ -302,6 +308,35 @@ pub fn hints(args: &Args, files: &[Option<Kernel>]) -> Vec<String> {
         None => None,
     };
     kernels.filter_map(read).collect()
+}
+
+/// The sum of a kernel's best products, so many or as many as there are, and what it leaves out, per unit of input range.
+fn best(kernel: &Kernel, count: u16) -> Result<(Kernel, f64), Failure> {
+    let (separation, (x, y)) = (Separation::of(kernel), kernel.anchor());
+    let terms = separation.terms().iter().take(usize::from(count));
+    let terms =
+        terms.map(|term| term.to_kernel()?.with_anchor(x, y)).collect::<Result<Vec<_>, _>>()?;
+    let kernel = if let [one] = &terms[..] { one.clone() } else { Kernel::sum_of(&terms)? };
+    Ok((kernel, separation.residual(terms.len())))
+}
+
+/// What --terms leaves out of each kernel, a line each.
+pub fn left_out(args: &Args, files: &[Option<Kernel>]) -> Result<Vec<String>, Failure> {
+    let Some(count) = args.terms else { return Ok(Vec::new()) };
+    let mut lines = Vec::new();
+    let stages = args.chain.iter().zip(files).filter(|(stage, _)| stage.kind == Kind::Kernel);
+    for (stage, file) in stages {
+        let (name, kernels) =
+            kernels(stage, file.as_ref(), args.compat.map(Compat::from), SampleType::U8)?;
+        for kernel in &kernels {
+            let left = number(best(kernel, count)?.1);
+            lines.push(format!(
+                "{name}: {count} of {} products, off by at most {left} per unit of input range",
+                Separation::of(kernel).rank()
+            ));
+        }
+    }
+    Ok(lines)
 }
 
 /// What the taps are divided by to sum to 1, or, where their sum is 0, their magnitudes to.

@@ -47,6 +47,7 @@ pub mod pfm;
 pub mod pixels;
 pub mod png;
 pub mod preview;
+pub mod progress;
 pub mod report;
 pub mod run;
 pub mod show;
@@ -140,6 +141,7 @@ fn filter(args: &Args) -> Result<(), Failure> {
     let chain = kernel::chain(args, &files, SampleType::U8, 0)?;
     if !args.quiet {
         kernel::hints(args, &files).iter().for_each(|line| say(line));
+        kernel::left_out(args, &files)?.iter().for_each(|line| say(line));
     }
     if let Some(path) = &args.show_kernel {
         show::write(&chain, path, args)?;
@@ -200,7 +202,11 @@ fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
     let args = setup.args;
     let (path, name) = (item.path.clone(), item.path.display().to_string());
     spare::hold();
-    match job::run(setup, item)? {
+    let speaks = args.verify || args.preview || args.bench.is_some();
+    let progress = progress::Progress::new(&name, args.quiet || speaks);
+    let done = job::run(setup, item);
+    drop(progress);
+    match done? {
         Done::Skipped(output) => {
             if !args.quiet {
                 say(&format!("{} exists, {name} is left out", output.display()));

@@ -4,7 +4,7 @@
 
 use super::{Part, Workspace, run};
 use crate::error::Error;
-use crate::plan::AnyPlan;
+use crate::plan::{AnyPlan, Segment};
 use crate::sample::{Sample, Source};
 use crate::view::{AnyViewMut, Rect, Shape, View, ViewMut};
 use std::mem::take;
@@ -83,10 +83,12 @@ pub(crate) fn run_in_bands<I: Source, O: Sample>(
     result
 }
 
-/// Rows of a band: all, where one would read much more than itself.
+/// Rows of a band: all, where one would read much more than itself; else whole blocks of those that are made together.
 fn band(plan: &AnyPlan, rect: Rect) -> Result<usize, Error> {
-    let middle = rect.y + rect.height / 2 / BAND * BAND;
-    let height = BAND.min(rect.y + rect.height - middle);
+    let block = plan.segments.iter().filter_map(Segment::alone).map(|filter| filter.block()[1]);
+    let band = BAND.next_multiple_of(block.max().unwrap_or(1));
+    let middle = rect.y + rect.height / 2 / band * band;
+    let height = band.min(rect.y + rect.height - middle);
     let needed = plan.input_region(Rect { y: middle, height, ..rect })?;
-    Ok(if needed.height > 2 * BAND { rect.height } else { BAND })
+    Ok(if needed.height > 2 * band { rect.height } else { band })
 }

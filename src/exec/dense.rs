@@ -290,14 +290,14 @@ impl FilterRun<'_> {
     /// `make` gets the padded rows, what of them is not filled in from where it lies, the memory of the next
     /// rows to ask for, and the row to make.
     #[allow(clippy::too_many_arguments)]
-    fn made<T: Sample, E: Pod>(
+    pub(super) fn made<T: Sample, E: Pod>(
         &mut self,
         made: &Made,
         tile: &Tile,
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
         sink: &mut Sink<'_, '_>,
-        make: impl Fn([&[T]; 2], [&[T]; 2], [&[u8]; 2], &mut [E]),
+        mut make: impl FnMut([&[T]; 2], [&[T]; 2], [&[u8]; 2], &mut [E]),
         pass: impl Fn(&[&[E]], &mut [OutRow<'_>], bool),
     ) {
         let stage = self.stage;
@@ -370,21 +370,21 @@ fn part<T: Pod>(rows: [&[T]; 2], from: usize, outputs: Range<usize>, channels: u
 }
 
 /// How rows are made of padded ones.
-struct Made {
+pub(super) struct Made {
     /// Samples in a padded row, with what may be read beyond.
-    samples: usize,
+    pub(super) samples: usize,
     /// Elements in a row that is made.
-    len: usize,
+    pub(super) len: usize,
     /// Where windows begin in it.
-    first: usize,
+    pub(super) first: usize,
     /// Whether it is made of two rows.
-    paired: bool,
+    pub(super) paired: bool,
     /// Output rows of a block, as in `blocks`.
-    sizes: [usize; 3],
+    pub(super) sizes: [usize; 3],
     /// Pixels of a tile's row that `make` gets where they lie, from the first on.
-    direct: Range<usize>,
+    pub(super) direct: Range<usize>,
     /// Those that need not be filled in.
-    skip: Range<usize>,
+    pub(super) skip: Range<usize>,
 }
 
 impl Run {

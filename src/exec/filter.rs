@@ -326,6 +326,18 @@ impl Request<'_> {
             (Pass::Fft(pass), _) if const { T::INTEGER || T::FLOAT } => {
                 run.fft(pass, tile, constants, feed, sink);
             }
+            (Pass::Runs(runs), Arithmetic::I16Pairs) if const { size_of::<T>() == 1 } => {
+                run.sums::<T, I16Pairs>(runs, tile, constants, feed, sink);
+            }
+            (Pass::Runs(runs), Arithmetic::I32) if const { T::INTEGER && size_of::<T>() == 2 } => {
+                run.sums::<T, I32>(runs, tile, constants, feed, sink);
+            }
+            (Pass::Runs(runs), Arithmetic::F32) if const { T::INTEGER || T::FLOAT } => {
+                run.doubled::<T, F32>(runs, tile, constants, feed, sink);
+            }
+            (Pass::Runs(runs), Arithmetic::F32Fused) if const { T::FLOAT } => {
+                run.doubled::<T, F32Fused>(runs, tile, constants, feed, sink);
+            }
             (Pass::Dense(taps), Arithmetic::I16) if const { size_of::<T>() == 1 } => {
                 dense!(I16, taps)
             }

@@ -30,6 +30,7 @@ use crate::error::Error;
 /// | `gaussian-dxx`, `gaussian-dyy`, `gaussian-dxy` | [`gaussian_dxx`](Self::gaussian_dxx), [`gaussian_dyy`](Self::gaussian_dyy), [`gaussian_dxy`](Self::gaussian_dxy) |
 /// | `gabor` | [`gabor`](Self::gabor) |
 /// | `motion` | [`motion`](Self::motion) |
+/// | `disc`, `ring` | [`disc`](Self::disc), [`ring`](Self::ring) |
 /// | `sharpen` | [`sharpen`](Self::sharpen) |
 /// | `unsharp` | [`unsharp`](Self::unsharp) |
 /// | `emboss` | [`emboss`](Self::emboss) |
@@ -205,6 +206,16 @@ impl Kernel {
         taps::motion(length, angle)
     }
 
+    /// A disc of that radius in pixels, above 0, of equal taps that fall off over a pixel at its edge.
+    pub fn disc(radius: f64) -> Result<Self, Error> {
+        taps::ring(radius, None, 1.0)
+    }
+
+    /// A ring of equal taps, from `inner` to `radius`, which fall off over a pixel at its edges.
+    pub fn ring(radius: f64, inner: f64) -> Result<Self, Error> {
+        taps::ring(radius, Some(inner), 1.0)
+    }
+
     /// The image less its Laplacian, `0 -1 0; -1 5 -1; 0 -1 0`.
     #[must_use]
     pub fn sharpen() -> Self {
@@ -265,6 +276,8 @@ mod tests {
                 "gaussian-dxy" => Kernel::gaussian_dxy(1.0),
                 "gabor" => Kernel::gabor(4.0, 0.0),
                 "motion" => Kernel::motion(9.0, 0.0),
+                "disc" => Kernel::disc(5.0),
+                "ring" => Kernel::ring(5.0, 2.5),
                 "sharpen" => Ok(Kernel::sharpen()),
                 "unsharp" => Kernel::unsharp(1.0, 1.0),
                 "emboss" => Ok(Kernel::emboss()),

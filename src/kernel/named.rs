@@ -37,6 +37,12 @@ pub struct KernelParams {
     pub angle: Option<f64>,
     /// Length of a movement in pixels, at least 1.
     pub length: Option<f64>,
+    /// Outer radius of a disc or ring in pixels, above 0.
+    pub radius: Option<f64>,
+    /// Inner radius of a ring in pixels.
+    pub inner: Option<f64>,
+    /// Pixels over which a disc or ring falls off at its edges; 0 is a sharp edge.
+    pub edge: Option<f64>,
     /// Pixels from crest to crest of a wave.
     pub wavelength: Option<f64>,
     /// Width of a Gabor kernel along the wave divided by that across it (OpenCV's `gamma`).
@@ -59,6 +65,9 @@ impl KernelParams {
             ("sigma-y", self.sigma_y.is_some()),
             ("angle", self.angle.is_some()),
             ("length", self.length.is_some()),
+            ("radius", self.radius.is_some()),
+            ("inner", self.inner.is_some()),
+            ("edge", self.edge.is_some()),
             ("wavelength", self.wavelength.is_some()),
             ("aspect", self.aspect.is_some()),
             ("phase", self.phase.is_some()),
@@ -162,6 +171,9 @@ const SIZE: KernelParam = param("size", "3");
 /// What holds a Gaussian, and its derivatives.
 const SIZE_3: KernelParam = param("size", "2⌈3·sigma⌉+1");
 const SIZE_4: KernelParam = param("size", "2⌈4·sigma⌉+1");
+/// Of discs and rings.
+const RADIUS: KernelParam = param("radius", "5");
+const EDGE: KernelParam = param("edge", "1");
 /// What the derivatives of a Gaussian take.
 const DERIVATIVE: &[KernelParam] = &[SIGMA, SIGMA_Y, SIZE_4, SIZE_Y];
 
@@ -253,6 +265,15 @@ static TABLE: &[NamedKernel] = &[
     row("motion", &["motion-blur", "motionblur"], "straight movement, anticlockwise from the right",
         &[param("length", "9"), param("angle", "0")], |p| {
         one(taps::motion(p.length.unwrap_or(9.0), p.angle.unwrap_or(0.0)))
+    }),
+    row("disc", &["disk", "bokeh", "pillbox"], "disc of equal taps, as a lens out of focus has it",
+        &[RADIUS, EDGE], |p| {
+        one(taps::ring(p.radius.unwrap_or(5.0), None, p.edge.unwrap_or(1.0)))
+    }),
+    row("ring", &["annulus"], "ring of equal taps, from inner to radius",
+        &[RADIUS, param("inner", "radius/2"), EDGE], |p| {
+        let radius = p.radius.unwrap_or(5.0);
+        one(taps::ring(radius, Some(p.inner.unwrap_or(radius / 2.0)), p.edge.unwrap_or(1.0)))
     }),
     row("sharpen", &["sharp"], "the image less its Laplacian", &[], |_| one(Ok(Kernel::sharpen()))),
     row("unsharp", &["unsharp-mask", "usm"], "the image plus amount × what a Gaussian blur takes away",
@@ -371,6 +392,9 @@ mod tests {
             sigma_y: Some(1.0),
             angle: Some(30.0),
             length: Some(3.0),
+            radius: Some(3.0),
+            inner: Some(1.0),
+            edge: Some(1.0),
             wavelength: Some(3.0),
             aspect: Some(1.0),
             phase: Some(0.0),
@@ -426,6 +450,9 @@ mod tests {
             "sigma-y" => params.sigma_y = Some(value),
             "angle" => params.angle = Some(value),
             "length" => params.length = Some(value),
+            "radius" => params.radius = Some(value),
+            "inner" => params.inner = Some(value),
+            "edge" => params.edge = Some(value),
             "wavelength" => params.wavelength = Some(value),
             "aspect" => params.aspect = Some(value),
             "phase" => params.phase = Some(value),
@@ -474,8 +501,8 @@ mod tests {
         for params in params {
             for kernel in NamedKernel::all() {
                 let sum = match kernel.name {
-                    "identity" | "box" | "gaussian" | "binomial" | "motion" | "sharpen"
-                    | "unsharp" | "emboss" => 1.0,
+                    "identity" | "box" | "gaussian" | "binomial" | "motion" | "disc" | "ring"
+                    | "sharpen" | "unsharp" | "emboss" => 1.0,
                     "gabor" => continue,
                     _ => 0.0,
                 };
@@ -544,6 +571,46 @@ mod tests {
             // The same line from its other end.
             assert!(k.taps().iter().zip(k.flipped().taps()).all(|(a, b)| (a - b).abs() < 1e-12));
         }
+    }
+
+    #[test]
+    fn discs_have_equal_taps() {
+        let ring = |radius, inner: Option<f64>, edge| {
+            let name = if inner.is_some() { "ring" } else { "disc" };
+            let (radius, edge) = (Some(radius), Some(edge));
+            get(name, &KernelParams { radius, inner, edge, ..Default::default() })
+        };
+        // As many as there are points of the grid within a circle.
+        for (radius, points) in [(0.5, 1), (1.0, 5), (2.0, 13), (2.9, 25), (5.0, 81), (31.0, 3001)]
+        {
+            let k = ring(radius, None, 0.0);
+            assert_eq!(k.width(), 2 * radius as usize + 1);
+            assert_eq!(k.taps().iter().filter(|t| **t != 0.0).count(), points, "{radius}");
+            let share = 1.0 / points as f64;
+            assert!(k.taps().iter().all(|t| *t == 0.0 || (t / share - 1.0).abs() < 1e-9));
+            assert_eq!(k.sum(), 1.0);
+            assert!((k.tap(0, k.height() / 2) / k.tap(k.width() / 2, 0) - 1.0).abs() < 1e-9);
+        }
+        let soft = ring(15.0, None, 1.0);
+        assert_eq!((soft.width(), soft.sum()), (31, 1.0));
+        // The area is that of the circle.
+        let area = soft.abs_sum() / soft.tap(15, 15);
+        assert!((area / (std::f64::consts::PI * 225.0) - 1.0).abs() < 0.002, "{area}");
+        let hole = ring(10.0, Some(6.0), 1.0);
+        assert!(hole.tap(10, 10) == 0.0 && hole.tap(10, 2) > 0.0 && hole.sum() == 1.0);
+        assert_eq!(ring(5.0, Some(0.0), 1.0), ring(5.0, None, 1.0));
+        let fails = |radius, inner, edge| {
+            let params = KernelParams { radius, inner, edge, ..Default::default() };
+            assert!(make("ring", &params).is_err(), "{params:?}");
+        };
+        fails(Some(0.0), None, None);
+        fails(Some(f64::NAN), None, None);
+        fails(Some(1e30), None, None);
+        fails(Some(3.0), Some(3.0), None);
+        fails(Some(3.0), Some(-1.0), None);
+        fails(Some(3.0), None, Some(-0.1));
+        fails(Some(3.0), None, Some(6.1));
+        fails(Some(3.4), Some(3.3), Some(0.0));
     }
 
     #[test]

@@ -331,6 +331,74 @@ pub(super) fn motion(length: f64, angle: f64) -> Result<Kernel, Error> {
     Kernel::new(width, height, taps)
 }
 
+/// A disc, or with an `inner` radius a ring, of equal taps: the picture of a point of light out of focus. At its edges
+/// taps fall off over `edge` pixels of the distance d from the middle, as clamp((radius − d) / edge + ½, 0, 1) does; with
+/// 0 a tap is there where d ≤ radius. The sum is exactly 1.
+pub(super) fn ring(radius: f64, inner: Option<f64>, edge: f64) -> Result<Kernel, Error> {
+    if !(radius > 0.0 && radius.is_finite()) {
+        let expected = "a number above 0";
+        return Err(Error::Parameter { name: "radius", value: radius, expected });
+    }
+    if !(0.0..=2.0 * radius).contains(&edge) {
+        let expected = "a number from 0 to twice the radius";
+        return Err(Error::Parameter { name: "edge", value: edge, expected });
+    }
+    if let Some(value) = inner.filter(|inner| !(*inner >= 0.0 && *inner < radius)) {
+        let expected = "a number from 0 to less than the radius";
+        return Err(Error::Parameter { name: "inner", value, expected });
+    }
+    let covered = |distance: f64, radius: f64| {
+        if edge > 0.0 {
+            ((radius - distance) / edge + 0.5).clamp(0.0, 1.0)
+        } else {
+            // The slack is for what roots round.
+            f64::from(distance <= radius * (1.0 + 1e-12))
+        }
+    };
+    // The last tap that is not 0.
+    let reach = radius + edge / 2.0;
+    let size = odd_size(if edge > 0.0 { (reach - 1.0).max(0.0) } else { reach.floor() }, 1.0)?;
+    let mut taps = Vec::with_capacity(size * size);
+    for y in offsets(size) {
+        for x in offsets(size) {
+            let distance = x.hypot(y);
+            let hole =
+                inner.map_or(0.0, |inner| if inner > 0.0 { covered(distance, inner) } else { 0.0 });
+            taps.push((covered(distance, radius) - hole).max(0.0));
+        }
+    }
+    let total: f64 = taps.iter().sum();
+    if total <= 0.0 {
+        let expected = "so far from the outer one that a pixel lies between them";
+        return Err(Error::Parameter { name: "inner", value: inner.unwrap_or(0.0), expected });
+    }
+    for t in &mut taps {
+        *t /= total;
+    }
+    settle_evenly(&mut taps);
+    Kernel::new(size, size, taps)
+}
+
+/// Makes the sum of taps that is 1 but for rounding exactly 1, as [`settle`] does: what is missing is divided among taps
+/// that are not 0, a unit each, so that equal ones stay as good as equal.
+fn settle_evenly(taps: &mut [f64]) {
+    let unit = f64::EPSILON;
+    for t in taps.iter_mut() {
+        *t = (*t / unit).round() * unit;
+    }
+    let missing = ((1.0 - taps.iter().sum::<f64>()) / unit).round();
+    let count = taps.iter().filter(|t| **t > unit).count();
+    let (mut some, most) = (0.0, missing.abs());
+    for t in taps.iter_mut().filter(|t| **t > unit) {
+        // So many of every `count`, evenly.
+        some += most;
+        if some >= count as f64 {
+            some -= count as f64;
+            *t += unit.copysign(missing);
+        }
+    }
+}
+
 /// The area of a unit square, turned by an angle and centred at (u, v), inside
 /// |u| ≤ length/2, |v| ≤ ½: the square is clipped at the four sides in turn
 /// (Sutherland–Hodgman) and measured by the shoelace formula.

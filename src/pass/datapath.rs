@@ -335,6 +335,43 @@ unsafe fn finish_integer<L: Lanes, O: SampleLanes, const M: usize>(
     }
 }
 
+/// Finishes U vectors of sums that are multiplied by the finish's unit.
+///
+/// # Safety
+///
+/// `p` must be good for U·N samples.
+#[inline(always)]
+pub(super) unsafe fn finish_scaled<L: Lanes, O: SampleLanes, const U: usize>(
+    l: L,
+    sums: [L::I; U],
+    finish: &Finish,
+    p: *mut O,
+) {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        if O::INTEGER && finish.rounds() {
+            let mut results = sums;
+            for result in &mut results {
+                *result = rounded(l, *result, finish);
+            }
+            O::store_all(l, p, results);
+            return;
+        }
+        let mut results = [l.f_splat(0.0); U];
+        for (result, sum) in results.iter_mut().zip(sums) {
+            *result = post(l, [to_float(l, sum, finish, 0)], finish);
+        }
+        O::store_floats(l, p, results);
+    }
+}
+
+/// Sums as results that are rounded, not yet limited to a type's range. Only where [`Finish::rounds`].
+#[inline(always)]
+pub(super) fn rounded<L: Lanes>(l: L, sum: L::I, finish: &Finish) -> L::I {
+    let v = l.f_mul(l.i_to_f(sum), l.f_splat(finish.fixed[0].unit));
+    l.f_floor(l.f_add(v, l.f_splat((finish.offset + 0.5) as f32)))
+}
+
 /// `finish_integer` of U vectors. What the finish is, is asked once for all: accumulators on both sides
 /// of a branch would not stay in registers.
 #[inline(always)]

@@ -11,6 +11,9 @@
 //! | [`Across`] | two rows of `u8` | a row of pairs, for a [`Dense`] pass of one column |
 //! | [`Prepare`] | one row of samples (two, for paired arithmetic) | a widened row |
 //! | [`Dense`] | K widened rows | output samples |
+//! | [`Doubled`] | a row of `f32` | means of 2, 4, 8 … neighbours |
+//! | [`Sparse`] | K rows of `f32`, or of their means, at some places | output samples |
+//! | [`SparseSums`] | K rows of integers at some places | sums that may be kept; output samples |
 //! | [`Stencil`] | three rows of `u8` for each that it writes | output samples |
 //! | [`StencilHigh`] | three rows of 16 bits for each | output samples |
 //! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
@@ -52,6 +55,7 @@ mod narrow;
 mod polyphase;
 mod row;
 mod running;
+mod sparse;
 mod stencil;
 mod sum;
 mod symmetric;
@@ -74,6 +78,7 @@ pub use running::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
     PHASE_SLACK, Scan, Share, Windows, parity_unit,
 };
+pub use sparse::{Doubled, Kept, Read, Sparse, SparseSums};
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
 pub use sum::{Addend, SumRows};
 pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
@@ -138,7 +143,7 @@ pub struct Fixed {
     pub unit: f32,
     /// Where a 16-bit sum is not shifted but multiplied: in units of 2⁻¹⁵; 0 where it is not.
     pub factor: i16,
-    /// Whether such a sum is divided: multiplied by `factor` in units of 2^−(16 + shift), rounded down.
+    /// Whether a 16-bit sum is divided: multiplied by `factor` in units of 2^−(16 + shift), rounded down.
     pub divides: bool,
 }
 

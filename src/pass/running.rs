@@ -9,7 +9,7 @@ mod words;
 pub use phases::{AccumulatePhases, MeansPhases, PHASE_SLACK};
 pub use words::{AccumulateWords, Halves, LEAST_SUM, MeansWords, Share, parity_unit};
 
-use super::datapath::{post, to_float};
+use super::datapath::{finish_scaled, rounded};
 use super::{Finish, PIECE};
 use crate::sample::{Sample, with_sample};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
@@ -299,30 +299,11 @@ unsafe fn windows<O: SampleLanes, L: Lanes, const U: usize>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
-        if O::INTEGER && finish.rounds() {
-            let mut results = [l.i_splat(0); U];
-            for (u, result) in results.iter_mut().enumerate() {
-                let prefix = prefix.add(u * L::N);
-                let sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
-                *result = rounded(l, sum, finish);
-            }
-            O::store_all(l, out, results);
-            return;
-        }
-        let mut results = [l.f_splat(0.0); U];
-        for (u, result) in results.iter_mut().enumerate() {
+        let mut sums = [l.i_splat(0); U];
+        for (u, sum) in sums.iter_mut().enumerate() {
             let prefix = prefix.add(u * L::N);
-            let sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
-            *result = post(l, [to_float(l, sum, finish, 0)], finish);
+            *sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
         }
-        O::store_floats(l, out, results);
+        finish_scaled(l, sums, finish, out);
     }
-}
-
-/// The sums of N windows as results that are rounded, not yet limited to a type's range. Only where
-/// [`Finish::rounds`].
-#[inline(always)]
-fn rounded<L: Lanes>(l: L, sum: L::I, finish: &Finish) -> L::I {
-    let v = l.f_mul(l.i_to_f(sum), l.f_splat(finish.fixed[0].unit));
-    l.f_floor(l.f_add(v, l.f_splat((finish.offset + 0.5) as f32)))
 }

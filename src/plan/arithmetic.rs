@@ -15,7 +15,7 @@ mod boxes;
 mod direct;
 mod display;
 mod floats;
-mod noise;
+pub(super) mod noise;
 mod pairs;
 mod quantise;
 mod rounded;
@@ -26,7 +26,8 @@ pub(crate) use between::{Freedom, between, sums};
 pub(crate) use boxes::running;
 pub(crate) use direct::dense;
 use direct::pack_rows;
-use floats::{double, double_bound, exact_i32, float, float_exact, float_sum_error};
+pub(super) use floats::float_exact;
+use floats::{double, double_bound, exact_i32, float, float_sum_error};
 pub(super) use noise::rounded_mean;
 pub(crate) use noise::{Noise, noise_of_roundings};
 use pairs::{Found, pairs, pairs_exact, pairs_rounded, row_first, spread};
@@ -341,7 +342,7 @@ impl Task<'_> {
         Finish { post: self.post(), unlimited, offset: self.offset(), fixed }
     }
 
-    fn float_arithmetic(&self) -> Arithmetic {
+    pub fn float_arithmetic(&self) -> Arithmetic {
         if self.fused { Arithmetic::F32Fused } else { Arithmetic::F32 }
     }
 

@@ -128,7 +128,8 @@ impl Fft {
 fn digits(task: &Task<'_>) -> Option<(Vec<Digit>, f64)> {
     let two = (vec![Digit::Low, Digit::High], DIGIT * 257.0);
     match task.source {
-        SampleType::F32 if task.float_output() && !task.widened => {
+        // Where alpha is 0, what is left of it would divide colours.
+        SampleType::F32 if task.float_output() && !task.prepared() => {
             Some((vec![Digit::Whole(0.0)], 0.0))
         }
         // Products of bytes have two.
@@ -154,17 +155,6 @@ fn lengths(kernel: &Kernel) -> Option<([usize; 2], f64)> {
     Some((best.map(|(n, _)| n), cost(best)))
 }
 
-/// What a direct pass takes for a tap, in nanoseconds (the same machine, AVX-512).
-fn direct_cost(arithmetic: Arithmetic) -> f64 {
-    match arithmetic {
-        Arithmetic::I16 | Arithmetic::I16Rounded => 0.005,
-        Arithmetic::I16Pairs => 0.0095,
-        Arithmetic::F32 | Arithmetic::F32Fused => 0.02,
-        Arithmetic::I32 => 0.025,
-        _ => 0.04,
-    }
-}
-
 /// How far a result may be off, in units of ‖x‖₂·‖q‖₂.
 fn error(lengths: [usize; 2]) -> f64 {
     let of = |n: usize| {
@@ -181,10 +171,12 @@ fn norm(v: &[f64]) -> f64 {
     v.iter().map(|t| t * t).sum::<f64>().sqrt()
 }
 
-/// The kernel by transforms, if the contract of `task` is kept and the `direct` pass is slower, and what was proved.
+/// The kernel by transforms, if the contract of `task` is kept and they take less than the `least` that other methods do,
+/// in nanoseconds a sample, and what was proved. Blocks that need it take the `direct` pass.
 pub(super) fn fft(
     task: &Task<'_>,
     direct: Option<&(Proved, Vec<Rows>, Finish)>,
+    least: f64,
 ) -> Option<(Pass, Proved, Finish)> {
     let [kernel] = task.filter.kernels() else { return None };
     let forced = task.filter.get_method() == Method::Fft;
@@ -194,10 +186,7 @@ pub(super) fn fft(
     let (digits, middle) = digits(task)?;
     let (samples, cost) = lengths(kernel)?;
     let cost = cost * digits.len() as f64;
-    let slower = direct.is_none_or(|(proved, ..)| {
-        direct_cost(proved.arithmetic) * kernel.taps().len() as f64 > cost
-    });
-    if !forced && !slower {
+    if !forced && cost >= least {
         return None;
     }
     let scale = task.filter.get_scale();

@@ -4,6 +4,7 @@
 use super::Pass;
 use super::arithmetic::{Proved, Task};
 use super::choose::{Separations, check_constants, choose, may_leave};
+use super::runs::Sums;
 use super::terms;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Method, Post};
@@ -200,10 +201,11 @@ impl FilterStage {
 
     /// Whether what a strip's first window adds up is then kept up to date from row to row.
     pub fn keeps(&self) -> bool {
-        matches!(
-            self.pass,
-            Pass::Running(_) | Pass::RowFirst(_) | Pass::Multirate(_) | Pass::Fft(_)
-        )
+        match &self.pass {
+            Pass::Running(_) | Pass::RowFirst(_) | Pass::Multirate(_) | Pass::Fft(_) => true,
+            Pass::Runs(runs) => runs.sums == Sums::Kept,
+            _ => false,
+        }
     }
 
     /// Results across and down that are best made together, from the image's first on.
@@ -260,6 +262,7 @@ impl FilterStage {
             Pass::Terms(terms) => lines.extend(terms.describe()),
             Pass::Multirate(pass) => lines.extend(pass.describe()),
             Pass::Fft(fft) => lines.extend(fft.describe()),
+            Pass::Runs(runs) => lines.extend(runs.describe()),
             Pass::Dense(_) => {
                 lines.push("widen: each row once".to_owned());
                 lines.push(format!("dense pass: {count}{width}×{height} taps"));

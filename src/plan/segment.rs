@@ -3,6 +3,7 @@
 use super::Pass;
 use super::arithmetic::Arithmetic;
 use super::filter::FilterStage;
+use super::runs::Sums;
 use super::{BLOCK_ROWS, Cut};
 use crate::geometry::{Axis, reads};
 use crate::layer::{Activation, Pointwise};
@@ -446,6 +447,10 @@ fn tiles_of(filter: &FilterStage) -> (usize, usize) {
             Arithmetic::F64 => 8,
             Arithmetic::I16 => 1,
             _ => 4,
+        },
+        Pass::Runs(runs) => match runs.sums {
+            Sums::Doubled(levels) => 4 * levels,
+            Sums::Kept | Sums::Plain => filter.reads().bytes(),
         },
         // Four for two rows.
         Pass::RowFirst(_) => 2,

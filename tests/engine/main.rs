@@ -13,6 +13,7 @@ mod limits;
 mod mapping;
 mod multirate;
 mod properties;
+mod runs;
 mod sample;
 mod strided;
 mod sweep;

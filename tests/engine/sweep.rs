@@ -9,6 +9,12 @@ use twopass::{
 };
 
 pub fn sweep<I: Source, O: Sample>(kernel: &Kernel, scale: f64) {
+    sweep_filter::<I, O>(&Filter::new(kernel.clone()).scale(scale));
+}
+
+/// The same for a filter, with borders of its own.
+pub fn sweep_filter<I: Source, O: Sample>(filter: &Filter) {
+    let kernel = &filter.kernels()[0];
     for height in 1..=40 {
         for width in 1..=40 {
             let shape = Shape::new(width, height, 1 + (3 * width + height) % 4);
@@ -18,7 +24,7 @@ pub fn sweep<I: Source, O: Sample>(kernel: &Kernel, scale: f64) {
                 if border == Border::Valid && !fits {
                     continue;
                 }
-                let filter = Filter::new(kernel.clone()).scale(scale).border(border.clone());
+                let filter = filter.clone().border(border.clone());
                 if let Err(e) = check_levels::<I, O>(&filter, source.view()) {
                     panic!("{shape}, border {border}: {e}");
                 }

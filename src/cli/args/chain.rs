@@ -59,6 +59,18 @@ pub struct KernelFlags {
     #[arg(long, value_name = "PX", allow_hyphen_values = true, value_parser = finite)]
     pub length: Vec<f64>,
 
+    /// Radius of a disc or ring, in pixels.
+    #[arg(long, value_name = "PX", allow_hyphen_values = true, value_parser = finite)]
+    pub radius: Vec<f64>,
+
+    /// Radius of the hole in a ring, in pixels [default: half of --radius].
+    #[arg(long, value_name = "PX", allow_hyphen_values = true, value_parser = finite)]
+    pub inner: Vec<f64>,
+
+    /// Pixels over which a disc or ring falls off at its edges; 0 is a sharp edge [default: 1].
+    #[arg(long, value_name = "PX", allow_hyphen_values = true, value_parser = finite)]
+    pub edge: Vec<f64>,
+
     /// Pixels from crest to crest of a wave.
     #[arg(long, value_name = "PX", allow_hyphen_values = true, value_parser = finite)]
     pub wavelength: Vec<f64>,
@@ -137,6 +149,9 @@ impl KernelFlags {
         builder.put("sigma-y", &self.sigma_y, |k| &mut k.params.sigma_y)?;
         builder.put("angle", &self.angle, |k| &mut k.params.angle)?;
         builder.put("length", &self.length, |k| &mut k.params.length)?;
+        builder.put("radius", &self.radius, |k| &mut k.params.radius)?;
+        builder.put("inner", &self.inner, |k| &mut k.params.inner)?;
+        builder.put("edge", &self.edge, |k| &mut k.params.edge)?;
         builder.put("wavelength", &self.wavelength, |k| &mut k.params.wavelength)?;
         builder.put("aspect", &self.aspect, |k| &mut k.params.aspect)?;
         builder.put("phase", &self.phase, |k| &mut k.params.phase)?;
@@ -166,6 +181,9 @@ pub fn set(params: &mut KernelParams, name: &str, value: f64) -> bool {
         "sigma-y" => &mut params.sigma_y,
         "angle" => &mut params.angle,
         "length" => &mut params.length,
+        "radius" => &mut params.radius,
+        "inner" => &mut params.inner,
+        "edge" => &mut params.edge,
         "wavelength" => &mut params.wavelength,
         "aspect" => &mut params.aspect,
         "phase" => &mut params.phase,

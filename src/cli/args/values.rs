@@ -59,7 +59,8 @@ pub enum Depth {
 /// How the work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MethodArg {
-    /// Two passes if the kernel is separable, at two rates if it is long, terms if it is a sum, else dense, or fft if it is large
+    /// Two passes if the kernel is separable, at two rates if it is long, terms if it is a sum, runs if many of its taps
+    /// are equal or 0, fft if it is large, else dense
     Auto,
     /// Two 1D passes
     Separable,
@@ -67,6 +68,8 @@ pub enum MethodArg {
     Terms,
     /// Long smooth kernels: decimated, filtered and interpolated, within half a level
     Multirate,
+    /// Runs of equal taps, and what else is not 0, tap by tap: discs, rings, lines
+    Runs,
     /// One 2D pass
     Dense,
     /// Large kernels that are no products: Fourier transforms of blocks

@@ -42,7 +42,7 @@ fn folded_sum_error(taps: &[f64]) -> f64 {
 
 /// Whether all sums of products of these taps and samples are `f32` values, so that nothing is
 /// rounded.
-pub(super) fn float_exact(task: &Task<'_>, taps: &[f64], sum: f64) -> bool {
+pub(in crate::plan) fn float_exact(task: &Task<'_>, taps: &[f64], sum: f64) -> bool {
     if task.float_source() {
         return false;
     }

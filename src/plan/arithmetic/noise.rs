@@ -92,7 +92,7 @@ impl Proved {
 }
 
 /// The sum of what quantised taps, in units of 1 / `unit`, are off by, and of its squares.
-pub(super) fn errors_and_squares(taps: &[f64], q: &[f64], unit: f64) -> (f64, f64) {
+pub(in crate::plan) fn errors_and_squares(taps: &[f64], q: &[f64], unit: f64) -> (f64, f64) {
     let errors = taps.iter().zip(q).map(|(t, q)| q / unit - t);
     errors.fold((0.0, 0.0), |(sum, squares), e| (sum + e, squares + e * e))
 }
@@ -104,7 +104,7 @@ pub(super) fn of_taps(taps: &[f64], q: &[f64], unit: f64, samples: (f64, f64)) -
 }
 
 /// Taps as `f32` has them.
-pub(super) fn single(taps: &[f64]) -> Vec<f64> {
+pub(in crate::plan) fn single(taps: &[f64]) -> Vec<f64> {
     taps.iter().map(|&t| f64::from(t as f32)).collect()
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn noise_of_roundings(count: usize, value: f64) -> Noise {
 }
 
 /// The variance of so many roundings to `f32` of values of at most this magnitude.
-pub(super) fn roundings(count: usize, value: f64) -> f64 {
+pub(in crate::plan) fn roundings(count: usize, value: f64) -> f64 {
     count as f64 * (value * super::U).powi(2) / 3.0
 }
 
