@@ -15,7 +15,37 @@ pub fn explain(name: &str, filter: &Filter, plan: &AnyPlan, terms: bool) -> Stri
     named(name, filter, separations, terms, &mut out);
     out.push_str(plan.to_string().trim_end());
     out.push('\n');
+    candidates(plan, &mut out);
     out
+}
+
+/// The methods that there are, with what the choice weighs.
+fn candidates(plan: &AnyPlan, out: &mut String) {
+    let ours = plan.multiplications_per_sample().max(1);
+    for candidate in plan.candidates() {
+        let text = match &candidate.plan {
+            Ok(plan) => {
+                let count = plan.multiplications_per_sample();
+                let bound = match plan.error_bound() {
+                    Some(0.0) => "exact".to_owned(),
+                    Some(bound) => format!("error at most {}", number(bound)),
+                    None => "error not bounded".to_owned(),
+                };
+                let times = count as f64 / ours as f64;
+                let why = match candidate.chosen {
+                    true => "taken".to_owned(),
+                    false if times < 1.0 => "fewer, but each takes longer".to_owned(),
+                    false => format!("{} times as many", number((times * 10.0).round() / 10.0)),
+                };
+                format!("{count} multiplications, {bound}: {why}")
+            }
+            Err(error) => {
+                let error = error.to_string();
+                error.split("; use method").next().unwrap_or_default().to_owned()
+            }
+        };
+        line(out, "candidate", &format!("{}, {text}", candidate.method));
+    }
 }
 
 /// The same for a chain.

@@ -205,6 +205,42 @@ fn long_kernels_are_off_by_what_is_allowed() {
     place.fails(2, "method auto", &["input.png", "-k", "gaussian", "--method", "multirate"]);
 }
 
+/// Discs and rings by their radius, and what stands beside the method that was taken.
+#[test]
+fn discs_run_by_runs_and_candidates_are_listed() {
+    let place = Place::with_input();
+    let disc =
+        ["input.png", "-k", "Bokeh", "--radius", "12", "--edge", "0", "--verify", "--explain"];
+    let run = place.ok(&disc);
+    for part in [
+        "candidate:       runs, 50 multiplications",
+        ": taken",
+        "candidate:       dense, 625 multiplications",
+        "candidate:       separable, the kernel is not separable",
+    ] {
+        assert!(run.text().contains(part), "{part:?} is not in\n{}", run.text());
+    }
+    let ring =
+        ["input.png", "-k", "ring", "--radius", "12", "--inner", "8", "--verify", "--explain"];
+    let json = place.ok(&[&ring[..], &["--json"]].concat()).json();
+    assert_eq!(json["plan"]["stages"][0]["method"], "runs");
+    place.fails(2, "inner is 12", &["input.png", "-k", "ring", "--radius", "12", "--inner", "12"]);
+    place.fails(2, "does not take radius", &["input.png", "-k", "box", "--radius", "3"]);
+}
+
+/// The best products of a kernel, with what they leave out.
+#[test]
+fn the_best_terms_alone() {
+    let place = Place::with_input();
+    let gabor = ["input.png", "-k", "gabor", "--angle", "30", "--wavelength", "6"];
+    let one = place.ok(&[&gabor[..], &["--terms", "1", "--explain"]].concat());
+    assert!(one.text().contains("separable"), "{}", one.text());
+    let three = place.ok(&[&gabor[..], &["--terms", "3", "-o", "three.png"]].concat());
+    assert!(three.stderr.contains("3 of "), "{}", three.stderr);
+    assert!(three.stderr.contains("per unit of input range"), "{}", three.stderr);
+    place.fails(2, "terms", &[&gabor[..], &["--terms", "0"]].concat());
+}
+
 #[test]
 fn explain_shows_the_plan_and_writes_nothing() {
     let place = Place::with_input();
