@@ -288,11 +288,17 @@ fn timed_rows() -> Vec<Row> {
             add(name, &format!("sigma{size}"), (sample, sample), channels, what);
         }
     }
-    let (soft, hard) = (disc(15, 1.0), disc(31, 0.0));
-    for (name, size, kernel) in
-        [("disc", "31", soft), ("disc-hard", "63", hard), ("lines", "63", lines(63))]
-    {
+    let round = [
+        ("disc", "31", disc(15, 1.0)),
+        ("disc-hard", "63", disc(31, 0.0)),
+        ("lines", "63", lines(63)),
+    ];
+    for (name, size, kernel) in round {
         for (sample, channels) in [(U8, 1), (U8, 3), (U16, 1), (F32, 1)] {
+            // Large discs of floats go by transforms, in which the system's sines show.
+            if sample == F32 && name != "lines" {
+                continue;
+            }
             let what = filter(Filter::new(kernel.clone()));
             add(name, size, (sample, sample), channels, what);
         }
