@@ -8,7 +8,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("blur", "--kernel gaussian"),
     ("box", "--kernel box"),
     ("convolve", "--kernel"),
-    ("edge", "--kernel sobel, or --border"),
     ("filter", "--kernel"),
     ("gamma", "--linear"),
     ("gray", "--mix luma"),
@@ -35,7 +34,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("parallel", "--jobs, or --threads"),
     ("pointwise", "--mix"),
     ("precision", "--depth"),
-    ("radius", "--sigma, or --size"),
     ("replace", "--force, or --in-place"),
     ("resize", ""),
     ("sharpen", "--kernel sharpen, or --kernel unsharp"),
@@ -105,7 +103,7 @@ mod tests {
     #[test]
     fn flags_of_other_programs_are_known() {
         let flags = ["ratio", "sigma", "version"];
-        assert_eq!(flag("--radius", &flags).as_deref(), Some("--sigma, or --size"));
+        assert_eq!(flag("--stddev", &flags).as_deref(), Some("--sigma"));
         assert_eq!(flag("--sigam=2", &flags).as_deref(), Some("--sigma"));
         for none in ["--median", "--resize", "--stride"] {
             assert_eq!(flag(none, &["size", "strip"]), None);

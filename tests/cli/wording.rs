@@ -17,10 +17,7 @@ fn nearly_right_names_are_answered() {
         ("reflect101 does not", &["-k", "box", "--border", "mirror"]),
         ("did you mean jpg?", &["-k", "box", "--format", "jgp"]),
         ("there is no flag --sigam; did you mean --sigma?", &["-k", "gaussian", "--sigam", "2"]),
-        (
-            "there is no flag --radius; did you mean --sigma, or --size?",
-            &["-k", "box", "--radius", "2"],
-        ),
+        ("kernel box does not take radius; it takes size, size-y", &["-k", "box", "--radius", "2"]),
         ("did you mean --kernel gaussian?", &["--blur"]),
         ("there is no flag --median; see --help", &["-k", "box", "--median"]),
     ];
