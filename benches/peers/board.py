@@ -33,8 +33,8 @@ BUILDS = {
     "libblur-avx512": ("libblur-avx512", "peers", {"RUSTC_BOOTSTRAP": "libblur"}),
     "imageproc": ("imageproc", "peers", {}),
 }
-LIBBLUR = ("libblur exact", "libblur fixed", "libblur avx512")
-PEERS = ("OpenCV", *LIBBLUR, "libvips", "image", "imageproc", "Pillow", "SciPy")
+LIBBLUR = ("libblur exact", "libblur fixed", "libblur avx512", "libblur fft")
+PEERS = ("OpenCV", *LIBBLUR, "ffmpeg", "libvips", "image", "imageproc", "Pillow", "SciPy")
 OURS = ("twopass", "apply", "copy")
 FAMILIES = tuple(dict.fromkeys(name.partition(" ")[0] for name in PEERS))
 # Pure Rust without instruction sets of its own: what our portable level is held against.
@@ -304,11 +304,12 @@ def markdown(board):
     if curves:
         yield f"## Time against size, u8, one channel, {size_of(curves[0])}"
         yield ""
+        peers = [p for p in PEERS if any(p in row["contestants"] for row in curves)]
         lines = [
-            [row["id"], f"{row['contestants']['twopass']['ms']:.3g}", cell(row, "OpenCV")]
+            [row["id"], f"{row['contestants']['twopass']['ms']:.3g}", *(cell(row, p) for p in peers)]
             for row in curves
         ]
-        yield from table(["row", "ours, ms", "OpenCV"], lines)
+        yield from table(["row", "ours, ms", *peers], lines)
 
 
 def cpu():
@@ -407,7 +408,7 @@ def main():
     board["about"]["versions"] |= {n: locked(n) for n in ("libblur", "imageproc", "image")}
     for size in sizes:
         for count in threads:
-            # The curves are drawn for one size and one thread, and show OpenCV's beside ours.
+            # The curves are drawn for one size and one thread, and show ours beside OpenCV's, libblur's and ffmpeg's.
             place = size == "4k" and count == min(threads) or "curve" in options.rows
             place = place and "OpenCV" in options.peers
             chosen = [

@@ -32,7 +32,7 @@ class Row:
     out: str = ""
     sigma: float = 0.0  # of a Gaussian; 0 is OpenCV's for the size
     numbers: tuple = ()  # lists of taps, or one number
-    curve: bool = False  # for the plot only: ours and OpenCV
+    curve: bool = False  # for the plot only: ours, OpenCV, libblur and ffmpeg
 
     @property
     def id(self):
@@ -46,6 +46,8 @@ class Row:
     def group(self):
         if self.curve:
             return self.op
+        if self.op in ("dog", "log"):
+            return "differences"
         if self.op in ("sobel-x", "scharr-x", "laplacian"):
             return "derivatives"
         if self.op == "gaussian" and self.sample == "u8":
@@ -102,14 +104,27 @@ def dense(sample, channels, size, op="dense", curve=False):
     return Row(op, str(size), sample, channels, "dense", size, numbers=(taps,), curve=curve)
 
 
-def box(sample, channels, size, op="box", label="", curve=False):
-    return Row(op, label or str(size), sample, channels, "box", size, numbers=((size,),),
+def box(sample, channels, size, op="box", curve=False):
+    return Row(op, str(size), sample, channels, "box", size, numbers=((size,),),
                curve=curve)  # fmt: skip
 
 
 def named(op, size, out="i16"):
     numbers = ((size,),) if op in ("sobel-x", "sobel", "laplacian") else ()
     return Row(op, str(size), "u8", 1, op, size, out=out, numbers=numbers)
+
+
+def by_sigma(op, sigma, reach, out="", curve=False):
+    """A kernel of a Gaussian of which only ours is told the name; the others get its taps."""
+    size = 2 * math.ceil(reach * sigma) + 1
+    return Row(op, f"sigma{sigma:g}", "u8", 1, op.removeprefix("curve-"), size, out, sigma,
+               ((sigma,),), curve)  # fmt: skip
+
+
+def shape(op, size, *numbers, curve=False):
+    """A kernel of a shape, likewise."""
+    return Row(op, str(size), "u8", 1, op.removeprefix("curve-"), size, numbers=(numbers,),
+               curve=curve)  # fmt: skip
 
 
 def all_rows():
@@ -130,11 +145,17 @@ def all_rows():
     for sample in ("u8", "f32"):
         for channels in (1, 3):
             rows += [dense(sample, channels, k) for k in (3, 5, 7, 11, 15)]
-    # Time against size, for the plot.
-    for radius in (1, 2, 4, 8, 16, 50, 100, 200):
-        rows.append(box("u8", 1, 2 * radius + 1, "curve-box", f"r{radius}", True))
-    for size in (3, 5, 7, 9, 13, 21, 31, 41, 61, 81, 101, 121):
-        rows.append(gaussian("u8", 1, size=size, op="curve-gaussian", curve=True))
-    for size in (3, 5, 7, 9, 11, 15, 19, 23, 27, 31):
-        rows.append(dense("u8", 1, size, op="curve-dense", curve=True))
+    # Large kernels, and those that are not products.
+    rows += [gaussian("u8", 1, sigma=s) for s in (25.0, 50.0, 100.0)]
+    rows += [by_sigma("unsharp", s, 3.0) for s in (1.0, 3.0, 10.0, 20.0)]
+    rows += [by_sigma("dog", 2.0, 3.0 * 1.6, "i16"), by_sigma("log", 2.0, 4.0, "i16")]
+    rows += [shape("disc", k, k // 2) for k in (15, 31, 63)]
+    rows += [shape("motion", k, k, 30) for k in (31, 63)]
+    rows += [dense("u8", 1, k) for k in (31, 63, 127)]
+    # The plot has the rows of u8 × 1 above, and between them these.
+    rows += [gaussian("u8", 1, sigma=s, op="curve-gaussian", curve=True) for s in (1.0, 3.0, 7.0, 16.0)]
+    rows += [box("u8", 1, k, op="curve-box", curve=True) for k in (5, 9, 33, 201, 401)]
+    rows += [by_sigma("curve-unsharp", s, 3.0, curve=True) for s in (2.0, 6.0, 40.0)]
+    rows += [shape("curve-disc", k, k // 2, curve=True) for k in (5, 9, 21, 101)]
+    rows += [dense("u8", 1, k, op="curve-dense", curve=True) for k in (21, 45, 91)]
     return rows

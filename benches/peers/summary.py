@@ -20,9 +20,10 @@ BAR_NAMES = ("twopass", "libblur", "OpenCV", "libvips", "SciPy", "imageproc")
 CUT = 14
 NAMES = {
     "gaussian": "Gaussian", "sobel-x": "Sobel-x", "sobel": "Sobel magnitude",
-    "scharr-x": "Scharr-x", "laplacian": "Laplacian",
+    "scharr-x": "Scharr-x", "laplacian": "Laplacian", "dog": "difference of Gaussians",
+    "log": "Laplacian of a Gaussian",
 }  # fmt: skip
-OTHERS = ("libvips", *PLAIN, "Pillow", "SciPy")
+OTHERS = ("ffmpeg", "libvips", *PLAIN, "Pillow", "SciPy")
 
 
 def short(value):
@@ -51,14 +52,17 @@ def by_kind(rows):
 
 def compact(rows):
     """A line for each operation and kind of picture, its sizes in order."""
+    find = {"OpenCV": lambda row: ratio(row, "OpenCV"), "libblur": fastest_libblur}
+    # It stands in the newer tables.
+    if any("ffmpeg" in row["contestants"] for row in rows):
+        find["ffmpeg"] = lambda row: ratio(row, "ffmpeg")
     lines = []
     for (op, sample, channels), part in by_kind(rows).items():
         ours = " / ".join(short(row["contestants"]["twopass"]["ms"]) for row in part)
-        opencv = " / ".join(marked(ratio(row, "OpenCV")) for row in part)
-        libblur = " / ".join(marked(fastest_libblur(row)) for row in part)
         name = f"{NAMES.get(op, op)}, {sample} × {channels}"
-        lines.append([name, sizes(part), ours, opencv, libblur])
-    return table(["", "sizes", "ours, ms", "OpenCV", "libblur"], lines)
+        ratios = [" / ".join(marked(of(row)) for row in part) for of in find.values()]
+        lines.append([name, sizes(part), ours, *ratios])
+    return table(["", "sizes", "ours, ms", *find], lines)
 
 
 def losses(rows):

@@ -3,10 +3,10 @@
 
 use crate::abi::Job;
 use crate::spec::Spec;
-use image::imageops::{GaussianBlurParameters, blur, blur_advanced, filter3x3};
+use image::imageops::{GaussianBlurParameters, blur, blur_advanced, filter3x3, unsharpen};
 use image::{GenericImageView, ImageBuffer, Luma, Pixel, Primitive, Rgb, Rgba};
 use imageproc::definitions::{Clamp, Image};
-use imageproc::filter::{box_filter, filter, filter_parallel, separable_filter};
+use imageproc::filter::{box_filter, filter, filter_parallel, separable_filter, sharpen_gaussian};
 use imageproc::gradients::{horizontal_scharr, horizontal_sobel, sobel_gradient_map};
 use imageproc::kernel::Kernel;
 use std::hint::black_box;
@@ -47,9 +47,9 @@ where
             job::<P, P>(spec, move |image| separable_filter(image, &row, &column))
         }
         ("imageproc", "dense") => {
-            let ((taps, side), parallel) = (spec.square()?, spec.threads > 1);
+            let ((taps, width, height), parallel) = (spec.plane()?, spec.threads > 1);
             job::<P, P>(spec, move |image| {
-                let kernel = Kernel::new(&taps, side as u32, side as u32);
+                let kernel = Kernel::new(&taps, width as u32, height as u32);
                 if parallel {
                     filter_parallel(image, kernel, S::clamp)
                 } else {
@@ -67,6 +67,10 @@ where
             let sigma = spec.number()? as f32;
             job::<P, P>(spec, move |image| blur(image, sigma))
         }
+        ("image", "unsharp") => {
+            let sigma = spec.number()? as f32;
+            job::<P, P>(spec, move |image| unsharpen(image, sigma, 0))
+        }
         ("image", "smoothing") => {
             // The σ of a size is OpenCV's.
             let parameters = GaussianBlurParameters::new_from_kernel_size(spec.number()? as f32);
@@ -74,7 +78,7 @@ where
         }
         // What it computes is divided by the taps' sum, which must be 1.
         ("image", "3x3") => {
-            let (taps, _) = spec.square()?;
+            let (taps, ..) = spec.plane()?;
             job::<P, P>(spec, move |image| filter3x3(image, &taps))
         }
         (who, operation) => return Err(format!("{who} has no {operation} of these samples")),
@@ -118,6 +122,17 @@ pub fn make(spec: &Spec) -> Result<Job, String> {
         ("sobel", "u8", 1) => Ok(job(spec, sobel)),
         ("laplacian", "u8", 1) => Ok(derivative(spec, LAPLACIAN_3)),
         ("scharr-x", "u8", 1) => Ok(job(spec, horizontal_scharr)),
+        ("dense", "u8", 1) if spec.output == "i16" => {
+            let (taps, width, height) = spec.plane()?;
+            Ok(job::<Luma<u8>, Luma<i16>>(spec, move |image| {
+                let kernel = Kernel::new(&taps, width as u32, height as u32);
+                filter(image, kernel, |sum: f32| sum.round() as i16)
+            }))
+        }
+        ("unsharp", "u8", 1) if spec.contestant == "imageproc" => {
+            let sigma = spec.number()? as f32;
+            Ok(job(spec, move |image| sharpen_gaussian(image, sigma, 1.0)))
+        }
         ("box", "u8", 1) => {
             let radius = spec.number()? as u32 / 2;
             Ok(job(spec, move |image| box_filter(image, radius, radius)))

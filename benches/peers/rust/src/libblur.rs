@@ -6,7 +6,7 @@ use crate::spec::Spec;
 use libblur::{
     BlurImage, BlurImageMut, BoxBlurParameters, EdgeMode, EdgeMode2D, FastBlurChannels,
     KernelShape, Scalar, ThreadingPolicy, box_blur, box_blur_f32, box_blur_u16, filter_1d_approx,
-    filter_1d_exact, filter_2d, filter_2d_rgb,
+    filter_1d_exact, filter_2d, filter_2d_fft, filter_2d_rgb,
 };
 use std::fmt::{Debug, Display};
 use std::num::NonZeroUsize;
@@ -56,17 +56,17 @@ macro_rules! one_dimensional {
     }};
 }
 
-/// A square kernel on one or three channels.
+/// A kernel on one or three channels.
 macro_rules! two_dimensional {
     ($spec:expr, $sample:ty) => {{
-        let (taps, side) = $spec.square()?;
+        let (taps, width, height) = $spec.plane()?;
         let function = match $spec.channels {
             1 => filter_2d::<$sample, f32>,
             3 => filter_2d_rgb::<$sample, f32>,
             n => return Err(format!("{n} channels")),
         };
         job::<$sample, _>($spec, move |source, out, threads| {
-            let shape = KernelShape::new(side, side);
+            let shape = KernelShape::new(width, height);
             function(source, out, &taps, shape, EDGE, Scalar::default(), threads)
         })
     }};
@@ -82,6 +82,16 @@ pub fn make(spec: &Spec) -> Result<Job, String> {
         ("separable", "f32", "exact") => one_dimensional!(spec, filter_1d_exact, f32, f32),
         ("separable", "u8", _) => one_dimensional!(spec, filter_1d_approx, u8, f32, i32),
         ("separable", "u16", _) => one_dimensional!(spec, filter_1d_approx, u16, f32, u32),
+        ("dense", "u8", "fft") => {
+            let (mut taps, width, height) = spec.plane()?;
+            // It convolves.
+            taps.reverse();
+            job::<u8, _>(spec, move |source, out, threads| {
+                let shape = KernelShape::new(width, height);
+                let function = filter_2d_fft::<u8, f32, f32>;
+                function(source, out, &taps, shape, EDGE, Scalar::default(), threads)
+            })
+        }
         ("dense", "u8", _) => two_dimensional!(spec, u8),
         ("dense", "f32", _) => two_dimensional!(spec, f32),
         ("box", sample, _) => {

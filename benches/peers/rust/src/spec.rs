@@ -23,7 +23,8 @@ pub struct Spec {
     pub height: usize,
     pub channels: usize,
     pub threads: usize,
-    /// `separable` (column taps, then row taps), `dense` (taps row by row), or a name.
+    /// `separable` (column taps, then row taps), `dense` (taps row by row, then height and width where it is no square),
+    /// or a name.
     pub operation: String,
     pub numbers: Vec<Vec<f64>>,
 }
@@ -43,10 +44,18 @@ impl Spec {
         }
     }
 
-    /// Taps of a square kernel, and its side.
-    pub fn square(&self) -> Result<(Vec<f32>, usize), String> {
+    /// Taps of a kernel, its width and height; a square's need not be told.
+    pub fn plane(&self) -> Result<(Vec<f32>, usize, usize), String> {
         let taps = self.numbers.first().ok_or("a list of taps is needed")?;
-        Ok((narrow(taps), taps.len().isqrt()))
+        let side = taps.len().isqrt();
+        let (height, width) = match self.numbers.get(1).map(Vec::as_slice) {
+            Some(&[height, width]) => (height as usize, width as usize),
+            _ => (side, side),
+        };
+        if width * height != taps.len() {
+            return Err(format!("{} taps are not {width} × {height}", taps.len()));
+        }
+        Ok((narrow(taps), width, height))
     }
 }
 

@@ -75,8 +75,14 @@ fn filter(spec: &Spec) -> Result<Filter, twopass::Error> {
             Filter::new(Kernel::new(side, side, taps.to_vec())?)
         }
         name => {
-            let size = numbers(0).first().map(|&n| n as usize);
-            let params = KernelParams { size, ..Default::default() };
+            let (first, second) = (numbers(0).first().copied(), numbers(0).get(1).copied());
+            let mut params = KernelParams::default();
+            match name {
+                "unsharp" | "dog" | "log" => params.sigma = first,
+                "disc" => params.radius = first,
+                "motion" => (params.length, params.angle) = (first, second),
+                _ => params.size = first.map(|n| n as usize),
+            }
             match NamedKernel::find(name)?.kernels(&params)?.as_slice() {
                 [x, y] => Filter::magnitude(x, y)?,
                 kernels => Filter::new(kernels[0].clone()),
