@@ -351,7 +351,8 @@ class Contest:
             self.enter("libblur exact", self.rust("libblur", "libblur", "exact"))
             if row.sample != "f32":
                 self.enter("libblur fixed", self.rust("libblur", "libblur", "fixed"))
-            if row.sample == "u8" and row.op == "gaussian" and self.options["avx512"]:
+            gaussian = row.op in ("gaussian", "curve-gaussian")
+            if row.sample == "u8" and gaussian and self.options["avx512"]:
                 self.enter("libblur avx512", self.rust("libblur-avx512", "libblur", "fixed"))
         elif taps is not None:
             if row.output == row.sample and work <= DIRECT:
