@@ -98,7 +98,7 @@ def main():
     text = (
         f"{first['width']}×{first['height']} grey, 8 bits,\n{first['threads']} thread,"
         f" less is better.\n{about['cpu'].partition(' (')[0]}, {about['date']}."
-        "\n\nffmpeg's Gaussian is recursive: its time\nhas no size, nor does it keep the taps."
+        "\n\nffmpeg's Gaussian is recursive,\nand only near to the others'."
     )
     corner.text(0.04, 0.48, text, transform=corner.transAxes, va="top", linespacing=1.5)
     figure.patch.set_facecolor("white")
