@@ -23,7 +23,7 @@ pub(crate) use fft::Fft;
 pub(crate) use filter::FilterStage;
 pub(crate) use multirate::{Multirate, Rate, SPAN};
 pub(crate) use runs::{Runs, Sums};
-pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
+pub(crate) use segment::{Cut, LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
 pub(crate) use terms::{MOST_TERMS, TermStage, Terms};
 
 use crate::error::Error;
@@ -208,25 +208,6 @@ impl Pass {
 
 /// Output rows that are computed together, at most: they share most of their windows.
 pub(crate) const BLOCK_ROWS: usize = 4;
-
-/// How an output is cut into strips: as many as planned, of sizes as equal as can be, so that each
-/// worker gets as much as the others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
-    /// How many, or fewer where there are not enough rows.
-    pub strips: usize,
-    /// Rows that belong together: strips are multiples of it, except for the last.
-    pub unit: usize,
-}
-
-impl Cut {
-    /// The rows of the next strip, where `rows` remain.
-    pub fn next(&mut self, rows: usize) -> usize {
-        let strip = rows.div_ceil(self.unit).div_ceil(self.strips.max(1)) * self.unit;
-        self.strips = self.strips.saturating_sub(1);
-        strip
-    }
-}
 
 impl Filter {
     /// Plans this filter for images of shape `input`.

@@ -1,10 +1,10 @@
 //! A segment: what one walk over the image does, stage by stage, and how it is cut into tiles and strips.
 
+use super::BLOCK_ROWS;
 use super::Pass;
 use super::arithmetic::Arithmetic;
 use super::filter::FilterStage;
 use super::runs::Sums;
-use super::{BLOCK_ROWS, Cut};
 use crate::geometry::{Axis, reads};
 use crate::layer::{Activation, Pointwise};
 use crate::pass::{ColourWeights, NarrowWeights, STENCIL_ROWS, TapRows, Weights};
@@ -200,6 +200,25 @@ impl MixStage {
             narrow: NarrowWeights::pack(matrix, bias, lanes).filter(several),
             activation: layer.activation(),
         }
+    }
+}
+
+/// How an output is cut into strips: as many as planned, of sizes as equal as can be, so that each
+/// worker gets as much as the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    /// How many, or fewer where there are not enough rows.
+    pub strips: usize,
+    /// Rows that belong together: strips are multiples of it, except for the last.
+    pub unit: usize,
+}
+
+impl Cut {
+    /// The rows of the next strip, where `rows` remain.
+    pub fn next(&mut self, rows: usize) -> usize {
+        let strip = rows.div_ceil(self.unit).div_ceil(self.strips.max(1)) * self.unit;
+        self.strips = self.strips.saturating_sub(1);
+        strip
     }
 }
 
