@@ -144,13 +144,8 @@ pub fn chain(
         let kind = stage.kind;
         match kind {
             Kind::Kernel => {
-                let (name, kernels) =
-                    kernels(stage, file.as_ref(), args.compat.map(Compat::from), sample)?;
-                let kernels = match args.terms {
-                    Some(count) => kernels.iter().map(|k| Ok(best(k, count)?.0)).collect(),
-                    None => Ok::<_, Failure>(kernels),
-                };
-                let mut filter = filter(kernels?, stage, args.kernels.flip)?;
+                let (name, kernels) = asked(args, stage, file.as_ref(), sample)?;
+                let mut filter = filter(kernels, stage, args.kernels.flip)?;
                 if args.kernels.normalize {
                     // As a scale, so that whole taps stay whole.
                     let gain = gain(&filter.kernels()[0]);
@@ -160,8 +155,7 @@ pub fn chain(
                 stages.push(Stage { name, step });
             }
             Kind::Depthwise => {
-                let (name, found) =
-                    kernels(stage, file.as_ref(), args.compat.map(Compat::from), sample)?;
+                let (name, found) = asked(args, stage, file.as_ref(), sample)?;
                 let [kernel] = found.as_slice() else {
                     return Err(Failure::usage(format!(
                         "--depthwise {name}: a gradient magnitude is two kernels, and one channel \
@@ -261,6 +255,19 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
+/// The kernels of a stage, or with --terms their best products.
+fn asked(
+    args: &Args,
+    stage: &StageArgs,
+    file: Option<&Kernel>,
+    sample: SampleType,
+) -> Result<(String, Vec<Kernel>), Failure> {
+    let (name, kernels) = kernels(stage, file, args.compat.map(Compat::from), sample)?;
+    let Some(count) = args.terms else { return Ok((name, kernels)) };
+    let best = kernels.iter().map(|kernel| best(kernel, count));
+    Ok((name, best.collect::<Result<_, _>>()?))
+}
+
 fn kernels(
     stage: &StageArgs,
     file: Option<&Kernel>,
@@ -310,29 +317,28 @@ pub fn hints(args: &Args, files: &[Option<Kernel>]) -> Vec<String> {
     kernels.filter_map(read).collect()
 }
 
-/// The sum of a kernel's best products, so many or as many as there are, and what it leaves out, per unit of input range.
-fn best(kernel: &Kernel, count: u16) -> Result<(Kernel, f64), Failure> {
+/// The sum of a kernel's best products, so many or as many as there are.
+fn best(kernel: &Kernel, count: u16) -> Result<Kernel, Failure> {
     let (separation, (x, y)) = (Separation::of(kernel), kernel.anchor());
     let terms = separation.terms().iter().take(usize::from(count));
     let terms =
         terms.map(|term| term.to_kernel()?.with_anchor(x, y)).collect::<Result<Vec<_>, _>>()?;
-    let kernel = if let [one] = &terms[..] { one.clone() } else { Kernel::sum_of(&terms)? };
-    Ok((kernel, separation.residual(terms.len())))
+    Ok(if let [one] = &terms[..] { one.clone() } else { Kernel::sum_of(&terms)? })
 }
 
 /// What --terms leaves out of each kernel, a line each.
 pub fn left_out(args: &Args, files: &[Option<Kernel>]) -> Result<Vec<String>, Failure> {
     let Some(count) = args.terms else { return Ok(Vec::new()) };
     let mut lines = Vec::new();
-    let stages = args.chain.iter().zip(files).filter(|(stage, _)| stage.kind == Kind::Kernel);
+    let stages = args.chain.iter().zip(files).filter(|(stage, _)| stage.kind != Kind::Mix);
     for (stage, file) in stages {
-        let (name, kernels) =
-            kernels(stage, file.as_ref(), args.compat.map(Compat::from), SampleType::U8)?;
-        for kernel in &kernels {
-            let left = number(best(kernel, count)?.1);
+        let compat = args.compat.map(Compat::from);
+        let (name, kernels) = kernels(stage, file.as_ref(), compat, SampleType::U8)?;
+        for separation in kernels.iter().map(Separation::of) {
+            let left = number(separation.residual(usize::from(count)));
             lines.push(format!(
-                "{name}: {count} of {} products, off by at most {left} per unit of input range",
-                Separation::of(kernel).rank()
+                "{name}: {count} of {} products, its sums are off by at most {left} per unit of input range",
+                separation.rank()
             ));
         }
     }

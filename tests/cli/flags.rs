@@ -239,6 +239,17 @@ fn the_best_terms_alone() {
     assert!(three.stderr.contains("3 of "), "{}", three.stderr);
     assert!(three.stderr.contains("per unit of input range"), "{}", three.stderr);
     place.fails(2, "terms", &[&gabor[..], &["--terms", "0"]].concat());
+    // A kernel for each channel, too.
+    let each = ["input.png", "--depthwise", "log", "--depthwise", "log", "--depthwise", "log"];
+    let all = place.ok(&[&each[..], &["-o", "all.png"]].concat());
+    let one = place.ok(&[&each[..], &["--terms", "1", "-o", "one.png"]].concat());
+    assert!(
+        all.stderr.len() < one.stderr.len() && one.stderr.matches("1 of 2 products").count() == 3
+    );
+    assert_ne!(
+        std::fs::read(place.path("all.png")).unwrap(),
+        std::fs::read(place.path("one.png")).unwrap()
+    );
 }
 
 #[test]
