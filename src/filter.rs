@@ -35,7 +35,7 @@ pub enum Method {
     /// [`tolerance`](Filter::tolerance) cannot be kept. Where none is given, results of floats may be off by 1/510 of the
     /// range.
     Multirate,
-    /// Runs of equal taps from sums of neighbours, other taps one by one, and zeros not at all: discs, rings, polygons,
+    /// Only what changes from row to row, or from run to run of equal taps, and zeros not at all: discs, rings, polygons,
     /// lines. A sample under a zero is not read, so that it may be NaN.
     Runs,
     /// One direct 2D pass.

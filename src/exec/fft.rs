@@ -7,7 +7,7 @@
 //! Block (i, j) is the output from (i·W, j·H) on, wherever tiles and strips begin: of floats all of it is made, even
 //! where less is asked for, so that it is rounded the same way. What results do not need is taken for 0.
 
-use super::filter::{FilterRun, ahead, load, piece};
+use super::filter::{FilterRun, ahead, load, pad, piece};
 use super::memory::{Memory, Ring, recycle};
 use super::rows::Feed;
 use super::sink::Sink;
@@ -219,11 +219,7 @@ impl FilterRun<'_> {
             return stage.level.run(Planes { row, channels, planes, pitch });
         }
         let padded: &mut [T] = self.padded[0].get(tile.len * channels);
-        for run in &tile.runs {
-            let piece = piece(stage, tile, run, constants, feed, v);
-            padded[run.at * channels..][..piece.len()].copy_from_slice(piece);
-        }
-        tile.pad(padded, channels);
+        pad(stage, tile, constants, feed, v, padded);
         let row = &padded[from * channels..][..len * channels];
         stage.level.run(Planes { row, channels, planes, pitch });
     }

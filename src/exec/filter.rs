@@ -436,6 +436,23 @@ pub(super) fn ahead<'a, T: Pod>(
     row.map_or_else(Default::default, |row| feed.memory(row, tile.columns.clone()))
 }
 
+/// Fills in the samples of virtual row `v`, which must be loaded, with those of borders.
+pub(super) fn pad<T: Pod>(
+    stage: &FilterStage,
+    tile: &Tile,
+    constants: [&[T]; 2],
+    feed: &Feed<'_, T>,
+    v: isize,
+    row: &mut [T],
+) {
+    let channels = stage.input.channels;
+    for run in &tile.runs {
+        let piece = piece(stage, tile, run, constants, feed, v);
+        row[run.at * channels..][..piece.len()].copy_from_slice(piece);
+    }
+    tile.pad(row, channels);
+}
+
 /// The samples of one piece of virtual row `v`, which must be loaded: of the feed, or a border's
 /// constant.
 pub(super) fn piece<'a, T: Pod>(

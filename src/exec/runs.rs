@@ -1,7 +1,7 @@
 //! Runs of equal taps, and single taps: each output row reads some places of its window.
 
 use super::dense::Made;
-use super::filter::{FilterRun, load, piece};
+use super::filter::{FilterRun, load, pad};
 use super::memory::recycle;
 use super::rows::Feed;
 use super::sink::Sink;
@@ -40,11 +40,7 @@ impl FilterRun<'_> {
             for v in window.clone() {
                 let Some(row) = self.wide.missing::<T>(v, len) else { continue };
                 load(stage, tile, feed, v);
-                for run in &tile.runs {
-                    let piece = piece(stage, tile, run, constants, feed, v);
-                    row[run.at * channels..][..piece.len()].copy_from_slice(piece);
-                }
-                tile.pad(row, channels);
+                pad(stage, tile, constants, feed, v, row);
             }
             // The row above is there if the last window began with it.
             let follows = kept && !self.fresh && self.held.start + 1 == window.start;
@@ -57,7 +53,7 @@ impl FilterRun<'_> {
             );
             // A window enters row by row: its last ones are first those of windows above it.
             let steps = if kept && !follows { 1..=height } else { height..=height };
-            for step in steps.clone() {
+            for step in steps {
                 let first = if kept && !follows { height + 1 - step } else { 0 };
                 let [out] = sink.rows(y, tile.x.clone());
                 stage.level.run(SparseSums::<R, T> {

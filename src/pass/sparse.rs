@@ -153,6 +153,20 @@ impl<R: Kept, T: SampleLanes> Job for SparseSums<'_, R, T> {
 }
 
 impl<R: Kept, T: SampleLanes> SparseSums<'_, R, T> {
+    /// What a read finds for sample x.
+    ///
+    /// # Safety
+    ///
+    /// The read's row must be there, and have x elements from it on.
+    #[inline(always)]
+    unsafe fn place(&self, read: &Read, x: usize) -> *const T {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let row = self.rows.get_unchecked(read.row as usize - self.first);
+            row.as_ptr().add(read.column as usize * self.step + x)
+        }
+    }
+
     /// Adds to U vectors of sums, from sample x on.
     ///
     /// # Safety
@@ -172,11 +186,7 @@ impl<R: Kept, T: SampleLanes> SparseSums<'_, R, T> {
             }
             for (reads, tap) in self.reads.chunks_exact(R::PAIRED).zip(self.taps) {
                 let tap = R::splat(l, *tap);
-                let place = |read: &Read| {
-                    let row = *self.rows.get_unchecked(read.row as usize - self.first);
-                    row.as_ptr().add(read.column as usize * self.step + x)
-                };
-                let [a, b] = [place(&reads[0]), place(&reads[R::PAIRED - 1])];
+                let (a, b) = (self.place(&reads[0], x), self.place(&reads[R::PAIRED - 1], x));
                 for (u, total) in total.iter_mut().enumerate() {
                     let samples = R::load(l, a.add(u * lanes), b.add(u * lanes));
                     *total = R::step(l, *total, samples, tap);

@@ -1,7 +1,7 @@
-//! Kernels with many equal taps or zeros: discs, rings, polygons, lines of motion. Each row of the kernel is runs of equal
-//! taps, which are read from sums of neighbours, and single taps; zeros are not read.
+//! Kernels with many equal taps or zeros: discs, rings, polygons, lines of motion. Zeros are not read, and runs of equal
+//! taps take few reads.
 //!
-//! Integers: sums are kept from row to row, and what changes between two windows is added: Σ (t_j − t_(j+1))·s_j, over
+//! Integers: sums are kept from row to row, and what changes between two windows is added: Σ (t_(j−1) − t_j)·s_j, over
 //! the rows j of both windows. A column of the kernel takes a read for each place where its taps change. If fewer
 //! taps than that are not 0, each row begins anew. Taps are whole multiples of 2^−b of the most frequent one. All of it
 //! wraps in 32 bits; only the result must fit. What the multiples' sum is off by is made up for in the factor at the end,
@@ -154,7 +154,7 @@ impl Multiples {
         })
     }
 
-    /// The reads, as many of each row as `pairs` go into, and their taps.
+    /// The reads, an even number of each row where they are taken in pairs; their taps; and how many of these are not 0.
     fn reads(&self, width: usize, paired: bool) -> (Vec<Read>, Taps, usize) {
         let (mut reads, mut taps, mut count) = (Vec::new(), Vec::new(), 0);
         for (row, all) in self.read.chunks_exact(width).enumerate() {

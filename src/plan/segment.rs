@@ -1,10 +1,9 @@
 //! A segment: what one walk over the image does, stage by stage, and how it is cut into tiles and strips.
 
-use super::BLOCK_ROWS;
-use super::Pass;
 use super::arithmetic::Arithmetic;
 use super::filter::FilterStage;
 use super::runs::Sums;
+use super::{BLOCK_ROWS, Pass};
 use crate::geometry::{Axis, reads};
 use crate::layer::{Activation, Pointwise};
 use crate::pass::{ColourWeights, NarrowWeights, STENCIL_ROWS, TapRows, Weights};

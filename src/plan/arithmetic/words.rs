@@ -48,7 +48,7 @@ pub(super) fn fixed(task: &Task<'_>, shift: u32, start: f64, low: f64, high: f64
     let (start, factor) = if factor { (start - half, 1 << (15 - shift)) } else { (start, 0) };
     // Modulo 2¹⁶.
     let start = start as i32;
-    let fixed = Fixed { shift, start, unsigned: !signed, unit, factor, ..Fixed::default() };
+    let fixed = Fixed { shift, start, unsigned: !signed, unit, factor, divides: false };
     (signed || unsigned).then_some(fixed)
 }
 
