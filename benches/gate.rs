@@ -5,6 +5,9 @@
 //! best level or `--level NAME`, 1080p or `--size 3840x2160`) and bytes with those of another build of this bench,
 //! run and run about: what `cargo bench --bench gate --no-run` names.
 //!
+//! `-- --shares [PART OF AN ID]` compares, on one thread, the time of the worker with most to do with its part of the
+//! time of one worker alone, for 2 to 32 workers: how well an image is shared out, without as many cores.
+//!
 //! Rows are those of the board (`benches/peers/rows.py`), the arithmetic of `benches/passes.rs`, chains, and some
 //! hundred random plans, which are not timed. Taps and pictures are made without functions of the system's library,
 //! so that hashes are the same on every machine.
@@ -19,8 +22,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 use support::{named, whole};
 use twopass::{
-    Alpha, Border, Chain, Error, Filter, Image, Kernel, Level, Plan, Pointwise, Sample, SampleType,
-    Shape, Source, Workspace,
+    Alpha, Border, Chain, Error, Filter, Image, Kernel, Level, Plan, Pointwise, Rect, Sample,
+    SampleType, Shape, Source, Workspace,
 };
 
 /// What is run.
@@ -44,6 +47,9 @@ struct Row {
 trait Prepared {
     fn run(&mut self);
     fn hash(&self) -> u64;
+    /// What so many workers do each, if the plan is one walk: rectangles of the output.
+    fn chunks(&self, workers: usize) -> Option<Vec<Rect>>;
+    fn run_region(&mut self, rect: Rect);
 }
 
 struct Ready<I: Source, O: Sample> {
@@ -68,6 +74,16 @@ impl<I: Source, O: Sample> Prepared for Ready<I, O> {
     fn run(&mut self) {
         let (source, out) = (self.source.view(), self.out.view_mut());
         self.plan.run(source, out, &mut self.workspace).expect("shapes that agree");
+    }
+
+    fn chunks(&self, workers: usize) -> Option<Vec<Rect>> {
+        (self.plan.segments() == 1).then(|| self.plan.chunks(workers))
+    }
+
+    fn run_region(&mut self, rect: Rect) {
+        let out = self.out.view_mut().crop(rect).expect("a part of the output");
+        let (source, workspace) = (self.source.view(), &mut self.workspace);
+        self.plan.run_region(source, (0, 0), rect, out, workspace).expect("shapes that agree");
     }
 
     /// FNV-1a of the samples' bits as `f64`, both halves of them.
@@ -619,6 +635,50 @@ fn compare(other: &str, part: &str, level: Level, (width, height): (usize, usize
     println!("{} rows, {mean:.3} of the time", logs.len());
 }
 
+/// Times of the largest chunk, as often as the worker with most to do has one, as shares of what would be its part of a
+/// run on one thread.
+fn shares(part: &str, level: Level, (width, height): (usize, usize)) {
+    const WORKERS: [usize; 5] = [2, 4, 8, 16, 32];
+    println!("{:40} {:>9}  {WORKERS:?} workers", "", "one, us");
+    let mut worst = [0f64; WORKERS.len()];
+    for row in timed_rows().into_iter().filter(|row| row.id.contains(part)) {
+        let shape = Shape::new(width, height, row.channels);
+        let Some(mut ready) = prepare(&row, shape, level) else { continue };
+        let Some(cuts) = WORKERS.map(|n| ready.chunks(n)).into_iter().collect::<Option<Vec<_>>>()
+        else {
+            continue;
+        };
+        let most = cuts.iter().zip(WORKERS).map(|(chunks, workers)| {
+            let largest = chunks.iter().max_by_key(|rect| rect.width * rect.height);
+            (*largest.expect("at least one"), chunks.len().div_ceil(workers))
+        });
+        let most: Vec<_> = most.collect();
+        let mut time = |rect: Option<Rect>| {
+            let start = Instant::now();
+            match rect {
+                Some(rect) => ready.run_region(rect),
+                None => ready.run(),
+            }
+            start.elapsed().as_secs_f64() * 1e6
+        };
+        let (mut one, mut least) = (f64::INFINITY, [f64::INFINITY; WORKERS.len()]);
+        for _ in 0..12 {
+            one = one.min(time(None));
+            for (least, &(rect, _)) in least.iter_mut().zip(&most) {
+                *least = (0..3).map(|_| time(Some(rect))).fold(*least, f64::min);
+            }
+        }
+        print!("{:40} {one:9.0} ", row.id);
+        for (i, (least, (_, each))) in least.iter().zip(&most).enumerate() {
+            let share = least * (each * WORKERS[i]) as f64 / one;
+            worst[i] = worst[i].max(share);
+            print!(" {share:5.2}");
+        }
+        println!();
+    }
+    println!("{:51} {worst:5.2?}", "the largest");
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
@@ -632,7 +692,10 @@ fn main() {
     if has("--write") {
         return std::fs::write(hash_file(), hashes()).expect("benches/gate.txt");
     }
-    let Some(other) = value("--against") else { return check() };
+    let other = value("--against");
+    if other.is_none() && !has("--shares") {
+        return check();
+    }
     let level = match value("--level") {
         Some(name) => Level::available().into_iter().find(|level| level.to_string() == name),
         None => Level::available().pop(),
@@ -643,5 +706,9 @@ fn main() {
     let part =
         args.iter().find(|arg| !arg.starts_with("--") && !values.contains(&Some(arg.as_str())));
     let part = part.map_or("", String::as_str);
-    compare(other, part, level.expect("a level of this machine"), size.expect("WIDTHxHEIGHT"));
+    let (level, size) = (level.expect("a level of this machine"), size.expect("WIDTHxHEIGHT"));
+    match other {
+        Some(other) => compare(other, part, level, size),
+        None => shares(part, level, size),
+    }
 }

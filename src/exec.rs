@@ -1,5 +1,5 @@
-//! The one executor. A plan's segments are walked one after the other; each is cut into strips, on rayon if there
-//! are several workers, and a strip into column tiles. In a tile the last stage asks the one before it for the rows
+//! The one executor. A plan's segments are walked one after the other; each is cut into chunks, on rayon if there
+//! are several workers, a chunk into strips of rows, and a strip into column tiles. In a tile the last stage asks the one before it for the rows
 //! of its windows, and so on to the first, which reads the source.
 //!
 //! ```text
@@ -19,6 +19,7 @@
 //! left of 0 and right of the image) are called virtual here.
 
 mod bands;
+mod chunks;
 mod dense;
 mod fft;
 mod filter;
@@ -31,7 +32,6 @@ mod runs;
 mod segment;
 mod separable;
 mod sink;
-mod strips;
 mod sums;
 mod tile;
 mod windows;
@@ -179,7 +179,7 @@ fn by_definition<I: Source>(
 }
 
 /// Runs a plan on images that lie one after the other: as many at a time as there are workers, and
-/// what remains strip by strip. The plan has checked the lengths.
+/// what remains chunk by chunk. The plan has checked the lengths.
 pub(crate) fn run_batch<I: Source, O: Sample>(
     plan: &AnyPlan,
     source: &[I],
@@ -212,7 +212,7 @@ pub(crate) fn run_batch<I: Source, O: Sample>(
             for workspace in &mut spaces[..workers] {
                 let failure = &failure;
                 scope.spawn(move |_| {
-                    // As for strips: held while the next image is taken.
+                    // As for chunks: held while the next image is taken.
                     while let Some((source, out)) = pairs.lock().ok().and_then(|mut p| p.next()) {
                         if let Err(e) = one(source, out, workspace, 1)
                             && let Ok(mut failure) = failure.lock()

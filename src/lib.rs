@@ -75,7 +75,7 @@
 //!
 //! | feature | default | what it brings |
 //! |---|---|---|
-//! | `rayon` | yes | strips on the workers of the caller's current rayon pool |
+//! | `rayon` | yes | chunks of the output on the workers of the caller's current rayon pool |
 //! | `fft` | yes | Fourier transforms for large kernels that are no products |
 //! | `image` | yes | filtering of `DynamicImage` and `ImageBuffer` |
 //! | `cli` | yes | the program `filter`; a library does without |

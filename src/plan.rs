@@ -7,6 +7,7 @@ mod build;
 mod candidates;
 mod chain;
 mod choose;
+mod cut;
 mod explain;
 mod fft;
 mod filter;
@@ -19,11 +20,12 @@ mod words;
 
 pub use arithmetic::Arithmetic;
 pub use candidates::Candidate;
+pub(crate) use cut::{Cut, parts};
 pub(crate) use fft::Fft;
 pub(crate) use filter::FilterStage;
 pub(crate) use multirate::{Multirate, Rate, SPAN};
 pub(crate) use runs::{Runs, Sums};
-pub(crate) use segment::{Cut, LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
+pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
 pub(crate) use terms::{MOST_TERMS, TermStage, Terms};
 
 use crate::error::Error;
@@ -41,7 +43,7 @@ use arithmetic::{Noise, Passes, Proved, Rows};
 use filter::FilterFacts;
 use proof::Proof;
 use std::marker::PhantomData;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// How a filter, or a chain of layers, will be done on images of one shape, from samples `I` to samples `O`.
 ///
@@ -272,8 +274,35 @@ impl AnyPlan {
     /// How many workers a run uses at most, in the current rayon pool. With one the run stays on the caller's thread.
     #[must_use]
     pub fn workers(&self) -> usize {
-        let of = |s: &Segment| s.workers(s.output.width, s.output.height, self.most_workers());
+        let of = |s: &Segment| s.workers(s.output.rect(), self.most_workers());
         self.segments.iter().map(of).max().unwrap_or(1)
+    }
+
+    /// The rectangles of the output that so many workers would take, from top to bottom and left to right: as many or
+    /// more, of about equal work, together the whole output. [`run_region`](Self::run_region) makes one of them, on this
+    /// machine or another, with the same samples.
+    ///
+    /// Of a plan of several segments these are the rectangles of the last one.
+    ///
+    /// ```
+    /// use twopass::{Filter, Kernel, Shape};
+    ///
+    /// let plan = Filter::new(Kernel::gaussian(2.0)?).plan::<u8, u8>(Shape::new(3840, 2160, 1))?;
+    /// let chunks = plan.chunks(8);
+    /// assert!(chunks.len() >= 8);
+    /// assert_eq!(chunks.iter().map(|rect| rect.width * rect.height).sum::<usize>(), 3840 * 2160);
+    /// # Ok::<(), twopass::Error>(())
+    /// ```
+    #[must_use]
+    pub fn chunks(&self, workers: usize) -> Vec<Rect> {
+        let all = self.output.rect();
+        let Some(segment) = self.segments.last() else { return vec![all] };
+        let [columns, rows] = segment.cut(all, workers.max(1)).of(all);
+        let row = |y: Range<usize>| {
+            let rect = move |x: Range<usize>| Rect::new(x.start, y.start, x.len(), y.len());
+            columns.clone().map(rect)
+        };
+        rows.flat_map(row).collect()
     }
 
     /// As many workers as it may have.
@@ -292,7 +321,7 @@ impl AnyPlan {
     /// How many workers are worth their start for a batch, each with an image of its own.
     pub(crate) fn batch_workers(&self, images: usize) -> usize {
         let each = self.segments.iter().map(Segment::work).fold(0, u64::saturating_add);
-        if each.saturating_mul(images as u64) < segment::INLINE_WORK {
+        if each.saturating_mul(images as u64) < cut::INLINE_WORK {
             return 1;
         }
         self.most_workers().min(images)
@@ -580,29 +609,5 @@ impl<I: Source, O: Sample> Plan<I, O> {
         check("source", self.input, source.len())?;
         check("output", self.output, out.len())?;
         exec::run_batch(&self.plan, source, out, images, workspace)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Cut;
-
-    #[test]
-    fn strips_are_all_rows_in_parts_as_equal_as_can_be() {
-        for rows in 1..=100 {
-            for strips in 1..=rows + 2 {
-                for unit in [1, 3, 4] {
-                    let (mut cut, mut rest, mut sizes) = (Cut { strips, unit }, rows, Vec::new());
-                    while rest > 0 {
-                        sizes.push(cut.next(rest).min(rest));
-                        rest -= sizes[sizes.len() - 1];
-                    }
-                    assert_eq!(sizes.len(), strips.min(rows.div_ceil(unit)));
-                    let (last, others) = sizes.split_last().unwrap();
-                    assert!(others.iter().all(|n| n % unit == 0 && *n <= sizes[0]));
-                    assert!(sizes[0] < last + 2 * unit, "{sizes:?}");
-                }
-            }
-        }
     }
 }

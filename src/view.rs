@@ -174,6 +174,12 @@ impl<'a, S> ViewMut<'a, S> {
         &mut self.data[..len]
     }
 
+    /// Its rows, each borrowed by itself.
+    pub(crate) fn into_rows(self) -> impl Iterator<Item = &'a mut [S]> {
+        let (row, stride) = (self.shape.row(), self.stride);
+        self.into_span().chunks_mut(stride).map(move |chunk| &mut chunk[..row])
+    }
+
     /// The samples of row `y`. Panics if there is no such row, as slices do.
     #[must_use]
     pub fn row_mut(&mut self, y: usize) -> &mut [S] {

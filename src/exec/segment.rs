@@ -1,22 +1,22 @@
-//! One segment over one image: strips, tiles and blocks of rows. A stage that needs rows of the one before asks for
-//! them, as many at once as it lacks; they go into a ring, which it reads as it would read an image.
+//! One segment over one image: chunks, strips, tiles and blocks of rows. A stage that needs rows of the one before asks
+//! for them, as many at once as it lacks; they go into a ring, which it reads as it would read an image.
 //!
 //! ```text
-//! source ──► stage ──► ring of rows ──► stage ──► ring of rows ──► stage ──► strip of the output
+//! source ──► stage ──► ring of rows ──► stage ──► ring of rows ──► stage ──► chunk of the output
 //! ```
 //!
 //! A single stage has no ring, and if it is a filter its block is the whole strip: the inner loop is as if nothing
 //! else existed.
 
 use super::Part;
+use super::chunks::each_chunk;
 use super::filter::{FilterSlot, Request};
 use super::layers::LayerSlot;
 use super::memory::Ring;
 use super::rows::{AnyRows, Direct, Made, Rows};
-use super::sink::{Places, Strip, Target};
-use super::strips::each_strip;
+use super::sink::{Chunk, Places, Target};
 use crate::pass::{Colour, ColourWeights, STENCIL_ROWS};
-use crate::plan::{AnyPlan, FilterStage, Segment, Stage};
+use crate::plan::{AnyPlan, FilterStage, Segment, Stage, parts};
 use crate::sample::SampleType;
 use crate::simd::{Level, fence, prefetch};
 use crate::view::{AnyViewMut, Rect};
@@ -77,18 +77,21 @@ pub(super) fn run_segment(
         fused: plan.fused,
         stream: bytes > STREAM_BYTES,
     };
-    let workers = segment.workers(rect.width, rect.height, most);
-    let cut = segment.cut(rect.height, workers);
-    let workers = workers.min(cut.strips);
+    let workers = segment.workers(rect, most);
+    let cut = segment.cut(rect, workers);
+    let workers = workers.min(cut.chunks[0] * cut.chunks[1]);
     if slots.len() < workers {
         slots.resize_with(workers, WorkerSlot::default);
     }
-    each_strip(out, rect.y, cut, &mut slots[..workers], &|y, bytes, slot: &mut WorkerSlot| {
+    let pixel = out.shape().channels;
+    each_chunk(out, rect, cut, &mut slots[..workers], &|rect, rows, slot: &mut WorkerSlot| {
         let count = segment.stages.len();
         if slot.stages.len() < count {
             slot.stages.resize_with(count, StageSlot::default);
         }
-        walk.strip(y, AnyViewMut { sample, bytes }, &mut slot.stages[..count]);
+        let origin = (rect.x, rect.y);
+        let mut target = Target::Chunk(Chunk { rows, sample, pixel, origin });
+        walk.chunk(rect, cut.unit[1], &mut target, &mut slot.stages[..count]);
         if walk.stream {
             fence();
         }
@@ -109,20 +112,22 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// One strip, whose first row is output row `top`.
-    fn strip(&self, top: usize, out: AnyViewMut<'_>, slots: &mut [StageSlot]) {
-        let rows = top..top + out.shape().height;
-        let block = if self.segment.alone().is_some() { rows.len() } else { self.segment.rows };
-        let mut target = Target::Strip(Strip { out, origin: (self.rect.x, top) });
-        let end = self.rect.x + self.rect.width;
-        let mut x = self.rect.x;
-        while x < end {
-            let next = self.segment.next(x).min(end);
-            self.start(x..next, slots);
-            for y in rows.clone().step_by(block) {
-                self.run(y..(y + block).min(rows.end), &mut target, slots);
+    /// One chunk, in strips of whole groups of `unit` rows.
+    fn chunk(&self, rect: Rect, unit: usize, target: &mut Target<'_>, slots: &mut [StageSlot]) {
+        let alone = self.segment.alone().is_some();
+        let strips = self.segment.strips(rect.height);
+        for rows in parts(rect.y..rect.y + rect.height, unit, strips) {
+            let block = if alone { rows.len() } else { self.segment.rows };
+            let end = rect.x + rect.width;
+            let mut x = rect.x;
+            while x < end {
+                let next = self.segment.next(x).min(end);
+                self.start(x..next, slots);
+                for y in rows.clone().step_by(block) {
+                    self.run(y..(y + block).min(rows.end), target, slots);
+                }
+                x = next;
             }
-            x = next;
         }
     }
 
@@ -165,7 +170,7 @@ impl Walk<'_> {
                     self.prefetch(stage, own.filter.columns(), y.clone());
                 }
                 let last = if alone { self.rect.y + self.rect.height } else { y.end };
-                let stream = self.stream && matches!(target, Target::Strip(_));
+                let stream = self.stream && matches!(target, Target::Chunk(_));
                 let rows = self.rows(before);
                 Request { stage, y, last, stream }.run(rows, target, &mut own.filter);
             }

@@ -1,5 +1,6 @@
-//! Where the rows go that stages write: a strip of the output, or a ring; and what becomes of alpha on the way.
+//! Where the rows go that stages write: a chunk of the output, or a ring; and what becomes of alpha on the way.
 
+use super::chunks::ChunkRows;
 use super::memory::Memory;
 use super::rows::{AnyRows, with_rows};
 use crate::filter::Post;
@@ -7,14 +8,14 @@ use crate::pass::{KeepAlpha, Unpremultiply};
 use crate::reference::Opacity;
 use crate::sample::{Sample, SampleType, with_sample};
 use crate::simd::Level;
-use crate::view::{AnyViewMut, OutRow};
+use crate::view::OutRow;
 use std::array::from_fn;
 use std::ops::Range;
 
 /// Where a stage's rows go.
 pub(super) enum Target<'a> {
-    /// A strip of the output.
-    Strip(Strip<'a>),
+    /// A chunk of the output.
+    Chunk(Chunk<'a>),
     /// Places of a ring.
     Ring(Places<'a>),
 }
@@ -23,7 +24,7 @@ impl Target<'_> {
     /// The type of its samples.
     pub(super) fn sample(&self) -> SampleType {
         match self {
-            Self::Strip(strip) => strip.out.sample,
+            Self::Chunk(chunk) => chunk.sample,
             Self::Ring(places) => places.sample,
         }
     }
@@ -32,7 +33,7 @@ impl Target<'_> {
     #[inline]
     pub(super) fn rows<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
         match self {
-            Self::Strip(strip) => strip.pixels(y, x),
+            Self::Chunk(chunk) => chunk.pixels(y, x),
             Self::Ring(places) => places.rows(y, x),
         }
     }
@@ -43,13 +44,14 @@ impl Target<'_> {
             let [row] = self.rows(y.start, x);
             return Some(row);
         }
-        let Self::Strip(Strip { out, origin }) = self else { return None };
-        let row = x.len() * out.bytes.shape().channels;
-        if out.bytes.stride() != row || out.bytes.shape().row() != row {
+        let Self::Chunk(chunk) = self else { return None };
+        let ChunkRows::View(out) = &mut chunk.rows else { return None };
+        let row = x.len() * chunk.pixel;
+        if out.stride() != row || out.shape().row() != row {
             return None;
         }
-        let bytes = out.bytes.span_mut(y.start - origin.1..y.end - origin.1);
-        Some(OutRow::from_bytes(out.sample, bytes))
+        let bytes = out.span_mut(y.start - chunk.origin.1..y.end - chunk.origin.1);
+        Some(OutRow::from_bytes(chunk.sample, bytes))
     }
 }
 
@@ -97,21 +99,34 @@ impl Sink<'_, '_> {
     }
 }
 
-/// A strip of the output.
-pub(super) struct Strip<'a> {
-    pub(super) out: AnyViewMut<'a>,
-    /// The output pixel that is the strip's first.
+/// A chunk of the output.
+pub(super) struct Chunk<'a> {
+    pub(super) rows: ChunkRows<'a>,
+    pub(super) sample: SampleType,
+    /// Bytes of a pixel.
+    pub(super) pixel: usize,
+    /// The output pixel that is its first.
     pub(super) origin: (usize, usize),
 }
 
-impl Strip<'_> {
+impl Chunk<'_> {
     /// Output pixels `x` of R rows from row `y` on.
+    #[inline]
     fn pixels<const R: usize>(&mut self, y: usize, x: Range<usize>) -> [OutRow<'_>; R] {
-        let sample = self.out.sample;
-        let pixel = self.out.bytes.shape().channels;
-        let x = (x.start - self.origin.0) * pixel..(x.end - self.origin.0) * pixel;
-        let rows = self.out.bytes.rows_mut(y - self.origin.1);
-        rows.map(|row| OutRow::from_bytes(sample, &mut row[x.clone()]))
+        let (sample, y) = (self.sample, y - self.origin.1);
+        let x = (x.start - self.origin.0) * self.pixel..(x.end - self.origin.0) * self.pixel;
+        match &mut self.rows {
+            ChunkRows::View(out) => {
+                out.rows_mut(y).map(|row| OutRow::from_bytes(sample, &mut row[x.clone()]))
+            }
+            ChunkRows::List(rows) => {
+                let mut rows = rows[y..y + R].iter_mut();
+                from_fn(|_| match rows.next() {
+                    Some(row) => OutRow::from_bytes(sample, &mut row[x.clone()]),
+                    None => OutRow::none(sample),
+                })
+            }
+        }
     }
 }
 

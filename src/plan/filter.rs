@@ -199,13 +199,42 @@ impl FilterStage {
         counted.unwrap_or_else(|| multiplications(&self.filter, self.pass.method()))
     }
 
-    /// Whether what a strip's first window adds up is then kept up to date from row to row.
+    /// Whether what a strip's first rows add up is kept up to date from row to row: the fewer strips, the better.
     pub fn keeps(&self) -> bool {
         match &self.pass {
             Pass::Running(_) | Pass::RowFirst(_) | Pass::Multirate(_) | Pass::Fft(_) => true,
             Pass::Runs(runs) => runs.sums == Sums::Kept,
             _ => false,
         }
+    }
+
+    /// What is made anew at the start of a tile, and of a strip: columns and rows of the output that cost as much.
+    /// From counted instructions (AVX2, regions of 4K images).
+    pub fn starts(&self) -> [f64; 2] {
+        /// Instructions of a row that do not depend on its length.
+        const ROW: f64 = 2000.0;
+        let kernel = &self.filter.kernels()[0];
+        let [width, height] = [kernel.width() as f64, kernel.height() as f64];
+        // Columns of the window for each of a tile's rows, and rows of it for a strip: shares of what an output costs.
+        let (around, above) = match &self.pass {
+            Pass::Terms(terms) => {
+                let all = terms.stages.iter().map(|term| term.stage.starts());
+                return all.fold([0.0; 2], |[x, y], [u, v]| [x.max(u), y.max(v)]);
+            }
+            // A chunk is made of whole blocks.
+            Pass::Fft(_) => return [0.0; 2],
+            Pass::Multirate(_) => (0.9, 0.52),
+            Pass::Running(_) => (0.4, 0.13),
+            Pass::Blocks(_) => (0.4, 0.07),
+            Pass::RowFirst(_) => (0.4, 0.5),
+            Pass::Runs(runs) if runs.sums == Sums::Kept => (0.1, 0.47),
+            Pass::Runs(_) | Pass::Dense(_) => (0.0, 0.0),
+            Pass::Separable(_) | Pass::Stencil(_) => (0.4, 0.0),
+        };
+        let sample =
+            (3.0 + 0.22 * self.multiplications() as f64) * self.reads().bytes().min(2) as f64;
+        let pixel = sample * self.input.channels as f64;
+        [ROW / pixel + around * (width - 1.0), above * height]
     }
 
     /// Results across and down that are best made together, from the image's first on.

@@ -1,4 +1,4 @@
-//! A segment: what one walk over the image does, stage by stage, and how it is cut into tiles and strips.
+//! A segment: what one walk over the image does, stage by stage, and its tiles and strips.
 
 use super::arithmetic::Arithmetic;
 use super::filter::FilterStage;
@@ -202,25 +202,6 @@ impl MixStage {
     }
 }
 
-/// How an output is cut into strips: as many as planned, of sizes as equal as can be, so that each
-/// worker gets as much as the others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
-    /// How many, or fewer where there are not enough rows.
-    pub strips: usize,
-    /// Rows that belong together: strips are multiples of it, except for the last.
-    pub unit: usize,
-}
-
-impl Cut {
-    /// The rows of the next strip, where `rows` remain.
-    pub fn next(&mut self, rows: usize) -> usize {
-        let strip = rows.div_ceil(self.unit).div_ceil(self.strips.max(1)) * self.unit;
-        self.strips = self.strips.saturating_sub(1);
-        strip
-    }
-}
-
 /// Bytes of the rows that a window layer hands to a pointwise one: most of a usual first-level
 /// cache.
 const TILE_BYTES: usize = 32 << 10;
@@ -249,12 +230,6 @@ const MOST_STRIP_ROWS: usize = 512;
 /// Channels of an image, as opposed to a map of a network: making some of its pixels twice costs
 /// less than writing and reading it.
 const FEW_CHANNELS: usize = 4;
-/// Work, in multiplications, below which a second thread costs more than it brings.
-pub(super) const INLINE_WORK: u64 = 1 << 20;
-/// A sample read or written counts as so many multiplications.
-const SAMPLE_WORK: u64 = 4;
-/// Strips for each worker, so that none waits long for the last.
-const STRIPS_EACH: usize = 4;
 /// Samples that a tile of a filter has at least.
 const TILE_SAMPLES: usize = 2048;
 /// And where few rows of a window are read for each output row: long runs count for more than that
@@ -338,7 +313,7 @@ impl Segment {
     }
 
     /// What windows reach beyond a tile, or a strip, and its neighbour makes again.
-    fn beyond(&self, axis: usize) -> usize {
+    pub(super) fn beyond(&self, axis: usize) -> usize {
         self.axes().skip(1).map(|axes| axes[axis].span() - 1).sum()
     }
 
@@ -395,61 +370,11 @@ impl Segment {
         }
     }
 
-    /// What it costs for the whole image, about: its multiplications, and its samples, read and written.
-    pub fn work(&self) -> u64 {
-        if self.alone().is_some() {
-            return self.multiplications;
-        }
-        let samples = |shape: Shape| (shape.row() * shape.height) as u64;
-        let samples = samples(self.input) + samples(self.output);
-        self.multiplications.saturating_add(samples.saturating_mul(SAMPLE_WORK))
-    }
-
-    /// How many of at most `most` workers are worth their start for so many output pixels.
-    pub fn workers(&self, width: usize, height: usize, most: usize) -> usize {
-        if most == 1 {
-            return 1;
-        }
-        let Some(filter) = self.alone() else {
-            return if self.work() < INLINE_WORK { 1 } else { most };
-        };
-        let samples = (width.saturating_mul(height).saturating_mul(filter.input.channels)) as u64;
-        if samples.saturating_mul(filter.multiplications() as u64) < INLINE_WORK {
-            return 1;
-        }
-        // Where strips have much in common, more workers get smaller ones, within limits.
-        let least = if filter.keeps() { self.strip.div_ceil(4) } else { self.strip };
-        most.clamp(1, height.div_ceil(least).max(1))
-    }
-
     /// Where the tile ends that begins with column `x`.
     pub fn next(&self, x: usize) -> usize {
         let block = self.alone().map_or(1, |filter| filter.block()[0]);
         // Those after it begin with a block.
         if self.tile < block { x + self.tile } else { x / block * block + self.tile }
-    }
-
-    /// How `height` rows are cut for so many workers.
-    pub fn cut(&self, height: usize, workers: usize) -> Cut {
-        if let Some(filter) = self.alone() {
-            let keeps = filter.keeps();
-            let strips = if keeps && workers == 1 { 1 } else { height.div_ceil(self.strip) };
-            let [_, block] = filter.block();
-            let unit = match keeps || self.strip < BLOCK_ROWS {
-                true if self.strip >= block => block,
-                true => 1,
-                false => BLOCK_ROWS,
-            };
-            return Cut { strips: strips.next_multiple_of(workers), unit };
-        }
-        let (tiles, least) = (height.div_ceil(self.rows), height.div_ceil(self.strip));
-        let each = (tiles / (workers * STRIPS_EACH)).max(1);
-        let strips = if workers == 1 { least } else { tiles.div_ceil(each).max(least) };
-        let strips = strips.next_multiple_of(workers);
-        // Of few tiles, whole ones would be more work for one worker than for another.
-        let whole = workers == 1 || tiles >= 4 * strips;
-        let unit = if whole { self.rows.min(self.strip) } else { 1 };
-        Cut { strips, unit }
     }
 }
 
@@ -474,15 +399,16 @@ fn tiles_of(filter: &FilterStage) -> (usize, usize) {
         Pass::RowFirst(_) => 2,
         _ => filter.reads().bytes(),
     };
+    // A strip's first rows are prepared again by its neighbour: many rows to a strip, or all.
+    let strip = if filter.keeps() { output.height } else { (4 * height).clamp(64, 256) };
     if let Pass::Multirate(pass) = pass {
         // Blocks of rows, and what a tile reads beyond its columns.
         let samples = WINDOW_BYTES / (bytes * (3 * pass.rates[1].step + 2));
         let most = (samples / input.channels).max(4 * width);
-        let tile = output.width.div_ceil(output.width.div_ceil(most));
-        return (tile, (4 * height).next_multiple_of(pass.rates[1].step));
+        return (output.width.div_ceil(output.width.div_ceil(most)), strip);
     }
     if let Pass::Fft(fft) = pass {
-        return (fft.results[0].min(output.width), 4 * fft.results[1]);
+        return (fft.results[0].min(output.width), strip);
     }
     // The window, and about as much again for a scratch row and an output row.
     let least = match pass {
@@ -491,8 +417,5 @@ fn tiles_of(filter: &FilterStage) -> (usize, usize) {
     };
     let samples = (WINDOW_BYTES / (bytes * (height + 2))).max(least);
     let most = (samples / input.channels).max(4 * width).max(16);
-    let tile = output.width.div_ceil(output.width.div_ceil(most));
-    // A strip's first rows are prepared again by its neighbour: many rows to a strip.
-    let strip = if filter.keeps() { (16 * height).max(64) } else { (4 * height).clamp(64, 256) };
-    (tile, strip)
+    (output.width.div_ceil(output.width.div_ceil(most)), strip)
 }

@@ -283,6 +283,50 @@ fn threads() {
     });
 }
 
+/// Passes that keep sums, low rows or blocks, on so many workers that chunks lie beside each other.
+#[cfg(feature = "rayon")]
+#[test]
+fn chunks_beside_each_other() {
+    fn check<I: Source, O: Sample>(filter: &Filter, shape: Shape) {
+        let source = image::<I>(shape, Look::Noise, 8);
+        for level in levels() {
+            let filter = filter.clone().level(level);
+            let one = filter.clone().threads(1).plan::<I, O>(shape).unwrap();
+            let one = run_plan(&one, source.view()).unwrap();
+            let plan = filter.plan::<I, O>(shape).unwrap();
+            assert_eq!(plan.workers(), 16, "{plan}");
+            let chunks = plan.chunks(16);
+            assert!(chunks[0].width < plan.output_shape().width, "{plan}");
+            if let Err(e) = same(&one, &run_plan(&plan, source.view()).unwrap()) {
+                panic!("{shape}, level {level}: {e}");
+            }
+            let mut parts = Image::<O>::new(plan.output_shape()).unwrap();
+            let mut workspace = Workspace::new();
+            for rect in chunks {
+                let part = parts.view_mut().crop(rect).unwrap();
+                plan.run_region(source.view(), (0, 0), rect, part, &mut workspace).unwrap();
+            }
+            if let Err(e) = same(&one, parts.data()) {
+                panic!("{shape}, level {level}, chunk by chunk: {e}");
+            }
+        }
+    }
+
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(16).build().unwrap();
+    let square = |n| Filter::new(Kernel::box_(n, n).unwrap());
+    let gaussian = |sigma| Filter::new(Kernel::gaussian(sigma).unwrap());
+    let disc = Filter::new(Kernel::disc(31.0).unwrap());
+    pool.install(|| {
+        check::<u8, u8>(&square(255).border(Border::Wrap), Shape::new(900, 300, 3));
+        check::<f32, f32>(&square(255), Shape::new(900, 300, 1));
+        check::<u8, u8>(&gaussian(25.0).border(Border::Valid), Shape::new(1500, 900, 1));
+        check::<u8, u8>(&gaussian(12.0), Shape::new(1500, 300, 3));
+        check::<u8, u8>(&disc, Shape::new(901, 301, 1));
+        let taps = (0..63 * 63).map(|i| f64::from(i * i % 97 + 1) / 190_000.0).collect();
+        check::<u8, u8>(&Filter::new(Kernel::new(63, 63, taps).unwrap()), Shape::new(1200, 400, 1));
+    });
+}
+
 /// One workspace, handed from plan to plan: sizes, types, kernels and levels in turn.
 #[test]
 fn workspace_is_reused() {
