@@ -188,15 +188,12 @@ impl Colour<'_> {
         // The windows of a round's last vectors end here.
         let mut reach = 0;
         for pattern in vectors {
-            assert!(pattern.index.len() == L::N && pattern.even.len() == L::N);
-            assert!(pattern.odd.len() == L::N && pattern.bias.len() == L::N);
             let [low, high] = pattern.starts;
             reach = reach.max((BLOCK - 1) * step * inputs + low.max(high) + L::WINDOW);
         }
         assert!(reach <= ROUND && round * outputs <= ROUND && L::PARTS <= 2);
-        // SAFETY: patterns have a value for each lane. A round reads up to `reach` bytes, which
-        // are checked to be there, and writes round × outputs bytes; the last pixels go through
-        // arrays of at least that size.
+        // SAFETY: a round reads up to `reach` bytes, which are checked to be there, and writes
+        // round × outputs bytes; the last pixels go through arrays of at least that size.
         unsafe {
             let ready = Vectors::<L, V>::load(l, weights);
             let mut p = 0;
@@ -231,21 +228,14 @@ struct Ready<L: Lanes> {
 }
 
 impl<L: Lanes> Ready<L> {
-    /// # Safety
-    ///
-    /// The pattern has a value for each lane.
     #[inline(always)]
-    unsafe fn load(l: L, pattern: &Pattern, shift: u32) -> Self {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let (even, odd) = (l.i_load(pattern.even.as_ptr()), l.i_load(pattern.odd.as_ptr()));
-            Self {
-                starts: pattern.starts,
-                index: l.i_load(pattern.index.as_ptr()),
-                taps: l.taps_u8(even, odd),
-                bias: l.i_load(pattern.bias.as_ptr()),
-                shift,
-            }
+    fn load(l: L, pattern: &Pattern, shift: u32) -> Self {
+        Self {
+            starts: pattern.starts,
+            index: l.i_from(&pattern.index),
+            taps: l.taps_u8(l.i_from(&pattern.even), l.i_from(&pattern.odd)),
+            bias: l.i_from(&pattern.bias),
+            shift,
         }
     }
 
@@ -272,22 +262,16 @@ struct Vectors<L: Lanes, const V: usize> {
 }
 
 impl<L: Lanes, const V: usize> Vectors<L, V> {
-    /// # Safety
-    ///
-    /// There are V patterns with a value for each lane.
     #[inline(always)]
-    unsafe fn load(l: L, weights: &ColourWeights) -> Self {
+    fn load(l: L, weights: &ColourWeights) -> Self {
         let ColourWeights { inputs, outputs, shift, ref vectors, .. } = *weights;
-        // SAFETY: as the caller promises.
-        unsafe {
-            let first = Ready::load(l, &vectors[0], shift);
-            let (mut second, mut third) = (first, first);
-            if V == 3 {
-                second = Ready::load(l, &vectors[1], shift);
-                third = Ready::load(l, &vectors[2], shift);
-            }
-            Self { step: V * L::N / outputs * inputs, first, second, third }
+        let first = Ready::load(l, &vectors[0], shift);
+        let (mut second, mut third) = (first, first);
+        if V == 3 {
+            second = Ready::load(l, &vectors[1], shift);
+            third = Ready::load(l, &vectors[2], shift);
         }
+        Self { step: V * L::N / outputs * inputs, first, second, third }
     }
 
     /// BLOCK · V vectors.

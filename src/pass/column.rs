@@ -131,22 +131,23 @@ impl<R: Datapath, T: SampleLanes, const N: usize> Column<'_, R, T, N> {
         for (acc, sum) in acc.iter_mut().zip(&self.sums) {
             *acc = R::start(l, sum.start);
         }
-        for (step, pair) in self.rows.chunks(R::PAIRED).enumerate() {
-            let mut a = [T::zeroed(); MAX_LANES];
-            let mut b = a;
-            a[..n].copy_from_slice(&pair[0][..n]);
-            b[..n].copy_from_slice(&pair[pair.len() - 1][..n]);
-            // SAFETY: both arrays have MAX_LANES ≥ lanes samples.
-            let samples = unsafe { R::load(l, a.as_ptr(), b.as_ptr()) };
-            for (acc, sum) in acc.iter_mut().zip(&self.sums) {
-                if let Some(tap) = sum.taps.get(step.wrapping_sub(sum.first)) {
-                    *acc = R::step(l, *acc, samples, R::splat(l, *tap));
+        // SAFETY: both arrays have MAX_LANES ≥ lanes samples, and the caller lets as many elements be written.
+        unsafe {
+            for (step, pair) in self.rows.chunks(R::PAIRED).enumerate() {
+                let mut a = [T::zeroed(); MAX_LANES];
+                let mut b = a;
+                a[..n].copy_from_slice(&pair[0][..n]);
+                b[..n].copy_from_slice(&pair[pair.len() - 1][..n]);
+                let samples = R::load(l, a.as_ptr(), b.as_ptr());
+                for (acc, sum) in acc.iter_mut().zip(&self.sums) {
+                    if let Some(tap) = sum.taps.get(step.wrapping_sub(sum.first)) {
+                        *acc = R::step(l, *acc, samples, R::splat(l, *tap));
+                    }
                 }
             }
-        }
-        for (acc, sum) in acc.iter().zip(&mut self.sums) {
-            // SAFETY: the caller lets `lanes` ≤ MAX_LANES elements be written.
-            unsafe { R::put(l, *acc, sum.shift, sum.out.as_mut_ptr()) }
+            for (acc, sum) in acc.iter().zip(&mut self.sums) {
+                R::put(l, *acc, sum.shift, sum.out.as_mut_ptr());
+            }
         }
     }
 }

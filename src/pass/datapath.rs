@@ -12,7 +12,7 @@ pub use rounded16::{I16Rounded, StencilHigh};
 
 use super::{Finish, MOST_SUMS, Taps};
 use crate::filter::Post;
-use crate::simd::{Lanes, SampleLanes};
+use crate::simd::{Lanes, SampleLanes, passed_on};
 use wide::bytemuck::Pod;
 
 /// One arithmetic.
@@ -163,23 +163,6 @@ fn scaled_magnitude<L: Lanes>(l: L, x: L::F, y: L::F) -> L::F {
 /// 2¹²⁶.
 const LARGEST_POWER: f32 = 1.0 / f32::MIN_POSITIVE;
 
-/// Methods that only pass a pointer on, for as many elements as the trait says and the caller allows.
-macro_rules! passed_on {
-    ($(fn $name:ident$(<$sample:ident>)?($l:ident, $($argument:ident: $type:ty),*) $(-> $result:ty)? {
-        $do:expr
-    })*) => {$(
-        #[inline(always)]
-        unsafe fn $name<L: Lanes $(, $sample: SampleLanes)?>(
-            $l: L,
-            $($argument: $type),*
-        ) $(-> $result)? {
-            // SAFETY: the caller's promise is the callee's.
-            unsafe { $do }
-        }
-    )*};
-}
-pub(super) use passed_on;
-
 /// The methods of a dense pass whose sums are those of a row pass; and how they are finished, if it is so.
 macro_rules! dense_alike {
     () => {
@@ -199,26 +182,24 @@ macro_rules! dense_alike {
     };
     (finish) => {
         $crate::pass::datapath::dense_alike!();
-        #[inline(always)]
-        unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
-            l: L,
-            acc: [[Self::WideAcc<L>; M]; U],
-            finish: &Finish,
-            stream: bool,
-            p: *mut O,
-        ) {
-            let stream = stream && Self::STREAMS;
-            for (u, acc) in acc.into_iter().enumerate() {
-                // SAFETY: the caller allows U times as many samples as `finish` writes.
-                unsafe { Self::finish(l, acc, finish, stream, p.add(u * Self::wide_lanes::<L>())) }
+        $crate::simd::passed_on! {
+            fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
+                l,
+                acc: [[Self::WideAcc<L>; M]; U],
+                finish: &Finish,
+                stream: bool,
+                p: *mut O,
+            ) {
+                let stream = stream && Self::STREAMS;
+                for (u, acc) in acc.into_iter().enumerate() {
+                    Self::finish(l, acc, finish, stream, p.add(u * Self::wide_lanes::<L>()));
+                }
             }
         }
     };
 }
 pub(super) use dense_alike;
 
-// SAFETY of all unsafe blocks in the impls below: each only passes on a pointer, for the number
-// of elements that the trait states and the caller allows.
 impl<const FUSED: bool> Datapath for Float<FUSED> {
     type Elem = f32;
     type Wide = f32;
@@ -246,11 +227,25 @@ impl<const FUSED: bool> Datapath for Float<FUSED> {
     }
     dense_alike!(finish);
     passed_on! {
-        fn load<T>(l, a: *const T, _b: *const T) -> L::F { T::load_f(l, a) }
+        fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::F { T::load_f(l, a) }
         fn load_scratch(l, a: *const f32, _b: *const f32) -> L::F { l.f_load(a) }
         fn put(l, acc: L::F, _shift: u32, p: *mut f32) { l.f_store(p, acc) }
-        fn widen<T>(l, a: *const T, _b: *const T, p: *mut f32) { l.f_store(p, T::load_f(l, a)) }
+        fn widen[T: SampleLanes](l, a: *const T, _b: *const T, p: *mut f32) { l.f_store(p, T::load_f(l, a)) }
         fn wide_load(l, p: *const f32) -> L::F { l.f_load(p) }
+        fn finish[O: SampleLanes, const M: usize](
+            l,
+            acc: [L::F; M],
+            finish: &Finish,
+            stream: bool,
+            p: *mut O,
+        ) {
+            let (mut acc, offset) = (acc, l.f_splat(finish.offset as f32));
+            for v in &mut acc {
+                *v = l.f_add(*v, offset);
+            }
+            let v = post(l, acc, finish);
+            if stream { O::stream_f(l, p, v) } else { O::store_f(l, p, v) }
+        }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::F, x: L::F, tap: L::F) -> L::F {
@@ -266,22 +261,6 @@ impl<const FUSED: bool> Datapath for Float<FUSED> {
     #[inline(always)]
     fn shifted<L: Lanes>(l: L, a: L::F, b: L::F, index: L::I) -> L::F {
         l.f_permute_two(a, b, index)
-    }
-    #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
-        l: L,
-        mut acc: [L::F; M],
-        finish: &Finish,
-        stream: bool,
-        p: *mut O,
-    ) {
-        let offset = l.f_splat(finish.offset as f32);
-        for v in &mut acc {
-            *v = l.f_add(*v, offset);
-        }
-        let v = post(l, acc, finish);
-        // SAFETY: see above the impl.
-        unsafe { if stream { O::stream_f(l, p, v) } else { O::store_f(l, p, v) } }
     }
     #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::F, b: L::F) -> L::F {
@@ -313,16 +292,14 @@ fn to_integer<L: Lanes>(l: L, acc: L::I, finish: &Finish) -> L::I {
     l.i_shr(v, fixed.shift)
 }
 
-/// Finishes N accumulators that are in order.
-#[inline(always)]
-unsafe fn finish_integer<L: Lanes, O: SampleLanes, const M: usize>(
-    l: L,
-    acc: [L::I; M],
-    finish: &Finish,
-    p: *mut O,
-) {
-    // SAFETY: the caller lets N samples be written.
-    unsafe {
+passed_on! {
+    /// Finishes N accumulators that are in order, to as many samples.
+    fn finish_integer[O: SampleLanes, const M: usize](
+        l,
+        acc: [L::I; M],
+        finish: &Finish,
+        p: *mut O,
+    ) {
         if O::FLOAT || M == 2 {
             let mut v = [l.f_splat(0.0); M];
             for (k, v) in v.iter_mut().enumerate() {
@@ -332,6 +309,27 @@ unsafe fn finish_integer<L: Lanes, O: SampleLanes, const M: usize>(
         } else {
             O::store_i(l, p, to_integer(l, acc[0], finish));
         }
+    }
+
+    /// `finish_integer` of U vectors. What the finish is, is asked once for all: accumulators on both sides
+    /// of a branch would not stay in registers.
+    fn finish_integers[O: SampleLanes, const M: usize, const U: usize](
+        l,
+        acc: [[L::I; M]; U],
+        finish: &Finish,
+        p: *mut O,
+    ) {
+        if O::FLOAT || M == 2 || finish.post != Post::None {
+            for (u, acc) in acc.into_iter().enumerate() {
+                finish_integer(l, acc, finish, p.add(u * L::N));
+            }
+            return;
+        }
+        let mut v = [l.i_splat(0); U];
+        for (v, acc) in v.iter_mut().zip(acc) {
+            *v = l.i_shr(acc[0], finish.fixed[0].shift);
+        }
+        O::store_all(l, p, v);
     }
 }
 
@@ -372,32 +370,6 @@ pub(super) fn rounded<L: Lanes>(l: L, sum: L::I, finish: &Finish) -> L::I {
     l.f_floor(l.f_add(v, l.f_splat((finish.offset + 0.5) as f32)))
 }
 
-/// `finish_integer` of U vectors. What the finish is, is asked once for all: accumulators on both sides
-/// of a branch would not stay in registers.
-#[inline(always)]
-unsafe fn finish_integers<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
-    l: L,
-    acc: [[L::I; M]; U],
-    finish: &Finish,
-    p: *mut O,
-) {
-    // SAFETY: the caller lets U·N samples be written.
-    unsafe {
-        if O::FLOAT || M == 2 || finish.post != Post::None {
-            for (u, acc) in acc.into_iter().enumerate() {
-                finish_integer(l, acc, finish, p.add(u * L::N));
-            }
-            return;
-        }
-        let mut v = [l.i_splat(0); U];
-        for (v, acc) in v.iter_mut().zip(acc) {
-            *v = l.i_shr(acc[0], finish.fixed[0].shift);
-        }
-        O::store_all(l, p, v);
-    }
-}
-
-// SAFETY of the unsafe blocks: as for `Float`.
 impl Datapath for I32 {
     type Elem = i32;
     type Wide = i32;
@@ -425,41 +397,33 @@ impl Datapath for I32 {
     }
     dense_alike!();
     passed_on! {
-        fn load<T>(l, a: *const T, _b: *const T) -> L::I { T::load_i(l, a) }
+        fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::I { T::load_i(l, a) }
         fn load_scratch(l, a: *const i32, _b: *const i32) -> L::I { l.i_load(a) }
         fn put(l, acc: L::I, _shift: u32, p: *mut i32) { l.i_store(p, acc) }
-        fn widen<T>(l, a: *const T, _b: *const T, p: *mut i32) { l.i_store(p, T::load_i(l, a)) }
+        fn widen[T: SampleLanes](l, a: *const T, _b: *const T, p: *mut i32) { l.i_store(p, T::load_i(l, a)) }
         fn wide_load(l, p: *const i32) -> L::I { l.i_load(p) }
+        fn finish[O: SampleLanes, const M: usize](
+            l,
+            acc: [L::I; M],
+            finish: &Finish,
+            _: bool,
+            p: *mut O,
+        ) { finish_integer(l, acc, finish, p) }
+        fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
+            l,
+            acc: [[L::I; M]; U],
+            finish: &Finish,
+            _: bool,
+            p: *mut O,
+        ) { finish_integers(l, acc, finish, p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
         l.i_add(acc, l.i_mul(x, tap))
     }
     #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
-        l: L,
-        acc: [L::I; M],
-        finish: &Finish,
-        _: bool,
-        p: *mut O,
-    ) {
-        // SAFETY: see above the impl.
-        unsafe { finish_integer(l, acc, finish, p) }
-    }
-    #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::I, b: L::I) -> L::I {
         l.i_add(a, b)
-    }
-    #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
-        l: L,
-        acc: [[L::I; M]; U],
-        finish: &Finish,
-        _: bool,
-        p: *mut O,
-    ) {
-        // SAFETY: see above the impl.
-        unsafe { finish_integers(l, acc, finish, p) }
     }
 }
 
@@ -468,7 +432,6 @@ impl Datapath for I32 {
 #[derive(Clone, Copy)]
 pub struct I16Pairs;
 
-// SAFETY of the unsafe blocks: as for `Float`.
 impl Datapath for I16Pairs {
     type Elem = i16;
     type Wide = i32;
@@ -491,36 +454,22 @@ impl Datapath for I16Pairs {
     fn start<L: Lanes>(l: L, value: i32) -> (L::I, L::I) {
         (l.i_splat(value), l.i_splat(value))
     }
-    #[inline(always)]
-    unsafe fn load<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T) -> (L::I, L::I) {
-        // SAFETY: see above the impl.
-        let (a, b) = unsafe { (T::load_h(l, a), T::load_h(l, b)) };
-        l.split(a, b)
-    }
     passed_on! {
+        fn load[T: SampleLanes](l, a: *const T, b: *const T) -> (L::I, L::I) {
+            l.split(T::load_h(l, a), T::load_h(l, b))
+        }
         fn load_scratch(l, a: *const i16, b: *const i16) -> (L::I, L::I) { Self::load(l, a, b) }
-        fn wide_load(l, p: *const i32) -> L::I { l.i_load(p) }
-    }
-    #[inline(always)]
-    fn step<L: Lanes>(l: L, acc: (L::I, L::I), x: (L::I, L::I), tap: L::I) -> (L::I, L::I) {
-        (l.dot(acc.0, x.0, tap), l.dot(acc.1, x.1, tap))
-    }
-    #[inline(always)]
-    unsafe fn put<L: Lanes>(l: L, acc: (L::I, L::I), shift: u32, p: *mut i16) {
-        let (first, second) = (l.i_shr(acc.0, shift), l.i_shr(acc.1, shift));
-        // SAFETY: see above the impl.
-        unsafe { l.h_store(p, l.join(first, second)) }
-    }
-    #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
-        l: L,
-        acc: [(L::I, L::I); M],
-        finish: &Finish,
-        stream: bool,
-        p: *mut O,
-    ) {
-        // SAFETY: see above the impl.
-        unsafe {
+        fn put(l, acc: (L::I, L::I), shift: u32, p: *mut i16) {
+            let (first, second) = (l.i_shr(acc.0, shift), l.i_shr(acc.1, shift));
+            l.h_store(p, l.join(first, second))
+        }
+        fn finish[O: SampleLanes, const M: usize](
+            l,
+            acc: [(L::I, L::I); M],
+            finish: &Finish,
+            stream: bool,
+            p: *mut O,
+        ) {
             if O::FLOAT || M == 2 {
                 let mut first = [l.i_splat(0); M];
                 let mut second = first;
@@ -539,6 +488,24 @@ impl Datapath for I16Pairs {
                 }
             }
         }
+        fn widen[T: SampleLanes](l, a: *const T, b: *const T, p: *mut i32) {
+            let (first, second) = l.split(T::load_h(l, a), T::load_h(l, b));
+            let (first, second) = l.in_order(first, second);
+            l.i_store(p, first);
+            l.i_store(p.add(L::N), second);
+        }
+        fn wide_load(l, p: *const i32) -> L::I { l.i_load(p) }
+        fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
+            l,
+            acc: [[L::I; M]; U],
+            finish: &Finish,
+            _: bool,
+            p: *mut O,
+        ) { finish_integers(l, acc, finish, p) }
+    }
+    #[inline(always)]
+    fn step<L: Lanes>(l: L, acc: (L::I, L::I), x: (L::I, L::I), tap: L::I) -> (L::I, L::I) {
+        (l.dot(acc.0, x.0, tap), l.dot(acc.1, x.1, tap))
     }
     #[inline(always)]
     fn wide_start<L: Lanes>(l: L, value: i32) -> L::I {
@@ -549,28 +516,7 @@ impl Datapath for I16Pairs {
         l.i_add(a, b)
     }
     #[inline(always)]
-    unsafe fn widen<L: Lanes, T: SampleLanes>(l: L, a: *const T, b: *const T, p: *mut i32) {
-        // SAFETY: see above the impl.
-        unsafe {
-            let (first, second) = l.split(T::load_h(l, a), T::load_h(l, b));
-            let (first, second) = l.in_order(first, second);
-            l.i_store(p, first);
-            l.i_store(p.add(L::N), second);
-        }
-    }
-    #[inline(always)]
     fn wide_step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
         l.dot(acc, x, tap)
-    }
-    #[inline(always)]
-    unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
-        l: L,
-        acc: [[L::I; M]; U],
-        finish: &Finish,
-        _: bool,
-        p: *mut O,
-    ) {
-        // SAFETY: see above the impl.
-        unsafe { finish_integers(l, acc, finish, p) }
     }
 }

@@ -78,18 +78,17 @@ impl<const FUSED: bool> Job for Depthwise<'_, FUSED> {
             out: self.out.as_mut_ptr(),
             below: std::ptr::null_mut(),
         };
-        let shape = Pixels {
-            pixels,
-            step: self.step,
-            channels,
-            flat: self.step == channels,
-            ragged: !channels.is_multiple_of(L::N) && channels < 4 * L::N,
-            shared: self.offsets.len() > 1 && self.step == channels && self.steps_by(channels),
-        };
+        let step = self.step;
+        // Whether there is nothing between pixels.
+        let flat = step == channels;
+        // Whether whole vectors of one pixel would often overlap.
+        let ragged = !channels.is_multiple_of(L::N) && channels < 4 * L::N;
+        // Whether the samples under neighbouring taps are those of neighbouring pixels.
+        let shared = self.offsets.len() > 1 && flat && self.steps_by(channels);
         let mut other = None;
         if let Some(below) = self.below {
             let small = (height, self.offsets.len()) == (3, 3);
-            if small && shape.shared && !shape.ragged && channels >= L::N {
+            if small && shared && !ragged && channels >= L::N {
                 (sums.rows, sums.below) = (self.rows, below.as_mut_ptr());
             } else {
                 other = Some(Sums { rows: &self.rows[1..], out: below.as_mut_ptr(), ..sums });
@@ -99,8 +98,22 @@ impl<const FUSED: bool> Job for Depthwise<'_, FUSED> {
             // SAFETY: the assertions above promise pixels · channels outputs, and as many samples in
             // every row beyond each offset, `step` apart. Tap rows are `pitch` ≥ channels + MAX_LANES
             // floats, so that a vector may start at any channel. With `below` set there are four rows,
-            // and three taps in each.
-            unsafe { sums.all::<L>(l, shape) };
+            // and three taps in each. Fewer samples than lanes go through `few`.
+            unsafe {
+                if flat && (channels < L::N || ragged) {
+                    sums.flat::<L>(l, pixels * channels, channels);
+                } else if channels < L::N {
+                    for p in 0..pixels {
+                        sums.few::<L>(l, p * step, p * channels, channels);
+                    }
+                } else {
+                    match (shared, self.offsets.len()) {
+                        (true, 3) => sums.pixels::<L, 3>(l, pixels, step, channels),
+                        (true, 5) => sums.pixels::<L, 5>(l, pixels, step, channels),
+                        _ => sums.pixels::<L, 0>(l, pixels, step, channels),
+                    }
+                }
+            }
         }
     }
 }
@@ -115,20 +128,6 @@ impl<const FUSED: bool> Depthwise<'_, FUSED> {
         }
         same
     }
-}
-
-/// How pixels lie in a row.
-#[derive(Clone, Copy)]
-struct Pixels {
-    pixels: usize,
-    step: usize,
-    channels: usize,
-    /// Whether there is nothing between them.
-    flat: bool,
-    /// Whether whole vectors of one pixel would often overlap.
-    ragged: bool,
-    /// Whether neighbours share samples.
-    shared: bool,
 }
 
 /// What all blocks need.
@@ -147,31 +146,6 @@ struct Sums<'a, const FUSED: bool> {
 impl<const FUSED: bool> Sums<'_, FUSED> {
     /// A row, and the one below if there is one.
     ///
-    /// # Safety
-    ///
-    /// All rows must have (pixels − 1) · step + channels samples beyond each offset, outputs pixels · channels;
-    /// `below` needs what `pair` says.
-    #[inline(always)]
-    unsafe fn all<L: Lanes>(&self, l: L, shape: Pixels) {
-        let Pixels { pixels, step, channels, flat, ragged, shared } = shape;
-        // SAFETY: as promised by the caller; fewer samples than lanes go through `few`.
-        unsafe {
-            if flat && (channels < L::N || ragged) {
-                self.flat::<L>(l, pixels * channels, channels);
-            } else if channels < L::N {
-                for p in 0..pixels {
-                    self.few::<L>(l, p * step, p * channels, channels);
-                }
-            } else {
-                match (shared, self.offsets.len()) {
-                    (true, 3) => self.pixels::<L, 3>(l, pixels, step, channels),
-                    (true, 5) => self.pixels::<L, 5>(l, pixels, step, channels),
-                    _ => self.pixels::<L, 0>(l, pixels, step, channels),
-                }
-            }
-        }
-    }
-
     /// `n` samples in a row, as one stream.
     ///
     /// # Safety

@@ -41,15 +41,9 @@ impl<L: Lanes> Apart<L> {
         self.add(l, Self { even, odd })
     }
 
-    /// Reads 4·N samples.
-    ///
-    /// # Safety
-    ///
-    /// `p` must be good for them.
+    /// Of 4·N bytes.
     #[inline(always)]
-    pub unsafe fn load(l: L, p: *const u8) -> Self {
-        // SAFETY: as promised by the caller.
-        let bytes = unsafe { l.h_load(p.cast()) };
+    pub fn of(l: L, bytes: L::H) -> Self {
         Self { even: l.h_even(bytes), odd: l.h_odd(bytes) }
     }
 
@@ -70,33 +64,21 @@ impl<L: Lanes> Apart<L> {
 
 /// The places of the samples from `at` on, those of the even ones of them first: if `at` is odd, they
 /// are in the odd half. What is even or odd are single samples, or groups of `unit`, at the first of
-/// which `at` must be.
-///
-/// # Safety
-///
-/// Both halves must be good for `at` / 2 + `unit` elements.
+/// which `at` must be. Whether the halves reach that far is for those to say who read and write there.
 #[inline(always)]
-pub(super) unsafe fn places([even, odd]: [*mut i16; 2], at: usize, unit: usize) -> [*mut i16; 2] {
+pub(super) fn places([even, odd]: [*mut i16; 2], at: usize, unit: usize) -> [*mut i16; 2] {
     let pair = at / (2 * unit) * unit;
-    // SAFETY: as promised by the caller.
-    unsafe {
-        if at.is_multiple_of(2 * unit) {
-            [even.add(pair), odd.add(pair)]
-        } else {
-            [odd.add(pair), even.add(pair + unit)]
-        }
+    if at.is_multiple_of(2 * unit) {
+        [even.wrapping_add(pair), odd.wrapping_add(pair)]
+    } else {
+        [odd.wrapping_add(pair), even.wrapping_add(pair + unit)]
     }
 }
 
 /// [`places`], to read from.
-///
-/// # Safety
-///
-/// As for `places`.
 #[inline(always)]
-unsafe fn lie(halves: [*const i16; 2], at: usize) -> [*const i16; 2] {
-    // SAFETY: as promised by the caller.
-    unsafe { places(halves.map(<*const i16>::cast_mut), at, 1).map(<*mut i16>::cast_const) }
+fn lie(halves: [*const i16; 2], at: usize) -> [*const i16; 2] {
+    places(halves.map(<*const i16>::cast_mut), at, 1).map(<*mut i16>::cast_const)
 }
 
 /// Where vectors start that are aligned to what they write, `lanes` bytes at a time, if a row that

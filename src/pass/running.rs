@@ -33,7 +33,8 @@ impl<T: SampleLanes> Job for Accumulate<'_, T> {
         assert!(sums.len() >= n + MAX_LANES && take.is_none_or(|take| take.len() == n));
         let sums = sums.as_mut_ptr();
         let mut x = 0;
-        // SAFETY: x + N ≤ n, which both rows and `sums` have.
+        // SAFETY: x + N ≤ n, which both rows and `sums` have; the arrays have MAX_LANES ≥ N samples, and
+        // `sums` goes on that far.
         unsafe {
             while x + L::N <= n {
                 let take = take.map(<[T]>::as_ptr);
@@ -45,16 +46,15 @@ impl<T: SampleLanes> Job for Accumulate<'_, T> {
                 );
                 x += L::N;
             }
-        }
-        if x < n {
-            // Whole vectors with zeros behind the row: what lies there in `sums` stays as it is.
-            let mut whole = [[T::zeroed(); MAX_LANES]; 2];
-            whole[0][..n - x].copy_from_slice(&add[x..]);
-            if let Some(take) = take {
-                whole[1][..n - x].copy_from_slice(&take[x..]);
+            if x < n {
+                // Whole vectors with zeros behind the row: what lies there in `sums` stays as it is.
+                let mut whole = [[T::zeroed(); MAX_LANES]; 2];
+                whole[0][..n - x].copy_from_slice(&add[x..]);
+                if let Some(take) = take {
+                    whole[1][..n - x].copy_from_slice(&take[x..]);
+                }
+                accumulate(l, whole[0].as_ptr(), whole[1].as_ptr(), sums.add(x));
             }
-            // SAFETY: the arrays have MAX_LANES ≥ N samples, and `sums` goes on that far.
-            unsafe { accumulate(l, whole[0].as_ptr(), whole[1].as_ptr(), sums.add(x)) }
         }
     }
 }
@@ -177,9 +177,7 @@ unsafe fn steps<L: Lanes, const STEPS: usize>(
     for (count, left) in left.iter_mut().enumerate() {
         *left = index(l, |lane| lane as i32 - (channels << count) as i32);
     }
-    let last = last_pixel(L::N, channels).map(i32::from);
-    // SAFETY: MAX_LANES ≥ N elements.
-    let last = unsafe { l.i_load(last.as_ptr()) };
+    let last = l.i_from(&last_pixel(L::N, channels).map(i32::from));
     let mut carry = l.i_splat(0);
     for x in (0..n).step_by(L::N) {
         // SAFETY: as promised by the caller.
@@ -220,8 +218,7 @@ fn index<L: Lanes>(l: L, from: impl Fn(usize) -> i32) -> L::I {
     for (lane, index) in lanes.iter_mut().enumerate() {
         *index = from(lane);
     }
-    // SAFETY: MAX_LANES ≥ N elements.
-    unsafe { l.i_load(lanes.as_ptr()) }
+    l.i_from(&lanes)
 }
 
 /// `out[x] = finish(prefix[x + width] − prefix[x])`.

@@ -5,7 +5,7 @@
 use super::datapath::{Datapath, I16Pairs, I32, finish_scaled};
 use super::{Finish, OutRow, alike, with_sample};
 use crate::sample::SampleType;
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, passed_on};
 
 /// A place that is read for each output sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,50 +35,27 @@ pub trait Kept: Datapath {
     );
 }
 
-// SAFETY of the unsafe blocks in both impls: each only passes on a pointer, for the number of elements that the trait
-// states and the caller allows.
 impl Kept for I32 {
-    #[inline(always)]
-    unsafe fn read<L: Lanes>(l: L, p: *const i32) -> L::I {
-        // SAFETY: see above the impl.
-        unsafe { l.i_load(p) }
-    }
-    #[inline(always)]
-    unsafe fn keep<L: Lanes>(l: L, sums: L::I, p: *mut i32) {
-        // SAFETY: see above the impl.
-        unsafe { l.i_store(p, sums) }
-    }
-    #[inline(always)]
-    unsafe fn scaled<L: Lanes, O: SampleLanes>(l: L, sums: L::I, finish: &Finish, p: *mut O) {
-        // SAFETY: see above the impl.
-        unsafe { finish_scaled(l, [sums], finish, p) }
+    passed_on! {
+        fn read(l, p: *const i32) -> L::I { l.i_load(p) }
+        fn keep(l, sums: L::I, p: *mut i32) { l.i_store(p, sums) }
+        fn scaled[O: SampleLanes](l, sums: L::I, finish: &Finish, p: *mut O) {
+            finish_scaled(l, [sums], finish, p)
+        }
     }
 }
 
 impl Kept for I16Pairs {
-    #[inline(always)]
-    unsafe fn read<L: Lanes>(l: L, p: *const i32) -> (L::I, L::I) {
-        // SAFETY: see above the impl.
-        unsafe { (l.i_load(p), l.i_load(p.add(L::N))) }
-    }
-    #[inline(always)]
-    unsafe fn keep<L: Lanes>(l: L, (first, second): (L::I, L::I), p: *mut i32) {
-        // SAFETY: see above the impl.
-        unsafe {
+    passed_on! {
+        fn read(l, p: *const i32) -> (L::I, L::I) { (l.i_load(p), l.i_load(p.add(L::N))) }
+        fn keep(l, (first, second): (L::I, L::I), p: *mut i32) {
             l.i_store(p, first);
             l.i_store(p.add(L::N), second);
         }
-    }
-    #[inline(always)]
-    unsafe fn scaled<L: Lanes, O: SampleLanes>(
-        l: L,
-        (first, second): (L::I, L::I),
-        finish: &Finish,
-        p: *mut O,
-    ) {
-        let (first, second) = l.in_order(first, second);
-        // SAFETY: see above the impl.
-        unsafe { finish_scaled(l, [first, second], finish, p) }
+        fn scaled[O: SampleLanes](l, sums: (L::I, L::I), finish: &Finish, p: *mut O) {
+            let (first, second) = l.in_order(sums.0, sums.1);
+            finish_scaled(l, [first, second], finish, p)
+        }
     }
 }
 

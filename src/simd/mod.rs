@@ -6,6 +6,27 @@
 //! function and the intrinsics is `#[inline(always)]` with no closure in between, or the
 //! intrinsics would become calls.
 
+/// Functions that only pass pointers on, for as many elements as their documentation, or that of their trait, says
+/// and the caller allows. What they have as parameters beside `L: Lanes` stands in brackets.
+macro_rules! passed_on {
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident $([$($parameters:tt)*])? ($l:ident, $($argument:tt: $type:ty),* $(,)?)
+        $(-> $result:ty)? { $($do:tt)* }
+    )*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        unsafe fn $name<L: Lanes $(, $($parameters)*)?>(
+            $l: L,
+            $($argument: $type),*
+        ) $(-> $result)? {
+            // SAFETY: the caller's promise is the callees'.
+            unsafe { $($do)* }
+        }
+    )*};
+}
+pub(crate) use passed_on;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -91,6 +112,13 @@ pub trait Lanes: Copy {
     fn i_splat(self, x: i32) -> Self::I;
     /// Reads N.
     unsafe fn i_load(self, p: *const i32) -> Self::I;
+    /// The first N of a row, which must have as many.
+    #[inline(always)]
+    fn i_from(self, row: &[i32]) -> Self::I {
+        assert!(row.len() >= Self::N);
+        // SAFETY: the row has N elements.
+        unsafe { self.i_load(row.as_ptr()) }
+    }
     /// Reads N.
     unsafe fn i_load_u8(self, p: *const u8) -> Self::I;
     /// Reads N.

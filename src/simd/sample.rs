@@ -35,29 +35,29 @@ pub trait SampleLanes: Pod {
     }
     /// Rounds and writes N.
     unsafe fn store_f<L: Lanes>(l: L, p: *mut Self, v: L::F);
-    /// `store_f` past the cache where that is worth while; `p` must be a multiple of the
-    /// vector's size.
-    #[inline(always)]
-    unsafe fn stream_f<L: Lanes>(l: L, p: *mut Self, v: L::F) {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { Self::store_f(l, p, v) }
-    }
-    /// Writes U·N, as `store_f`.
-    #[inline(always)]
-    unsafe fn store_floats<L: Lanes, const U: usize>(l: L, p: *mut Self, v: [L::F; U]) {
-        for (u, v) in v.into_iter().enumerate() {
-            // SAFETY: the caller allows U·N.
-            unsafe { Self::store_f(l, p.add(u * L::N), v) }
-        }
-    }
     /// Writes N.
     unsafe fn store_i<L: Lanes>(l: L, p: *mut Self, v: L::I);
-    /// Writes U·N, as `store_i`.
-    #[inline(always)]
-    unsafe fn store_all<L: Lanes, const U: usize>(l: L, p: *mut Self, v: [L::I; U]) {
-        for (u, v) in v.into_iter().enumerate() {
-            // SAFETY: the caller allows U·N.
-            unsafe { Self::store_i(l, p.add(u * L::N), v) }
+    passed_on! {
+        /// `store_f` past the cache where that is worth while; `p` must be a multiple of the
+        /// vector's size.
+        fn stream_f(l, p: *mut Self, v: L::F) { Self::store_f(l, p, v) }
+        /// Writes U·N, as `store_f`.
+        fn store_floats[const U: usize](l, p: *mut Self, v: [L::F; U]) {
+            for (u, v) in v.into_iter().enumerate() {
+                Self::store_f(l, p.add(u * L::N), v);
+            }
+        }
+        /// Writes U·N, as `store_i`.
+        fn store_all[const U: usize](l, p: *mut Self, v: [L::I; U]) {
+            for (u, v) in v.into_iter().enumerate() {
+                Self::store_i(l, p.add(u * L::N), v);
+            }
+        }
+        /// Writes 2·N, given in split order.
+        fn store_split(l, p: *mut Self, first: L::I, second: L::I) {
+            let (a, b) = l.in_order(first, second);
+            Self::store_i(l, p, a);
+            Self::store_i(l, p.add(L::N), b);
         }
     }
     /// Writes 2·N. Only where [`NARROW`](Self::NARROW).
@@ -92,16 +92,6 @@ pub trait SampleLanes: Pod {
     unsafe fn store_phases<L: Lanes>(_: L, _: *mut Self, _: [L::I; 4], _stream: bool) {
         unreachable!("{ONLY_PLANNED}")
     }
-    /// Writes 2·N, given in split order.
-    #[inline(always)]
-    unsafe fn store_split<L: Lanes>(l: L, p: *mut Self, first: L::I, second: L::I) {
-        let (a, b) = l.in_order(first, second);
-        // SAFETY: the caller allows 2·N.
-        unsafe {
-            Self::store_i(l, p, a);
-            Self::store_i(l, p.add(L::N), b);
-        }
-    }
 }
 
 /// clamp(floor(v + 0.5)) as integers; NaN becomes `min`.
@@ -113,23 +103,12 @@ fn round<L: Lanes>(l: L, v: L::F, min: f32, max: f32) -> L::I {
 
 const ONLY_PLANNED: &str = "this arithmetic is planned for other sample types only";
 
-/// Methods that are one of the lanes' own, or two: as many elements are read or written as the trait says.
-macro_rules! by_lanes {
-    ($(fn $name:ident($l:ident, $($argument:ident: $type:ty),*) $(-> $result:ty)? { $do:expr })*) => {$(
-        #[inline(always)]
-        unsafe fn $name<L: Lanes>($l: L, $($argument: $type),*) $(-> $result)? {
-            // SAFETY: the caller's promise is the callee's.
-            unsafe { $do }
-        }
-    )*};
-}
-
 impl SampleLanes for u8 {
     const INTEGER: bool = true;
     const NARROW: bool = true;
     const PHASES: usize = 4;
 
-    by_lanes! {
+    passed_on! {
         fn load_f(l, p: *const u8) -> L::F { l.f_load_u8(p) }
         fn load_i(l, p: *const u8) -> L::I { l.i_load_u8(p) }
         fn load_h(l, p: *const u8) -> L::H { l.h_load_u8(p) }
@@ -147,21 +126,14 @@ impl SampleLanes for u8 {
         fn store_fours(l, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
             if stream { l.h_stream_fours(p, even, odd) } else { l.h_store_fours(p, even, odd) }
         }
-    }
-
-    #[inline(always)]
-    unsafe fn store_floats<L: Lanes, const U: usize>(l: L, p: *mut u8, v: [L::F; U]) {
-        let mut all = [l.i_splat(0); U];
-        for (all, v) in all.iter_mut().zip(v) {
-            *all = round(l, v, 0.0, 255.0);
+        fn store_floats[const U: usize](l, p: *mut u8, v: [L::F; U]) {
+            let mut all = [l.i_splat(0); U];
+            for (all, v) in all.iter_mut().zip(v) {
+                *all = round(l, v, 0.0, 255.0);
+            }
+            Self::store_all(l, p, all)
         }
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { Self::store_all(l, p, all) }
-    }
-    #[inline(always)]
-    unsafe fn store_all<L: Lanes, const U: usize>(l: L, p: *mut u8, v: [L::I; U]) {
-        // SAFETY: the caller allows U·N.
-        unsafe {
+        fn store_all[const U: usize](l, p: *mut u8, v: [L::I; U]) {
             if let [a, b, c, d] = v[..] {
                 l.i_store_u8x4(p, [a, b, c, d]);
             } else {
@@ -170,34 +142,25 @@ impl SampleLanes for u8 {
                 }
             }
         }
-    }
-    #[inline(always)]
-    unsafe fn move_phases<L: Lanes>(
-        l: L,
-        mut sums: [L::I; 4],
-        add: *const u8,
-        take: *const u8,
-    ) -> [L::I; 4] {
-        // SAFETY: the caller allows 4·N bytes.
-        let bytes = unsafe { l.h_load(add.cast()) };
-        let mut halves = [l.h_even(bytes), l.h_odd(bytes)];
-        if !take.is_null() {
-            // SAFETY: the same.
-            let bytes = unsafe { l.h_load(take.cast()) };
-            halves = [l.h_sub(halves[0], l.h_even(bytes)), l.h_sub(halves[1], l.h_odd(bytes))];
+        fn move_phases(l, sums: [L::I; 4], add: *const u8, take: *const u8) -> [L::I; 4] {
+            let mut sums = sums;
+            let bytes = l.h_load(add.cast());
+            let mut halves = [l.h_even(bytes), l.h_odd(bytes)];
+            if !take.is_null() {
+                let bytes = l.h_load(take.cast());
+                halves = [l.h_sub(halves[0], l.h_even(bytes)), l.h_sub(halves[1], l.h_odd(bytes))];
+            }
+            let (first, second) = (l.i_splat(1), l.i_splat(1 << 16));
+            for (k, half) in halves.into_iter().enumerate() {
+                sums[k] = l.dot(sums[k], l.pairs(half), first);
+                sums[k + 2] = l.dot(sums[k + 2], l.pairs(half), second);
+            }
+            sums
         }
-        let (first, second) = (l.i_splat(1), l.i_splat(1 << 16));
-        for (k, half) in halves.into_iter().enumerate() {
-            sums[k] = l.dot(sums[k], l.pairs(half), first);
-            sums[k + 2] = l.dot(sums[k + 2], l.pairs(half), second);
+        fn store_phases(l, p: *mut u8, v: [L::I; 4], stream: bool) {
+            let (v, p) = (l.i_weave_u8(v), p.cast());
+            if stream { l.h_stream(p, v) } else { l.h_store(p, v) }
         }
-        sums
-    }
-    #[inline(always)]
-    unsafe fn store_phases<L: Lanes>(l: L, p: *mut u8, v: [L::I; 4], stream: bool) {
-        let (v, p) = (l.i_weave_u8(v), p.cast());
-        // SAFETY: the caller allows 4·N bytes.
-        unsafe { if stream { l.h_stream(p, v) } else { l.h_store(p, v) } }
     }
 }
 
@@ -205,46 +168,36 @@ impl SampleLanes for u16 {
     const INTEGER: bool = true;
     const PHASES: usize = 2;
 
-    by_lanes! {
+    passed_on! {
         fn load_f(l, p: *const u16) -> L::F { l.f_load_u16(p) }
         fn load_i(l, p: *const u16) -> L::I { l.i_load_u16(p) }
         fn store_f(l, p: *mut u16, v: L::F) { l.i_store_u16(p, round(l, v, 0.0, 65535.0)) }
         fn store_i(l, p: *mut u16, v: L::I) { l.i_store_u16(p, v) }
-    }
-
-    #[inline(always)]
-    unsafe fn move_phases<L: Lanes>(
-        l: L,
-        mut sums: [L::I; 4],
-        add: *const u16,
-        take: *const u16,
-    ) -> [L::I; 4] {
-        // SAFETY: the caller allows 2·N samples.
-        let add = l.i_halves(unsafe { l.h_load(add.cast()) });
-        for k in 0..2 {
-            sums[k] = l.i_add(sums[k], add[k]);
-        }
-        if !take.is_null() {
-            // SAFETY: the same.
-            let take = l.i_halves(unsafe { l.h_load(take.cast()) });
+        fn move_phases(l, sums: [L::I; 4], add: *const u16, take: *const u16) -> [L::I; 4] {
+            let mut sums = sums;
+            let add = l.i_halves(l.h_load(add.cast()));
             for k in 0..2 {
-                sums[k] = l.i_sub(sums[k], take[k]);
+                sums[k] = l.i_add(sums[k], add[k]);
             }
+            if !take.is_null() {
+                let take = l.i_halves(l.h_load(take.cast()));
+                for k in 0..2 {
+                    sums[k] = l.i_sub(sums[k], take[k]);
+                }
+            }
+            sums
         }
-        sums
-    }
-    #[inline(always)]
-    unsafe fn store_phases<L: Lanes>(l: L, p: *mut u16, v: [L::I; 4], stream: bool) {
-        let (v, p) = (l.i_weave_u16([v[0], v[1]]), p.cast());
-        // SAFETY: the caller allows 2·N samples.
-        unsafe { if stream { l.h_stream(p, v) } else { l.h_store(p, v) } }
+        fn store_phases(l, p: *mut u16, v: [L::I; 4], stream: bool) {
+            let (v, p) = (l.i_weave_u16([v[0], v[1]]), p.cast());
+            if stream { l.h_stream(p, v) } else { l.h_store(p, v) }
+        }
     }
 }
 
 impl SampleLanes for i16 {
     const NARROW: bool = true;
 
-    by_lanes! {
+    passed_on! {
         fn load_i(l, p: *const i16) -> L::I { l.i_load_i16(p) }
         fn load_h(l, p: *const i16) -> L::H { l.h_load(p) }
         fn store_f(l, p: *mut i16, v: L::F) { l.i_store_i16(p, round(l, v, -32768.0, 32767.0)) }
@@ -254,13 +207,8 @@ impl SampleLanes for i16 {
         fn store_split(l, p: *mut i16, first: L::I, second: L::I) {
             l.h_store(p, l.join(first, second))
         }
-    }
-
-    #[inline(always)]
-    unsafe fn store_apart<L: Lanes>(l: L, p: *mut i16, even: L::H, odd: L::H, stream: bool) {
-        let (first, second) = l.h_interleave(even, odd);
-        // SAFETY: the caller allows 4·N.
-        unsafe {
+        fn store_apart(l, p: *mut i16, even: L::H, odd: L::H, stream: bool) {
+            let (first, second) = l.h_interleave(even, odd);
             if stream {
                 l.h_stream(p, first);
                 l.h_stream(p.add(2 * L::N), second);
@@ -275,7 +223,7 @@ impl SampleLanes for i16 {
 impl SampleLanes for f32 {
     const FLOAT: bool = true;
 
-    by_lanes! {
+    passed_on! {
         fn load_f(l, p: *const f32) -> L::F { l.f_load(p) }
         fn store_f(l, p: *mut f32, v: L::F) { l.f_store(p, v) }
         fn stream_f(l, p: *mut f32, v: L::F) { l.f_stream(p, v) }

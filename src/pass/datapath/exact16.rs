@@ -1,9 +1,9 @@
 //! The arithmetic for small kernels on `u8` images: everything in 16 bits.
 
-use super::{Datapath, dense_alike, passed_on};
+use super::{Datapath, dense_alike};
 use crate::filter::Post;
 use crate::pass::{Finish, Taps};
-use crate::simd::{Lanes, SampleLanes};
+use crate::simd::{Lanes, SampleLanes, passed_on};
 
 /// 16 bits throughout: `u8` samples and small integer taps. Sums may wrap on their way, as integers
 /// do; the plan has made sure that the last one is right. As a datapath it has the dense pass only: two
@@ -51,8 +51,6 @@ fn root<L: Lanes>(l: L, pairs: L::I) -> L::I {
     l.f_floor(l.f_add(root, l.f_splat(0.5)))
 }
 
-// SAFETY of all unsafe blocks below: each only passes on a pointer, for the number of elements
-// that the trait states and the caller allows.
 impl Datapath for I16 {
     type Elem = i16;
     type Wide = u8;
@@ -88,27 +86,25 @@ impl Datapath for I16 {
     }
     dense_alike!(finish);
     passed_on! {
-        fn load<T>(l, a: *const T, _b: *const T) -> L::H { T::load_h(l, a) }
+        fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::H { T::load_h(l, a) }
         fn load_scratch(l, a: *const i16, _b: *const i16) -> L::H { l.h_load(a) }
         fn put(l, acc: L::H, _shift: u32, p: *mut i16) { l.h_store(p, acc) }
-        fn widen<T>(l, a: *const T, _b: *const T, p: *mut u8) { l.h_store_u8(p, T::load_h(l, a)) }
+        fn widen[T: SampleLanes](l, a: *const T, _b: *const T, p: *mut u8) { l.h_store_u8(p, T::load_h(l, a)) }
         fn wide_load(l, p: *const u8) -> L::H { l.h_load_u8(p) }
+        fn finish[O: SampleLanes, const M: usize](
+            l,
+            acc: [L::H; M],
+            finish: &Finish,
+            stream: bool,
+            p: *mut O,
+        ) {
+            let v = Self::result(l, acc, finish);
+            if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) }
+        }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
         l.h_add(acc, l.h_mul(x, tap))
-    }
-    #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
-        l: L,
-        acc: [L::H; M],
-        finish: &Finish,
-        stream: bool,
-        p: *mut O,
-    ) {
-        let v = Self::result(l, acc, finish);
-        // SAFETY: see above the impl.
-        unsafe { if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) } }
     }
     #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::H, b: L::H) -> L::H {

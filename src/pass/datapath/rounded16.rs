@@ -2,11 +2,11 @@
 //! pass over 3×3 taps that has it.
 
 use super::I16;
-use super::{Datapath, dense_alike, passed_on};
+use super::{Datapath, dense_alike};
 use crate::pass::stencil::{Nine, STENCIL_ROWS};
 use crate::pass::{Finish, LINE, OutRow, Taps, alike, with_narrow};
 use crate::sample::SampleType;
-use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, passed_on};
 
 /// 16 bits throughout: every product is rounded to 16 bits, taps are in units of 2⁻¹⁵. Sums may wrap
 /// on their way; the plan has made sure that those which are written fit.
@@ -20,8 +20,6 @@ fn root<L: Lanes>(l: L, pairs: L::I, unit: L::F) -> L::I {
     l.f_floor(l.f_add(l.f_mul(root, unit), l.f_splat(0.5)))
 }
 
-// SAFETY of all unsafe blocks below: each only passes on a pointer, for the number of elements
-// that the trait states and the caller allows.
 impl Datapath for I16Rounded {
     type Elem = i16;
     type Wide = i16;
@@ -54,34 +52,32 @@ impl Datapath for I16Rounded {
     }
     dense_alike!(finish);
     passed_on! {
-        fn load<T>(l, a: *const T, _b: *const T) -> L::H { T::load_h(l, a) }
+        fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::H { T::load_h(l, a) }
         fn load_scratch(l, a: *const i16, _b: *const i16) -> L::H { l.h_load(a) }
         fn put(l, acc: L::H, _shift: u32, p: *mut i16) { l.h_store(p, acc) }
-        fn widen<T>(l, a: *const T, _b: *const T, p: *mut i16) { l.h_store(p, T::load_h(l, a)) }
+        fn widen[T: SampleLanes](l, a: *const T, _b: *const T, p: *mut i16) { l.h_store(p, T::load_h(l, a)) }
         fn wide_load(l, p: *const i16) -> L::H { l.h_load(p) }
+        fn finish[O: SampleLanes, const M: usize](
+            l,
+            acc: [L::H; M],
+            finish: &Finish,
+            stream: bool,
+            p: *mut O,
+        ) {
+            let v = if M == 2 {
+                // The plan has made sure that x² + y² fits.
+                let (first, second) = l.split(acc[0], acc[M - 1]);
+                let unit = l.f_splat(finish.fixed[0].unit);
+                l.join(root(l, first, unit), root(l, second, unit))
+            } else {
+                I16::result(l, acc, finish)
+            };
+            if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) }
+        }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::H, x: L::H, tap: L::H) -> L::H {
         l.h_add(acc, l.h_mul_high(x, tap))
-    }
-    #[inline(always)]
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
-        l: L,
-        acc: [L::H; M],
-        finish: &Finish,
-        stream: bool,
-        p: *mut O,
-    ) {
-        let v = if M == 2 {
-            // The plan has made sure that x² + y² fits.
-            let (first, second) = l.split(acc[0], acc[M - 1]);
-            let unit = l.f_splat(finish.fixed[0].unit);
-            l.join(root(l, first, unit), root(l, second, unit))
-        } else {
-            I16::result(l, acc, finish)
-        };
-        // SAFETY: see above the impl.
-        unsafe { if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) } }
     }
     #[inline(always)]
     fn wide_add<L: Lanes>(l: L, a: L::H, b: L::H) -> L::H {

@@ -175,7 +175,7 @@ impl<const N: usize> ColumnHalves<'_, N> {
             for (j, row) in self.rows.iter().enumerate() {
                 let mut samples = [Apart::splat(l, 0); U];
                 for (u, samples) in samples.iter_mut().enumerate() {
-                    *samples = Apart::load(l, row.as_ptr().add(x + u * 4 * L::N));
+                    *samples = Apart::of(l, l.h_load(row.as_ptr().add(x + u * 4 * L::N).cast()));
                 }
                 self.step(l, &mut acc, j, samples);
             }
@@ -191,15 +191,16 @@ impl<const N: usize> ColumnHalves<'_, N> {
     #[inline(always)]
     unsafe fn partial<L: Lanes>(&mut self, l: L) {
         let mut acc = self.start::<L, 1>(l);
-        for (j, row) in self.rows.iter().enumerate() {
-            let mut whole = [0u8; 2 * MAX_LANES];
-            whole[..self.n].copy_from_slice(&row[..self.n]);
-            // SAFETY: the array has 2·MAX_LANES ≥ 4·N samples.
-            let samples = unsafe { Apart::load(l, whole.as_ptr()) };
-            self.step(l, &mut acc, j, [samples]);
+        // SAFETY: the array has 2·MAX_LANES ≥ 4·N samples; outputs are as promised by the caller.
+        unsafe {
+            for (j, row) in self.rows.iter().enumerate() {
+                let mut whole = [0u8; 2 * MAX_LANES];
+                whole[..self.n].copy_from_slice(&row[..self.n]);
+                let samples = Apart::of(l, l.h_load(whole.as_ptr().cast()));
+                self.step(l, &mut acc, j, [samples]);
+            }
+            self.put(l, acc, 0);
         }
-        // SAFETY: as promised by the caller.
-        unsafe { self.put(l, acc, 0) }
     }
 
     #[inline(always)]

@@ -136,8 +136,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                 *splat = l.h_splat(*tap);
             }
             for (i, places) in known.places[..FOLD].iter_mut().enumerate() {
-                // SAFETY: `run` has checked that the halves reach `taps`·step samples.
-                *places = unsafe { lie(halves.map(<[i16]>::as_ptr), i * self.step) };
+                *places = lie(halves.map(<[i16]>::as_ptr), i * self.step);
             }
         }
         known
@@ -204,21 +203,15 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
         under
     }
 
-    /// start + 4·N windows of K symmetric taps: samples that meet the same tap are added first.
-    ///
-    /// # Safety
-    ///
-    /// As for `under`.
+    /// start + 4·N windows of K symmetric taps, `under` which these lie: samples that meet the same tap are
+    /// added first.
     #[inline(always)]
-    unsafe fn fold<L: Lanes, const NEXT: bool, const K: usize>(
-        &self,
+    fn fold<L: Lanes, const K: usize>(
         l: L,
         known: &Known<L>,
         start: Apart<L>,
-        k: usize,
+        under: [Apart<L>; K],
     ) -> Apart<L> {
-        // SAFETY: as promised by the caller.
-        let under = unsafe { self.under::<L, NEXT, K>(l, known, k) };
         let mut sum = start.step::<HIGH>(l, under[K / 2], known.taps[K / 2]);
         for i in 0..K / 2 {
             let both = under[i].add(l, under[K - 1 - i]);
@@ -328,9 +321,10 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                 } else if FOLD > 0 {
                     for (u, acc) in acc.iter_mut().enumerate() {
                         let k = x / 2 + u * lanes;
-                        acc[m] = match FOLD {
-                            5 => self.fold::<L, NEXT, 5>(l, known, acc[m], k),
-                            _ => self.fold::<L, NEXT, 7>(l, known, acc[m], k),
+                        acc[m] = if const { FOLD == 5 } {
+                            Self::fold(l, known, acc[m], self.under::<L, NEXT, 5>(l, known, k))
+                        } else {
+                            Self::fold(l, known, acc[m], self.under::<L, NEXT, 7>(l, known, k))
                         };
                     }
                 } else if NEXT {

@@ -16,17 +16,13 @@ use crate::view::OutRow;
 pub const PHASE_SLACK: usize = 2 * MAX_LANES;
 
 /// Where the samples from `at` on lie in P rows of `each` elements: the i-th of them, and every P-th one
-/// behind it, in row (at + i) mod P.
-///
-/// # Safety
-///
-/// Every row must have at / P + 1 elements.
+/// behind it, in row (at + i) mod P. Whether the rows reach that far is for those to say who read and write
+/// there.
 #[inline(always)]
-unsafe fn places<const P: usize>(rows: *mut i32, each: usize, at: usize) -> [*mut i32; 4] {
+fn places<const P: usize>(rows: *mut i32, each: usize, at: usize) -> [*mut i32; 4] {
     let mut places = [rows; 4];
     for (i, place) in places.iter_mut().enumerate().take(P) {
-        // SAFETY: as promised by the caller.
-        *place = unsafe { rows.add((at + i) % P * each + (at + i) / P) };
+        *place = rows.wrapping_add((at + i) % P * each + (at + i) / P);
     }
     places
 }
@@ -222,8 +218,7 @@ impl MeansPhases<'_> {
         }
         let prefix = prefix.as_mut_ptr();
         let mut scan = Scan::<L, P> {
-            // SAFETY: the first phase's row reaches beyond the last window's end.
-            sums: unsafe { sums.as_ptr().add(from / P) },
+            sums: sums[from / P..].as_ptr(),
             prefix,
             each,
             share: next.len() / n * P,

@@ -110,11 +110,11 @@ impl AccumulateWords<'_> {
         let n = add.len();
         assert!(at.is_multiple_of(unit) && take.is_none_or(|take| take.len() == n));
         assert!(sums.iter().all(|half| half.len() >= (at + n) / 2 + HALF_SLACK));
-        // SAFETY: both halves have `at` / 2 elements and more.
-        let [even, odd] = unsafe { places(sums.map(<[i16]>::as_mut_ptr), at, unit) };
+        let [even, odd] = places(sums.map(<[i16]>::as_mut_ptr), at, unit);
         let lanes = 4 * L::N;
         let mut x = 0;
-        // SAFETY: x + 4·N ≤ n, which both rows have; both halves have as many words.
+        // SAFETY: x + 4·N ≤ n, which both rows have; the halves go on for a vector behind that; the arrays have
+        // 2·MAX_LANES ≥ 4·N samples.
         unsafe {
             while x + lanes <= n {
                 let take = take.map_or(std::ptr::null(), |take| take.as_ptr().add(x));
@@ -122,16 +122,13 @@ impl AccumulateWords<'_> {
                 accumulate::<L, FOURS>(l, add.as_ptr().add(x), take, sums);
                 x += lanes;
             }
-        }
-        if x < n {
-            // Whole vectors with zeros behind the row: what lies there stays as it is.
-            let mut whole = [[0u8; 2 * MAX_LANES]; 2];
-            whole[0][..n - x].copy_from_slice(&add[x..]);
-            if let Some(take) = take {
-                whole[1][..n - x].copy_from_slice(&take[x..]);
-            }
-            // SAFETY: the arrays have 2·MAX_LANES ≥ 4·N samples, and the halves go on that far.
-            unsafe {
+            if x < n {
+                // Whole vectors with zeros behind the row: what lies there stays as it is.
+                let mut whole = [[0u8; 2 * MAX_LANES]; 2];
+                whole[0][..n - x].copy_from_slice(&add[x..]);
+                if let Some(take) = take {
+                    whole[1][..n - x].copy_from_slice(&take[x..]);
+                }
                 let [add, take] = [whole[0].as_ptr(), whole[1].as_ptr()];
                 accumulate::<L, FOURS>(l, add, take, [even.add(x / 2), odd.add(x / 2)]);
             }
@@ -153,9 +150,9 @@ unsafe fn accumulate<L: Lanes, const FOURS: bool>(
 ) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let [mut e, mut o] = apart::<L, FOURS>(l, add);
+        let [mut e, mut o] = apart::<L, FOURS>(l, l.h_load(add.cast()));
         if !take.is_null() {
-            let [even, odd] = apart::<L, FOURS>(l, take);
+            let [even, odd] = apart::<L, FOURS>(l, l.h_load(take.cast()));
             (e, o) = (l.h_sub(e, even), l.h_sub(o, odd));
         }
         l.h_store(even, l.h_add(l.h_load(even), e));
@@ -163,15 +160,9 @@ unsafe fn accumulate<L: Lanes, const FOURS: bool>(
     }
 }
 
-/// Reads 4·N samples, those that are even and those that are odd.
-///
-/// # Safety
-///
-/// `p` must be good for them.
+/// Of 4·N samples those that are even and those that are odd.
 #[inline(always)]
-unsafe fn apart<L: Lanes, const FOURS: bool>(l: L, p: *const u8) -> [L::H; 2] {
-    // SAFETY: as promised by the caller.
-    let bytes = unsafe { l.h_load(p.cast()) };
+fn apart<L: Lanes, const FOURS: bool>(l: L, bytes: L::H) -> [L::H; 2] {
     if FOURS { l.h_fours(bytes) } else { [l.h_even(bytes), l.h_odd(bytes)] }
 }
 
