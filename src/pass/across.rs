@@ -67,7 +67,7 @@ impl Job for Across<'_> {
         // samples, or a window of WINDOW ≤ ACROSS_SLACK from there; they write that many elements at
         // most.
         unsafe {
-            if L::PICKS && fits && fours <= FOURS {
+            if const { L::PICKS } && fits && fours <= FOURS {
                 let mut digits = [[0; 2]; FOURS];
                 self.digits(l, &mut digits);
                 let mut index = [0u8; 4 * MAX_LANES];

@@ -55,7 +55,7 @@ impl Job for WindowSums<'_> {
             }
             let mut x = 0;
             // Vectors in flight: as many as the registers hold.
-            if L::N == 16 {
+            if const { L::N == 16 } {
                 while x + 4 * L::N <= n {
                     self.block::<L, 4, false>(l, x);
                     x += 4 * L::N;

@@ -55,13 +55,13 @@ impl<R: Datapath, T: SampleLanes, const N: usize> Job for Column<'_, R, T, N> {
             let mut x = 0;
             // Vectors in flight: enough to hide the latency of a multiply-add, few enough for the
             // registers.
-            if N * R::REGISTERS <= 2 || L::N == 16 && N * R::REGISTERS <= 4 {
+            if const { N * R::REGISTERS <= 2 || L::N == 16 && N * R::REGISTERS <= 4 } {
                 while x + 4 * lanes <= n {
                     self.block::<L, 4>(l, x);
                     x += 4 * lanes;
                 }
             }
-            if N * R::REGISTERS <= 4 || L::N == 16 && N * R::REGISTERS <= 8 {
+            if const { N * R::REGISTERS <= 4 || L::N == 16 && N * R::REGISTERS <= 8 } {
                 while x + 2 * lanes <= n {
                     self.block::<L, 2>(l, x);
                     x += 2 * lanes;

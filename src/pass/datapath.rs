@@ -300,7 +300,7 @@ passed_on! {
         finish: &Finish,
         p: *mut O,
     ) {
-        if O::FLOAT || M == 2 {
+        if const { O::FLOAT || M == 2 } {
             let mut v = [l.f_splat(0.0); M];
             for (k, v) in v.iter_mut().enumerate() {
                 *v = to_float(l, acc[k], finish, k);
@@ -470,7 +470,7 @@ impl Datapath for I16Pairs {
             stream: bool,
             p: *mut O,
         ) {
-            if O::FLOAT || M == 2 {
+            if const { O::FLOAT || M == 2 } {
                 let mut first = [l.i_splat(0); M];
                 let mut second = first;
                 for (k, &(a, b)) in acc.iter().enumerate() {

@@ -129,17 +129,15 @@ impl<R: Datapath, const N: usize> Job for Dense<'_, R, N> {
         unsafe {
             // Vectors in flight: as many as the registers hold. Three, beside which few are left, pay
             // where rows have many taps.
-            let sums = N * (1 + usize::from(R::ROW_SUMS));
-            let most = if L::N == 16 { 16 } else { 8 };
             let mut x = first;
-            if 4 * sums <= most {
+            if const { Self::fits::<L>(4) } {
                 x = self.blocks::<L, 4>(l, x, &to, stream);
             }
             let lines = (lanes * each).is_multiple_of(LINE);
-            if L::N == 16 && R::ROW_SUMS && sums == 8 && lines && self.width >= MANY_TAPS {
+            if const { L::N == 16 && R::ROW_SUMS && N == 4 } && lines && self.width >= MANY_TAPS {
                 x = self.blocks::<L, 3>(l, x, &to, stream);
             }
-            if 2 * sums <= most {
+            if const { Self::fits::<L>(2) } {
                 x = self.blocks::<L, 2>(l, x, &to, stream);
             }
             for (mut x, end) in [(0, first), (x, n.max(lanes))] {
@@ -193,6 +191,12 @@ struct Output<R: Datapath, const N: usize> {
 }
 
 impl<R: Datapath, const N: usize> Dense<'_, R, N> {
+    /// Whether the registers hold the sums of so many vectors.
+    const fn fits<L: Lanes>(vectors: usize) -> bool {
+        let sums = if R::ROW_SUMS { 2 * N } else { N };
+        vectors * sums <= if L::N == 16 { 16 } else { 8 }
+    }
+
     /// What the rows of the window meet, in their order.
     fn meetings(&self, ends: [usize; N]) -> [Meeting<R, N>; MEETINGS] {
         let mut bounds = [0; 2 * MOST_SUMS];
@@ -262,15 +266,15 @@ impl<R: Datapath, const N: usize> Dense<'_, R, N> {
                 let total = &mut total;
                 match (meeting.before, meeting.upto) {
                     (0, 1) => self.rows::<L, U, 0, 1>(l, x, meeting, total),
-                    (0, 2) if N > 1 => self.rows::<L, U, 0, 2>(l, x, meeting, total),
-                    (1, 2) if N > 1 => self.rows::<L, U, 1, 2>(l, x, meeting, total),
-                    (0, 3) if N > 2 => self.rows::<L, U, 0, 3>(l, x, meeting, total),
-                    (1, 3) if N > 2 => self.rows::<L, U, 1, 3>(l, x, meeting, total),
-                    (2, 3) if N > 2 => self.rows::<L, U, 2, 3>(l, x, meeting, total),
-                    (0, 4) if N > 3 => self.rows::<L, U, 0, 4>(l, x, meeting, total),
-                    (1, 4) if N > 3 => self.rows::<L, U, 1, 4>(l, x, meeting, total),
-                    (2, 4) if N > 3 => self.rows::<L, U, 2, 4>(l, x, meeting, total),
-                    (3, 4) if N > 3 => self.rows::<L, U, 3, 4>(l, x, meeting, total),
+                    (0, 2) if const { N > 1 } => self.rows::<L, U, 0, 2>(l, x, meeting, total),
+                    (1, 2) if const { N > 1 } => self.rows::<L, U, 1, 2>(l, x, meeting, total),
+                    (0, 3) if const { N > 2 } => self.rows::<L, U, 0, 3>(l, x, meeting, total),
+                    (1, 3) if const { N > 2 } => self.rows::<L, U, 1, 3>(l, x, meeting, total),
+                    (2, 3) if const { N > 2 } => self.rows::<L, U, 2, 3>(l, x, meeting, total),
+                    (0, 4) if const { N > 3 } => self.rows::<L, U, 0, 4>(l, x, meeting, total),
+                    (1, 4) if const { N > 3 } => self.rows::<L, U, 1, 4>(l, x, meeting, total),
+                    (2, 4) if const { N > 3 } => self.rows::<L, U, 2, 4>(l, x, meeting, total),
+                    (3, 4) if const { N > 3 } => self.rows::<L, U, 3, 4>(l, x, meeting, total),
                     _ => {}
                 }
             }

@@ -219,19 +219,22 @@ impl<const FUSED: bool> Sums<'_, FUSED> {
                 let (from, to) = (p * step + c, p * channels + c);
                 // SAFETY: p + UNROLL ≤ pixels, or one pixel; c + N ≤ channels.
                 unsafe {
-                    match (whole, W) {
-                        (true, 0) => {
-                            self.block::<L, UNROLL>(l, from, step, to, channels, c);
-                        }
-                        (true, 3) if !self.below.is_null() => {
+                    match whole {
+                        // Both output rows, which only three taps of a row have.
+                        true if const { W == 3 } && !self.below.is_null() => {
                             self.pair::<L, UNROLL, 6>(l, from, step, to, channels, c);
                         }
-                        (true, 3) => self.shared::<L, 3, 6>(l, from, step, to, channels, c),
-                        (true, _) => self.shared::<L, 5, 8>(l, from, step, to, channels, c),
-                        _ if !self.below.is_null() => {
+                        true if const { W == 3 } => {
+                            self.shared::<L, 3, 6>(l, from, step, to, channels, c);
+                        }
+                        true if const { W == 5 } => {
+                            self.shared::<L, 5, 8>(l, from, step, to, channels, c);
+                        }
+                        true => self.block::<L, UNROLL>(l, from, step, to, channels, c),
+                        false if const { W == 3 } && !self.below.is_null() => {
                             self.pair::<L, 1, 3>(l, from, step, to, channels, c);
                         }
-                        _ => self.block::<L, 1>(l, from, step, to, channels, c),
+                        false => self.block::<L, 1>(l, from, step, to, channels, c),
                     }
                 }
                 c += L::N;

@@ -190,14 +190,14 @@ impl Sweep<'_> {
             // SAFETY: as the caller promises; the panels' vectors are all that `pack` wrote, one
             // panel after the other.
             unsafe {
-                match (L::N, vectors) {
-                    (16.., 4) => sweep.panel::<L, FUSED, 6, 4>(l, ahead),
-                    (16.., 3) => sweep.panel::<L, FUSED, 8, 3>(l, ahead),
-                    (16.., 2) => sweep.panel::<L, FUSED, 12, 2>(l, ahead),
-                    (8.., 2) => sweep.panel::<L, FUSED, 6, 2>(l, ahead),
-                    (_, 2) => sweep.panel::<L, FUSED, 4, 2>(l, ahead),
-                    (16.., 1) => sweep.panel::<L, FUSED, 12, 1>(l, ahead),
-                    (_, 1) => sweep.panel::<L, FUSED, 8, 1>(l, ahead),
+                match vectors {
+                    4 if const { L::N >= 16 } => sweep.panel::<L, FUSED, 6, 4>(l, ahead),
+                    3 if const { L::N >= 16 } => sweep.panel::<L, FUSED, 8, 3>(l, ahead),
+                    2 if const { L::N >= 16 } => sweep.panel::<L, FUSED, 12, 2>(l, ahead),
+                    2 if const { L::N >= 8 } => sweep.panel::<L, FUSED, 6, 2>(l, ahead),
+                    2 => sweep.panel::<L, FUSED, 4, 2>(l, ahead),
+                    1 if const { L::N >= 16 } => sweep.panel::<L, FUSED, 12, 1>(l, ahead),
+                    1 => sweep.panel::<L, FUSED, 8, 1>(l, ahead),
                     _ => unreachable!("panels have at most {} vectors", most_vectors(L::N)),
                 }
                 sweep.panel = sweep.panel.add((weights.inputs + 1) * vectors * L::N);

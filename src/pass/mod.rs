@@ -217,7 +217,7 @@ macro_rules! each {
         $crate::pass::each!($count, $i, [0, 1, 2, 3, 4, 5, 6, 7], $do);
     };
     ($count:expr, $i:ident, [$($number:literal),*], $do:expr) => {
-        $(if $number < $count {
+        $(if const { $number < $count } {
             let $i = $number;
             $do
         })*

@@ -307,7 +307,7 @@ impl<I: SampleLanes> Blocks<'_, I> {
                     prefetch(ahead);
                 }
                 let (from, to) = (source.as_ptr().add(at), out.as_mut_ptr().add(p * outputs));
-                if M > 0 {
+                if const { M > 0 } {
                     for (vector, kept) in kept.iter().enumerate() {
                         kept.put::<I, O, FUSED>(l, from, to.add(vector * L::N), limits);
                     }
@@ -417,7 +417,7 @@ impl<'a, L: Lanes, const K: usize> Vector<'a, L, K> {
             if K > 3 {
                 acc = self.fourth.add::<FUSED>(l, samples, acc);
             }
-            if K == 0 {
+            if const { K == 0 } {
                 for k in 0..self.weights.inputs {
                     acc = Channel::load(l, self.weights, k).add::<FUSED>(l, samples, acc);
                 }

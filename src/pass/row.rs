@@ -96,14 +96,14 @@ impl<R: Datapath, const M: usize> Job for Row<'_, R, M> {
             assert!(input.scratch.len() >= n + (self.count - 1) * self.step + MAX_LANES);
         }
         match self.order {
-            RowOrder::Shared { apart } if R::SHARES && M == 1 && L::N == SHARED_LANES => {
+            RowOrder::Shared { apart } if const { R::SHARES && M == 1 && L::N == SHARED_LANES } => {
                 match self.step * apart / L::N {
                     1 => self.row::<L, false, 1>(l),
                     3 => self.row::<L, false, 3>(l),
                     _ => unreachable!("no plan shares other steps"),
                 }
             }
-            RowOrder::Folded if R::FOLDS && M == 1 => self.row::<L, true, 0>(l),
+            RowOrder::Folded if const { R::FOLDS && M == 1 } => self.row::<L, true, 0>(l),
             RowOrder::InOrder => self.row::<L, false, 0>(l),
             _ => unreachable!("no plan of this arithmetic has that order"),
         }
@@ -132,7 +132,7 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
         unsafe {
             let mut x = first;
             // The more at once, the more is shared, as far as the registers go.
-            if SHARED > 0 {
+            if const { SHARED > 0 } {
                 x = self.blocks::<L, 8, FOLD, SHARED>(l, x, n, out, stream);
             }
             x = self.blocks::<L, 4, FOLD, SHARED>(l, x, n, out, stream);
@@ -206,7 +206,7 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
                     self.folded(l, x, input, &mut acc);
                     continue;
                 }
-                if SHARED > 0 {
+                if const { SHARED > 0 } {
                     self.shared::<L, U, SHARED>(l, x, input, &mut acc);
                     continue;
                 }
@@ -296,7 +296,7 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
         unsafe {
             let p = input.scratch.as_ptr().add(x);
             let mut i = 0;
-            if U == 4 && L::PERMUTES_TWO {
+            if const { U == 4 && L::PERMUTES_TWO } {
                 // Vectors that lie across cache lines take the load ports twice as long. Those under the
                 // upper taps are put together from whole ones, which serve several taps.
                 let first = l.i_load(UPWARDS.as_ptr());

@@ -107,14 +107,17 @@ impl Job for Scan<'_> {
         }
         // SAFETY: both rows go on for MAX_LANES ≥ N elements behind n (+ channels).
         unsafe {
-            match channels {
-                _ if channels >= L::N || !L::PERMUTES => {
-                    steps::<L, 0>(l, sums, n, channels, prefix)
+            if const { L::PERMUTES } && channels < L::N {
+                match channels {
+                    _ if channels * 2 >= L::N => steps::<L, 1>(l, sums, n, channels, prefix),
+                    _ if channels * 4 >= L::N => steps::<L, 2>(l, sums, n, channels, prefix),
+                    _ if const { L::N <= 8 } || channels * 8 >= L::N => {
+                        steps::<L, 3>(l, sums, n, channels, prefix);
+                    }
+                    _ => steps::<L, 4>(l, sums, n, channels, prefix),
                 }
-                _ if channels * 2 >= L::N => steps::<L, 1>(l, sums, n, channels, prefix),
-                _ if channels * 4 >= L::N => steps::<L, 2>(l, sums, n, channels, prefix),
-                _ if channels * 8 >= L::N => steps::<L, 3>(l, sums, n, channels, prefix),
-                _ => steps::<L, 4>(l, sums, n, channels, prefix),
+            } else {
+                steps::<L, 0>(l, sums, n, channels, prefix);
             }
         }
     }

@@ -253,16 +253,28 @@ impl<const M: usize> Job for Stencil<'_, '_, M> {
         assert!(self.rows.iter().all(|row| row.len() >= most));
         let ends = self.kernels.iter().map(|kernel| kernel.ends()).max();
         match (self.kernels[0], self.way::<L>(), ends.unwrap_or(ANY)) {
-            (Nine::Product { .. }, NEXT, ONES) => self.lines::<L, PRODUCT, NEXT, ONES>(l),
-            (Nine::Product { .. }, NEXT, SIGNED) => self.lines::<L, PRODUCT, NEXT, SIGNED>(l),
+            (Nine::Product { .. }, NEXT, ONES) if const { M == 1 } => {
+                self.lines::<L, PRODUCT, NEXT, ONES>(l)
+            }
+            (Nine::Product { .. }, NEXT, ONES | SIGNED) => {
+                self.lines::<L, PRODUCT, NEXT, SIGNED>(l)
+            }
             (Nine::Product { .. }, NEXT, _) => self.lines::<L, PRODUCT, NEXT, ANY>(l),
-            (Nine::Product { .. }, BYTES, ONES) => self.lines::<L, PRODUCT, BYTES, ONES>(l),
-            (Nine::Product { .. }, BYTES, SIGNED) => self.lines::<L, PRODUCT, BYTES, SIGNED>(l),
-            (Nine::Product { .. }, BYTES, _) => self.lines::<L, PRODUCT, BYTES, ANY>(l),
+            (Nine::Product { .. }, BYTES, ONES) if const { L::DOTS_BYTES && M == 1 } => {
+                self.lines::<L, PRODUCT, BYTES, ONES>(l)
+            }
+            (Nine::Product { .. }, BYTES, ONES | SIGNED) if const { L::DOTS_BYTES } => {
+                self.lines::<L, PRODUCT, BYTES, SIGNED>(l)
+            }
+            (Nine::Product { .. }, BYTES, _) if const { L::DOTS_BYTES } => {
+                self.lines::<L, PRODUCT, BYTES, ANY>(l)
+            }
             (Nine::Product { .. }, _, ONES | SIGNED) => self.lines::<L, PRODUCT, WORDS, SIGNED>(l),
             (Nine::Product { .. }, _, _) => self.lines::<L, PRODUCT, WORDS, ANY>(l),
             (Nine::Rows(_), NEXT, _) => self.lines::<L, ROWS, NEXT, ANY>(l),
-            (Nine::Rows(_), BYTES, _) => self.lines::<L, ROWS, BYTES, ANY>(l),
+            (Nine::Rows(_), BYTES, _) if const { L::DOTS_BYTES } => {
+                self.lines::<L, ROWS, BYTES, ANY>(l)
+            }
             (Nine::Rows(_), ..) => self.lines::<L, ROWS, WORDS, ANY>(l),
             // No plan has two of them.
             (Nine::Rounded(_), ..) if const { M > 1 } => {}

@@ -78,7 +78,7 @@ impl<const N: usize> ColumnHalves<'_, N> {
         let mut x = 0;
         // SAFETY: x + U·4·N ≤ n, or x = n − 4·N ≥ 0.
         unsafe {
-            if L::N == 16 {
+            if const { L::N == 16 } {
                 while x + 2 * lanes <= n {
                     self.block::<L, 2>(l, x);
                     x += 2 * lanes;

@@ -64,14 +64,18 @@ impl<const HIGH: bool, const M: usize> Job for RowHalves<'_, HIGH, M> {
         }
         let taps = self.inputs[0].taps;
         let symmetric = taps.len() % 2 == 1 && taps.iter().eq(taps.iter().rev());
-        let fold = M == 1 && (self.adds || !HIGH) && symmetric;
+        let fold = (self.adds || !HIGH) && symmetric;
         match (self.step, taps.len()) {
-            (1, 5) if fold => self.row::<L, true, 5>(l),
-            (_, 5) if fold => self.row::<L, false, 5>(l),
-            (1, 7) if fold => self.row::<L, true, 7>(l),
-            (_, 7) if fold => self.row::<L, false, 7>(l),
-            (1, 3 | 9..=MOST_SYMMETRIC) if fold => self.row::<L, true, ODD>(l),
-            (_, 3 | 9..=MOST_SYMMETRIC) if fold => self.row::<L, false, ODD>(l),
+            (1, 5) if const { M == 1 } && fold => self.row::<L, true, 5>(l),
+            (_, 5) if const { M == 1 } && fold => self.row::<L, false, 5>(l),
+            (1, 7) if const { M == 1 } && fold => self.row::<L, true, 7>(l),
+            (_, 7) if const { M == 1 } && fold => self.row::<L, false, 7>(l),
+            (1, 3 | 9..=MOST_SYMMETRIC) if const { M == 1 } && fold => {
+                self.row::<L, true, ODD>(l);
+            }
+            (_, 3 | 9..=MOST_SYMMETRIC) if const { M == 1 } && fold => {
+                self.row::<L, false, ODD>(l);
+            }
             (1, _) => self.row::<L, true, 0>(l),
             _ => self.row::<L, false, 0>(l),
         }
@@ -96,7 +100,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
         unsafe {
             let mut x = head;
             // Where each vector under a tap is a load, more of them at once, for which there are registers.
-            if L::N == 16 && FOLD == ODD && !NEXT {
+            if const { L::N == 16 && FOLD == ODD && !NEXT } {
                 x = self.blocks::<L, 4, NEXT, FOLD>(l, known, x, out, stream);
             }
             x = self.blocks::<L, 2, NEXT, FOLD>(l, known, x, out, stream);
@@ -312,13 +316,13 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
         unsafe {
             for (m, HalfInput { halves, taps }) in self.inputs.iter().enumerate() {
                 let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
-                if FOLD == ODD {
+                if const { FOLD == ODD } {
                     let mut sums = [acc[0][m]; U];
                     self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], &known.side);
                     for (acc, sum) in acc.iter_mut().zip(sums) {
                         acc[m] = sum;
                     }
-                } else if FOLD > 0 {
+                } else if const { FOLD > 0 } {
                     for (u, acc) in acc.iter_mut().enumerate() {
                         let k = x / 2 + u * lanes;
                         acc[m] = if const { FOLD == 5 } {

@@ -300,12 +300,12 @@ impl<L: Lanes, const PAIRS: bool, const WHOLE: bool> Scan<L, PAIRS, WHOLE> {
         unsafe {
             match self.steps {
                 0 => self.vectors::<0>(l, upto, next),
-                _ if !L::PERMUTES_H => self.one_by_one(),
+                _ if const { !L::PERMUTES_H } => self.one_by_one(),
                 1 => self.vectors::<1>(l, upto, next),
                 2 => self.vectors::<2>(l, upto, next),
                 3 => self.vectors::<3>(l, upto, next),
-                4 => self.vectors::<4>(l, upto, next),
-                _ => self.vectors::<5>(l, upto, next),
+                5 if const { L::N == 16 } => self.vectors::<5>(l, upto, next),
+                _ => self.vectors::<4>(l, upto, next),
             }
         }
     }
