@@ -88,6 +88,13 @@ const NEXT_BYTES: usize = 32 << 10;
 /// Images of so many bytes are taken to be in the cache already.
 const HELD_BYTES: usize = 1 << 20;
 
+/// A pass over the rows of a window: whether it writes past the cache, and what memory it asks for.
+type Direct<'a, E> = dyn Fn(&[&[E]], &mut [OutRow<'_>], bool, &[&[u8]]) + 'a;
+/// A pass over rows that are made.
+type OverMade<'a, E> = dyn Fn(&[&[E]], &mut [OutRow<'_>], bool) + 'a;
+/// What makes them, as [`FilterRun::made`] says.
+type Make<'a, T, E> = dyn Fn([&[T]; 2], [&[T]; 2], [&[u8]; 2], &mut [E]) + 'a;
+
 impl FilterRun<'_> {
     /// A pass over windows of rows: where they lie inside the image, from the source's own rows; at its
     /// edges from copies that are padded; it is told whether to write past the cache, and what memory to ask
@@ -101,7 +108,7 @@ impl FilterRun<'_> {
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
         sink: &mut Sink<'_, '_>,
-        pass: impl Fn(&[&[E]], &mut [OutRow<'_>], bool, &[&[u8]]),
+        pass: &Direct<'_, E>,
     ) {
         let stage = self.stage;
         let edges = Edges::new(stage, tile, self.edges);
@@ -111,18 +118,10 @@ impl FilterRun<'_> {
             }
             let x = tile.x.clone();
             match rows {
-                8 => {
-                    self.around(y, &edges, tile, constants, feed, &mut sink.rows::<8>(y, x), &pass)
-                }
-                4 => {
-                    self.around(y, &edges, tile, constants, feed, &mut sink.rows::<4>(y, x), &pass)
-                }
-                2 => {
-                    self.around(y, &edges, tile, constants, feed, &mut sink.rows::<2>(y, x), &pass)
-                }
-                _ => {
-                    self.around(y, &edges, tile, constants, feed, &mut sink.rows::<1>(y, x), &pass)
-                }
+                8 => self.around(y, &edges, tile, constants, feed, &mut sink.rows::<8>(y, x), pass),
+                4 => self.around(y, &edges, tile, constants, feed, &mut sink.rows::<4>(y, x), pass),
+                2 => self.around(y, &edges, tile, constants, feed, &mut sink.rows::<2>(y, x), pass),
+                _ => self.around(y, &edges, tile, constants, feed, &mut sink.rows::<1>(y, x), pass),
             }
             sink.done(y, rows, tile.x.clone());
         }
@@ -138,7 +137,7 @@ impl FilterRun<'_> {
         constants: [&[T]; 2],
         feed: &Feed<'_, T>,
         outs: &mut [OutRow<'_>],
-        pass: &impl Fn(&[&[E]], &mut [OutRow<'_>], bool, &[&[u8]]),
+        pass: &Direct<'_, E>,
     ) {
         let stage = self.stage;
         let channels = stage.input.channels;
@@ -223,7 +222,7 @@ impl FilterRun<'_> {
         let len = tile.len * channels + MAX_LANES;
         if R::wide_is::<T>() {
             let sizes = [R::MOST_SUMS / kernels.len(), 1, 1];
-            return self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
+            return self.direct(sizes, tile, constants, feed, sink, &|rows, outs, stream, _| {
                 dense::<R>(stage, kernels, width, rows, stream, outs);
             });
         }
@@ -242,7 +241,7 @@ impl FilterRun<'_> {
         let prepare = |[a, b]: [&[T]; 2], _: [&[T]; 2], next: [&[u8]; 2], out: &mut [R::Wide]| {
             level.run(Prepare::<R, T> { a, b, next, out });
         };
-        self.made(&made, tile, constants, feed, sink, prepare, |rows, outs, stream| {
+        self.made(&made, tile, constants, feed, sink, &prepare, &|rows, outs, stream| {
             dense::<R>(stage, kernels, width, rows, stream, outs);
         });
     }
@@ -281,7 +280,7 @@ impl FilterRun<'_> {
             stage.level.run(Across { parts, taps, step, start, shift, next, out });
         };
         let column = std::slice::from_ref(column);
-        self.made(&made, tile, constants, feed, sink, across, |rows, outs, stream| {
+        self.made(&made, tile, constants, feed, sink, &across, &|rows, outs, stream| {
             dense::<I16Pairs>(stage, column, 1, rows, stream, outs);
         });
     }
@@ -297,8 +296,8 @@ impl FilterRun<'_> {
         constants: [&[T]; 2],
         feed: &mut Feed<'_, T>,
         sink: &mut Sink<'_, '_>,
-        mut make: impl FnMut([&[T]; 2], [&[T]; 2], [&[u8]; 2], &mut [E]),
-        pass: impl Fn(&[&[E]], &mut [OutRow<'_>], bool),
+        make: &Make<'_, T, E>,
+        pass: &OverMade<'_, E>,
     ) {
         let stage = self.stage;
         let channels = stage.input.channels;

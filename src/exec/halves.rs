@@ -175,7 +175,7 @@ impl FilterRun<'_> {
     ) {
         let stage = self.stage;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, next| {
+        self.direct(sizes, tile, constants, feed, sink, &|rows, outs, stream, next| {
             let (step, finish) = (stage.input.channels, &stage.finish);
             match kernels {
                 [a, b] => {
@@ -202,7 +202,7 @@ impl FilterRun<'_> {
     ) {
         let stage = self.stage;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, |rows, outs, stream, _| {
+        self.direct(sizes, tile, constants, feed, sink, &|rows, outs, stream, _| {
             let (step, finish) = (stage.input.channels, &stage.finish);
             match kernels {
                 [a, b] => {

@@ -88,7 +88,7 @@ impl FilterRun<'_> {
         let stage = self.stage;
         let Sums::Doubled(levels) = runs.sums else { return };
         if levels == 1 && R::wide_is::<T>() {
-            return self.direct(SIZES, tile, constants, feed, sink, |rows, outs, _, _| {
+            return self.direct(SIZES, tile, constants, feed, sink, &|rows, outs, _, _| {
                 sparse::<R>(stage, runs, rows, 0, outs);
             });
         }
@@ -99,7 +99,7 @@ impl FilterRun<'_> {
             level.run(Doubled { levels, pitch, step });
         };
         let made = made(tile, step, levels * pitch);
-        self.made(&made, tile, constants, feed, sink, make, |rows, outs, _| {
+        self.made(&made, tile, constants, feed, sink, &make, &|rows, outs, _| {
             sparse::<R>(stage, runs, rows, pitch, outs);
         });
     }
