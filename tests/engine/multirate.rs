@@ -5,7 +5,8 @@ use crate::common::{
 };
 use crate::equality::large;
 use twopass::{
-    Alpha, Border, Filter, Image, Kernel, KernelParams, Method, NamedKernel, Sample, Shape, Source,
+    Alpha, Border, Filter, Image, Kernel, KernelParams, Method, NamedKernel, Plan, Rect, Sample,
+    Shape, Source, reference,
 };
 
 /// Smooth to its ends.
@@ -37,6 +38,105 @@ fn small_images() {
                     panic!("{shape}, border {border}: {e}");
                 }
             }
+        }
+    }
+}
+
+/// Samples of a block across and down, and what is done at the low rate, as the plan says.
+fn rates<S: Source>(plan: &Plan<S, S>) -> ([usize; 2], String) {
+    let steps = plan.steps();
+    let step = |what: &str| steps.iter().find(|step| step.contains(what)).expect("two rates");
+    let block = |what: &str| {
+        let (_, number) = step(what).split_once(" of every ").expect("a number");
+        number.split(',').next().and_then(|n| n.parse().ok()).expect("a number")
+    };
+    let blocks = [block(" columns of every "), block(" rows of every ")];
+    (blocks, step("at the low rate").clone())
+}
+
+/// The largest error, and the bound, on images that have the least sample wherever the taps that the two rates come to
+/// are less than the kernel's and the largest elsewhere, or the other way round: there are none worse. Filtering floats at
+/// the same rates, under whatever tolerance that takes, shows these taps, on images of one pixel that is 1.
+fn worst<S: Source>(filter: &Filter, (low, high): (f64, f64)) -> (f64, f64) {
+    let kernel = &filter.kernels()[0];
+    let shape = Shape::new(2 * kernel.width() + 60, 2 * kernel.height() + 60, 1);
+    let plan = filter.plan::<S, S>(shape).unwrap();
+    let ([across, down], low_rate) = rates(&plan);
+    let answers = (1..100).find_map(|i| {
+        let floats = filter.clone().tolerance(f64::from(i) * 2e-4);
+        let answers = floats.plan::<f32, f32>(shape).ok()?;
+        (rates(&answers) == ([across, down], low_rate.clone())).then_some(answers)
+    });
+    let answers = answers.expect("the same rates");
+    let middle = (shape.width / 2 / across * across, shape.height / 2 / down * down);
+    let mut shown = Vec::new();
+    for i in 0..across * down {
+        let mut data = vec![0.0; shape.width * shape.height];
+        data[(middle.1 + i / across) * shape.width + middle.0 + i % across] = 1.0;
+        let image = Image::from_vec(data, shape).unwrap();
+        shown.push(run_plan(&answers, image.view()).unwrap());
+    }
+    // What a result at x, y has of a sample at i, j: blocks are alike.
+    let of = |(x, y): (usize, usize), (i, j): (usize, usize)| {
+        let (p, q) = (i % across, j % down);
+        let at = (x + middle.0 + p).checked_sub(i).zip((y + middle.1 + q).checked_sub(j));
+        let at = at.filter(|(x, y)| *x < shape.width && *y < shape.height);
+        at.map_or(0.0, |(x, y)| f64::from(shown[q * across + p][y * shape.width + x]))
+    };
+    let tap = |(x, y): (usize, usize), (i, j): (usize, usize)| {
+        let (left, top) = (x - kernel.width() / 2, y - kernel.height() / 2);
+        let at = i.checked_sub(left).zip(j.checked_sub(top));
+        let at = at.filter(|(i, j)| *i < kernel.width() && *j < kernel.height());
+        at.map_or(0.0, |(i, j)| kernel.taps()[j * kernel.width() + i])
+    };
+    let mut most: f64 = 0.0;
+    for p in 0..across {
+        let (x, y) = (middle.0 + p, middle.1 + p % down);
+        for sign in [1.0, -1.0] {
+            let samples = (0..shape.width * shape.height).map(|at| {
+                let at = (at % shape.width, at / shape.width);
+                let more = (of((x, y), at) - tap((x, y), at)) * sign > 0.0;
+                S::from_f64(if more { high } else { low })
+            });
+            let image = Image::<S>::from_vec(samples.collect(), shape).unwrap();
+            let out = run_plan(&plan, image.view()).unwrap();
+            let rect = Rect::new(x, y, 1, 1);
+            let exact = reference::region(filter, shape, image.view(), (0, 0), rect).unwrap();
+            most = most.max((out[y * shape.width + x].to_f64() - exact[0]).abs());
+        }
+    }
+    (most, plan.error_bound().unwrap())
+}
+
+#[test]
+fn the_worst_images_are_within_the_bound() {
+    for kernel in [
+        Kernel::separable(&hann(51), &hann(47)).unwrap(),
+        Kernel::gaussian(10.0).unwrap(),
+        Kernel::gaussian_xy(13.0, 9.5).unwrap(),
+    ] {
+        let filter = Filter::new(kernel).method(Method::Multirate);
+        let (most, bound) = worst::<u8>(&filter, (0.0, 255.0));
+        assert!((0.05..0.5).contains(&bound), "{bound}");
+        assert!(most <= bound + 0.5 && most > 0.3, "{most} {bound}");
+        // Without rounding the bound is met.
+        let filter = filter.tolerance(4e-3);
+        let (most, bound) = worst::<f32>(&filter, (-1.0, 1.0));
+        assert!(most <= bound && most > 0.8 * bound && bound <= 4e-3, "{most} {bound}");
+        let (most, bound) = worst::<u16>(&filter, (0.0, 65535.0));
+        assert!(most <= bound + 0.5 && most > 0.8 * bound, "{most} {bound}");
+    }
+}
+
+#[test]
+fn constants_stay() {
+    for sigma in [10.0, 31.0] {
+        let filter = Filter::new(Kernel::gaussian(sigma).unwrap()).method(Method::Multirate);
+        let shape = Shape::new(70, 50, 3);
+        let plan = filter.plan::<u8, u8>(shape).unwrap();
+        for value in 0..=255 {
+            let image = Image::from_vec(vec![value; 70 * 50 * 3], shape).unwrap();
+            assert_eq!(run_plan(&plan, image.view()).unwrap(), image.into_vec());
         }
     }
 }
