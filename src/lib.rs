@@ -119,7 +119,7 @@ pub use layer::{
     Activation, Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, SeparableConv, Window,
 };
 pub use mapping::{Clipping, Ending, MappedPlan, Mapping, Range};
-pub use plan::{AnyPlan, Arithmetic, Candidate, Plan, StageInfo};
+pub use plan::{AnyPlan, Arithmetic, Candidate, Operations, Plan, StageInfo};
 pub use sample::{Sample, SampleType, Source};
 pub use simd::Level;
 pub use strided::{Strided, StridedMut};

@@ -12,9 +12,11 @@ mod explain;
 mod fft;
 mod filter;
 mod multirate;
+mod operations;
 mod proof;
 mod runs;
 mod segment;
+mod stages;
 mod terms;
 mod words;
 
@@ -24,22 +26,23 @@ pub(crate) use cut::{Cut, parts};
 pub(crate) use fft::Fft;
 pub(crate) use filter::FilterStage;
 pub(crate) use multirate::{Multirate, Rate, SPAN};
+pub use operations::Operations;
 pub(crate) use runs::{Runs, Sums};
 pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
+pub use stages::StageInfo;
 pub(crate) use terms::{MOST_TERMS, TermStage, Terms};
 
 use crate::error::Error;
 use crate::exec::{self, Workspace};
 use crate::filter::{Filter, Method};
 use crate::geometry::Axis;
-use crate::kernel::Separation;
 use crate::layer::{Chain, Layer};
 use crate::pass::{Nine, RowLevel, Share};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
 use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut, check_part};
-use arithmetic::{Noise, Passes, Proved, Rows};
+use arithmetic::{Noise, Passes, Rows};
 use filter::FilterFacts;
 use proof::Proof;
 use std::marker::PhantomData;
@@ -110,37 +113,6 @@ pub struct AnyPlan {
     bound: Option<f64>,
     /// What integer arithmetic makes of noise.
     noise: Noise,
-}
-
-/// What a plan does for one layer.
-///
-/// ```
-/// use twopass::{Filter, Kernel, Method, Shape};
-///
-/// let plan = Filter::new(Kernel::gaussian(2.0)?).plan::<u8, u8>(Shape::new(640, 480, 3))?;
-/// let stage = &plan.stages()[0];
-/// assert_eq!((stage.method, stage.separations[0].rank()), (Some(Method::Separable), 1));
-/// assert_eq!((stage.multiplications, stage.naive_multiplications), (26, 169));
-/// # Ok::<(), twopass::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct StageInfo<'a> {
-    /// The layer.
-    pub layer: &'a Layer,
-    /// How a filter is done: never `Auto`. `None` for other layers.
-    pub method: Option<Method>,
-    /// How a filter's kernels were separated; two for a magnitude.
-    pub separations: &'a [Separation],
-    /// What its sums are computed in.
-    pub arithmetic: Arithmetic,
-    /// Largest distance of a filter's results from the exact ones, on exact samples; in the units of
-    /// [`AnyPlan::error_bound`], or, between the filters of a chain, of the rows that it writes.
-    pub bound: f64,
-    /// Multiplications per sample of its output: taps as written, before folding or zero skipping.
-    pub multiplications: usize,
-    /// The same for plain 2D filtering, or an ordinary loop over the layer's window.
-    pub naive_multiplications: usize,
 }
 
 /// The inner loop that does a filter's work, with its taps in the form that it takes.
@@ -333,62 +305,6 @@ impl AnyPlan {
         self.segments.len()
     }
 
-    /// What is done for each layer, first to last.
-    #[must_use]
-    pub fn stages(&self) -> Vec<StageInfo<'_>> {
-        let mut filters = self.filters.iter();
-        let mut shape = self.input;
-        let layers = self.chain.layers().iter().map(|layer| {
-            let facts = match layer {
-                Layer::Filter(filter) => filters.next().map(|facts| (filter, facts)),
-                _ => None,
-            };
-            let Some((filter, facts)) = facts else {
-                let multiplications = layer.multiplications_per_sample();
-                if let Ok(next) = layer.output_shape(shape) {
-                    shape = next;
-                }
-                return StageInfo {
-                    layer,
-                    method: None,
-                    separations: &[],
-                    arithmetic: self.layer_arithmetic(),
-                    bound: 0.0,
-                    multiplications,
-                    naive_multiplications: multiplications,
-                };
-            };
-            // The reference does the work of all layers, or of none.
-            let (method, proved) = match self.segments.is_empty() {
-                true => (Method::Naive, Proved::reference(self.types.0)),
-                false => (facts.method, facts.arithmetic.clone()),
-            };
-            StageInfo {
-                layer,
-                method: Some(method),
-                separations: facts.separations.of(filter),
-                arithmetic: proved.arithmetic,
-                bound: proved.bound,
-                multiplications: match facts.multiplications {
-                    Some(count) if method == facts.method => count,
-                    _ => filter::multiplications(filter, method),
-                },
-                naive_multiplications: filter::multiplications(filter, Method::Dense),
-            }
-        });
-        layers.collect()
-    }
-
-    /// What layers other than filters are computed in.
-    fn layer_arithmetic(&self) -> Arithmetic {
-        match self.segments.first().and_then(|segment| segment.stages.first()) {
-            None => Arithmetic::Reference,
-            Some(Stage::Colour(_)) => Arithmetic::I16Pairs,
-            _ if self.fused => Arithmetic::F32Fused,
-            _ => Arithmetic::F32,
-        }
-    }
-
     /// Largest distance of a result before rounding from the exact one, proved from the taps and weights for the order
     /// of operations that runs; 0 is exact. In output units for integer images; for `f32` images per unit of input
     /// range, the largest magnitude of samples and border constants. Where there is an offset or a bias, or the output
@@ -433,19 +349,6 @@ impl AnyPlan {
     #[must_use]
     pub fn bias(&self) -> f64 {
         self.noise.bias
-    }
-
-    /// Multiplications per sample, of all layers together, each of its own output: taps as written, before folding or
-    /// zero skipping.
-    #[must_use]
-    pub fn multiplications_per_sample(&self) -> usize {
-        self.stages().iter().map(|stage| stage.multiplications).sum()
-    }
-
-    /// The same for plain 2D filtering: kernel width × height, for each kernel.
-    #[must_use]
-    pub fn naive_multiplications_per_sample(&self) -> usize {
-        self.stages().iter().map(|stage| stage.naive_multiplications).sum()
     }
 
     /// Multiplications for an image, padding included.

@@ -37,7 +37,8 @@ fn candidates(plan: &AnyPlan, out: &mut String) {
                     false if times < 1.0 => "fewer, but each takes longer".to_owned(),
                     false => format!("{} times as many", number((times * 10.0).round() / 10.0)),
                 };
-                format!("{count} multiplications, {bound}: {why}")
+                let operations = plan.operations_per_sample();
+                format!("{count} multiplications (executed: {operations}), {bound}: {why}")
             }
             Err(error) => {
                 let error = error.to_string();

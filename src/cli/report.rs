@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
-use twopass::{AnyPlan, Kernel, Separation, Shape};
+use twopass::{AnyPlan, Kernel, Operations, Separation, Shape};
 
 /// Everything that was found out, in the shape of `--json`. Absent parts are left out.
 #[derive(Debug, Serialize)]
@@ -205,6 +205,8 @@ pub struct PlanPart {
     /// Per sample, of all stages.
     pub multiplications_per_sample: usize,
     pub naive_multiplications_per_sample: usize,
+    /// As they are executed.
+    pub operations_per_sample: OperationsPart,
     /// For the whole picture.
     pub multiplications: u64,
 }
@@ -216,6 +218,20 @@ pub struct PlanStage {
     pub method: Option<String>,
     pub arithmetic: String,
     pub multiplications_per_sample: usize,
+    pub operations_per_sample: OperationsPart,
+}
+
+#[derive(Debug, Serialize)]
+pub struct OperationsPart {
+    pub multiplications: f64,
+    pub additions: f64,
+}
+
+impl From<Operations> for OperationsPart {
+    fn from(operations: Operations) -> Self {
+        let Operations { multiplications, additions, .. } = operations;
+        Self { multiplications, additions }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -258,6 +274,7 @@ impl PlanPart {
             method: stage.method.map(|method| method.to_string()),
             arithmetic: format!("{:?}", stage.arithmetic),
             multiplications_per_sample: stage.multiplications,
+            operations_per_sample: stage.operations.into(),
         });
         Self {
             level: plan.level().to_string(),
@@ -268,6 +285,7 @@ impl PlanPart {
             error_bound: plan.error_bound(),
             multiplications_per_sample: plan.multiplications_per_sample(),
             naive_multiplications_per_sample: plan.naive_multiplications_per_sample(),
+            operations_per_sample: plan.operations_per_sample().into(),
             multiplications: plan.multiplications(),
         }
     }

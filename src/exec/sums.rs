@@ -8,8 +8,9 @@ use super::rows::Feed;
 use super::sink::Sink;
 use super::tile::Tile;
 use crate::pass::{
-    Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
-    PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums, Windows, parity_unit,
+    Accumulate, AccumulatePhases, AccumulateWords, GROUP, GROUPS_FROM, Halves, LEAST_SUM,
+    MeansPhases, MeansWords, PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums,
+    Windows, parity_unit,
 };
 use crate::plan::FilterStage;
 use crate::sample::{Sample, SampleType};
@@ -18,11 +19,6 @@ use crate::view::OutRow;
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;
-
-/// Rows whose sum serves several blocks.
-const GROUP: isize = 8;
-/// Rows of a window from which sums of groups are worth while.
-const GROUPS_FROM: isize = 24;
 
 /// The column sums of a window that moves down, and how windows of them become samples.
 trait Moving<T> {

@@ -14,6 +14,11 @@ use std::ops::Range;
 /// Output rows whose windows are summed together.
 pub const SUMMED: usize = 4;
 
+/// Rows whose sum serves several blocks.
+pub const GROUP: isize = 8;
+/// Rows of a window from which sums of groups are worth while.
+pub const GROUPS_FROM: isize = 24;
+
 /// Sums of windows of rows, for some rows of a block of `SUMMED` that follow each other. All
 /// windows of the block have the rows `common`; row r of the block has those of `above` from its
 /// own on, and r of those `below`.

@@ -6,8 +6,8 @@
 mod column;
 mod row;
 
-pub use column::{ColumnHalves, HalfSum};
-pub use row::{HalfInput, RowHalves};
+pub use column::{ColumnHalves, HalfSum, folds_column};
+pub use row::{HalfInput, RowHalves, folds_row};
 
 use crate::simd::{Lanes, MAX_LANES};
 

@@ -62,14 +62,17 @@ mod symmetric;
 
 pub use across::{ACROSS_SLACK, Across, Part};
 pub use alpha::{KeepAlpha, Premultiply, Unpremultiply};
-pub use blocks::{RowLevel, RowSums, SUMMED, WindowSums};
+pub use blocks::{GROUP, GROUPS_FROM, RowLevel, RowSums, SUMMED, WindowSums};
 pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};
 pub use datapath::{Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, StencilHigh};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
 pub use fft::{Digit, Emit, Join, Multiply, PAIRS, Pair, Planes, Results, Unpack};
-pub use halves::{ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, RowHalves};
+pub use halves::{
+    ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, RowHalves, folds_column,
+    folds_row,
+};
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};
 pub use polyphase::{Merge, Split};

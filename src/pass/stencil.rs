@@ -11,6 +11,9 @@ use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 /// Output rows of a block, at most.
 pub const STENCIL_ROWS: usize = 8;
 
+/// Rows of the source whose sums with a product's row a block makes, for each that it writes.
+pub(super) const ROWS_EACH: f64 = (STENCIL_ROWS + 2) as f64 / STENCIL_ROWS as f64;
+
 /// The taps of a 3×3 kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Nine {
@@ -52,6 +55,15 @@ impl Nine {
             Some(Self::Rows(rows)) => Some(Self::Rounded(rows)),
             _ => None,
         }
+    }
+
+    /// Multiplications and additions for a sample of each of these kernels, whose taps are `step` samples apart.
+    pub fn operations(kernels: &[Self], step: usize) -> [f64; 2] {
+        let Self::Product { .. } = kernels[0] else { return [9.0, 9.0] };
+        let next = step == 1 && kernels.iter().all(Self::is_small);
+        let any = kernels.iter().any(|kernel| kernel.ends() == ANY);
+        let (across, down) = (if next { 2.0 } else { 3.0 }, if any { 3.0 } else { 1.0 });
+        [across * ROWS_EACH + down, 2.0 * ROWS_EACH + 3.0]
     }
 
     /// The kernel's rows, or the row of a product.

@@ -160,6 +160,7 @@ impl fmt::Display for AnyPlan {
             [Layer::Filter(_)] => writeln!(f)?,
             _ => writeln!(f, ", {} in all", self.multiplications())?,
         }
+        writeln!(f, "executed:        {} per sample", self.operations_per_sample())?;
         for segment in &self.segments {
             let Segment { tile, rows, strip, .. } = segment;
             if segment.alone().is_some() {

@@ -16,8 +16,8 @@
 //! whole number are exact, and the same with every instruction set, which transforms are not. Those of floats are not
 //! rounded: what they are off by is far below what a sum of `f32` is.
 
-use super::Pass;
 use super::arithmetic::{self, Arithmetic, Proved, Rows, Task};
+use super::{Operations, Pass};
 use crate::border::Border;
 use crate::filter::{Filter, Method, Post};
 use crate::geometry::Axis;
@@ -96,14 +96,33 @@ impl Fft {
         axes
     }
 
-    /// Multiplications per sample, about: those of radix 2.
+    /// Multiplications per sample.
     pub fn multiplications(&self) -> usize {
-        let [across, down] = self.samples.map(|n| n as f64);
-        let of = |n: f64| 2.0 * n * n.log2();
-        let kept = down + self.results[1] as f64;
-        let block = kept / 2.0 * of(across) + across * of(down) + 2.0 * across * down;
-        let results = (self.results[0] * self.results[1]) as f64;
-        (block * self.digits.len() as f64 / results).ceil() as usize
+        self.operations().multiplications.ceil() as usize
+    }
+
+    /// Operations on real numbers per sample: by butterflies of 2 and 3 with all their factors, some of which are 1.
+    pub fn operations(&self) -> Operations {
+        // A butterfly of 2 has a factor and two sums of complex numbers; one of 3 two factors and two constants.
+        let transform = |n: usize| {
+            let (twos, threes) = factors(n);
+            let twos = Operations::new(4.0, 6.0) * (f64::from(twos) / 2.0);
+            (twos + Operations::new(12.0, 16.0) * (f64::from(threes) / 3.0)) * n as f64
+        };
+        let ([across, down], [width, height]) = (self.samples, self.results);
+        let (columns, rows) = ((across / 2 + 1) as f64, (down + height) as f64);
+        // Two rows at a time, and apart again: four sums for each two numbers.
+        let block = transform(across) * (rows / 2.0)
+            + transform(down) * (2.0 * columns)
+            + Operations::new(4.0, 2.0) * (columns * down as f64)
+            + Operations::new(0.0, 2.0) * (columns * rows);
+        let digits = self.digits.len() as f64;
+        let units = if self.finish.whole {
+            Operations::new(digits, digits - 1.0)
+        } else {
+            Operations::default()
+        };
+        block * (digits / (width * height) as f64) + units
     }
 
     /// What is done to rows, first to last.
@@ -155,11 +174,16 @@ fn lengths(kernel: &Kernel) -> Option<([usize; 2], f64)> {
     Some((best.map(|(n, _)| n), cost(best)))
 }
 
+/// How often a length has the factors 2 and 3, of which it is.
+fn factors(n: usize) -> (u32, u32) {
+    let twos = n.trailing_zeros();
+    (twos, (n >> twos).ilog(3))
+}
+
 /// How far a result may be off, in units of ‖x‖₂·‖q‖₂.
 fn error(lengths: [usize; 2]) -> f64 {
     let of = |n: usize| {
-        let twos = n.trailing_zeros();
-        let threes = (n >> twos).ilog(3);
+        let (twos, threes) = factors(n);
         f64::from(twos) * LEVELS[0] + f64::from(threes) * LEVELS[1]
     };
     let [across, down] = lengths.map(of);

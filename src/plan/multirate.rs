@@ -10,9 +10,9 @@
 mod fit;
 mod taps;
 
-use super::Pass;
 use super::arithmetic::{self, Arithmetic, Noise, Passes, Proved, Task};
 use super::filter::{FilterStage, Setting, under_anchor};
+use super::{Operations, Pass};
 use crate::border::Border;
 use crate::filter::{Filter, Method};
 use crate::geometry::Axis;
@@ -83,6 +83,16 @@ impl Multirate {
         let low = (x.between.len() + y.between.len()) as f64 / (across * down);
         let full = 2.0 * SPAN as f64;
         (full + full / down + low).ceil() as usize
+    }
+
+    /// The same as they are executed: rows of bytes are decimated in pairs.
+    pub fn operations(&self) -> Operations {
+        let [x, y] = &self.rates;
+        let (across, down) = (x.step as f64, y.step as f64);
+        let span = SPAN as f64;
+        let rows = SPAN * y.step + usize::from(self.short && SPAN * y.step % 2 == 1);
+        let low = (x.between.len() + y.between.len()) as f64 / (across * down);
+        Operations::products(rows as f64 / down + span / down + low + span / down + span)
     }
 
     /// What it reads on the axes of an image: all that blocks reach. Where the kernel must lie inside, what reaches

@@ -10,8 +10,8 @@
 //! Floats: means of 2, 4, 8 … neighbours, of which a run takes one for each binary digit of its length. Running sums
 //! would let NaN out of the window, and small samples vanish beside large ones.
 
-use super::Pass;
 use super::arithmetic::{Arithmetic, Noise, Proved, Task, U, float_exact, noise, pack};
+use super::{Operations, Pass};
 use crate::kernel::Kernel;
 use crate::pass::{Finish, Fixed, Read, Taps};
 use crate::sample::SampleType;
@@ -84,6 +84,19 @@ impl Runs {
     /// Multiplications per sample.
     pub fn multiplications(&self) -> usize {
         self.count
+    }
+
+    /// The same as they are executed, with what fills up pairs, and the unit of sums; or with means and the sums of groups.
+    pub fn operations(&self) -> Operations {
+        let reads = Operations::products(self.reads.len() as f64);
+        reads
+            + match self.sums {
+                Sums::Kept | Sums::Plain => Operations::new(1.0, 0.0),
+                Sums::Doubled(levels) => {
+                    let means = (levels - 1) as f64;
+                    Operations::new(2.0 * means, means + self.groups.len() as f64)
+                }
+            }
     }
 
     pub fn describe(&self) -> [String; 2] {

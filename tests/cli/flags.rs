@@ -213,7 +213,7 @@ fn discs_run_by_runs_and_candidates_are_listed() {
         ["input.png", "-k", "Bokeh", "--radius", "12", "--edge", "0", "--verify", "--explain"];
     let run = place.ok(&disc);
     for part in [
-        "candidate:       runs, 50 multiplications",
+        "candidate:       runs, 50 multiplications (executed: 53 multiplications and 52 additions)",
         ": taken",
         "candidate:       dense, 625 multiplications",
         "candidate:       separable, the kernel is not separable",
@@ -317,6 +317,9 @@ fn json_has_the_parts_that_were_asked_for() {
     assert_eq!(json["plan"]["stages"][0]["method"], "separable");
     assert_eq!(json["plan"]["multiplications_per_sample"], 6);
     assert_eq!(json["plan"]["naive_multiplications_per_sample"], 9);
+    let executed = serde_json::json!({"multiplications": 4.75, "additions": 5.5});
+    assert_eq!(json["plan"]["operations_per_sample"], executed);
+    assert_eq!(json["plan"]["stages"][0]["operations_per_sample"], executed);
     assert!(!json["plan"]["stages"].as_array().unwrap().is_empty());
     assert!(json["plan"]["level"].is_string() && json["plan"]["threads"].is_u64());
     assert_eq!(json["verify"], serde_json::json!({"max_error": 0.0, "mean_error": 0.0}));

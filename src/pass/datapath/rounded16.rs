@@ -3,7 +3,7 @@
 
 use super::I16;
 use super::{Datapath, dense_alike};
-use crate::pass::stencil::{Nine, STENCIL_ROWS};
+use crate::pass::stencil::{Nine, ROWS_EACH, STENCIL_ROWS};
 use crate::pass::{Finish, LINE, OutRow, Taps, alike, with_narrow};
 use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, passed_on};
@@ -118,6 +118,16 @@ impl<L: Lanes> Three<L> {
         let [p, q, r] = self.0;
         let outer = l.h_add(l.h_mul_high(a, p), l.h_mul_high(c, r));
         l.h_add(outer, l.h_mul_high(b, q))
+    }
+}
+
+impl StencilHigh<'_, '_, 1> {
+    /// Multiplications and additions for a sample of a kernel.
+    pub fn operations(kernel: &Nine) -> [f64; 2] {
+        match kernel {
+            Nine::Product { .. } => [3.0 * ROWS_EACH + 3.0, 2.0 * ROWS_EACH + 3.0],
+            Nine::Rows(_) | Nine::Rounded(_) => [9.0, 9.0],
+        }
     }
 }
 

@@ -27,6 +27,11 @@ pub struct ColumnHalves<'a, const N: usize> {
     pub at: usize,
 }
 
+/// Whether rows that meet the same of a lone kernel's taps are added before they are multiplied.
+pub fn folds_column(taps: &[i16]) -> bool {
+    matches!(taps.len(), 5 | 7) && taps.iter().eq(taps.iter().rev())
+}
+
 impl<const N: usize> Job for ColumnHalves<'_, N> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
@@ -64,9 +69,7 @@ impl<const N: usize> ColumnHalves<'_, N> {
             .iter()
             .zip(first.first + 1..)
             .all(|(sum, row)| sum.first == row && sum.start == first.start && sum.taps == taps);
-        let count = taps.len();
-        let mirrored = (0..count / 2).all(|i| taps[i] == taps[count - 1 - i]);
-        (N == 4 && first.first == 0 && same && mirrored).then_some(count)
+        (N == 4 && first.first == 0 && same && folds_column(taps)).then_some(taps.len())
     }
 
     /// # Safety

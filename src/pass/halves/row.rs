@@ -53,6 +53,12 @@ pub struct RowHalves<'a, const HIGH: bool, const M: usize> {
     pub out: OutRow<'a>,
 }
 
+/// Whether samples that meet the same of a lone kernel's taps are added before they are multiplied, if they may be.
+pub fn folds_row(taps: &[i16]) -> bool {
+    let count = taps.len();
+    count % 2 == 1 && (3..=MOST_SYMMETRIC).contains(&count) && taps.iter().eq(taps.iter().rev())
+}
+
 impl<const HIGH: bool, const M: usize> Job for RowHalves<'_, HIGH, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
@@ -63,19 +69,14 @@ impl<const HIGH: bool, const M: usize> Job for RowHalves<'_, HIGH, M> {
             assert!(halves.iter().all(|half| half.len() >= len));
         }
         let taps = self.inputs[0].taps;
-        let symmetric = taps.len() % 2 == 1 && taps.iter().eq(taps.iter().rev());
-        let fold = (self.adds || !HIGH) && symmetric;
+        let fold = (self.adds || !HIGH) && folds_row(taps);
         match (self.step, taps.len()) {
             (1, 5) if const { M == 1 } && fold => self.row::<L, true, 5>(l),
             (_, 5) if const { M == 1 } && fold => self.row::<L, false, 5>(l),
             (1, 7) if const { M == 1 } && fold => self.row::<L, true, 7>(l),
             (_, 7) if const { M == 1 } && fold => self.row::<L, false, 7>(l),
-            (1, 3 | 9..=MOST_SYMMETRIC) if const { M == 1 } && fold => {
-                self.row::<L, true, ODD>(l);
-            }
-            (_, 3 | 9..=MOST_SYMMETRIC) if const { M == 1 } && fold => {
-                self.row::<L, false, ODD>(l);
-            }
+            (1, _) if const { M == 1 } && fold => self.row::<L, true, ODD>(l),
+            (_, _) if const { M == 1 } && fold => self.row::<L, false, ODD>(l),
             (1, _) => self.row::<L, true, 0>(l),
             _ => self.row::<L, false, 0>(l),
         }
