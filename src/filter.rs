@@ -22,14 +22,15 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Method {
     /// Two passes if the kernel is separable, or two rates if it is also long and smooth; terms one by one, if it is
-    /// known as a sum of kernels and that is cheaper; runs if many of its taps are equal or 0; else dense, or large ones
+    /// a sum of kernels and that is cheaper; runs if many of its taps are equal or 0; else dense, or large ones
     /// by Fourier transforms.
     #[default]
     Auto,
     /// Two 1D passes; an error if the kernel is not separable.
     Separable,
-    /// The terms of a kernel one by one, each as a filter of its own, added before anything is rounded to a sample; an
-    /// error if the kernel is not known as a sum ([`Kernel::terms`]), or its results would not keep the contract.
+    /// The terms of a kernel one by one, each as a filter of its own, added before anything is rounded to a sample: those
+    /// that are known ([`Kernel::terms`]), or two to four products; an error if there are none, or results would not keep
+    /// the contract.
     Terms,
     /// Long smooth separable kernels at two rates: decimated, filtered and interpolated; an error where the
     /// [`tolerance`](Filter::tolerance) cannot be kept. Where none is given, results of floats may be off by 1/510 of the

@@ -17,6 +17,8 @@
 //! as much as all others were rounded by.
 //! The tolerance decides the rank only: the residuals are those of the taps as they are.
 
+mod crosses;
+
 use super::Kernel;
 use super::svd;
 use crate::error::Error;

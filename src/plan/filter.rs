@@ -103,18 +103,27 @@ impl FilterStage {
         let separations: Vec<_> = filter.kernels().iter().map(separation).collect();
         let forced = filter.get_method() == Method::Terms;
         let terms = terms && (forced || !separations[0].is_separable());
-        let sum = if terms { terms::terms(&task, input, types, setting) } else { None };
+        let known = filter.kernels()[0].terms();
+        let sum = if terms { terms::terms(&task, known, input, types, setting) } else { None };
+        let left = separations[0].residual(1);
+        let splits = !(premultiplied || widened || separations[0].is_separable())
+            && terms::may_split(filter, chained)
+            && left > may_leave(&task, &filter.kernels()[0]);
+        let mut products =
+            if splits { terms::products(&task, input, types, setting) } else { None };
+        let asked = products.take_if(|_| forced).map(|(_, found)| found);
+        let sum = sum.or(asked);
         let mut chosen = match sum {
             Some(found) => Some(found),
             None if forced => {
                 return Err(Error::Unsupported(
-                    "no terms of this kernel are known that keep the error bound (unsharp, dog and log have some); use method auto",
+                    "no terms of this kernel are known that keep the error bound, and it is no sum of four products or fewer; use method auto",
                 ));
             }
             None => {
                 // Rows of integers, which a chain begins with, are summed as such.
                 let whole = if premultiplied || widened { source } else { types.0 };
-                choose(&task, &Task { source: whole, ..task }, &separations)?
+                choose(&task, &Task { source: whole, ..task }, &separations, products)?
             }
         };
         if let Some((_, arithmetic, _)) = &mut chosen

@@ -1,16 +1,20 @@
 //! Kernels that are known as sums of others: an unsharp mask is the image twice less a Gaussian, a difference of Gaussians
 //! is two of them. Each term is a filter of its own, with the pass that is best for it. Its rows are not rounded to
 //! samples; they have 16 bits where that is good enough, and are `f32` otherwise. What they add up to is rounded once.
+//!
+//! A kernel that nothing is known of may be the sum of few products all the same: then these are the terms.
 
 use super::Pass;
-use super::arithmetic::{Arithmetic, Noise, Proved, Task, U, noise_of_roundings};
+use super::arithmetic::noise::{self, errors_and_squares};
+use super::arithmetic::{Arithmetic, Noise, Proved, Task, U};
+use super::choose::{may_leave, separable_cost};
 use super::filter::{FilterStage, Setting, of_passes};
 use super::multirate;
 use super::words;
 use crate::border::Border;
 use crate::filter::{Filter, Method};
 use crate::geometry::Axis;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Separation};
 use crate::pass::Finish;
 use crate::sample::SampleType;
 use crate::view::Shape;
@@ -21,6 +25,11 @@ const TAPS_EACH: usize = 3;
 pub(crate) const MOST_TERMS: usize = 8;
 /// Taps of kernels that are faster directly all the same.
 const FEW_TAPS: usize = 25;
+
+/// Most products that a kernel is taken apart to: more take longer than transforms, or a direct pass.
+const MOST_PRODUCTS: usize = 4;
+/// What it takes to make a term's rows and to add them, beside its taps, in nanoseconds for a sample.
+const EACH: f64 = 0.13;
 
 /// The part of the error that is allowed which terms at two rates may have together.
 const ALL_TERMS: f64 = 0.9;
@@ -76,9 +85,42 @@ pub(super) fn multiplications(kernel: &Kernel) -> usize {
     kernel.terms().iter().map(of).sum()
 }
 
-/// The terms of the filter's only kernel as a pass, if it has some and the contract of `task` is kept.
+/// Whether to look for products that a filter's kernel is the sum of.
+pub(super) fn may_split(filter: &Filter, chained: bool) -> bool {
+    let [kernel] = filter.kernels() else { return false };
+    kernel.terms().is_empty()
+        && match filter.get_method() {
+            Method::Terms => true,
+            // Between others, rows of 16 bits are faster.
+            Method::Auto => !chained && kernel.taps().len() > FEW_TAPS,
+            _ => false,
+        }
+}
+
+/// The filter's only kernel as a sum of two to four products, if that keeps the contract of `task`, and what it takes for
+/// a sample, in nanoseconds.
+pub(super) fn products(
+    task: &Task<'_>,
+    input: Shape,
+    types: (SampleType, SampleType),
+    setting: Setting,
+) -> Option<(f64, (Pass, Proved, Finish))> {
+    let [kernel] = task.filter.kernels() else { return None };
+    if task.must_be_exact() {
+        return None;
+    }
+    let few = Separation::of_few(kernel, MOST_PRODUCTS, may_leave(task, kernel))?;
+    let (x, y) = kernel.anchor();
+    let parts = few.iter().map(|term| term.to_kernel()?.with_anchor(x, y));
+    let found = terms(task, &parts.collect::<Result<Vec<_>, _>>().ok()?, input, types, setting)?;
+    let Pass::Terms(terms) = &found.0 else { return None };
+    Some((terms.cost(), found))
+}
+
+/// The kernel of `task`, which is the sum of these, as a pass, if the contract is kept.
 pub(super) fn terms(
     task: &Task<'_>,
+    parts: &[Kernel],
     input: Shape,
     types: (SampleType, SampleType),
     setting: Setting,
@@ -86,7 +128,7 @@ pub(super) fn terms(
     let filter = task.filter;
     let [kernel] = filter.kernels() else { return None };
     let (identities, others): (Vec<_>, Vec<_>) =
-        kernel.terms().iter().partition(|term| term.taps().len() == 1);
+        parts.iter().partition(|term| term.taps().len() == 1);
     if others.is_empty() || others.len() > MOST_TERMS {
         return None;
     }
@@ -104,10 +146,11 @@ pub(super) fn terms(
     let identity = identities.iter().map(|term| term.taps()[0]).sum::<f64>() * scale;
     let range = task.range();
     // What the terms leave out of the kernel, and how large they are.
-    let sum = Kernel::sum_of(kernel.terms()).ok()?;
+    let sum = Kernel::sum_of(parts).ok()?;
     let sum = sum.embedded(kernel.width(), kernel.height(), kernel.anchor());
     let left: f64 = kernel.taps().iter().zip(sum.taps()).map(|(tap, sum)| (tap - sum).abs()).sum();
-    let size = kernel.terms().iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
+    let (more, squares) = errors_and_squares(kernel.taps(), sum.taps(), 1.0);
+    let size = parts.iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
     let value = range * size + task.offset().abs() + 1.0;
     // Offset and identity, its product, every unit and sum, and that with the ½.
     let roundings = 2 * filters.len() + 5;
@@ -122,9 +165,10 @@ pub(super) fn terms(
             + task.carried(identity.abs());
         let mut proved = task.arithmetic(Arithmetic::F32, bound);
         if !proved.relative {
-            let own = noise_of_roundings(roundings, value);
-            let gain = f64::from(identity as f32) - identity;
-            let own = Noise { gain, bias: own.bias + gain * range / 2.0, ..own };
+            let gain = f64::from(identity as f32) - identity + more * scale;
+            let squares = squares * scale * scale;
+            let rounded = (0.0, noise::roundings(roundings, value));
+            let own = Noise::new(gain, squares, (0.0, range), rounded);
             proved.noise =
                 planned.iter().fold(own, |sum, term| term.noise.after(sum, 1.0, 1.0, 1.0));
         }
@@ -194,6 +238,14 @@ impl Terms {
             axes.iter_mut().zip(&term.stage.axes).for_each(|(axis, term)| axis.join(term));
         }
         axes
+    }
+
+    /// What all of it takes for a sample, in nanoseconds.
+    fn cost(&self) -> f64 {
+        let of = |stage: &FilterStage| {
+            separable_cost(stage.arithmetic.arithmetic) * stage.operations().additions + EACH
+        };
+        self.stages.iter().map(|term| of(&term.stage)).sum()
     }
 
     /// Multiplications per sample.

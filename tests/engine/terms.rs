@@ -1,11 +1,12 @@
 //! Kernels that are known as sums, filtered term by term.
 
 use crate::bounds::check as worst_images;
-use crate::common::{Look, image, levels, same};
+use crate::common::{Look, image, levels, same, values};
 use crate::equality::large;
-use crate::sweep::sweep;
+use crate::sweep::{sweep, sweep_filter};
 use twopass::{
     Arithmetic, Border, Filter, Kernel, KernelParams, Method, NamedKernel, Separation, Shape,
+    Source,
 };
 
 fn named(name: &str, sigma: f64, size: Option<usize>) -> Kernel {
@@ -74,11 +75,12 @@ fn choice() {
     assert_eq!(method(&Filter::new(sum)).0, Method::Separable);
     let taps = unsharp.kernels()[0].taps().to_vec();
     let plain = Kernel::new(19, 19, taps).unwrap();
-    let whole = if cfg!(feature = "fft") { Method::Fft } else { Method::Dense };
-    assert_eq!(method(&Filter::new(plain.clone())).0, whole);
+    // Taps alone tell that they are a sum of two products.
+    assert_eq!(method(&Filter::new(plain.clone())), (Method::Terms, 4 * 19));
     let asked = |kernel: Kernel| Filter::new(kernel).method(Method::Terms).plan::<u8, u8>(shape);
-    assert!(asked(plain).is_err());
+    assert!(asked(plain).is_ok());
     assert!(asked(Kernel::gaussian(2.0).unwrap()).is_err());
+    assert!(asked(Kernel::disc(9.0).unwrap()).is_err());
     assert!(asked(named("unsharp", 0.5, None)).is_ok());
     // The definition and the separation know nothing of terms.
     assert_eq!(Separation::of(&unsharp.kernels()[0]).rank(), 2);
@@ -88,6 +90,118 @@ fn choice() {
     // For other shapes, the same plan.
     let other = Shape::new(31, 45, 3);
     assert_eq!(*plan.for_shape(other).unwrap(), *unsharp.plan::<u8, u8>(other).unwrap());
+}
+
+/// Taps of which nothing is known.
+fn forgotten(kernel: &Kernel) -> Kernel {
+    let (x, y) = kernel.anchor();
+    let taps = kernel.taps().to_vec();
+    Kernel::new(kernel.width(), kernel.height(), taps).unwrap().with_anchor(x, y).unwrap()
+}
+
+/// A sum of products of random lines.
+fn random(width: usize, height: usize, rank: usize, seed: u64) -> Kernel {
+    let mut values = values(Look::Noise, (width + height) * rank, seed).into_iter();
+    let mut line = |n: usize| values.by_ref().take(n).map(|v| v - 0.3).collect::<Vec<_>>();
+    let product = |_| Kernel::separable(&line(height), &line(width)).unwrap();
+    let products: Vec<_> = (0..rank).map(product).collect();
+    forgotten(&Kernel::sum_of(&products).unwrap().normalized())
+}
+
+/// Its long axis at an angle.
+fn slanted_gaussian(n: usize, long: f64, wide: f64, angle: f64) -> Kernel {
+    let (sin, cos) = angle.to_radians().sin_cos();
+    let tap = |i: usize| {
+        let (x, y) = ((i % n) as f64 - (n / 2) as f64, (i / n) as f64 - (n / 2) as f64);
+        let (u, v) = ((x * cos + y * sin) / long, (y * cos - x * sin) / wide);
+        (-(u * u + v * v) / 2.0).exp()
+    };
+    Kernel::new(n, n, (0..n * n).map(tap).collect()).unwrap().normalized()
+}
+
+/// A wave in a round window: the difference of two products.
+fn gabor(size: usize) -> Kernel {
+    let params = KernelParams {
+        size: Some(size),
+        sigma: Some(size as f64 / 7.0),
+        wavelength: Some(size as f64 / 3.0),
+        angle: Some(30.0),
+        aspect: Some(1.0),
+        ..Default::default()
+    };
+    let kernel = &NamedKernel::find("gabor").unwrap().kernels(&params).unwrap()[0];
+    kernel.scaled(1.0 / kernel.abs_sum()).unwrap()
+}
+
+/// Which kernels are found to be sums of few products, and by how many.
+#[test]
+fn products_of_taps() {
+    fn with<S: Source>(filter: &Filter, method: Method) -> Option<(Method, usize)> {
+        let plan = filter.clone().method(method).plan::<S, S>(Shape::new(200, 150, 3)).ok()?;
+        Some((plan.stages()[0].method.unwrap(), plan.multiplications_per_sample()))
+    }
+    let text = |kernel: &Kernel| -> Kernel {
+        let row = |row: &[f64]| row.iter().map(|t| format!("{t:e} ")).collect::<String>();
+        let rows: Vec<_> = kernel.taps().chunks(kernel.width()).map(row).collect();
+        rows.join(";").parse().unwrap()
+    };
+    let log = text(&named("log", 4.0, None));
+    let n = 2 * log.width();
+    for (name, kernel, products) in [
+        ("log", Filter::new(log).scale(20.0), 2 * n),
+        ("two", Filter::new(random(31, 31, 2, 1)), 4 * 31),
+        ("three", Filter::new(random(21, 21, 3, 2)), 6 * 21),
+        ("gabor", Filter::new(gabor(35)), 4 * 35),
+    ] {
+        for found in [
+            with::<u8>(&kernel, Method::Terms),
+            with::<u16>(&kernel, Method::Terms),
+            with::<f32>(&kernel, Method::Terms),
+        ] {
+            assert_eq!(found, Some((Method::Terms, products)), "{name}");
+        }
+        assert_eq!(with::<u8>(&kernel, Method::Auto).unwrap().0, Method::Terms, "{name}");
+        assert_eq!(with::<f32>(&kernel, Method::Auto).unwrap().0, Method::Terms, "{name}");
+    }
+    // What four products leave hides in the rounding of bytes, and of nothing finer.
+    let slanted = Filter::new(slanted_gaussian(31, 5.0, 4.0, 30.0));
+    let (method, count) = with::<u8>(&slanted, Method::Terms).unwrap();
+    assert!(method == Method::Terms && count <= 8 * 31, "{count}");
+    assert_eq!(with::<f32>(&slanted, Method::Terms), None);
+    // More products, and whole taps, whose results must be exact.
+    assert_eq!(with::<u8>(&Filter::new(random(31, 31, 6, 3)), Method::Terms), None);
+    let whole: Vec<f64> = (0..81).map(|i| (i % 9 * (i / 9) + i % 9) as f64).collect();
+    let bent = |i: usize| whole[i] + if i % 9 > 4 && i / 9 > 4 { 3.0 } else { 0.0 };
+    let whole = Filter::new(Kernel::new(9, 9, (0..81).map(bent).collect()).unwrap());
+    assert_eq!(Separation::of(&whole.kernels()[0]).rank(), 2);
+    assert_eq!(with::<u8>(&whole, Method::Terms), None);
+    // With an anchor at the side, and between others where it is asked for.
+    let side = Filter::new(random(40, 21, 2, 4).with_anchor(39, 0).unwrap());
+    assert_eq!(with::<u8>(&side, Method::Auto).unwrap().0, Method::Terms);
+}
+
+#[test]
+fn every_size_of_products() {
+    let filter = |kernel: Kernel| Filter::new(kernel).method(Method::Terms);
+    sweep_filter::<u8, u8>(&filter(random(9, 11, 2, 5)));
+    sweep_filter::<f32, f32>(&filter(random(10, 9, 2, 6).with_anchor(0, 8).unwrap()));
+}
+
+#[test]
+fn every_cut_of_products() {
+    large::<u8, u8>(&Filter::new(gabor(31)).offset(100.0));
+    large::<u8, u8>(&Filter::new(slanted_gaussian(31, 5.0, 4.0, 30.0)).method(Method::Terms));
+    large::<u16, u16>(&Filter::new(random(25, 19, 3, 7)).border(Border::Wrap));
+    large::<f32, f32>(&Filter::new(random(33, 33, 2, 8)).border(Border::Constant(vec![0.3])));
+}
+
+#[test]
+fn bounds_of_products_hold() {
+    for kernel in [gabor(25), random(31, 27, 2, 9), random(40, 40, 3, 10)] {
+        worst_images::<u8>(&kernel, 3);
+        worst_images::<u16>(&kernel, 1);
+        worst_images::<f32>(&kernel, 1);
+    }
 }
 
 /// In a chain, and on colours with alpha.
