@@ -30,7 +30,7 @@ pub(super) use floats::float_exact;
 use floats::{double, double_bound, exact_i32, float, float_sum_error};
 pub(super) use noise::rounded_mean;
 pub(crate) use noise::{Noise, noise_of_roundings};
-use pairs::{Found, pairs, pairs_exact, pairs_rounded, row_first, spread};
+use pairs::{Found, moved, pairs, pairs_exact, pairs_rounded, row_first, spread};
 pub(crate) use quantise::U;
 pub(super) use quantise::{abs_sum, fits_i16, pack, quantise};
 use quantise::{
@@ -373,8 +373,10 @@ pub(crate) fn separable(
             .or_else(|| rounded::rounded(task, &factors))
             .or_else(|| rounded::symmetric(task, &factors))
             .map(work)
-            .or_else(|| row_first(task, &factors))
-            .or_else(|| pairs(task, &factors).map(work));
+            .or_else(|| row_first(task, &factors, 0))
+            .or_else(|| pairs(task, &factors, 0).map(work))
+            .or_else(|| moved(&factors).find_map(|bits| row_first(task, &factors, bits)))
+            .or_else(|| moved(&factors).find_map(|bits| pairs(task, &factors, bits)).map(work));
         if found.is_some() {
             return found;
         }

@@ -3,7 +3,7 @@
 
 use crate::common::{levels, rng, run};
 use rand::RngExt;
-use twopass::{Border, Filter, Kernel, SampleType, Shape, Source, View, reference};
+use twopass::{Arithmetic, Border, Filter, Kernel, SampleType, Shape, Source, View, reference};
 
 /// Positive, symmetric or not, of sum 1.
 fn line(n: usize, symmetric: bool, seed: u64) -> Vec<f64> {
@@ -95,6 +95,22 @@ fn adversarial_images() {
                 }
                 check::<u16>(&kernel, 1);
             }
+        }
+    }
+}
+
+/// Many taps of bytes, whose errors add up: they have more bits, and rows between the passes fewer.
+#[test]
+fn long_lines_of_bytes() {
+    for (width, height) in [(257, 5), (511, 3), (3, 400), (2, 700)] {
+        for symmetric in [true, false] {
+            let (column, row) = (line(height, symmetric, 1), line(width, symmetric, 2));
+            let kernel = Kernel::separable(&column, &row).unwrap();
+            let plan = Filter::new(kernel.clone()).plan::<u8, u8>(Shape::new(1200, 1100, 1));
+            let plan = plan.unwrap();
+            assert_eq!(plan.stages()[0].arithmetic, Arithmetic::I16Pairs, "{plan}");
+            assert!(plan.error_bound().unwrap() < 0.5, "{plan}");
+            check::<u8>(&kernel, 1);
         }
     }
 }

@@ -241,7 +241,7 @@ fn separable(
         let residual = s.residual(1) * scale.abs() * largest(samples);
         let found = pairs_exact(task, samples, &term.column, &times(&term.row, scale))
             .filter(|_| residual == 0.0)
-            .or_else(|| pairs_rounded(task, samples, &column, &row))?;
+            .or_else(|| pairs_rounded(task, samples, [&column, &row], 0))?;
         let Found { taps: [column_taps, row_taps], start, shift, fixed, bits, peak, bound, noise } =
             found;
         finish.fixed[kernel] = fixed;

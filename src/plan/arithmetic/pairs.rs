@@ -6,8 +6,19 @@ use super::{
 };
 use crate::pass::{Finish, Fixed, RowOrder, Taps};
 use crate::plan::Pass;
+use std::ops::Range;
 
-pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+/// Taps a side from which on it is their number that makes errors large.
+const MANY_TAPS: usize = 128;
+
+/// Bits that may move from the rows between the passes to the second pass's taps, as [`pairs_rounded`] has it.
+pub(super) fn moved(factors: &[Factors<'_>]) -> Range<i32> {
+    let many = factors.iter().any(|f| f.column.len().max(f.row.len()) > MANY_TAPS);
+    if many { 1..6 } else { 0..0 }
+}
+
+/// With so many bits [`moved`].
+pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>], moved: i32) -> Option<Separable> {
     let mut finish = task.finish();
     let mut passes = Vec::new();
     let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
@@ -18,7 +29,7 @@ pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         let samples = (0.0, 255.0);
         let found = pairs_exact(task, samples, f.written.0, &row)
             .filter(|_| f.residual == 0.0)
-            .or_else(|| pairs_rounded(task, samples, &f.column, &f.row))?;
+            .or_else(|| pairs_rounded(task, samples, [&f.column, &f.row], moved))?;
         let Found { taps: [column, row], start, shift, fixed, bits, peak, bound, noise } = found;
         finish.fixed[kernel] = fixed;
         arithmetic.noise = noise;
@@ -44,6 +55,7 @@ pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
 pub(super) fn row_first(
     task: &Task<'_>,
     factors: &[Factors<'_>],
+    moved: i32,
 ) -> Option<(Pass, Proved, Finish)> {
     let [f] = factors else { return None };
     let scaled = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
@@ -55,7 +67,7 @@ pub(super) fn row_first(
     let samples = (0.0, 255.0);
     let found = pairs_exact(task, samples, &written, f.written.0)
         .filter(|found| f.residual == 0.0 && fits_digits(&found.taps[0]))
-        .or_else(|| pairs_rounded(task, samples, &row, &column))?;
+        .or_else(|| pairs_rounded(task, samples, [&row, &column], moved))?;
     let Found { taps: [row, column], start, shift, fixed, bits, peak, bound, noise } = found;
     let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
     let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, bound + f.residual);
@@ -118,19 +130,23 @@ pub(super) fn spread((low, high): (f64, f64), (each, sum): (f64, f64)) -> f64 {
     (high - low) / 2.0 * each + (high + low).abs() / 2.0 * sum
 }
 
-/// Any taps: as many fraction bits as fit everywhere. Samples lie between `least` ≤ 0 and `most` ≥ 0.
+/// Any taps: as many fraction bits as fit everywhere. Samples lie between `least` ≤ 0 and `most` ≥ 0. Of long kernels the
+/// taps are small, so that errors of many of them add up, and those of the rows between the passes hardly count: with
+/// some bits `moved`, taps have more, and rows as many less.
 pub(super) fn pairs_rounded(
     task: &Task<'_>,
     (least, most): (f64, f64),
-    column: &[f64],
-    row: &[f64],
+    [column, row]: [&[f64]; 2],
+    moved: i32,
 ) -> Option<Found> {
     // The column's taps sum to less than 2 in magnitude.
-    let (column_bits, c) = (0..=15)
+    let finest = if moved > 0 { 22 } else { 15 };
+    let sums_fit = |q: &[f64]| most.max(-least) * abs_sum(q) < 2f64.powi(30);
+    let (column_bits, c) = (0..=finest)
         .rev()
         .filter(|&b| may_fit_i16(column, b))
         .map(|b| (b, quantise(column, b)))
-        .find(|(_, q)| fits_digits(q))?;
+        .find(|(_, q)| fits_digits(q) && (moved == 0 || sums_fit(q)))?;
     let plus = c.iter().filter(|t| **t > 0.0).sum::<f64>();
     let minus = -c.iter().filter(|t| **t < 0.0).sum::<f64>();
     let (positive, negative) = (most * plus - least * minus, most * minus - least * plus);
@@ -139,7 +155,7 @@ pub(super) fn pairs_rounded(
         return None;
     }
     let shift =
-        (0..=16).find(|&s| ((peak + 2f64.powi(s - 1)) / 2f64.powi(s)).floor() <= 32767.0)?;
+        (0..=16).find(|&s| ((peak + 2f64.powi(s - 1)) / 2f64.powi(s)).floor() <= 32767.0)? + moved;
     let scratch_bits = column_bits - shift;
     if scratch_bits < 0 {
         return None;
