@@ -177,7 +177,7 @@ impl FilterRun<'_> {
             }],
             count: kernel.width(),
             step: channels,
-            finish: &Finish::PLAIN,
+            finish: &stage.finish,
             order: exact.order,
             stream: false,
             next: &[],

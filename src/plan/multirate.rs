@@ -10,7 +10,7 @@
 mod fit;
 mod taps;
 
-use super::arithmetic::{self, Arithmetic, Noise, Passes, Proved, Task};
+use super::arithmetic::{self, Arithmetic, Noise, Passes, Proved, Task, U};
 use super::filter::{FilterStage, Setting, under_anchor};
 use super::{Operations, Pass};
 use crate::border::Border;
@@ -125,17 +125,30 @@ impl Multirate {
     }
 }
 
-/// Column and row of a kernel, each divided by its sum, if it is worth to try them: of no tap below 0, with the anchor in
-/// the middle, and long.
-fn factors(kernel: &Kernel, column: &[f64], row: &[f64]) -> Option<[Vec<f64>; 2]> {
-    let middle = (kernel.width() / 2, kernel.height() / 2);
-    let unit = |taps: &[f64]| {
-        let sum: f64 = taps.iter().sum();
-        let taps: Vec<f64> = taps.iter().map(|t| t / sum).collect();
+/// Row and column of a kernel, each divided by the sum of its magnitudes and with its anchor in the middle, and what that
+/// takes from their product; if they are worth to try: long, and without taps below 0 unless they may be `signed`.
+fn factors(
+    kernel: &Kernel,
+    column: &[f64],
+    row: &[f64],
+    signed: bool,
+) -> Option<([Vec<f64>; 2], f64)> {
+    let (x, y) = kernel.anchor();
+    let unit = |taps: &[f64], anchor: usize| {
+        // With the sign that makes a window's taps positive.
+        let size = taps.iter().map(|t| t.abs()).sum::<f64>().copysign(taps.iter().sum());
         let long = taps.len() as f64 > 2.0 * LEAST_STEP as f64 * BLOCKS[0];
-        (taps.len() % 2 == 1 && long && taps.iter().all(|t| *t >= 0.0)).then_some(taps)
+        let good = long && size != 0.0 && (signed || taps.iter().all(|t| *t / size >= 0.0));
+        let reach = anchor.max(taps.len() - 1 - anchor);
+        good.then(|| {
+            let mut all = vec![0.0; 2 * reach + 1];
+            let there = all[reach - anchor..].iter_mut().zip(taps);
+            there.for_each(|(to, t)| *to = t / size);
+            (all, size)
+        })
     };
-    if kernel.anchor() != middle { None } else { Some([unit(row)?, unit(column)?]) }
+    let ((row, across), (column, down)) = (unit(row, x)?, unit(column, y)?);
+    Some(([row, column], across * down))
 }
 
 /// The kernel at two rates, if the contract of `task` is kept, and what was proved; the fewest multiplications that are
@@ -147,7 +160,9 @@ pub(super) fn multirate(
     let [kernel] = task.filter.kernels() else { return None };
     let forced = task.filter.get_method() == Method::Multirate;
     let asked = forced || task.filter.get_method() == Method::Auto;
-    if !asked || task.chained || task.precise || !task.is_mean() {
+    let mean = task.is_mean();
+    if !asked || task.chained || task.precise || task.must_be_exact() || task.premultiplied && !mean
+    {
         return None;
     }
     // How far results may be off, if it is said; else what rounding hides, which floats do not have.
@@ -165,19 +180,28 @@ pub(super) fn multirate(
         return None;
     }
     let term = &separation.terms()[0];
-    let factors = factors(kernel, &term.column, &term.row)?;
+    let (factors, size) = factors(kernel, &term.column, &term.row, true)?;
+    let plain = mean && factors.iter().flatten().all(|t| *t >= 0.0);
+    let gain = if plain { 1.0 } else { size * task.filter.get_scale() };
+    // What the gain and the offset are rounded to, and what that makes of results.
+    let rounded = if plain { 0.0 } else { task.offset().abs() + task.range() * gain.abs() + 1.0 };
+    if rounded > 1e30 {
+        return None;
+    }
     let residual = separation.residual(1) * task.filter.get_scale().abs() * task.range();
     // Samples of floats, and constants, may be below 0.
     let low = if task.reaches_below_0() { -task.range() } else { 0.0 };
     let samples = (low, task.range());
     let bytes = task.source == SampleType::U8 && task.output == SampleType::U8;
-    let short = bytes && !task.premultiplied && !task.widened && given.is_none();
-    let (mut pass, proved) = search(&factors, short, samples, allowed, |bound, noise| {
-        let bound = bound + residual + task.carried(1.0);
-        let proved = Proved { noise, ..task.arithmetic(Arithmetic::F32, bound) };
-        let enough = if floats || given.is_some() { bound <= allowed } else { task.takes(&proved) };
-        enough.then_some(proved)
-    })?;
+    let short = bytes && plain && !task.premultiplied && !task.widened && given.is_none();
+    let (mut pass, proved) =
+        search(&factors, (kernel, gain), short, samples, allowed, |bound, noise| {
+            let bound = bound + residual + task.carried(gain.abs()) + 4.0 * U * rounded;
+            let proved = Proved { noise, ..task.arithmetic(Arithmetic::F32, bound) };
+            let enough =
+                if floats || given.is_some() { bound <= allowed } else { task.takes(&proved) };
+            enough.then_some(proved)
+        })?;
     if task.float_source() {
         pass.exact = Some(in_two_passes(task, separation)?);
     }
@@ -224,14 +248,15 @@ pub(super) fn addend(
     let (column, row) = kernel.factors()?;
     let sum = |taps: &[f64]| taps.iter().sum::<f64>();
     let gain = sum(column) * sum(row) * filter.get_scale();
-    let factors = factors(kernel, column, row)?;
+    let (factors, _) = factors(kernel, column, row, false)?;
     let limit = allowed / gain.abs();
     if limit == 0.0 {
         return None;
     }
-    let (pass, (bound, noise)) = search(&factors, true, (0.0, RANGE), limit, |bound, noise| {
-        (bound <= limit).then_some((bound * gain.abs(), noise))
-    })?;
+    let (pass, (bound, noise)) =
+        search(&factors, (kernel, 1.0), true, (0.0, RANGE), limit, |bound, noise| {
+            (bound <= limit).then_some((bound * gain.abs(), noise))
+        })?;
     let Setting { level, opacity, .. } = setting;
     let proved = Proved { noise, bound, ..Proved::reference(SampleType::U8) };
     let output = reference::output_shape(filter, input).ok()?;
@@ -255,25 +280,29 @@ pub(super) fn addend(
     Some(Addend { stage, unit, zero: gain * MIDDLE, bound, noise })
 }
 
-/// The first fit of these factors, from coarse to fine, whose bound and noise are good enough, where errors of results
-/// for such samples may be about as large as is `allowed`.
+/// The first fit of these factors times a gain, from coarse to fine, whose bound and noise are good enough, where errors of
+/// results for such samples may be about as large as is `allowed`.
 fn search<P>(
     factors: &[Vec<f64>; 2],
+    (kernel, gain): (&Kernel, f64),
     short: bool,
     samples: (f64, f64),
     allowed: f64,
     enough: impl Fn(f64, Noise) -> Option<P>,
 ) -> Option<(Multirate, P)> {
     for blocks in BLOCKS {
-        let step = |factor: &[f64]| ((factor.len() / 2) as f64 / blocks) as usize;
-        let steps = [step(&factors[0]), step(&factors[1])];
+        let step = |taps: usize| ((taps / 2) as f64 / blocks) as usize;
+        let steps = [step(kernel.width()), step(kernel.height())];
         if steps.iter().any(|step| *step < LEAST_STEP) {
             return None;
         }
         let row = Fit::new(&factors[0], steps[0]);
         let column =
             if factors[0] == factors[1] { row.clone() } else { Fit::new(&factors[1], steps[1]) };
-        let Built { pass, bound, noise } = build([&row, &column], factors, short, samples)?;
+        let column = column.times(gain);
+        let y: Vec<f64> = factors[1].iter().map(|t| t * gain).collect();
+        let built = build([&row, &column], [&factors[0], &y[..]], short, samples)?;
+        let Built { pass, bound, noise } = built;
         if let Some(enough) = enough(bound, noise) {
             return Some((pass, enough));
         }
@@ -299,15 +328,13 @@ mod tests {
         assert!(!may(Kernel::gaussian(3.0).unwrap()), "few taps");
         assert!(!may(Kernel::box_(101, 101).unwrap()), "not smooth");
         assert!(!may(Kernel::laplacian()), "no product");
-        assert!(
-            !may(Kernel::gaussian(10.0).unwrap().with_anchor(3, 30).unwrap()),
-            "off the middle"
-        );
+        assert!(may(Kernel::gaussian(10.0).unwrap().with_anchor(3, 30).unwrap()));
+        assert!(may(Kernel::gaussian_dx(10.0).unwrap()));
         let filter = Filter::new(Kernel::gaussian(10.0).unwrap());
         let plan = |filter: &Filter| filter.plan::<u8, u8>(Shape::new(300, 300, 1)).unwrap();
         assert_eq!(plan(&filter).stages()[0].method, Some(Method::Multirate));
         for other in [filter.clone().scale(0.5), filter.clone().offset(1.0), filter.clone().abs()] {
-            assert_eq!(plan(&other).stages()[0].method, Some(Method::Separable));
+            assert_eq!(plan(&other).stages()[0].method, Some(Method::Multirate));
         }
     }
 }

@@ -63,7 +63,7 @@ fn worst<S: Source>(filter: &Filter, (low, high): (f64, f64)) -> (f64, f64) {
     let plan = filter.plan::<S, S>(shape).unwrap();
     let ([across, down], low_rate) = rates(&plan);
     let answers = (1..100).find_map(|i| {
-        let floats = filter.clone().tolerance(f64::from(i) * 2e-4);
+        let floats = filter.clone().offset(0.0).tolerance(f64::from(i) * 2e-4);
         let answers = floats.plan::<f32, f32>(shape).ok()?;
         (rates(&answers) == ([across, down], low_rate.clone())).then_some(answers)
     });
@@ -84,10 +84,10 @@ fn worst<S: Source>(filter: &Filter, (low, high): (f64, f64)) -> (f64, f64) {
         at.map_or(0.0, |(x, y)| f64::from(shown[q * across + p][y * shape.width + x]))
     };
     let tap = |(x, y): (usize, usize), (i, j): (usize, usize)| {
-        let (left, top) = (x - kernel.width() / 2, y - kernel.height() / 2);
+        let (left, top) = (x - kernel.anchor().0, y - kernel.anchor().1);
         let at = i.checked_sub(left).zip(j.checked_sub(top));
         let at = at.filter(|(i, j)| *i < kernel.width() && *j < kernel.height());
-        at.map_or(0.0, |(i, j)| kernel.taps()[j * kernel.width() + i])
+        at.map_or(0.0, |(i, j)| filter.get_scale() * kernel.taps()[j * kernel.width() + i])
     };
     let mut most: f64 = 0.0;
     for p in 0..across {
@@ -125,6 +125,26 @@ fn the_worst_images_are_within_the_bound() {
         assert!(most <= bound && most > 0.8 * bound && bound <= 4e-3, "{most} {bound}");
         let (most, bound) = worst::<u16>(&filter, (0.0, 65535.0));
         assert!(most <= bound + 0.5 && most > 0.8 * bound, "{most} {bound}");
+    }
+}
+
+/// The same for kernels that are no means, and one that is not about its middle.
+#[test]
+fn the_worst_images_of_derivatives() {
+    let lopsided: Vec<f64> = hann(90).iter().enumerate().map(|(i, t)| t * i as f64).collect();
+    for kernel in [
+        Kernel::gaussian_dx(9.0).unwrap(),
+        Kernel::gaussian_dxy(8.5).unwrap(),
+        Kernel::gaussian_dxx(12.0).unwrap(),
+        Kernel::separable(&hann(56), &lopsided).unwrap().with_anchor(60, 20).unwrap(),
+    ] {
+        let scale = 0.5 / kernel.abs_sum();
+        let filter = Filter::new(kernel).method(Method::Multirate).scale(scale);
+        let (most, bound) = worst::<u8>(&filter.clone().offset(100.0), (0.0, 255.0));
+        assert!(most <= bound + 0.5 && bound < 1.0, "{most} {bound}");
+        let filter = filter.tolerance(2e-2);
+        let (most, bound) = worst::<f32>(&filter, (-1.0, 1.0));
+        assert!(most <= bound && most > 0.7 * bound, "{most} {bound}");
     }
 }
 
@@ -273,6 +293,71 @@ fn what_is_no_number() {
                 let pieces = run_tiling(&plan, &filter, source.view(), seed).unwrap();
                 same(&out, &pieces).unwrap();
             }
+        }
+    }
+}
+
+/// Kernels that are no means, with anchors anywhere.
+fn others() -> Vec<Filter> {
+    let moved = Kernel::separable(&hann(52), &hann(63)).unwrap().with_anchor(7, 50).unwrap();
+    vec![
+        Filter::new(Kernel::gaussian_dx(9.0).unwrap()).scale(8.0).offset(100.5),
+        Filter::new(Kernel::gaussian_dxy(8.0).unwrap()).scale(-100.0).abs(),
+        Filter::new(Kernel::gaussian_dyy(9.0).unwrap()).scale(60.0).offset(-3.25),
+        Filter::new(moved.clone()),
+        Filter::new(moved).scale(1.75).offset(-20.0),
+    ]
+}
+
+/// Within their bounds for all samples, with every border, at every cut.
+#[test]
+fn derivatives_gains_and_anchors() {
+    fn check<I: Source, O: Sample>(filter: &Filter, look: Look) {
+        let shape = Shape::new(171, 140, 2);
+        let source = image::<I>(shape, look, 6);
+        for border in borders(40.0) {
+            let filter = filter.clone().border(border);
+            let plan = filter.plan::<I, O>(shape).unwrap();
+            assert_eq!(plan.stages()[0].method, Some(Method::Multirate), "{plan}");
+            check_levels::<I, O>(&filter, source.view()).unwrap();
+            let whole = run_plan(&plan, source.view()).unwrap();
+            let pieces = run_tiling(&plan, &filter, source.view(), 3).unwrap();
+            same(&whole, &pieces).unwrap();
+        }
+    }
+    for filter in others() {
+        let filter = filter.method(Method::Multirate);
+        check::<u8, u8>(&filter, Look::Extremes);
+        check::<u8, i16>(&filter, Look::Noise);
+        let filter = filter.tolerance(4e-3);
+        check::<u8, f32>(&filter, Look::Extremes);
+        check::<u16, u16>(&filter, Look::Extremes);
+        check::<f32, f32>(&filter, Look::Noise);
+    }
+}
+
+/// What is no number does not leave the window of a kernel whose anchor is at its side, and has gain and offset.
+#[test]
+fn what_is_no_number_elsewhere() {
+    let shape = Shape::new(190, 170, 1);
+    for filter in others() {
+        let filter = filter.tolerance(4e-3).border(Border::Replicate);
+        let kernel = &filter.kernels()[0];
+        let (ax, ay) = kernel.anchor();
+        let mut data: Vec<f32> =
+            values(Look::Noise, 190 * 170, 5).iter().map(|v| *v as f32).collect();
+        let (x, y) = (97, 81);
+        data[y * 190 + x] = f32::NAN;
+        let source = Image::from_vec(data, shape).unwrap();
+        check_levels::<f32, f32>(&filter, source.view()).unwrap();
+        let out = run::<f32, f32>(&filter, source.view()).unwrap();
+        for (i, v) in out.iter().enumerate() {
+            let under = |at: usize, anchor: usize, n: usize, c: usize| {
+                (at + n - 1 - anchor >= c) && (at <= c + anchor)
+            };
+            let inside =
+                under(i % 190, ax, kernel.width(), x) && under(i / 190, ay, kernel.height(), y);
+            assert_eq!(v.is_finite(), !inside, "{i}: {v}");
         }
     }
 }

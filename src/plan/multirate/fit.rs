@@ -57,6 +57,12 @@ impl Fit {
         fit
     }
 
+    /// The same for a factor of other size.
+    pub fn times(mut self, gain: f64) -> Self {
+        self.f.iter_mut().flatten().for_each(|tap| *tap *= gain);
+        self
+    }
+
     /// The factor's taps under phase p, from where the effective ones begin.
     pub fn target(&self, factor: &[f64], p: usize) -> Vec<f64> {
         let (step, m) = (self.step, self.c.len() / 2);

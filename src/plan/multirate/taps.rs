@@ -90,7 +90,7 @@ impl Down {
 /// if they are `short`.
 pub(super) fn build(
     [row, column]: [&Fit; 2],
-    [x, y]: &[Vec<f64>; 2],
+    [x, y]: [&[f64]; 2],
     short: bool,
     (low, range): (f64, f64),
 ) -> Option<Built> {
@@ -120,7 +120,8 @@ pub(super) fn build(
         * (ey.each * ex.norm + norm(y) * ex.each + ey.sum * ex.norm + norm(y) * ex.sum)
         + rounded
         + in_floats;
-    let (gain, squares) = (ex.sum + ey.sum, ex.squares * ey.taken + ey.squares * ex.taken);
+    let (gain, squares) =
+        (ex.sum * norm(y) + ey.sum * ex.norm, ex.squares * ey.taken + ey.squares * ex.taken);
     let variance = unit * unit / 12.0 * (2.0 * most * most + SPAN as f64);
     // Of a sum of two errors no more is known than that its square is at most twice those of both.
     let own = Noise::new(gain, 2.0 * squares, (low, range), (down.mean, 2.0 * variance));
