@@ -19,6 +19,7 @@
 //! left of 0 and right of the image) are called virtual here.
 
 mod bands;
+#[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "one worker takes all"))]
 mod chunks;
 mod dense;
 mod fft;

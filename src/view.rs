@@ -175,6 +175,7 @@ impl<'a, S> ViewMut<'a, S> {
     }
 
     /// Its rows, each borrowed by itself.
+    #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "one worker takes all"))]
     pub(crate) fn into_rows(self) -> impl Iterator<Item = &'a mut [S]> {
         let (row, stride) = (self.shape.row(), self.stride);
         self.into_span().chunks_mut(stride).map(move |chunk| &mut chunk[..row])
@@ -238,6 +239,7 @@ impl<'a, S> ViewMut<'a, S> {
     }
 
     /// The first `rows` rows and the rest, both not empty.
+    #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "one worker takes all"))]
     pub(crate) fn split_at_row(self, rows: usize) -> (Self, Self) {
         debug_assert!(rows > 0 && rows < self.shape.height);
         let (top, bottom) = self.data.split_at_mut(rows * self.stride);
