@@ -250,9 +250,9 @@ impl AnyPlan {
         self.segments.iter().map(of).max().unwrap_or(1)
     }
 
-    /// The rectangles of the output that so many workers would take, from top to bottom and left to right: as many or
-    /// more, of about equal work, together the whole output. [`run_region`](Self::run_region) makes one of them, on this
-    /// machine or another, with the same samples.
+    /// The rectangles of the output that so many workers would take, from top to bottom and left to right: as many
+    /// or more, if there is enough to do for all, of about equal work, together the whole output.
+    /// [`run_region`](Self::run_region) makes one of them, on this machine or another, with the same samples.
     ///
     /// Of a plan of several segments these are the rectangles of the last one.
     ///

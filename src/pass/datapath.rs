@@ -163,7 +163,8 @@ fn scaled_magnitude<L: Lanes>(l: L, x: L::F, y: L::F) -> L::F {
 /// 2¹²⁶.
 const LARGEST_POWER: f32 = 1.0 / f32::MIN_POSITIVE;
 
-/// The methods of a dense pass whose sums are those of a row pass; and how they are finished, if it is so.
+/// The methods of a dense pass whose sums are those of a row pass; and how they are finished, if it is so, or if they are
+/// integers.
 macro_rules! dense_alike {
     () => {
         #[inline(always)]
@@ -178,6 +179,17 @@ macro_rules! dense_alike {
             tap: Self::TapV<L>,
         ) -> Self::WideAcc<L> {
             Self::step(l, acc, x, tap)
+        }
+    };
+    (integers) => {
+        $crate::simd::passed_on! {
+            fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
+                l,
+                acc: [[L::I; M]; U],
+                finish: &Finish,
+                _: bool,
+                p: *mut O,
+            ) { finish_integers(l, acc, finish, p) }
         }
     };
     (finish) => {
@@ -396,6 +408,7 @@ impl Datapath for I32 {
         l.i_splat(value)
     }
     dense_alike!();
+    dense_alike!(integers);
     passed_on! {
         fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::I { T::load_i(l, a) }
         fn load_scratch(l, a: *const i32, _b: *const i32) -> L::I { l.i_load(a) }
@@ -409,13 +422,6 @@ impl Datapath for I32 {
             _: bool,
             p: *mut O,
         ) { finish_integer(l, acc, finish, p) }
-        fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
-            l,
-            acc: [[L::I; M]; U],
-            finish: &Finish,
-            _: bool,
-            p: *mut O,
-        ) { finish_integers(l, acc, finish, p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
@@ -454,6 +460,7 @@ impl Datapath for I16Pairs {
     fn start<L: Lanes>(l: L, value: i32) -> (L::I, L::I) {
         (l.i_splat(value), l.i_splat(value))
     }
+    dense_alike!(integers);
     passed_on! {
         fn load[T: SampleLanes](l, a: *const T, b: *const T) -> (L::I, L::I) {
             l.split(T::load_h(l, a), T::load_h(l, b))
@@ -495,13 +502,6 @@ impl Datapath for I16Pairs {
             l.i_store(p.add(L::N), second);
         }
         fn wide_load(l, p: *const i32) -> L::I { l.i_load(p) }
-        fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
-            l,
-            acc: [[L::I; M]; U],
-            finish: &Finish,
-            _: bool,
-            p: *mut O,
-        ) { finish_integers(l, acc, finish, p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: (L::I, L::I), x: (L::I, L::I), tap: L::I) -> (L::I, L::I) {

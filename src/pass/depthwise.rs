@@ -144,8 +144,6 @@ struct Sums<'a, const FUSED: bool> {
 }
 
 impl<const FUSED: bool> Sums<'_, FUSED> {
-    /// A row, and the one below if there is one.
-    ///
     /// `n` samples in a row, as one stream.
     ///
     /// # Safety

@@ -12,6 +12,8 @@ pub(super) const INLINE_WORK: u64 = 1 << 20;
 const WORKER_WORK: u64 = INLINE_WORK / 4;
 /// Chunks for each worker, at most: so that none waits long for the last.
 const CHUNKS_EACH: usize = 8;
+/// Workers that a cut is made for, at most: more would search long.
+const MOST_WORKERS: usize = 1024;
 /// What more chunks, which are as good for that, may cost.
 const LARGER: f64 = 1.02;
 /// What chunks beside each other cost: lists of their rows are made, and rows are shorter.
@@ -88,17 +90,22 @@ impl Segment {
     /// The cut of a part of its output for so many workers: of those that cost the least, the one of most chunks.
     pub fn cut(&self, rect: Rect, workers: usize) -> Cut {
         let unit = self.unit(rect, workers);
-        let pixel = self.output.channels * self.stages.last().map_or(1, |s| s.writes().bytes());
+        if workers <= 1 {
+            return Cut { chunks: [1, 1], unit };
+        }
+        let workers = workers.min(MOST_WORKERS);
         let filters = self.stages.iter().any(|stage| matches!(stage, Stage::Filter(_)));
         let across = match filters {
-            true => workers.min(rect.width * pixel / ROW_BYTES).max(1),
+            true => workers.min(rect.width * self.pixel() / ROW_BYTES).max(1),
             false => 1,
         };
-        let most = if workers == 1 { 1 } else { workers * CHUNKS_EACH };
+        let most = workers * CHUNKS_EACH;
+        let starts = self.starts();
         let cuts = (1..=across).flat_map(|x| (1..=most.div_ceil(x)).map(move |y| [x, y]));
         let costed = cuts.map(|chunks| {
             let cut = Cut { chunks, unit };
-            (self.share(rect, cut, workers) * if chunks[0] > 1 { ACROSS } else { 1.0 }, cut)
+            let share = self.share(rect, cut, workers, starts);
+            (share * if chunks[0] > 1 { ACROSS } else { 1.0 }, cut)
         });
         let least = costed.clone().map(|(cost, _)| cost).fold(f64::INFINITY, f64::min);
         let best = costed.filter(|(cost, _)| *cost <= LARGER * least);
@@ -106,8 +113,9 @@ impl Segment {
         best.map_or(Cut { chunks: [1, 1], unit }, |(_, cut)| cut)
     }
 
-    /// What the worker with most to do does of a cut, in pixels of the output that cost as much.
-    pub fn share(&self, rect: Rect, cut: Cut, workers: usize) -> f64 {
+    /// What the worker with most to do does of a cut, in pixels of the output that cost as much; `starts` are those of
+    /// the segment.
+    fn share(&self, rect: Rect, cut: Cut, workers: usize, starts: [f64; 2]) -> f64 {
         // Parts of an axis, and the longest of them.
         let longest = |start: usize, len: usize, unit: usize, n: usize| {
             let groups = (start + len).div_ceil(unit) - start / unit;
@@ -120,11 +128,11 @@ impl Segment {
         if !matches!(self.alone().map(|filter| &filter.pass), Some(Pass::Fft(_))) {
             (width, height) = (width.min(rect.width), height.min(rect.height));
         }
-        let [column, row] = self.starts();
         let tiles = width.div_ceil(self.tile);
         let strips = self.strips(height);
-        let chunk = (width as f64 + tiles as f64 * column) * (height as f64 + strips as f64 * row);
-        chunk * usize::div_ceil(across * down, workers) as f64
+        let columns = width as f64 + tiles as f64 * starts[0];
+        let rows = height as f64 + strips as f64 * starts[1];
+        columns * rows * usize::div_ceil(across * down, workers) as f64
     }
 
     /// What is made anew at the start of each tile, and of each strip, in columns and rows of the output that cost as
@@ -141,6 +149,11 @@ impl Segment {
         height.div_ceil(self.strip)
     }
 
+    /// Bytes of a pixel of its output.
+    fn pixel(&self) -> usize {
+        self.output.channels * self.stages.last().map_or(1, |stage| stage.writes().bytes())
+    }
+
     /// Columns and rows of its output that are best made together.
     fn unit(&self, rect: Rect, workers: usize) -> [usize; 2] {
         let [x, y] = match self.alone() {
@@ -149,10 +162,10 @@ impl Segment {
                 _ => [1, if self.strip < BLOCK_ROWS { 1 } else { BLOCK_ROWS }],
             },
             // Of few tiles, whole ones would be more work for one worker than for another.
-            None if rect.height < CHUNKS_EACH * workers * self.rows => [1, 1],
+            None if rect.height / CHUNKS_EACH / self.rows < workers => [1, 1],
             None => [1, self.rows.min(self.strip)],
         };
-        let pixel = self.output.channels * self.stages.last().map_or(1, |s| s.writes().bytes());
+        let pixel = self.pixel();
         // Lines of the output, of as few pixels as have whole ones.
         let whole = (1..=LINE).find(|n| (n * pixel).is_multiple_of(LINE)).unwrap_or(1);
         [if x > 1 { x } else { whole }, y]
@@ -188,6 +201,20 @@ mod tests {
                         assert!(longest < mean + 2 * unit && parts.iter().all(|p| !p.is_empty()));
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_workers_is_answered() {
+        for shape in [Shape::new(1, 1, 1), Shape::new(3, 70_000, 4), Shape::new(9000, 5000, 1)] {
+            let chain = Chain::of_filter(&Filter::new(Kernel::box_(31, 31).unwrap()));
+            let plan = AnyPlan::new(&chain, shape, (U8, U8)).unwrap();
+            for workers in [0, 1, 5, 1024, usize::MAX] {
+                let chunks = plan.chunks(workers);
+                let pixels = chunks.iter().map(|rect| rect.width * rect.height).sum::<usize>();
+                assert_eq!(pixels, shape.width * shape.height);
+                assert!(workers > 1 || chunks.len() == 1);
             }
         }
     }
@@ -242,11 +269,12 @@ mod tests {
                 let pass = &segment.alone().unwrap().pass;
                 assert!(is_pass(pass), "{} taps of {sample:?}", filter.kernels()[0].width());
                 let rect = segment.output.rect();
-                let alone = segment.share(rect, segment.cut(rect, 1), 1);
+                let starts = segment.starts();
+                let alone = segment.share(rect, segment.cut(rect, 1), 1, starts);
                 for workers in [2, 4, 8, 16, 32] {
                     assert_eq!(segment.workers(rect, workers), workers);
                     let cut = segment.cut(rect, workers);
-                    let share = segment.share(rect, cut, workers) * workers as f64 / alone;
+                    let share = segment.share(rect, cut, workers, starts) * workers as f64 / alone;
                     let most = match (pass, workers) {
                         (Pass::Multirate(_), 8..) => 1.75,
                         (Pass::RowFirst(_), 8..) => 1.6,

@@ -105,10 +105,9 @@ impl FilterStage {
         let terms = terms && (forced || !separations[0].is_separable());
         let known = filter.kernels()[0].terms();
         let sum = if terms { terms::terms(&task, known, input, types, setting) } else { None };
-        let left = separations[0].residual(1);
         let splits = !(premultiplied || widened || separations[0].is_separable())
             && terms::may_split(filter, chained)
-            && left > may_leave(&task, &filter.kernels()[0]);
+            && separations[0].residual(1) > may_leave(&task, &filter.kernels()[0]);
         let mut products =
             if splits { terms::products(&task, input, types, setting) } else { None };
         let asked = products.take_if(|_| forced).map(|(_, found)| found);
