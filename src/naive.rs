@@ -11,7 +11,7 @@ use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
-use crate::reference::{output_origin, output_shape};
+use crate::reference::output_shape;
 use crate::sample::{Sample, SampleType, Source};
 use crate::view::{View, ViewMut};
 use std::any::Any;
@@ -175,8 +175,7 @@ fn run<I: Source, O: Sample, A: Sum>(
     let (width, channels) = (source.shape().width, source.shape().channels);
     let kernel = &filter.kernels()[0];
     let (border_x, border_y) = filter.get_borders();
-    let first_x = output_origin(border_x, kernel.anchor().0) as isize - kernel.anchor().0 as isize;
-    let first_y = output_origin(border_y, kernel.anchor().1) as isize - kernel.anchor().1 as isize;
+    let [first_x, first_y] = filter.axes(source.shape()).map(|axis| axis.first(0));
 
     let padded_width = out.shape().width + kernel.width() - 1;
     let columns = (0..padded_width as isize).map(|x| border_x.map(x + first_x, width));

@@ -70,19 +70,35 @@ fn region_of<V: Value>(
     if !rect.fits(shape) {
         return Err(Error::RectOutside { rect, shape });
     }
-    let source = Source2d { filter, whole, part, origin, opacity };
-    let channels = whole.channels;
-    let mut out = Vec::with_capacity(rect.width * rect.height * channels);
-    for y in rect.y..rect.y + rect.height {
-        let rows = source.rows(y);
-        for x in rect.x..rect.x + rect.width {
-            match filter.get_alpha() {
-                Some(Alpha::Premultiply) => source.premultiplied(&rows, x, &mut out),
-                Some(Alpha::Keep) => {
-                    (0..channels - 1).for_each(|c| out.push(source.plain(&rows, x, c)));
-                    out.push(source.at_anchor(x, y, channels - 1));
+    if rect.width == 0 || rect.height == 0 {
+        return Ok(Vec::new());
+    }
+    let kernels = filter.kernels();
+    let seen = Seen::new(filter, whole, part, origin, rect);
+    let samples = rect.width * whole.channels;
+    let mut out = Vec::with_capacity(rect.height * samples);
+    for y in 0..rect.height {
+        let sums = |kernel| seen.sums(kernel, y, samples, filter.get_scale());
+        let sums: Vec<Vec<f64>> = kernels.iter().map(sums).collect();
+        match filter.get_alpha() {
+            Some(Alpha::Premultiply) => {
+                for pixel in sums[0].chunks_exact(whole.channels) {
+                    let (alpha, colours) = (pixel[whole.channels - 1], whole.channels - 1);
+                    let alpha = alpha.clamp(0.0, opacity.full);
+                    let visible = alpha >= opacity.visible;
+                    let colour =
+                        |sum: &f64| if visible { post(filter, [sum / alpha]) } else { 0.0 };
+                    out.extend(pixel[..colours].iter().map(colour).chain([alpha]));
                 }
-                _ => (0..channels).for_each(|c| out.push(source.plain(&rows, x, c))),
+            }
+            alpha => {
+                let keep = alpha == Some(Alpha::Keep);
+                let (ax, ay) = kernels[0].anchor();
+                let anchored = &seen.rows[y + ay][ax * whole.channels..][..samples];
+                out.extend((0..samples).map(|at| match (at + 1) % whole.channels {
+                    0 if keep => anchored[at],
+                    _ => post(filter, sums.iter().map(|sums| sums[at])),
+                }));
             }
         }
     }
@@ -138,11 +154,6 @@ pub fn output_shape(filter: &Filter, whole: Shape) -> Result<Shape, Error> {
     })
 }
 
-/// Where output coordinate 0 lies in input coordinates, on one axis.
-pub(crate) fn output_origin(border: &Border, anchor: usize) -> usize {
-    if *border == Border::Valid { anchor } else { 0 }
-}
-
 /// A sample of an image, or a value between the layers of a chain.
 trait Value: Copy {
     fn value(self) -> f64;
@@ -183,90 +194,72 @@ impl Opacity {
     }
 }
 
-/// The source, seen through the borders of a filter.
-struct Source2d<'a, V> {
-    filter: &'a Filter,
-    whole: Shape,
-    part: View<'a, V>,
-    origin: (usize, usize),
-    opacity: Opacity,
+/// What the windows of a rectangle of the output lie on: the source, seen through the borders of a filter.
+struct Seen {
+    channels: usize,
+    /// From under the first tap of the first output to under the last of the last; colours times their alpha where
+    /// the filter premultiplies.
+    rows: Vec<Vec<f64>>,
 }
 
-impl<'a, V: Value> Source2d<'a, V> {
-    fn kernel(&self) -> &Kernel {
-        &self.filter.kernels()[0]
+impl Seen {
+    fn new<V: Value>(
+        filter: &Filter,
+        whole: Shape,
+        part: View<'_, V>,
+        origin: (usize, usize),
+        rect: Rect,
+    ) -> Self {
+        let channels = whole.channels;
+        let [x, y] = filter.axes(whole);
+        let columns: Vec<_> = x.under(rect.x..rect.x + rect.width).map(|v| x.map(v)).collect();
+        let row = |v| {
+            let row = y.map(v).map(|row| part.row(row - origin.1));
+            let sample = |(column, c)| match (column, row) {
+                (None, _) => x.border.constant(c),
+                (_, None) => y.border.constant(c),
+                (Some(column), Some(row)) => {
+                    let column: usize = column;
+                    row[(column - origin.0) * channels + c].value()
+                }
+            };
+            let samples =
+                columns.iter().flat_map(|&column| (0..channels).map(move |c| (column, c)));
+            let mut samples: Vec<f64> = samples.map(sample).collect();
+            if filter.get_alpha() == Some(Alpha::Premultiply) {
+                for pixel in samples.chunks_exact_mut(channels) {
+                    if let Some((alpha, colours)) = pixel.split_last_mut() {
+                        colours.iter_mut().for_each(|colour| *colour *= *alpha);
+                    }
+                }
+            }
+            samples
+        };
+        let rows = y.under(rect.y..rect.y + rect.height).map(row).collect();
+        Self { channels, rows }
     }
 
-    /// The rows that output row `y` reads, one per kernel row; `None` is the constant.
-    fn rows(&self, y: usize) -> Vec<Option<&'a [V]>> {
-        let (_, border) = self.filter.get_borders();
-        let anchor = self.kernel().anchor().1;
-        let first = (y + output_origin(border, anchor)) as isize - anchor as isize;
-        (0..self.kernel().height() as isize)
-            .map(|j| {
-                let row = border.map(first + j, self.whole.height)?;
-                Some(self.part.row(row - self.origin.1))
-            })
-            .collect()
-    }
-
-    /// The sample under tap `i` of one kernel row, for output column `x`.
-    fn sample(&self, row: Option<&[V]>, x: usize, i: usize, c: usize) -> f64 {
-        let (border_x, border_y) = self.filter.get_borders();
-        let anchor = self.kernel().anchor().0;
-        let at = (x + output_origin(border_x, anchor) + i) as isize - anchor as isize;
-        match (border_x.map(at, self.whole.width), row) {
-            (None, _) => border_x.constant(c),
-            (_, None) => border_y.constant(c),
-            (Some(at), Some(row)) => row[(at - self.origin.0) * self.whole.channels + c].value(),
-        }
-    }
-
-    /// scale · Σ tap · value for one kernel, where `value` gives the source under a tap.
-    fn sum(&self, kernel: &Kernel, value: impl Fn(usize, usize) -> f64) -> f64 {
-        let mut sum = 0.0;
-        for (j, taps) in kernel.taps().chunks_exact(kernel.width()).enumerate() {
+    /// scale · Σ tap · value for the first `samples` samples of row `y` of the rectangle; each sum by rows of the kernel.
+    fn sums(&self, kernel: &Kernel, y: usize, samples: usize, scale: f64) -> Vec<f64> {
+        let mut sums = vec![0.0; samples];
+        for (row, taps) in self.rows[y..].iter().zip(kernel.taps().chunks_exact(kernel.width())) {
             for (i, tap) in taps.iter().enumerate() {
-                sum += tap * value(i, j);
+                for (sum, value) in sums.iter_mut().zip(&row[i * self.channels..]) {
+                    *sum += tap * value;
+                }
             }
         }
-        sum * self.filter.get_scale()
+        sums.iter_mut().for_each(|sum| *sum *= scale);
+        sums
     }
+}
 
-    fn post(&self, values: impl Iterator<Item = f64>) -> f64 {
-        let mut shifted = values.map(|v| v + self.filter.get_offset());
-        match self.filter.get_post() {
-            Post::None => shifted.next().unwrap_or(0.0),
-            Post::Abs => shifted.next().unwrap_or(0.0).abs(),
-            Post::Magnitude => shifted.map(|v| v * v).sum::<f64>().sqrt(),
-        }
-    }
-
-    fn plain(&self, rows: &[Option<&[V]>], x: usize, c: usize) -> f64 {
-        let kernels = self.filter.kernels().iter();
-        self.post(kernels.map(|k| self.sum(k, |i, j| self.sample(rows[j], x, i, c))))
-    }
-
-    /// One pixel, its colours filtered multiplied by alpha.
-    fn premultiplied(&self, rows: &[Option<&[V]>], x: usize, out: &mut Vec<f64>) {
-        let a = self.whole.channels - 1;
-        let alpha = self.sum(self.kernel(), |i, j| self.sample(rows[j], x, i, a));
-        let alpha = alpha.clamp(0.0, self.opacity.full);
-        let visible = alpha >= self.opacity.visible;
-        for c in 0..a {
-            let sum = self.sum(self.kernel(), |i, j| {
-                self.sample(rows[j], x, i, c) * self.sample(rows[j], x, i, a)
-            });
-            out.push(if visible { self.post([sum / alpha].into_iter()) } else { 0.0 });
-        }
-        out.push(alpha);
-    }
-
-    fn at_anchor(&self, x: usize, y: usize, c: usize) -> f64 {
-        let (border_x, border_y) = self.filter.get_borders();
-        let (ax, ay) = self.kernel().anchor();
-        let x = x + output_origin(border_x, ax) - self.origin.0;
-        let y = y + output_origin(border_y, ay) - self.origin.1;
-        self.part.row(y)[x * self.whole.channels + c].value()
+/// The result from the sums of each kernel under one window.
+fn post(filter: &Filter, sums: impl IntoIterator<Item = f64>) -> f64 {
+    let mut shifted = sums.into_iter().map(|sum| sum + filter.get_offset());
+    match filter.get_post() {
+        Post::None => shifted.next().unwrap_or(0.0),
+        Post::Abs => shifted.next().unwrap_or(0.0).abs(),
+        Post::Magnitude => shifted.map(|v| v * v).sum::<f64>().sqrt(),
     }
 }
