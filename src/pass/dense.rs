@@ -111,7 +111,7 @@ impl<R: Datapath, const N: usize> Job for Dense<'_, R, N> {
         }
         let outs = [std::ptr::null_mut(); N];
         let meetings = self.meetings(ends);
-        let mut to = Output { meetings, finish: *self.finish, magnitude, sample, outs };
+        let mut to = Output { meetings, finish: *self.finish, magnitude, count, sample, outs };
         let each = sample.bytes();
         let mut whole = [[0u32; MAX_LANES]; N];
         for ((to, out), whole) in to.outs.iter_mut().zip(&mut self.outs[..count]).zip(&mut whole) {
@@ -137,7 +137,7 @@ impl<R: Datapath, const N: usize> Job for Dense<'_, R, N> {
             if const { L::N == 16 && R::ROW_SUMS && N == 4 } && lines && self.width >= MANY_TAPS {
                 x = self.blocks::<L, 3>(l, x, &to, stream);
             }
-            if const { Self::fits::<L>(2) } {
+            if const { Self::fits::<L>(2) && !Self::fits::<L>(4) } {
                 x = self.blocks::<L, 2>(l, x, &to, stream);
             }
             for (mut x, end) in [(0, first), (x, n.max(lanes))] {
@@ -186,6 +186,8 @@ struct Output<R: Datapath, const N: usize> {
     meetings: [Meeting<R, N>; MEETINGS],
     finish: Finish,
     magnitude: bool,
+    /// How many outputs there are.
+    count: usize,
     sample: SampleType,
     outs: [*mut u8; N],
 }
@@ -296,17 +298,21 @@ impl<R: Datapath, const N: usize> Dense<'_, R, N> {
         to: &Output<R, N>,
         stream: bool,
     ) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: as promised by the caller; so many pairs are no more than N sums.
         unsafe {
-            if to.magnitude {
-                each!(N / 2, r => {
-                    let mut both = [[total[0][0]; 2]; U];
+            if const { N > 1 } && to.magnitude {
+                // A loop of so many turns as the compiler cannot know: unrolled, it would be most of the pass's code. It
+                // needs the sums in memory; what is not for it stays in registers.
+                let total = total;
+                for r in 0..to.count {
+                    let [first, second] = [2 * r, 2 * r + 1].map(|k| total.get_unchecked(k));
+                    let mut both = [[first[0]; 2]; U];
                     for (u, both) in both.iter_mut().enumerate() {
-                        *both = [total[2 * r][u], total[2 * r + 1][u]];
+                        *both = [first[u], second[u]];
                     }
-                    let out = to.outs[r].cast::<O>().add(x);
+                    let out = to.outs.get_unchecked(r).cast::<O>().add(x);
                     R::wide_finish(l, both, &to.finish, stream, out);
-                });
+                }
                 return;
             }
             each!(N, r => {
