@@ -105,12 +105,12 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                 x = self.blocks::<L, 4, NEXT, FOLD>(l, known, x, out, stream);
             }
             x = self.blocks::<L, 2, NEXT, FOLD>(l, known, x, out, stream);
-            // The head's two vectors, one that is left, and the last.
-            let (left, from) = (x, head.saturating_sub(lanes));
-            x += if x + lanes <= n { lanes } else { 0 };
-            if head > 0 || left < n {
+            x = self.blocks::<L, 1, NEXT, FOLD>(l, known, x, out, stream);
+            // The head's two vectors, and the last one.
+            if head > 0 || x < n {
                 let mut whole = [0u32; MAX_LANES];
-                for (x, wanted) in [(0, head > 0), (from, head > 0), (left, left < x), (x, x < n)] {
+                let from = head.saturating_sub(lanes);
+                for (x, wanted) in [(0, head > 0), (from, head > 0), (x, x < n)] {
                     if wanted {
                         let fits = x + lanes <= n;
                         let to = if fits { out.add(x * bytes) } else { whole.as_mut_ptr().cast() };
