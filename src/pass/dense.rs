@@ -303,9 +303,10 @@ impl<R: Datapath, const N: usize> Dense<'_, R, N> {
             if const { N > 1 } && to.magnitude {
                 // A loop of so many turns as the compiler cannot know: unrolled, it would be most of the pass's code. It
                 // needs the sums in memory; what is not for it stays in registers.
-                let total = total;
+                let sums = total;
                 for r in 0..to.count {
-                    let [first, second] = [2 * r, 2 * r + 1].map(|k| total.get_unchecked(k));
+                    let (first, second) =
+                        (sums.get_unchecked(2 * r), sums.get_unchecked(2 * r + 1));
                     let mut both = [[first[0]; 2]; U];
                     for (u, both) in both.iter_mut().enumerate() {
                         *both = [first[u], second[u]];

@@ -1,8 +1,9 @@
 //! How a segment's output is cut: into chunks, which workers take, and a chunk into strips, which are walked tile by
 //! tile. A cut is chosen by a model of its cost; results do not depend on it.
 
+use super::filter::ROW;
 use super::segment::Segment;
-use super::{BLOCK_ROWS, Pass, Stage};
+use super::{BLOCK_ROWS, FilterStage, Pass, Stage};
 use crate::view::{Rect, Shape};
 use std::ops::Range;
 
@@ -94,8 +95,7 @@ impl Segment {
             return Cut { chunks: [1, 1], unit };
         }
         let workers = workers.min(MOST_WORKERS);
-        let filters = self.stages.iter().any(|stage| matches!(stage, Stage::Filter(_)));
-        let across = match filters {
+        let across = match self.stages.iter().any(|stage| stage.filter().is_some()) {
             true => workers.min(rect.width * self.pixel() / ROW_BYTES).max(1),
             false => 1,
         };
@@ -140,7 +140,13 @@ impl Segment {
     fn starts(&self) -> [f64; 2] {
         match self.alone() {
             Some(filter) => filter.starts(),
-            None => [0, 1].map(|axis| BEFORE * self.beyond(axis) as f64),
+            None => {
+                let [x, y] = [0, 1].map(|axis| BEFORE * self.beyond(axis) as f64);
+                // Each filter has rows of its own.
+                let pixels = self.stages.iter().filter_map(Stage::filter).map(FilterStage::pixel);
+                let (rows, pixel) = (ROW * pixels.clone().count() as f64, pixels.sum::<f64>());
+                [x + rows / pixel.max(1.0), y]
+            }
         }
     }
 

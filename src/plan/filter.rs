@@ -17,6 +17,9 @@ use crate::simd::Level;
 use crate::view::Shape;
 use std::ops::Range;
 
+/// Instructions of a row of a tile that do not depend on its length.
+pub(super) const ROW: f64 = 2000.0;
+
 /// A filter as a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FilterStage {
@@ -219,8 +222,6 @@ impl FilterStage {
     /// What is made anew at the start of a tile, and of a strip: columns and rows of the output that cost as much.
     /// From counted instructions (AVX2, regions of 4K images).
     pub fn starts(&self) -> [f64; 2] {
-        /// Instructions of a row that do not depend on its length.
-        const ROW: f64 = 2000.0;
         let kernel = &self.filter.kernels()[0];
         let [width, height] = [kernel.width() as f64, kernel.height() as f64];
         // Columns of the window for each of a tile's rows, and rows of it for a strip: shares of what an output costs.
@@ -239,10 +240,14 @@ impl FilterStage {
             Pass::Runs(_) | Pass::Dense(_) => (0.0, 0.0),
             Pass::Separable(_) | Pass::Stencil(_) => (0.4, 0.0),
         };
+        [ROW / self.pixel() + around * (width - 1.0), above * height]
+    }
+
+    /// Instructions of an output pixel, about.
+    pub fn pixel(&self) -> f64 {
         let sample =
             (3.0 + 0.22 * self.multiplications() as f64) * self.reads().bytes().min(2) as f64;
-        let pixel = sample * self.input.channels as f64;
-        [ROW / pixel + around * (width - 1.0), above * height]
+        sample * self.input.channels as f64
     }
 
     /// Results across and down that are best made together, from the image's first on.

@@ -78,6 +78,14 @@ pub(crate) enum WindowKind {
 }
 
 impl Stage {
+    /// The filter, if it is one.
+    pub fn filter(&self) -> Option<&FilterStage> {
+        match self {
+            Self::Filter(filter) => Some(filter),
+            _ => None,
+        }
+    }
+
     /// The axes of its window, if it has one.
     pub fn axes(&self) -> Option<&[Axis; 2]> {
         match self {
@@ -248,7 +256,7 @@ impl Segment {
     /// The filter that is all it does.
     pub fn alone(&self) -> Option<&FilterStage> {
         match &self.stages[..] {
-            [Stage::Filter(filter)] => Some(filter),
+            [stage] => stage.filter(),
             _ => None,
         }
     }
