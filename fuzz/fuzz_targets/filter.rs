@@ -69,14 +69,30 @@ impl Stage {
         let (width, height) = (1 + self.size.0 as usize % 16, 1 + self.size.1 as usize % 16);
         let divisor = f64::from(self.divisor.max(1));
         let tap = |i: usize| f64::from(at(&self.taps, i + turn)) / divisor;
-        // Long and smooth, for two rates.
+        // Long and smooth, or a derivative of that, of odd and even sizes: for two rates.
         if self.kind < 24 {
-            let line = |size: u8| {
-                let n = 47 + size as usize % 16 * 2;
+            let line = |size: u8, order: u8| {
+                let n = 47 + size as usize % 32;
                 let at = |i: usize| (i as f64 + 0.5) / n as f64 * std::f64::consts::PI;
-                (0..n).map(|i| at(i).sin().powi(2) * 2.0 / n as f64).collect::<Vec<_>>()
+                let tap = |x: f64| if order == 0 { x.sin().powi(2) } else { (2.0 * x).sin() };
+                (0..n).map(|i| tap(at(i)) * 2.0 / n as f64).collect::<Vec<_>>()
             };
-            return Kernel::separable(&line(self.size.1), &line(self.size.0)).ok();
+            let (column, row) =
+                (line(self.size.1, self.kind & 1), line(self.size.0, self.kind >> 1 & 1));
+            let kernel = Kernel::separable(&column, &row).ok()?;
+            let (x, y) = (kernel.width() / 2, kernel.height() / 2);
+            let (x, y) = (x + self.anchor.0 as usize % 4, y + self.anchor.1 as usize % 4);
+            return kernel.with_anchor(x, y).ok();
+        }
+        // Two products that nobody named.
+        if self.kind > 240 {
+            let line = |n: usize, from: usize| (0..n).map(|i| tap(from + i)).collect::<Vec<_>>();
+            let [a, b, c, d] = [(height, 0), (width, 3), (height, 7), (width, 11)];
+            let product = |i: usize| {
+                let at = |(n, from): (usize, usize), i: usize| line(n, from)[i];
+                at(a, i / width) * at(b, i % width) + at(c, i / width) * at(d, i % width)
+            };
+            return Kernel::new(width, height, (0..width * height).map(product).collect()).ok();
         }
         let kernel = match self.kind % 5 {
             0 => Kernel::new(width, height, (0..width * height).map(tap).collect()),
@@ -113,10 +129,7 @@ impl Stage {
             .borders(self.border(self.borders.0, channels), self.border(self.borders.1, channels))
             .scale([1.0, 0.25, 1.0 / 9.0, -1.0, 3.5, 0.0, 1.0 / 255.0][self.scale as usize % 7])
             .offset(f64::from(self.offset) / 4.0 * full / 255.0)
-            .method(
-                [Method::Auto, Method::Auto, Method::Auto, Method::Dense, Method::Runs, Method::Fft]
-                    [self.method as usize % 6],
-            );
+            .method(METHODS[self.method as usize % METHODS.len()]);
         if let Some(alpha) = alpha[self.alpha as usize % 4]
             && !(alpha == Alpha::Premultiply && (negative || self.scale % 7 != 0))
         {
@@ -129,6 +142,18 @@ impl Stage {
         })
     }
 }
+
+const METHODS: [Method; 9] = [
+    Method::Auto,
+    Method::Auto,
+    Method::Auto,
+    Method::Separable,
+    Method::Multirate,
+    Method::Terms,
+    Method::Runs,
+    Method::Fft,
+    Method::Dense,
+];
 
 const GUARD: u8 = 0xa5;
 
