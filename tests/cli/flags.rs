@@ -283,7 +283,7 @@ fn verify_checks_a_part_of_large_work() {
         "large.png",
         image::GrayImage::from_fn(1500, 1100, |x, y| image::Luma([(x ^ y) as u8])),
     );
-    let args = ["large.png", "-k", "box", "--size", "81", "--verify"];
+    let args = ["large.png", "-k", "box", "--size", "165", "--verify"];
     let run = place.ok(&args);
     assert!(run.text().contains("edges and evenly spaced rows"), "{}", run.text());
 }
