@@ -83,8 +83,8 @@ fn region_of<V: Value>(
         match filter.get_alpha() {
             Some(Alpha::Premultiply) => {
                 for pixel in sums[0].chunks_exact(whole.channels) {
-                    let (alpha, colours) = (pixel[whole.channels - 1], whole.channels - 1);
-                    let alpha = alpha.clamp(0.0, opacity.full);
+                    let colours = whole.channels - 1;
+                    let alpha = pixel[colours].clamp(0.0, opacity.full);
                     let visible = alpha >= opacity.visible;
                     let colour =
                         |sum: &f64| if visible { post(filter, [sum / alpha]) } else { 0.0 };
@@ -215,13 +215,10 @@ impl Seen {
         let columns: Vec<_> = x.under(rect.x..rect.x + rect.width).map(|v| x.map(v)).collect();
         let row = |v| {
             let row = y.map(v).map(|row| part.row(row - origin.1));
-            let sample = |(column, c)| match (column, row) {
+            let sample = |(column, c): (Option<usize>, usize)| match (column, row) {
                 (None, _) => x.border.constant(c),
                 (_, None) => y.border.constant(c),
-                (Some(column), Some(row)) => {
-                    let column: usize = column;
-                    row[(column - origin.0) * channels + c].value()
-                }
+                (Some(column), Some(row)) => row[(column - origin.0) * channels + c].value(),
             };
             let samples =
                 columns.iter().flat_map(|&column| (0..channels).map(move |c| (column, c)));
