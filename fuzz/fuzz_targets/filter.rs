@@ -87,11 +87,9 @@ impl Stage {
         // Two products that nobody named.
         if self.kind > 240 {
             let line = |n: usize, from: usize| (0..n).map(|i| tap(from + i)).collect::<Vec<_>>();
-            let [a, b, c, d] = [(height, 0), (width, 3), (height, 7), (width, 11)];
-            let product = |i: usize| {
-                let at = |(n, from): (usize, usize), i: usize| line(n, from)[i];
-                at(a, i / width) * at(b, i % width) + at(c, i / width) * at(d, i % width)
-            };
+            let (a, b) = (line(height, 0), line(width, 3));
+            let (c, d) = (line(height, 7), line(width, 11));
+            let product = |i: usize| a[i / width] * b[i % width] + c[i / width] * d[i % width];
             return Kernel::new(width, height, (0..width * height).map(product).collect()).ok();
         }
         let kernel = match self.kind % 5 {

@@ -9,7 +9,7 @@ use twopass::{
     reference,
 };
 
-/// Above this many taps the reference would take minutes, so a part of the image is checked.
+/// Above this many taps a part of the image is checked. The reference does some ten thousand million a second on two cores.
 const TAPS: u128 = 40_000_000_000;
 
 /// Taps that are spent on that part: about half on the edges, half on rows.

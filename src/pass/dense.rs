@@ -301,8 +301,8 @@ impl<R: Datapath, const N: usize> Dense<'_, R, N> {
         // SAFETY: as promised by the caller; so many pairs are no more than N sums.
         unsafe {
             if const { N > 1 } && to.magnitude {
-                // A loop of so many turns as the compiler cannot know: unrolled, it would be most of the pass's code. It
-                // needs the sums in memory; what is not for it stays in registers.
+                // A loop of so many turns as the compiler cannot know: any other it unrolls, to as much code for each. It
+                // has a copy of the sums in memory; those of other results stay in registers.
                 let sums = total;
                 for r in 0..to.count {
                     let (first, second) =

@@ -313,7 +313,7 @@ fn others() -> Vec<Filter> {
 #[test]
 fn derivatives_gains_and_anchors() {
     fn check<I: Source, O: Sample>(filter: &Filter, look: Look) {
-        let shape = Shape::new(101, 85, 2);
+        let shape = Shape::new(171, 140, 2);
         let source = image::<I>(shape, look, 6);
         for border in borders(40.0) {
             let filter = filter.clone().border(border);
