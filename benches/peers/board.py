@@ -417,6 +417,7 @@ def main():
                 if re.search(options.rows, row.id)
                 and (size != "8k" or row.id in LARGE)
                 and (not row.curve or place)
+                and (not row.asked or row.op in options.rows)
             ]
             if not chosen:
                 continue

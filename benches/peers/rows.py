@@ -33,6 +33,7 @@ class Row:
     sigma: float = 0.0  # of a Gaussian; 0 is OpenCV's for the size
     numbers: tuple = ()  # lists of taps, or one number
     curve: bool = False  # for the plot only: ours, OpenCV, libblur and ffmpeg
+    asked: bool = False  # only where `--rows` has the operation's name
 
     @property
     def id(self):
@@ -98,10 +99,11 @@ def separable(sample, channels, size):
                numbers=(taps(size), taps(1000 + size)))  # fmt: skip
 
 
-def dense(sample, channels, size, op="dense", curve=False):
+def dense(sample, channels, size, op="dense", curve=False, asked=False):
     dice = random.Random(size)
     taps = tuple(single(dice.gauss(0.0, 1.0) / size) for _ in range(size * size))
-    return Row(op, str(size), sample, channels, "dense", size, numbers=(taps,), curve=curve)
+    return Row(op, str(size), sample, channels, "dense", size, numbers=(taps,), curve=curve,
+               asked=asked)  # fmt: skip
 
 
 def box(sample, channels, size, op="box", curve=False):
@@ -158,4 +160,9 @@ def all_rows():
     rows += [by_sigma("curve-unsharp", s, 3.0, curve=True) for s in (2.0, 6.0, 40.0)]
     rows += [shape("curve-disc", k, k // 2, curve=True) for k in (5, 9, 21, 101)]
     rows += [dense("u8", 1, k, op="curve-dense", curve=True) for k in (21, 45, 91)]
+    # OpenCV takes transforms from 11 taps a side on.
+    for sample in ("u8", "f32"):
+        for channels in (1, 3):
+            sizes = (11, 15, 21, 31, 45, 63, 91, 127, 191, 255)
+            rows += [dense(sample, channels, k, op="large-dense", asked=True) for k in sizes]
     return rows

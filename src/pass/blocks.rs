@@ -447,10 +447,7 @@ unsafe fn write<L: Lanes, const U: usize>(
     // SAFETY: as promised by the caller.
     unsafe {
         with_sample!(sample, O => {
-            for (u, v) in results.into_iter().enumerate() {
-                let out = out.cast::<O>().add(u * L::N);
-                if stream { O::stream_f(l, out, v) } else { O::store_f(l, out, v) }
-            }
+            O::store_floats(l, out.cast(), results, finish.fits(), stream);
         });
     }
 }

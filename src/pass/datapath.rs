@@ -83,11 +83,11 @@ pub trait Datapath: Copy + 'static {
     }
     /// Writes accumulators to a scratch row, in units that are 2^`shift` larger, rounded down.
     unsafe fn put<L: Lanes>(l: L, acc: Self::Acc<L>, shift: u32, p: *mut Self::Elem);
-    /// Finishes the accumulators of one kernel, or of the two of a magnitude. `stream` asks
+    /// Finishes U accumulators of one kernel, or of the two of a magnitude. `stream` asks
     /// for writes past the cache; `p` must then be a multiple of the vector's size.
-    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize>(
+    unsafe fn finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
-        acc: [Self::Acc<L>; M],
+        acc: [[Self::Acc<L>; M]; U],
         finish: &Finish,
         stream: bool,
         p: *mut O,
@@ -114,7 +114,7 @@ pub trait Datapath: Copy + 'static {
     ) -> Self::WideAcc<L>;
     /// Whether a dense pass writes past the cache where it is asked to.
     const STREAMS: bool = false;
-    /// `finish` for a dense pass, of U vectors; `stream` counts where [`STREAMS`](Self::STREAMS).
+    /// `finish` for a dense pass; `stream` counts where [`STREAMS`](Self::STREAMS).
     unsafe fn wide_finish<L: Lanes, O: SampleLanes, const M: usize, const U: usize>(
         l: L,
         acc: [[Self::WideAcc<L>; M]; U],
@@ -137,7 +137,7 @@ pub type F32Fused = Float<true>;
 #[inline(always)]
 pub(super) fn post<L: Lanes, const M: usize>(l: L, v: [L::F; M], finish: &Finish) -> L::F {
     match (M, finish.post) {
-        (2, _) if finish.unlimited => scaled_magnitude(l, v[0], v[M - 1]),
+        (2, _) if finish.unlimited() => scaled_magnitude(l, v[0], v[M - 1]),
         (2, _) => magnitude(l, v[0], v[M - 1]),
         (_, Post::Abs) => l.f_abs(v[0]),
         _ => v[0],
@@ -163,8 +163,7 @@ fn scaled_magnitude<L: Lanes>(l: L, x: L::F, y: L::F) -> L::F {
 /// 2¹²⁶.
 const LARGEST_POWER: f32 = 1.0 / f32::MIN_POSITIVE;
 
-/// The methods of a dense pass whose sums are those of a row pass; and how they are finished, if it is so, or if they are
-/// integers.
+/// The methods of a dense pass whose sums are those of a row pass.
 macro_rules! dense_alike {
     () => {
         #[inline(always)]
@@ -180,20 +179,6 @@ macro_rules! dense_alike {
         ) -> Self::WideAcc<L> {
             Self::step(l, acc, x, tap)
         }
-    };
-    (integers) => {
-        $crate::simd::passed_on! {
-            fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
-                l,
-                acc: [[L::I; M]; U],
-                finish: &Finish,
-                _: bool,
-                p: *mut O,
-            ) { finish_integers(l, acc, finish, p) }
-        }
-    };
-    (finish) => {
-        $crate::pass::datapath::dense_alike!();
         $crate::simd::passed_on! {
             fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
                 l,
@@ -202,10 +187,7 @@ macro_rules! dense_alike {
                 stream: bool,
                 p: *mut O,
             ) {
-                let stream = stream && Self::STREAMS;
-                for (u, acc) in acc.into_iter().enumerate() {
-                    Self::finish(l, acc, finish, stream, p.add(u * Self::wide_lanes::<L>()));
-                }
+                Self::finish(l, acc, finish, stream && Self::STREAMS, p)
             }
         }
     };
@@ -237,26 +219,32 @@ impl<const FUSED: bool> Datapath for Float<FUSED> {
     fn start<L: Lanes>(l: L, _: i32) -> L::F {
         l.f_splat(0.0)
     }
-    dense_alike!(finish);
+    dense_alike!();
     passed_on! {
         fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::F { T::load_f(l, a) }
         fn load_scratch(l, a: *const f32, _b: *const f32) -> L::F { l.f_load(a) }
         fn put(l, acc: L::F, _shift: u32, p: *mut f32) { l.f_store(p, acc) }
         fn widen[T: SampleLanes](l, a: *const T, _b: *const T, p: *mut f32) { l.f_store(p, T::load_f(l, a)) }
         fn wide_load(l, p: *const f32) -> L::F { l.f_load(p) }
-        fn finish[O: SampleLanes, const M: usize](
+        fn finish[O: SampleLanes, const M: usize, const U: usize](
             l,
-            acc: [L::F; M],
+            acc: [[L::F; M]; U],
             finish: &Finish,
             stream: bool,
             p: *mut O,
         ) {
-            let (mut acc, offset) = (acc, l.f_splat(finish.offset as f32));
-            for v in &mut acc {
-                *v = l.f_add(*v, offset);
+            let mut acc = acc;
+            if finish.offset != 0.0 || O::FLOAT {
+                let offset = l.f_splat(finish.offset as f32);
+                for v in acc.as_flattened_mut() {
+                    *v = l.f_add(*v, offset);
+                }
             }
-            let v = post(l, acc, finish);
-            if stream { O::stream_f(l, p, v) } else { O::store_f(l, p, v) }
+            let mut results = [l.f_splat(0.0); U];
+            for (result, acc) in results.iter_mut().zip(acc) {
+                *result = post(l, acc, finish);
+            }
+            O::store_floats(l, p, results, finish.fits(), stream)
         }
     }
     #[inline(always)]
@@ -371,7 +359,7 @@ pub(super) unsafe fn finish_scaled<L: Lanes, O: SampleLanes, const U: usize>(
         for (result, sum) in results.iter_mut().zip(sums) {
             *result = post(l, [to_float(l, sum, finish, 0)], finish);
         }
-        O::store_floats(l, p, results);
+        O::store_floats(l, p, results, finish.fits(), false);
     }
 }
 
@@ -408,20 +396,19 @@ impl Datapath for I32 {
         l.i_splat(value)
     }
     dense_alike!();
-    dense_alike!(integers);
     passed_on! {
         fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::I { T::load_i(l, a) }
         fn load_scratch(l, a: *const i32, _b: *const i32) -> L::I { l.i_load(a) }
         fn put(l, acc: L::I, _shift: u32, p: *mut i32) { l.i_store(p, acc) }
         fn widen[T: SampleLanes](l, a: *const T, _b: *const T, p: *mut i32) { l.i_store(p, T::load_i(l, a)) }
         fn wide_load(l, p: *const i32) -> L::I { l.i_load(p) }
-        fn finish[O: SampleLanes, const M: usize](
+        fn finish[O: SampleLanes, const M: usize, const U: usize](
             l,
-            acc: [L::I; M],
+            acc: [[L::I; M]; U],
             finish: &Finish,
             _: bool,
             p: *mut O,
-        ) { finish_integer(l, acc, finish, p) }
+        ) { finish_integers(l, acc, finish, p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: L::I, x: L::I, tap: L::I) -> L::I {
@@ -460,7 +447,6 @@ impl Datapath for I16Pairs {
     fn start<L: Lanes>(l: L, value: i32) -> (L::I, L::I) {
         (l.i_splat(value), l.i_splat(value))
     }
-    dense_alike!(integers);
     passed_on! {
         fn load[T: SampleLanes](l, a: *const T, b: *const T) -> (L::I, L::I) {
             l.split(T::load_h(l, a), T::load_h(l, b))
@@ -470,28 +456,31 @@ impl Datapath for I16Pairs {
             let (first, second) = (l.i_shr(acc.0, shift), l.i_shr(acc.1, shift));
             l.h_store(p, l.join(first, second))
         }
-        fn finish[O: SampleLanes, const M: usize](
+        fn finish[O: SampleLanes, const M: usize, const U: usize](
             l,
-            acc: [(L::I, L::I); M],
+            acc: [[(L::I, L::I); M]; U],
             finish: &Finish,
             stream: bool,
             p: *mut O,
         ) {
-            if const { O::FLOAT || M == 2 } {
-                let mut first = [l.i_splat(0); M];
-                let mut second = first;
-                for (k, &(a, b)) in acc.iter().enumerate() {
-                    (first[k], second[k]) = l.in_order(a, b);
-                }
-                finish_integer(l, first, finish, p);
-                finish_integer(l, second, finish, p.add(L::N));
-            } else {
-                let first = to_integer(l, acc[0].0, finish);
-                let second = to_integer(l, acc[0].1, finish);
-                if stream && O::NARROW {
-                    O::stream_h(l, p, l.join(first, second));
+            for (u, acc) in acc.iter().enumerate() {
+                let p = p.add(u * Self::lanes::<L>());
+                if const { O::FLOAT || M == 2 } {
+                    let mut first = [l.i_splat(0); M];
+                    let mut second = first;
+                    for (k, &(a, b)) in acc.iter().enumerate() {
+                        (first[k], second[k]) = l.in_order(a, b);
+                    }
+                    finish_integer(l, first, finish, p);
+                    finish_integer(l, second, finish, p.add(L::N));
                 } else {
-                    O::store_split(l, p, first, second);
+                    let first = to_integer(l, acc[0].0, finish);
+                    let second = to_integer(l, acc[0].1, finish);
+                    if stream && O::NARROW {
+                        O::stream_h(l, p, l.join(first, second));
+                    } else {
+                        O::store_split(l, p, first, second);
+                    }
                 }
             }
         }
@@ -502,6 +491,13 @@ impl Datapath for I16Pairs {
             l.i_store(p.add(L::N), second);
         }
         fn wide_load(l, p: *const i32) -> L::I { l.i_load(p) }
+        fn wide_finish[O: SampleLanes, const M: usize, const U: usize](
+            l,
+            acc: [[L::I; M]; U],
+            finish: &Finish,
+            _: bool,
+            p: *mut O,
+        ) { finish_integers(l, acc, finish, p) }
     }
     #[inline(always)]
     fn step<L: Lanes>(l: L, acc: (L::I, L::I), x: (L::I, L::I), tap: L::I) -> (L::I, L::I) {

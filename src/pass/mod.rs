@@ -110,8 +110,8 @@ pub enum Taps {
 pub struct Finish {
     /// The post-step.
     pub post: Post,
-    /// Whether values may be so large, or small, that their squares have no place in `f32`.
-    pub unlimited: bool,
+    /// The largest magnitude of results before the post-step, offset included; of floats, infinity.
+    pub most: f64,
     /// Added to float results, in output units.
     pub offset: f64,
     /// For integer accumulators, which hold results in units of 2^−shift; one for each kernel.
@@ -121,7 +121,17 @@ pub struct Finish {
 impl Finish {
     /// Of floats that are written as they are.
     pub(crate) const PLAIN: Self =
-        Self { post: Post::None, unlimited: false, offset: 0.0, fixed: [Fixed::NONE; 2] };
+        Self { post: Post::None, most: f64::INFINITY, offset: 0.0, fixed: [Fixed::NONE; 2] };
+
+    /// Whether values may be so large, or small, that their squares have no place in `f32`.
+    pub(crate) fn unlimited(&self) -> bool {
+        self.most == f64::INFINITY
+    }
+
+    /// Whether results fit into 32 bits.
+    pub(crate) fn fits(&self) -> bool {
+        self.most < 2f64.powi(30)
+    }
 
     /// Whether sums in 32 bits times the common tap are rounded at once, by the offset and ½: there is
     /// no post-step, and all of it is within ±2³⁰.

@@ -270,7 +270,7 @@ impl<L: Lanes, const K: usize> Whole<L, K> {
                 let samples = l.f_permute_two(a, b, self.index[k]);
                 acc = super::mul_add::<L, FUSED>(l, samples, self.taps[k], acc);
             }
-            O::stream_f(l, to, super::limit(l, acc, limits));
+            O::store_floats(l, to, [super::limit(l, acc, limits)], false, true);
         }
     }
 }

@@ -223,10 +223,7 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
                 }
             }
             with_sample!(self.out.sample(), O => {
-                let out = out.cast::<O>().add(x);
-                for (u, acc) in acc.iter().enumerate() {
-                    R::finish(l, *acc, self.finish, stream, out.add(u * lanes));
-                }
+                R::finish(l, acc, self.finish, stream, out.cast::<O>().add(x));
             });
         }
     }

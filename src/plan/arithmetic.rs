@@ -337,9 +337,11 @@ impl Task<'_> {
 
     /// The float finish, shared by all.
     pub fn finish(&self) -> Finish {
-        let unlimited = self.float_source();
+        let gain = self.filter.kernels().iter().map(Kernel::abs_sum).fold(0.0, f64::max);
+        let most = self.range() * gain * self.filter.get_scale().abs() + self.offset().abs();
+        let most = if self.float_source() { f64::INFINITY } else { most };
         let fixed = [Fixed::default(); 2];
-        Finish { post: self.post(), unlimited, offset: self.offset(), fixed }
+        Finish { post: self.post(), most, offset: self.offset(), fixed }
     }
 
     pub fn float_arithmetic(&self) -> Arithmetic {

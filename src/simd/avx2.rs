@@ -506,6 +506,10 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
+    fn i_join_u16(self, a: __m256i, b: __m256i) -> __m256i {
+        isa!(_mm256_permute4x64_epi64::<0b1101_1000>(_mm256_packus_epi32(a, b)))
+    }
+    #[inline(always)]
     fn i_weave_u8(self, v: [__m256i; 4]) -> __m256i {
         isa!({
             // In each 128 bits, four bytes of every vector; then in turn.

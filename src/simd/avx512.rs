@@ -501,6 +501,13 @@ impl Lanes for Avx512 {
         })
     }
     #[inline(always)]
+    fn i_join_u16(self, a: __m512i, b: __m512i) -> __m512i {
+        isa!({
+            let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+            _mm512_permutexvar_epi64(order, _mm512_packus_epi32(a, b))
+        })
+    }
+    #[inline(always)]
     fn i_weave_u8(self, v: [__m512i; 4]) -> __m512i {
         isa!({
             // In each 128 bits, four bytes of every vector; then in turn.

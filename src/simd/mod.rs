@@ -250,6 +250,8 @@ pub trait Lanes: Copy {
     fn pair(self, a: Self::I, b: Self::I) -> Self::I;
     /// Writes 4·N, each limited to 0..=255.
     unsafe fn i_store_u8x4(self, p: *mut u8, v: [Self::I; 4]);
+    /// 2·N words in order, each limited to 0..=65535.
+    fn i_join_u16(self, a: Self::I, b: Self::I) -> Self::H;
     /// 4·N bytes: those of lane 0 of all four, each limited to 0..=255, then those of lane 1, ….
     fn i_weave_u8(self, v: [Self::I; 4]) -> Self::H;
     /// 2·N words: those of lane 0 of both, each limited to 0..=65535, then those of lane 1, ….

@@ -462,6 +462,13 @@ impl Lanes for Portable {
         memory!(write(p, u8x16::narrow_i16x8(low, high).to_array()))
     }
     #[inline(always)]
+    fn i_join_u16(self, a: i32x4, b: i32x4) -> i16x8 {
+        let limit = |v: i32x4| v.max(i32x4::splat(0)).min(i32x4::splat(65535)).to_array();
+        let (a, b) = (limit(a), limit(b));
+        let words = [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]];
+        i16x8::from(words.map(|v| v as i16))
+    }
+    #[inline(always)]
     fn i_weave_u8(self, v: [i32x4; 4]) -> i16x8 {
         let limit = |v: i32x4| v.max(i32x4::splat(0)).min(i32x4::splat(255));
         let [a, b, c, d] = v.map(limit);

@@ -35,18 +35,18 @@ pub trait SampleLanes: Pod {
     }
     /// Rounds and writes N.
     unsafe fn store_f<L: Lanes>(l: L, p: *mut Self, v: L::F);
+    /// Rounds and writes U·N. Where they `fit`, their magnitudes are less than 2³¹; where `stream`, past the cache if
+    /// that is worth while, and `p` must be a multiple of a line's size.
+    unsafe fn store_floats<L: Lanes, const U: usize>(
+        l: L,
+        p: *mut Self,
+        v: [L::F; U],
+        fit: bool,
+        stream: bool,
+    );
     /// Writes N.
     unsafe fn store_i<L: Lanes>(l: L, p: *mut Self, v: L::I);
     passed_on! {
-        /// `store_f` past the cache where that is worth while; `p` must be a multiple of the
-        /// vector's size.
-        fn stream_f(l, p: *mut Self, v: L::F) { Self::store_f(l, p, v) }
-        /// Writes U·N, as `store_f`.
-        fn store_floats[const U: usize](l, p: *mut Self, v: [L::F; U]) {
-            for (u, v) in v.into_iter().enumerate() {
-                Self::store_f(l, p.add(u * L::N), v);
-            }
-        }
         /// Writes U·N, as `store_i`.
         fn store_all[const U: usize](l, p: *mut Self, v: [L::I; U]) {
             for (u, v) in v.into_iter().enumerate() {
@@ -94,6 +94,27 @@ pub trait SampleLanes: Pod {
     }
 }
 
+/// floor(v + 0.5) as integers; unless they `fit`, limited to from `min` to `max`.
+#[inline(always)]
+fn round_all<L: Lanes, const U: usize>(
+    l: L,
+    v: [L::F; U],
+    fit: bool,
+    (min, max): (f32, f32),
+) -> [L::I; U] {
+    let mut all = [l.i_splat(0); U];
+    if fit {
+        for (all, v) in all.iter_mut().zip(v) {
+            *all = l.f_floor(l.f_add(v, l.f_splat(0.5)));
+        }
+    } else {
+        for (all, v) in all.iter_mut().zip(v) {
+            *all = round(l, v, min, max);
+        }
+    }
+    all
+}
+
 /// clamp(floor(v + 0.5)) as integers; NaN becomes `min`.
 #[inline(always)]
 fn round<L: Lanes>(l: L, v: L::F, min: f32, max: f32) -> L::I {
@@ -126,12 +147,8 @@ impl SampleLanes for u8 {
         fn store_fours(l, p: *mut u8, even: L::H, odd: L::H, stream: bool) {
             if stream { l.h_stream_fours(p, even, odd) } else { l.h_store_fours(p, even, odd) }
         }
-        fn store_floats[const U: usize](l, p: *mut u8, v: [L::F; U]) {
-            let mut all = [l.i_splat(0); U];
-            for (all, v) in all.iter_mut().zip(v) {
-                *all = round(l, v, 0.0, 255.0);
-            }
-            Self::store_all(l, p, all)
+        fn store_floats[const U: usize](l, p: *mut u8, v: [L::F; U], fit: bool, _stream: bool) {
+            Self::store_all(l, p, round_all(l, v, fit, (0.0, 255.0)))
         }
         fn store_all[const U: usize](l, p: *mut u8, v: [L::I; U]) {
             if let [a, b, c, d] = v[..] {
@@ -173,6 +190,24 @@ impl SampleLanes for u16 {
         fn load_i(l, p: *const u16) -> L::I { l.i_load_u16(p) }
         fn store_f(l, p: *mut u16, v: L::F) { l.i_store_u16(p, round(l, v, 0.0, 65535.0)) }
         fn store_i(l, p: *mut u16, v: L::I) { l.i_store_u16(p, v) }
+        fn store_floats[const U: usize](l, p: *mut u16, v: [L::F; U], fit: bool, stream: bool) {
+            let v = round_all(l, v, fit, (0.0, 65535.0));
+            if !(stream && U % 2 == 0) {
+                return Self::store_all(l, p, v);
+            }
+            for (u, [a, b]) in v.as_chunks().0.iter().enumerate() {
+                l.h_stream(p.add(2 * u * L::N).cast(), l.i_join_u16(*a, *b));
+            }
+        }
+        fn store_all[const U: usize](l, p: *mut u16, v: [L::I; U]) {
+            let (pairs, one) = v.as_chunks();
+            for (u, [a, b]) in pairs.iter().enumerate() {
+                l.h_store(p.add(2 * u * L::N).cast(), l.i_join_u16(*a, *b));
+            }
+            if let [last] = one {
+                l.i_store_u16(p.add((U - 1) * L::N), *last);
+            }
+        }
         fn move_phases(l, sums: [L::I; 4], add: *const u16, take: *const u16) -> [L::I; 4] {
             let mut sums = sums;
             let add = l.i_halves(l.h_load(add.cast()));
@@ -198,9 +233,13 @@ impl SampleLanes for i16 {
     const NARROW: bool = true;
 
     passed_on! {
+        fn load_f(l, p: *const i16) -> L::F { l.i_to_f(l.i_load_i16(p)) }
         fn load_i(l, p: *const i16) -> L::I { l.i_load_i16(p) }
         fn load_h(l, p: *const i16) -> L::H { l.h_load(p) }
         fn store_f(l, p: *mut i16, v: L::F) { l.i_store_i16(p, round(l, v, -32768.0, 32767.0)) }
+        fn store_floats[const U: usize](l, p: *mut i16, v: [L::F; U], fit: bool, _stream: bool) {
+            Self::store_all(l, p, round_all(l, v, fit, (-32768.0, 32767.0)))
+        }
         fn store_i(l, p: *mut i16, v: L::I) { l.i_store_i16(p, v) }
         fn store_h(l, p: *mut i16, v: L::H) { l.h_store(p, v) }
         fn stream_h(l, p: *mut i16, v: L::H) { l.h_stream(p, v) }
@@ -226,7 +265,17 @@ impl SampleLanes for f32 {
     passed_on! {
         fn load_f(l, p: *const f32) -> L::F { l.f_load(p) }
         fn store_f(l, p: *mut f32, v: L::F) { l.f_store(p, v) }
-        fn stream_f(l, p: *mut f32, v: L::F) { l.f_stream(p, v) }
+        fn store_floats[const U: usize](l, p: *mut f32, v: [L::F; U], _: bool, stream: bool) {
+            if stream {
+                for (u, v) in v.into_iter().enumerate() {
+                    l.f_stream(p.add(u * L::N), v);
+                }
+            } else {
+                for (u, v) in v.into_iter().enumerate() {
+                    l.f_store(p.add(u * L::N), v);
+                }
+            }
+        }
         fn store_i(l, p: *mut f32, v: L::I) { l.f_store(p, l.i_to_f(v)) }
     }
 }

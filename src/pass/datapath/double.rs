@@ -37,7 +37,7 @@ impl Datapath for F64 {
     fn start<L: Lanes>(l: L, _: i32) -> (L::D, L::D) {
         (l.d_splat(0.0), l.d_splat(0.0))
     }
-    dense_alike!(finish);
+    dense_alike!();
     passed_on! {
         fn load[T: SampleLanes](l, a: *const T, _: *const T) -> (L::D, L::D) {
             l.f_to_d(T::load_f(l, a))
@@ -53,19 +53,23 @@ impl Datapath for F64 {
             l.d_store(p, acc.0);
             l.d_store(p.add(L::N / 2), acc.1);
         }
-        fn finish[O: SampleLanes, const M: usize](
+        fn finish[O: SampleLanes, const M: usize, const U: usize](
             l,
-            acc: [(L::D, L::D); M],
+            acc: [[(L::D, L::D); M]; U],
             finish: &Finish,
             _: bool,
             p: *mut O,
         ) {
             let offset = l.d_splat(finish.offset);
-            let mut v = [l.f_splat(0.0); M];
-            for (v, acc) in v.iter_mut().zip(acc) {
-                *v = l.d_to_f(l.d_add(acc.0, offset), l.d_add(acc.1, offset));
+            let mut results = [l.f_splat(0.0); U];
+            for (result, acc) in results.iter_mut().zip(acc) {
+                let mut v = [l.f_splat(0.0); M];
+                for (v, acc) in v.iter_mut().zip(acc) {
+                    *v = l.d_to_f(l.d_add(acc.0, offset), l.d_add(acc.1, offset));
+                }
+                *result = post(l, v, finish);
             }
-            O::store_f(l, p, post(l, v, finish))
+            O::store_floats(l, p, results, finish.fits(), false)
         }
     }
     #[inline(always)]

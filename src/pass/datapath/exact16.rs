@@ -84,22 +84,24 @@ impl Datapath for I16 {
     fn start<L: Lanes>(l: L, value: i32) -> L::H {
         l.h_splat(value as i16)
     }
-    dense_alike!(finish);
+    dense_alike!();
     passed_on! {
         fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::H { T::load_h(l, a) }
         fn load_scratch(l, a: *const i16, _b: *const i16) -> L::H { l.h_load(a) }
         fn put(l, acc: L::H, _shift: u32, p: *mut i16) { l.h_store(p, acc) }
         fn widen[T: SampleLanes](l, a: *const T, _b: *const T, p: *mut u8) { l.h_store_u8(p, T::load_h(l, a)) }
         fn wide_load(l, p: *const u8) -> L::H { l.h_load_u8(p) }
-        fn finish[O: SampleLanes, const M: usize](
+        fn finish[O: SampleLanes, const M: usize, const U: usize](
             l,
-            acc: [L::H; M],
+            acc: [[L::H; M]; U],
             finish: &Finish,
             stream: bool,
             p: *mut O,
         ) {
-            let v = Self::result(l, acc, finish);
-            if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) }
+            for (u, acc) in acc.into_iter().enumerate() {
+                let (v, p) = (Self::result(l, acc, finish), p.add(u * Self::lanes::<L>()));
+                if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) }
+            }
         }
     }
     #[inline(always)]

@@ -50,29 +50,32 @@ impl Datapath for I16Rounded {
     fn start<L: Lanes>(l: L, value: i32) -> L::H {
         l.h_splat(value as i16)
     }
-    dense_alike!(finish);
+    dense_alike!();
     passed_on! {
         fn load[T: SampleLanes](l, a: *const T, _b: *const T) -> L::H { T::load_h(l, a) }
         fn load_scratch(l, a: *const i16, _b: *const i16) -> L::H { l.h_load(a) }
         fn put(l, acc: L::H, _shift: u32, p: *mut i16) { l.h_store(p, acc) }
         fn widen[T: SampleLanes](l, a: *const T, _b: *const T, p: *mut i16) { l.h_store(p, T::load_h(l, a)) }
         fn wide_load(l, p: *const i16) -> L::H { l.h_load(p) }
-        fn finish[O: SampleLanes, const M: usize](
+        fn finish[O: SampleLanes, const M: usize, const U: usize](
             l,
-            acc: [L::H; M],
+            acc: [[L::H; M]; U],
             finish: &Finish,
             stream: bool,
             p: *mut O,
         ) {
-            let v = if M == 2 {
-                // The plan has made sure that x² + y² fits.
-                let (first, second) = l.split(acc[0], acc[M - 1]);
-                let unit = l.f_splat(finish.fixed[0].unit);
-                l.join(root(l, first, unit), root(l, second, unit))
-            } else {
-                I16::result(l, acc, finish)
-            };
-            if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) }
+            for (u, acc) in acc.into_iter().enumerate() {
+                let v = if M == 2 {
+                    // The plan has made sure that x² + y² fits.
+                    let (first, second) = l.split(acc[0], acc[M - 1]);
+                    let unit = l.f_splat(finish.fixed[0].unit);
+                    l.join(root(l, first, unit), root(l, second, unit))
+                } else {
+                    I16::result(l, acc, finish)
+                };
+                let p = p.add(u * Self::lanes::<L>());
+                if stream { O::stream_h(l, p, v) } else { O::store_h(l, p, v) }
+            }
         }
     }
     #[inline(always)]
@@ -277,7 +280,7 @@ impl<L: Lanes, const M: usize> HighBlock<'_, L, M> {
                     }
                 }
                 with_narrow!(self.sample, O => {
-                    I16Rounded::finish(l, acc, self.finish, stream, to.cast::<O>().add(x));
+                    I16Rounded::finish(l, [acc], self.finish, stream, to.cast::<O>().add(x));
                 });
             }
         }
