@@ -30,7 +30,7 @@ pub use operations::Operations;
 pub(crate) use runs::{Runs, Sums};
 pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
 pub use stages::StageInfo;
-pub(crate) use terms::{MOST_TERMS, TermStage, Terms};
+pub(crate) use terms::Terms;
 
 use crate::error::Error;
 use crate::exec::{self, Workspace};

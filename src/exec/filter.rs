@@ -10,13 +10,15 @@ use super::tile::{Run, Tile};
 use crate::border::Border;
 use crate::filter::Alpha;
 use crate::pass::{
-    Addend, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, STENCIL_ROWS, SumRows,
+    Addend, Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, MOST_ROWS, STENCIL_ROWS,
+    SumPairs, SumRows,
 };
-use crate::plan::{Arithmetic, BLOCK_ROWS, FilterStage, MOST_TERMS, Pass, TermStage, Terms};
+use crate::plan::{Arithmetic, BLOCK_ROWS, FilterStage, Pass, Terms};
 use crate::sample::{Sample, SampleType, with_sample};
+use crate::simd::MAX_LANES;
 use std::mem::take;
 use std::ops::Range;
-use wide::bytemuck::Pod;
+use wide::bytemuck::{Pod, cast_slice};
 
 /// The scratch memory of a filter, by use.
 #[derive(Debug, Default)]
@@ -46,8 +48,9 @@ pub(super) struct FilterSlot {
     rates: RateSlot,
     /// What transforms need.
     fft: FftSlot,
-    /// Those of a sum's terms, and the rows that each has made.
-    terms: Vec<(FilterSlot, Memory)>,
+    /// Those of a sum's terms, and what is added up: rows that each has made, and of the image's samples in 16 bits.
+    terms: Vec<FilterSlot>,
+    added: Memory,
 }
 
 impl FilterSlot {
@@ -64,7 +67,7 @@ impl FilterSlot {
         }
         if let Pass::Terms(terms) = &stage.pass {
             self.terms.resize_with(terms.stages.len().max(self.terms.len()), Default::default);
-            for (term, (slot, _)) in terms.stages.iter().zip(&mut self.terms) {
+            for (term, slot) in terms.stages.iter().zip(&mut self.terms) {
                 slot.start(&term.stage, self.tile.x.clone());
             }
         }
@@ -168,46 +171,65 @@ impl Request<'_> {
     ) {
         let Self { stage, y: all, last, .. } = self;
         let x = slot.tile.x.clone();
-        let channels = stage.output.channels;
-        let pitch = x.len() * channels;
+        let (level, channels) = (stage.level, stage.output.channels);
+        let n = x.len() * channels;
+        let pitch = (n + MAX_LANES).next_multiple_of(MAX_LANES);
+        let FilterSlot { terms: slots, added, .. } = slot;
+        let (step, count) = (STENCIL_ROWS * pitch, terms.stages.len());
+        let bytes = if terms.pairs.is_some() { 2 } else { 4 };
         for first in all.clone().step_by(STENCIL_ROWS) {
             let y = first..(first + STENCIL_ROWS).min(all.end);
-            for (TermStage { stage, .. }, (slot, made)) in terms.stages.iter().zip(&mut slot.terms)
-            {
-                let sample = stage.types.1;
+            let made = added.aligned(count * step * bytes).chunks_exact_mut(step * bytes);
+            for ((term, slot), made) in terms.stages.iter().zip(&mut *slots).zip(made) {
+                let (stage, sample) = (&term.stage, term.stage.types.1);
                 let mut target = Target::Ring(Places {
                     first: 0,
                     places: STENCIL_ROWS,
                     y: first,
                     x: x.start,
                     sample,
-                    rows: made.aligned(STENCIL_ROWS * pitch * sample.bytes()),
+                    rows: &mut made[..step * sample.bytes()],
                     pitch,
                     channels,
                 });
                 Request { stage, y: y.clone(), last, stream: false }.run(rows, &mut target, slot);
             }
             for y in y {
-                let mut addends = [Addend::F32(&[], 0.0); MOST_TERMS];
-                let each = terms.stages.iter().zip(&slot.terms).zip(&mut addends);
-                for ((term, (_, made)), addend) in each {
-                    let (len, row) =
-                        (STENCIL_ROWS * pitch, (y - first) * pitch..(y - first + 1) * pitch);
-                    *addend = match term.stage.types.1 {
-                        SampleType::I16 => Addend::I16(&made.kept(len)[row], term.unit),
-                        _ => Addend::F32(&made.kept(len)[row], term.unit),
-                    };
-                }
-                let (v, under) =
-                    (y + terms.anchor.1, x.start + terms.anchor.0..x.end + terms.anchor.0);
+                let v = y + terms.anchor.1;
+                let under = x.start + terms.anchor.0..x.end + terms.anchor.0;
+                let source = typed.pixels(v as isize, v, under);
                 let [out] = sink.rows(y, x.clone());
-                stage.level.run(SumRows {
-                    source: typed.pixels(v as isize, v, under),
-                    identity: terms.identity,
-                    rows: &addends[..terms.stages.len()],
-                    finish: &stage.finish,
-                    out,
-                });
+                let (finish, row) = (&stage.finish, (y - first) * pitch);
+                match &terms.pairs {
+                    Some(taps) if const { size_of::<T>() == 1 } => {
+                        let mut rows = [&[][..]; MOST_ROWS];
+                        for (i, made) in rows.iter_mut().take(count).enumerate() {
+                            let start = i * step + row;
+                            *made = &added.kept(start + n)[start..];
+                        }
+                        level.run(SumPairs {
+                            source: (terms.identity != 0.0).then(|| cast_slice(source)),
+                            rows: &rows[..count],
+                            taps: I16Pairs::taps(taps),
+                            finish,
+                            out,
+                        });
+                    }
+                    _ => {
+                        let mut addends = [Addend::F32(&[], 0.0); MOST_ROWS];
+                        for (i, (term, addend)) in terms.stages.iter().zip(&mut addends).enumerate()
+                        {
+                            let start = i * step * bytes / term.stage.types.1.bytes() + row;
+                            let (len, unit) = (start + n, term.unit as f32);
+                            *addend = match term.stage.types.1 {
+                                SampleType::I16 => Addend::I16(&added.kept(len)[start..], unit),
+                                _ => Addend::F32(&added.kept(len)[start..], unit),
+                            };
+                        }
+                        let (identity, rows) = (terms.identity, &addends[..count]);
+                        level.run(SumRows { source, identity, rows, finish, out });
+                    }
+                }
                 sink.done(y, 1, x.clone());
             }
         }

@@ -32,7 +32,7 @@
 //! | [`Split`], [`Merge`] | a row | its phases, pixels that are D apart, as rows; and back |
 //! | [`Planes`] | a row | its channels, as rows |
 //! | [`Pair`], [`Unpack`], [`Multiply`], [`Join`], [`Emit`] | rows of samples, their transforms | transforms, a row of `f32` |
-//! | [`SumRows`] | a row of samples, rows of terms | output samples |
+//! | [`SumRows`], [`SumPairs`] | a row of samples, rows of terms | output samples |
 //!
 //! A pass knows nothing of borders, tiles or threads. Its `run` checks the lengths of all slices
 //! once; after that the loops use pointers. Every output sample is computed by the same
@@ -83,7 +83,7 @@ pub use running::{
 };
 pub use sparse::{Doubled, Kept, Read, Sparse, SparseSums};
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
-pub use sum::{Addend, SumRows};
+pub use sum::{Addend, MOST_ROWS, SAMPLE_BITS, SumPairs, SumRows};
 pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
 
 use crate::filter::Post;

@@ -1,19 +1,12 @@
-//! The sum of filters' rows, and of the image's own: what they add up to is rounded once. Plain loops over blocks, which
-//! the compiler turns into vectors of the level's instruction set; every sample is computed by the same operations in the
-//! same order, whatever its place.
+//! The sum of filters' rows, and of the image's own: what they add up to is rounded once.
 
-use super::Finish;
-use super::datapath::post;
-use crate::sample::{Sample, with_sample};
-use crate::simd::{Job, Lanes};
-use crate::view::OutRow;
+use super::datapath::{Datapath, I16Pairs, post};
+use super::{Finish, OutRow, with_narrow, with_sample};
+use crate::sample::SampleType;
+use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
 
-/// Samples of a block.
-const BLOCK: usize = 64;
-
-/// Values of a block, at the start of a cache line: else vectors lie across two, which takes twice the time.
-#[repr(align(64))]
-struct Block<T>([T; BLOCK]);
+/// Rows of terms at most.
+pub const MOST_ROWS: usize = 8;
 
 /// A row to be added, times a factor; of 16 bits that is the unit of its numbers.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +17,7 @@ pub enum Addend<'a> {
     F32(&'a [f32], f32),
 }
 
-/// `out[x] = finish(identity · source[x] + Σ factor · row[x])`.
+/// `out[x] = finish(identity · source[x] + Σ factor · row[x])`, added up in that order, from the offset on.
 pub struct SumRows<'a, T> {
     /// As many samples as are written.
     pub source: &'a [T],
@@ -38,50 +31,366 @@ pub struct SumRows<'a, T> {
     pub out: OutRow<'a>,
 }
 
-impl<T: Sample> Job for SumRows<'_, T> {
+impl<T: SampleLanes> Job for SumRows<'_, T> {
     #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        with_sample!(self.out.sample(), O => self.samples::<L, O>(l));
-    }
-}
-
-impl<T: Sample> SumRows<'_, T> {
-    #[inline(always)]
-    fn samples<L: Lanes, O: Sample>(self, l: L) {
-        let Self { source, identity, rows, finish, out } = self;
-        let out = out.typed::<O>();
-        assert!(source.len() == out.len());
-        for (i, (source, out)) in source.chunks(BLOCK).zip(out.chunks_mut(BLOCK)).enumerate() {
-            let block = i * BLOCK..i * BLOCK + out.len();
-            let mut sums = Block([finish.offset as f32; BLOCK]);
-            if identity != 0.0 {
-                add(&mut sums, source, identity);
+    fn run<L: Lanes>(mut self, l: L) {
+        let n = self.out.len();
+        assert!(self.source.len() == n);
+        for row in self.rows {
+            let len = match row {
+                Addend::I16(row, _) => row.len(),
+                Addend::F32(row, _) => row.len(),
+            };
+            assert!(len == n);
+        }
+        if n < L::N {
+            return self.partial(l);
+        }
+        let out = self.out.as_mut_ptr();
+        // SAFETY: all rows have n samples; in the first loop x + 4·N ≤ n, the last vector starts at n − N ≥ 0.
+        unsafe {
+            let mut x = 0;
+            while x + 4 * L::N <= n {
+                self.block::<L, 4>(l, x, out);
+                x += 4 * L::N;
             }
-            for row in rows {
-                match *row {
-                    Addend::I16(row, factor) => add(&mut sums, &row[block.clone()], factor),
-                    Addend::F32(row, factor) => add(&mut sums, &row[block.clone()], factor),
-                }
+            while x < n {
+                self.block::<L, 1>(l, x.min(n - L::N), out);
+                x += L::N;
             }
-            let mut results = Block([O::zeroed(); BLOCK]);
-            for at in (0..BLOCK).step_by(L::N) {
-                // SAFETY: BLOCK is a multiple of N, so both arrays have N elements from `at` on.
-                unsafe {
-                    let sum = l.f_load(sums.0.as_ptr().add(at));
-                    O::store_f(l, results.0.as_mut_ptr().add(at), post(l, [sum], finish));
-                }
-            }
-            let n = out.len();
-            out.copy_from_slice(&results.0[..n]);
         }
     }
 }
 
-/// Adds samples times a factor to as many sums.
+impl<T: SampleLanes> SumRows<'_, T> {
+    /// U vectors of the output `out` from sample x on.
+    ///
+    /// # Safety
+    ///
+    /// All rows, and `out`, must have x + U·N samples.
+    #[inline(always)]
+    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut u8) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let mut sums = [l.f_splat(self.finish.offset as f32); U];
+            // Samples that have no part in the sum may be NaN.
+            if self.identity != 0.0 {
+                add(l, &mut sums, self.source.as_ptr().add(x), self.identity);
+            }
+            for row in self.rows {
+                match *row {
+                    Addend::I16(row, factor) => add(l, &mut sums, row.as_ptr().add(x), factor),
+                    Addend::F32(row, factor) => add(l, &mut sums, row.as_ptr().add(x), factor),
+                }
+            }
+            self.put(l, sums, x, out);
+        }
+    }
+
+    /// Finishes and writes U vectors.
+    ///
+    /// # Safety
+    ///
+    /// `out` must have x + U·N samples.
+    #[inline(always)]
+    unsafe fn put<L: Lanes, const U: usize>(
+        &self,
+        l: L,
+        mut sums: [L::F; U],
+        x: usize,
+        out: *mut u8,
+    ) {
+        for sum in &mut sums {
+            *sum = post(l, [*sum], self.finish);
+        }
+        // SAFETY: as promised by the caller.
+        unsafe {
+            with_sample!(self.out.sample(), O => {
+                O::store_floats(l, out.cast::<O>().add(x), sums, self.finish.fits(), false);
+            });
+        }
+    }
+
+    /// Rows shorter than a vector: each is copied into a whole one first.
+    #[inline(always)]
+    fn partial<L: Lanes>(&mut self, l: L) {
+        let n = self.out.len();
+        let mut sums = [l.f_splat(self.finish.offset as f32)];
+        let mut whole = [0u32; MAX_LANES];
+        // SAFETY: copies and `whole` have MAX_LANES ≥ N elements.
+        unsafe {
+            if self.identity != 0.0 {
+                add(l, &mut sums, copy(self.source).as_ptr(), self.identity);
+            }
+            for row in self.rows {
+                match *row {
+                    Addend::I16(row, factor) => add(l, &mut sums, copy(row).as_ptr(), factor),
+                    Addend::F32(row, factor) => add(l, &mut sums, copy(row).as_ptr(), factor),
+                }
+            }
+            self.put(l, sums, 0, whole.as_mut_ptr().cast());
+        }
+        if n > 0 {
+            self.out.copy_from(&whole);
+        }
+    }
+}
+
+/// A short row and zeros behind it.
 #[inline(always)]
-fn add<S: Sample>(sums: &mut Block<f32>, samples: &[S], factor: f32) {
-    for (sum, sample) in sums.0.iter_mut().zip(samples) {
-        // All of them are `f32` values.
-        *sum += factor * (sample.to_f64() as f32);
+fn copy<S: SampleLanes>(row: &[S]) -> [S; MAX_LANES] {
+    let mut whole = [S::zeroed(); MAX_LANES];
+    whole[..row.len()].copy_from_slice(row);
+    whole
+}
+
+/// Adds samples times a factor to as many sums.
+///
+/// # Safety
+///
+/// `p` must be good for U·N samples.
+#[inline(always)]
+unsafe fn add<L: Lanes, S: SampleLanes, const U: usize>(
+    l: L,
+    sums: &mut [L::F; U],
+    p: *const S,
+    factor: f32,
+) {
+    let factor = l.f_splat(factor);
+    for (u, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: as promised by the caller.
+        let samples = unsafe { S::load_f(l, p.add(u * L::N)) };
+        *sum = l.f_add(*sum, l.f_mul(samples, factor));
+    }
+}
+
+/// Fraction bits of samples where they are added to rows of 16 bits.
+pub const SAMPLE_BITS: u32 = 7;
+
+/// The same of `u8` samples and rows of 16 bits, in 32 bits: `out[x] = finish(Σ taps · [2^SAMPLE_BITS · source[x], rows[x]…])`.
+pub struct SumPairs<'a> {
+    /// As many samples as are written, if they have a part.
+    pub source: Option<&'a [u8]>,
+    /// As long.
+    pub rows: &'a [&'a [i16]],
+    /// One for every two of them.
+    pub taps: &'a [i32],
+    /// From sum to sample.
+    pub finish: &'a Finish,
+    /// Exactly the samples to write, of `u8` or `i16`.
+    pub out: OutRow<'a>,
+}
+
+impl Job for SumPairs<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(mut self, l: L) {
+        let (n, lanes) = (self.out.len(), 2 * L::N);
+        assert!(self.source.is_none_or(|source| source.len() == n));
+        assert!(self.rows.iter().all(|row| row.len() == n));
+        assert!(self.taps.len() == self.count().div_ceil(2) && self.count() > 0);
+        assert!(matches!(self.out.sample(), SampleType::U8 | SampleType::I16));
+        if n < lanes {
+            return self.partial(l);
+        }
+        let out = self.out.as_mut_ptr();
+        // SAFETY: all rows have n samples; in the first loop x + 4·N ≤ n, the last vector starts at n − 2·N ≥ 0.
+        unsafe {
+            let mut x = 0;
+            while x + 2 * lanes <= n {
+                self.block::<L, 2>(l, x, out);
+                x += 2 * lanes;
+            }
+            while x < n {
+                self.block::<L, 1>(l, x.min(n - lanes), out);
+                x += lanes;
+            }
+        }
+    }
+}
+
+impl SumPairs<'_> {
+    /// Rows that are added.
+    fn count(&self) -> usize {
+        self.rows.len() + usize::from(self.source.is_some())
+    }
+
+    /// Row `i` in 16 bits, the samples being the first one, from sample x on.
+    ///
+    /// # Safety
+    ///
+    /// There must be such a row with x + 2·N samples.
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(&self, l: L, i: usize, x: usize) -> L::H {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match self.source {
+                Some(source) if i == 0 => {
+                    let samples = u8::load_h(l, source.as_ptr().add(x));
+                    l.h_mul(samples, l.h_splat(1 << SAMPLE_BITS))
+                }
+                source => {
+                    let i = i - usize::from(source.is_some());
+                    l.h_load(self.rows.get_unchecked(i).as_ptr().add(x))
+                }
+            }
+        }
+    }
+
+    /// 2·N·U samples of the output `out` from sample x on.
+    ///
+    /// # Safety
+    ///
+    /// All rows, and `out`, must have as many from there on.
+    #[inline(always)]
+    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut u8) {
+        let mut sums = [[I16Pairs::start(l, self.finish.fixed[0].start)]; U];
+        let last = self.count() - 1;
+        // SAFETY: as promised by the caller; there is a tap for every two rows, and without a second one it is 0 for that.
+        unsafe {
+            for (k, &tap) in self.taps.iter().enumerate() {
+                let tap = I16Pairs::splat(l, tap);
+                for (u, sum) in sums.iter_mut().enumerate() {
+                    let x = x + u * 2 * L::N;
+                    let first = self.load(l, 2 * k, x);
+                    let second = self.load(l, (2 * k + 1).min(last), x);
+                    sum[0] = I16Pairs::step(l, sum[0], l.split(first, second), tap);
+                }
+            }
+            with_narrow!(self.out.sample(), O => {
+                I16Pairs::finish(l, sums, self.finish, false, out.cast::<O>().add(x));
+            });
+        }
+    }
+
+    /// Rows shorter than a vector: they are copied into whole ones first.
+    #[inline(always)]
+    fn partial<L: Lanes>(&mut self, l: L) {
+        let mut source = [0; MAX_LANES];
+        let mut rows = [[0; MAX_LANES]; MOST_ROWS];
+        let mut views = [&[][..]; MOST_ROWS];
+        let mut whole = [0u32; MAX_LANES];
+        for ((copy, view), row) in rows.iter_mut().zip(&mut views).zip(self.rows) {
+            *copy = self::copy(row);
+            *view = &copy[..];
+        }
+        if let Some(samples) = self.source {
+            source = copy(samples);
+        }
+        let source = self.source.map(|_| &source[..]);
+        let rows = &views[..self.rows.len()];
+        let out = OutRow::none(self.out.sample());
+        let whole_rows = SumPairs { source, rows, out, ..*self };
+        // SAFETY: copies and `whole` have MAX_LANES ≥ 2·N elements.
+        unsafe { whole_rows.block::<L, 1>(l, 0, whole.as_mut_ptr().cast()) };
+        if self.out.len() > 0 {
+            self.out.copy_from(&whole);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Post;
+    use crate::pass::Fixed;
+    use crate::sample::Sample;
+    use crate::simd::Level;
+
+    const LENGTHS: [usize; 9] = [0, 1, 7, 16, 31, 32, 63, 130, 300];
+
+    /// Numbers that look like noise.
+    fn noise(n: usize, seed: usize) -> impl Iterator<Item = i16> {
+        (0..n)
+            .map(move |i| ((i + 1000 * seed) as u32).wrapping_mul(2_654_435_761).to_be_bytes())
+            .map(|b| i16::from_be_bytes([b[0], b[1]]))
+    }
+
+    /// All samples of a row that a job writes with every level.
+    fn at_all_levels<O: Sample + PartialEq>(
+        n: usize,
+        run: impl Fn(Level, OutRow<'_>),
+        expected: impl Fn(usize) -> O,
+    ) {
+        for level in Level::available() {
+            let mut out = vec![O::zeroed(); n];
+            run(level, OutRow::new(&mut out));
+            for (x, value) in out.iter().enumerate() {
+                assert!(
+                    *value == expected(x),
+                    "{level}, sample {x} of {n}: {value:?}, {:?}",
+                    expected(x)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_floats_are_added_in_order() {
+        for n in LENGTHS {
+            let source: Vec<u16> = noise(n, 0).map(|v| v as u16).collect();
+            let (a, b): (Vec<i16>, Vec<f32>) =
+                (noise(n, 1).collect(), noise(n, 2).map(|v| f32::from(v) / 3.0).collect());
+            let rows = [Addend::I16(&a, -0.3), Addend::F32(&b, 0.7)];
+            for (identity, post) in [(0.0, Post::None), (1.3, Post::Abs)] {
+                let finish = Finish { post, offset: 2.5, ..Finish::PLAIN };
+                let sum = |x: usize| {
+                    let first =
+                        if identity == 0.0 { 2.5 } else { 2.5 + identity * f32::from(source[x]) };
+                    let sum = first + -0.3 * f32::from(a[x]) + 0.7 * b[x];
+                    if post == Post::Abs { sum.abs() } else { sum }
+                };
+                let run = |level: Level, out: OutRow<'_>| {
+                    level.run(SumRows {
+                        source: &source,
+                        identity,
+                        rows: &rows,
+                        finish: &finish,
+                        out,
+                    })
+                };
+                at_all_levels(n, run, sum);
+                at_all_levels(n, run, |x| u16::from_f64(f64::from(sum(x))));
+                at_all_levels(n, run, |x| u8::from_f64(f64::from(sum(x))));
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_pairs_are_whole() {
+        for n in LENGTHS {
+            let source: Vec<u8> = noise(n, 0).map(|v| v as u8).collect();
+            let all: Vec<Vec<i16>> = (1..4).map(|seed| noise(n, seed).collect()).collect();
+            for count in 1..=all.len() {
+                let rows: Vec<&[i16]> = all[..count].iter().map(|row| &row[..]).collect();
+                for with in [false, true] {
+                    let taps = [700, -1000, 31, 5000];
+                    let taps = &taps[..count + usize::from(with)];
+                    let packed: Vec<i32> = taps
+                        .chunks(2)
+                        .map(|pair| pair[0] & 0xffff | pair.get(1).map_or(0, |t| t << 16))
+                        .collect();
+                    let source = with.then_some(&source[..]);
+                    let fixed = Fixed { shift: 13, start: 12345, ..Fixed::default() };
+                    let finish = Finish { fixed: [fixed; 2], ..Finish::PLAIN };
+                    let sum = |x: usize| {
+                        let samples = source.iter().map(|row| i32::from(row[x]) << SAMPLE_BITS);
+                        let values = samples.chain(rows.iter().map(|row| i32::from(row[x])));
+                        let sum: i32 = values.zip(taps).map(|(v, t)| v * t).sum();
+                        f64::from((sum + 12345) >> 13)
+                    };
+                    let run = |level: Level, out: OutRow<'_>| {
+                        level.run(SumPairs {
+                            source,
+                            rows: &rows,
+                            taps: &packed,
+                            finish: &finish,
+                            out,
+                        })
+                    };
+                    at_all_levels(n, run, |x| u8::from_f64(sum(x)));
+                    at_all_levels(n, run, |x| i16::from_f64(sum(x)));
+                }
+            }
+        }
     }
 }

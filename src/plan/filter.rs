@@ -215,6 +215,7 @@ impl FilterStage {
         match &self.pass {
             Pass::Running(_) | Pass::RowFirst(_) | Pass::Multirate(_) | Pass::Fft(_) => true,
             Pass::Runs(runs) => runs.sums == Sums::Kept,
+            Pass::Terms(terms) => terms.stages.iter().any(|term| term.stage.keeps()),
             _ => false,
         }
     }

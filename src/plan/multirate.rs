@@ -232,6 +232,8 @@ pub(super) struct Addend {
     /// What a 1 of them stands for, and a 0.
     pub unit: f64,
     pub zero: f64,
+    /// What they change by from a sample to the next of a constant image.
+    pub slope: f64,
     /// In units of the sum.
     pub bound: f64,
     pub noise: Noise,
@@ -276,8 +278,8 @@ pub(super) fn addend(
     };
     let (own, none) = (Noise::default(), noise);
     let noise = own.after(none, 1.0, gain, gain * gain);
-    let unit = gain * (-f64::from(ROW_BITS)).exp2();
-    Some(Addend { stage, unit, zero: gain * MIDDLE, bound, noise })
+    let slope = f64::from(ROW_BITS).exp2();
+    Some(Addend { stage, unit: gain / slope, zero: gain * MIDDLE, slope, bound, noise })
 }
 
 /// The first fit of these factors times a gain, from coarse to fine, whose bound and noise are good enough, where errors of

@@ -389,6 +389,11 @@ impl Segment {
 /// The tile and the strip of a filter alone.
 fn tiles_of(filter: &FilterStage) -> (usize, usize) {
     let FilterStage { pass, arithmetic, input, output, .. } = filter;
+    if let Pass::Terms(terms) = pass {
+        // Each makes its rows by itself.
+        let each = terms.stages.iter().map(|term| tiles_of(&term.stage));
+        return each.fold((output.width, 1), |(tile, strip), (t, s)| (tile.min(t), strip.max(s)));
+    }
     let [width, height] = [filter.axes[0].taps, filter.axes[1].taps];
     // A tile is wide enough that what neighbours compute twice does not count, and tiles
     // are of equal width.

@@ -6,23 +6,21 @@
 
 use super::Pass;
 use super::arithmetic::noise::{self, errors_and_squares};
-use super::arithmetic::{Arithmetic, Noise, Proved, Task, U};
+use super::arithmetic::{Arithmetic, Noise, Proved, Task, U, pack};
 use super::choose::{may_leave, separable_cost};
 use super::filter::{FilterStage, Setting, of_passes};
 use super::multirate;
 use super::words;
 use crate::border::Border;
-use crate::filter::{Filter, Method};
+use crate::filter::{Filter, Method, Post};
 use crate::geometry::Axis;
 use crate::kernel::{Kernel, Separation};
-use crate::pass::Finish;
+use crate::pass::{Finish, Fixed, MOST_ROWS, SAMPLE_BITS, Taps};
 use crate::sample::SampleType;
 use crate::view::Shape;
 
 /// Taps of a direct pass, per tap of the terms' passes, from which terms are faster.
 const TAPS_EACH: usize = 3;
-/// Terms that are added at once, at most.
-pub(crate) const MOST_TERMS: usize = 8;
 /// Taps of kernels that are faster directly all the same.
 const FEW_TAPS: usize = 25;
 
@@ -32,7 +30,10 @@ const MOST_PRODUCTS: usize = 4;
 const EACH: f64 = 0.13;
 
 /// The part of the error that is allowed which terms at two rates may have together.
-const ALL_TERMS: f64 = 0.9;
+const ALL_TERMS: f64 = 0.95;
+
+/// Fraction bits of sums at most.
+const SUM_BITS: u32 = 22;
 
 /// What a sum is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,8 @@ pub(crate) struct Terms {
     pub stages: Vec<TermStage>,
     /// What the pixel under the anchor is multiplied by.
     pub identity: f32,
+    /// Where all rows have 16 bits: what the pixel's sample, times 2^[`SAMPLE_BITS`], and they are multiplied by, in pairs.
+    pub pairs: Option<Taps>,
     /// Where that lies, from an output pixel on.
     pub anchor: (usize, usize),
 }
@@ -50,7 +53,7 @@ pub(crate) struct Terms {
 pub(crate) struct TermStage {
     pub stage: FilterStage,
     /// What a 1 of its rows stands for.
-    pub unit: f32,
+    pub unit: f64,
 }
 
 /// A term as it was planned, and what was proved about it, in units of the sum.
@@ -58,14 +61,16 @@ struct Planned {
     term: TermStage,
     /// What a 0 of its rows stands for.
     zero: f64,
+    /// What its rows change by from a sample to the next of a constant image.
+    slope: f64,
     bound: f64,
     noise: Noise,
 }
 
 impl Planned {
     fn of_addend(addend: multirate::Addend) -> Self {
-        let multirate::Addend { stage, unit, zero, bound, noise } = addend;
-        Self { term: TermStage { stage, unit: unit as f32 }, zero, bound, noise }
+        let multirate::Addend { stage, unit, zero, slope, bound, noise } = addend;
+        Self { term: TermStage { stage, unit }, zero, slope, bound, noise }
     }
 }
 
@@ -129,7 +134,7 @@ pub(super) fn terms(
     let [kernel] = filter.kernels() else { return None };
     let (identities, others): (Vec<_>, Vec<_>) =
         parts.iter().partition(|term| term.taps().len() == 1);
-    if others.is_empty() || others.len() > MOST_TERMS {
+    if others.is_empty() || others.len() > MOST_ROWS {
         return None;
     }
     let (border_x, border_y) = filter.get_borders();
@@ -157,32 +162,49 @@ pub(super) fn terms(
     let [axis_x, axis_y] = filter.axes(input);
     let anchor = kernel.anchor();
     let anchor = (anchor.0 - axis_x.before, anchor.1 - axis_y.before);
-    let sum_of = |planned: Vec<Planned>| {
+    let sum_of = |planned: &[Planned], pairs: Option<Pairs>| {
+        let zeros = planned.iter().map(|planned| planned.zero).sum::<f64>();
+        let mut finish = Finish { offset: task.offset() + zeros, ..task.finish() };
+        // What is rounded as it is added up: taps, or everything.
+        let (mut proved, rounded, own) = match &pairs {
+            Some(pairs) => {
+                let bits = (SAMPLE_BITS, pairs.bits);
+                let unit = f64::from(pairs.bits).exp2();
+                let half = if task.filter.get_post() == Post::Abs { 0.0 } else { 0.5 };
+                let start = ((finish.offset + half) * unit).round() as i32;
+                finish.fixed[0] = Fixed { shift: pairs.bits, start, ..Fixed::default() };
+                let proved = Proved {
+                    bits,
+                    peak: value * unit,
+                    ..task.arithmetic(Arithmetic::I16Pairs, 0.0)
+                };
+                (proved, pairs.bound, pairs.noise)
+            }
+            None => {
+                let gain = f64::from(identity as f32) - identity;
+                let variance = noise::roundings(roundings, value);
+                let own = Noise::new(gain, gain * gain, (0.0, range), (0.0, variance));
+                (task.arithmetic(Arithmetic::F32, 0.0), roundings as f64 * U * value, own)
+            }
+        };
         let bounds = planned.iter().map(|term| term.bound).sum::<f64>();
-        let bound = bounds
-            + roundings as f64 * U * value
-            + left * scale.abs() * range
-            + task.carried(identity.abs());
-        let mut proved = task.arithmetic(Arithmetic::F32, bound);
+        proved.bound = bounds + rounded + left * scale.abs() * range + task.carried(identity.abs());
         if !proved.relative {
-            let gain = f64::from(identity as f32) - identity + more * scale;
-            let squares = squares * scale * scale;
-            let rounded = (0.0, noise::roundings(roundings, value));
-            let own = Noise::new(gain, squares, (0.0, range), rounded);
+            let gone = Noise::new(more * scale, squares * scale * scale, (0.0, range), (0.0, 0.0));
+            let own = gone.after(own, 1.0, 1.0, 1.0);
             proved.noise =
                 planned.iter().fold(own, |sum, term| term.noise.after(sum, 1.0, 1.0, 1.0));
         }
-        let zeros = planned.iter().map(|planned| planned.zero).sum::<f64>();
-        let stages = planned.into_iter().map(|planned| planned.term).collect();
-        let terms = Terms { stages, identity: identity as f32, anchor };
-        let finish = Finish { offset: task.offset() + zeros, ..task.finish() };
+        let stages = planned.iter().map(|planned| planned.term.clone()).collect();
+        let pairs = pairs.map(|pairs| Taps::I32(pack(&pairs.taps)));
+        let terms = Terms { stages, identity: identity as f32, pairs, anchor };
         task.takes(&proved).then_some((Pass::Terms(terms), proved, finish))
     };
     let found = |precise| {
         let setting = Setting { chained: true, precise, ..setting };
         let planned =
             filters.iter().map(|filter| of_floats(filter, input, types.0, setting, range));
-        planned.collect::<Option<Vec<_>>>().and_then(sum_of)
+        planned.collect::<Option<Vec<_>>>().and_then(|planned| sum_of(&planned, None))
     };
     let in_16_bits = || {
         let setting = Setting { chained: true, ..setting };
@@ -194,7 +216,11 @@ pub(super) fn terms(
             let addend = multirate::addend(filter, input, setting, share);
             addend.map(Planned::of_addend).or_else(|| in_words(filter, input, setting))
         });
-        planned.collect::<Option<Vec<_>>>().and_then(sum_of)
+        let planned = planned.collect::<Option<Vec<_>>>()?;
+        let narrow = matches!(types.1, SampleType::U8 | SampleType::I16);
+        let pairs = Pairs::new(identity, &planned, value).filter(|_| narrow && task.has_bytes());
+        let paired = pairs.and_then(|pairs| sum_of(&planned, Some(pairs)));
+        paired.or_else(|| sum_of(&planned, None))
     };
     let short = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
     let short = if short { in_16_bits() } else { None };
@@ -216,6 +242,7 @@ fn of_floats(
     Some(Planned {
         term,
         zero: 0.0,
+        slope: 1.0,
         bound: facts.arithmetic.bound * range,
         noise: Noise::default(),
     })
@@ -226,8 +253,52 @@ fn in_words(filter: &Filter, input: Shape, setting: Setting) -> Option<Planned> 
     let types = (SampleType::U8, SampleType::F32);
     let (stage, facts) = FilterStage::new(filter, input, types, setting).ok()?;
     let (stage, bits, bound, noise) = words::of_one(&stage?, &facts)?;
-    let unit = (-f64::from(bits)).exp2() as f32;
-    Some(Planned { term: TermStage { stage, unit }, zero: 0.0, bound, noise })
+    let unit = (-f64::from(bits)).exp2();
+    let slope = filter.kernels()[0].sum() * filter.get_scale() / unit;
+    Some(Planned { term: TermStage { stage, unit }, zero: 0.0, slope, bound, noise })
+}
+
+/// How samples and rows of 16 bits are added in pairs of products.
+struct Pairs {
+    /// Of the samples, if they have a part, and of each term's rows, in units of 2^−bits.
+    taps: Vec<f64>,
+    bits: u32,
+    /// How far that may be from exact, and what it makes of noise.
+    bound: f64,
+    noise: Noise,
+}
+
+impl Pairs {
+    /// With as many bits as taps of 16 bits, and sums of at most `value` in 32, have room for.
+    fn new(identity: f64, planned: &[Planned], value: f64) -> Option<Self> {
+        let scale = f64::from(SAMPLE_BITS).exp2();
+        // Each with its slope, and the sample for which its rows are 0.
+        let source = (identity != 0.0).then_some((identity / scale, scale, 0.0));
+        let rows =
+            planned.iter().map(|p| (p.term.unit, p.slope, -p.zero / (p.term.unit * p.slope)));
+        let all: Vec<_> = source.into_iter().chain(rows).collect();
+        let largest = all.iter().fold(0.0f64, |most, (unit, ..)| most.max(unit.abs()));
+        let fits = |bits: &u32| {
+            let unit = f64::from(*bits).exp2();
+            largest * unit <= 32767.0 && (value + 1.0) * unit < 2f64.powi(31)
+        };
+        let bits = (0..=SUM_BITS).rev().find(fits)?;
+        let unit = f64::from(bits).exp2();
+        let taps: Vec<f64> = all.iter().map(|(tap, ..)| (tap * unit).round()).collect();
+        // Where sums start is rounded, too.
+        let (mut bound, mut gain, mut mean, mut squares) = (0.5 / unit, 0.0, 0.0, 0.0);
+        for (&q, (tap, slope, zero)) in taps.iter().zip(all) {
+            let off = q / unit - tap;
+            bound += off.abs() * 32768.0;
+            if off != 0.0 {
+                gain += off * slope;
+                mean -= off * slope * zero;
+                squares += (off * slope).powi(2);
+            }
+        }
+        let noise = Noise::new(gain, squares, (0.0, 255.0), (mean, 0.0));
+        Some(Self { taps, bits, bound, noise })
+    }
 }
 
 impl Terms {
@@ -268,7 +339,8 @@ impl Terms {
             times => format!(" and {times} × the image"),
         };
         let terms = if self.stages.len() == 1 { "term" } else { "terms" };
-        lines.push(format!("sum of {} {terms}{identity}, in f32", self.stages.len()));
+        let arithmetic = if self.pairs.is_some() { Arithmetic::I16Pairs } else { Arithmetic::F32 };
+        lines.push(format!("sum of {} {terms}{identity}, {arithmetic}", self.stages.len()));
         lines
     }
 }
