@@ -366,7 +366,7 @@ fn timed_rows() -> Vec<Row> {
     }
     let (blur, sharpen) = (sigma(2.0), named("sharpen", 0));
     let box15 = || named("box", 15);
-    let chains: [(&str, Chain); 10] = [
+    let chains: [(&str, Chain); 11] = [
         ("gaussian", chain([gaussian(5)])),
         ("gaussian-sharpen", chain([blur.clone(), sharpen.clone()])),
         ("box101-sharpen", chain([named("box", 101), sharpen.clone()])),
@@ -375,6 +375,7 @@ fn timed_rows() -> Vec<Row> {
         ("box5-box5-box5", chain([named("box", 5), named("box", 5), named("box", 5)])),
         ("box15-box15-box15", chain([box15(), box15(), box15()])),
         ("sharpen-box31", chain([sharpen.clone(), named("box", 31)])),
+        ("disc31-sharpen", chain([Filter::new(disc(15, 1.0)), sharpen.clone()])),
         ("mix-gaussian", Chain::new(mix(3, 3)).then(gaussian(5)).expect("three channels")),
         ("gaussian-luma", Chain::new(gaussian(5)).then(mix(3, 1)).expect("three channels")),
     ];

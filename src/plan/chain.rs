@@ -126,6 +126,8 @@ impl AnyPlan {
             (self.bound, self.noise) = (Some(words.bound), words.noise);
             for (facts, stage) in self.filters.iter_mut().zip(&words.stages) {
                 facts.arithmetic = stage.arithmetic.clone();
+                (facts.method, facts.multiplications) =
+                    (stage.pass.method(), stage.pass.multiplications());
             }
             let stages = words.stages.into_iter().map(|stage| Stage::Filter(Box::new(stage)));
             self.segments[0].stages = stages.collect();

@@ -128,7 +128,7 @@ pub(super) fn check_constants(border: &Border, source: SampleType) -> Result<boo
 }
 
 /// What a direct pass takes for a tap and a sample, in nanoseconds (AMD Zen 4, one thread, AVX-512, 2026-11-29).
-fn direct_cost(arithmetic: Arithmetic) -> f64 {
+pub(super) fn direct_cost(arithmetic: Arithmetic) -> f64 {
     match arithmetic {
         Arithmetic::I16 | Arithmetic::I16Rounded => 0.005,
         Arithmetic::I16Pairs => 0.0095,

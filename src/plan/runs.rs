@@ -80,6 +80,15 @@ pub(super) fn runs(task: &Task<'_>) -> Option<(f64, (Pass, Proved, Finish))> {
     Some((cost, (Pass::Runs(Box::new(runs)), arithmetic, finish)))
 }
 
+/// The reads of the first filter of a chain, which are of bytes, and what they take for a sample.
+pub(super) fn first(task: &Task<'_>) -> Option<(f64, (Pass, Proved, Finish))> {
+    let [kernel] = task.filter.kernels() else { return None };
+    let (runs, arithmetic, finish) = integers(task, kernel)?;
+    let (read, more) = COST[0];
+    let cost = runs.count as f64 * read + more;
+    Some((cost, (Pass::Runs(Box::new(runs)), arithmetic, finish)))
+}
+
 impl Runs {
     /// Multiplications per sample.
     pub fn multiplications(&self) -> usize {

@@ -307,9 +307,10 @@ impl Segment {
             channels = stage.outputs();
         }
         let across = self.beyond(0);
-        // Sums of windows of the source: long runs, and the rows that a strip adds up before its first one.
+        // Sums of windows of the source: long runs. What they, and others, keep from row to row begins anew in a strip.
         let (samples, kept) = match &self.stages[..] {
             [Stage::Filter(first), ..] if first.sums() => (LONG_TILE_SAMPLES, first.axes[1].taps),
+            [Stage::Filter(first), ..] if first.keeps() => (0, first.axes[1].taps),
             _ => (0, 0),
         };
         let least = (samples / self.input.channels).max(16 * across).max(64);

@@ -1,6 +1,7 @@
 //! Rows of 16 bits between the filters of a chain on `u8` images: integers with fraction bits, where all errors
 //! together stay small enough. No value between filters is rounded to a sample.
 
+use super::Pass;
 use super::arithmetic::{Arithmetic, Freedom, Noise, Task, between, sums};
 use super::filter::{FilterFacts, FilterStage};
 use crate::border::Border;
@@ -91,6 +92,8 @@ fn rounded_rows(stage: &FilterStage, parts: f64) -> Noise {
                 _ => 0.0,
             }
         }
+        // Sums of whole numbers, times a factor.
+        _ if matches!(stage.pass, Pass::Runs(_)) && sums.bound > 0.0 => 0.0,
         _ if sums.bits.1 == 0 => return Noise::default(),
         _ => 0.5 * (-f64::from(sums.bits.1)).exp2(),
     };

@@ -277,6 +277,8 @@ fn chains() {
     let chains: Vec<[Filter; 2]> = vec![
         [filter(Kernel::gaussian(0.8)), filter(Kernel::gaussian(0.55))],
         [filter(Kernel::gaussian(2.0)), sharpen.clone()],
+        [filter(Kernel::disc(6.0)), sharpen.clone()],
+        [filter(Kernel::motion(21.0, 30.0)), filter(Kernel::box_(5, 5))],
         [filter(Kernel::box_(5, 5)), filter(Kernel::box_(6, 6))],
         [filter(Kernel::box_(3, 3)), filter(Kernel::gaussian(0.95))],
         [filter(Kernel::box_(16, 16)), filter(Kernel::gaussian(1.0))],

@@ -166,6 +166,8 @@ fn among_others() {
         .and_then(|chain| chain.then(Filter::new(Kernel::box_(5, 3).unwrap())))
         .unwrap();
     check::<f32>(&chain, 3, 1e-5);
+    let first = Chain::new(disc(15.0, 1.0)).then(Filter::new(Kernel::sharpen())).unwrap();
+    check::<u8>(&first, 3, 1.0);
 }
 
 fn check<S: Source + Sample>(chain: &Chain, channels: usize, most: f64) {

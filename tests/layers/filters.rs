@@ -544,6 +544,40 @@ fn regions<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
     }
 }
 
+/// Sums that are kept from row to row, in rows of 16 bits, whatever follows.
+#[test]
+fn runs_come_first() {
+    let after = [
+        Filter::new(Kernel::sharpen()),
+        Filter::new(Kernel::gaussian(1.5).unwrap()),
+        Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap(),
+    ];
+    let ring = Kernel::ring(12.0, 8.0).unwrap().with_anchor(1, 22).unwrap();
+    let kernels = [Kernel::disc(6.0).unwrap(), ring, Kernel::motion(23.0, 30.0).unwrap()];
+    let all = borders(7.0).into_iter().cycle();
+    for (seed, (border, (i, after))) in
+        all.zip((0..3).flat_map(|i| after.iter().map(move |f| (i, f)))).enumerate()
+    {
+        let on = |f: Filter| f.border(border.clone());
+        let chain = chain_of([on(Filter::new(kernels[i].clone())), on(after.clone())]);
+        let plan = chain.plan::<u8, u8>(Shape::new(83, 61, 3)).unwrap();
+        let first = &plan.stages()[0];
+        assert_eq!(
+            (first.method, first.arithmetic),
+            (Some(Method::Runs), Arithmetic::I16Pairs),
+            "{plan}"
+        );
+        for (width, height, channels) in [(83, 61, 3), (150, 40, 1), (31, 26, 4)] {
+            let shape = Shape::new(width, height, channels);
+            if chain.output_shape(shape).is_ok() {
+                agree::<u8, u8>(&chain, shape, seed as u64);
+                agree::<u8, i16>(&chain, shape, seed as u64);
+                regions::<u8, u8>(&chain, shape, seed as u64);
+            }
+        }
+    }
+}
+
 #[test]
 fn any_region() {
     let shape = Shape::new(37, 29, 3);

@@ -13,7 +13,8 @@ use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, Fixed, Nine, RowOrder, Taps};
 use crate::plan::Pass;
-use crate::plan::choose::stencil;
+use crate::plan::choose::{direct_cost, stencil};
+use crate::plan::runs;
 use crate::sample::SampleType;
 
 /// What filters between rows of 16 bits may do.
@@ -52,7 +53,14 @@ pub(crate) fn between(
     }
     match separations {
         Some(separations) => separable(task, separations, samples),
-        None => dense(task, samples),
+        None => {
+            let runs = if task.source == SampleType::U8 { runs::first(task) } else { None };
+            let direct = direct_cost(Arithmetic::I16Pairs) * kernel.taps().len() as f64;
+            let runs = runs.filter(|(cost, (_, proved, _))| {
+                *cost < direct && (!freedom.whole || proved.bound == 0.0)
+            });
+            runs.map(|(_, found)| found).or_else(|| dense(task, samples))
+        }
     }
 }
 
