@@ -192,7 +192,7 @@ impl SampleLanes for u16 {
         fn store_i(l, p: *mut u16, v: L::I) { l.i_store_u16(p, v) }
         fn store_floats[const U: usize](l, p: *mut u16, v: [L::F; U], fit: bool, stream: bool) {
             let v = round_all(l, v, fit, (0.0, 65535.0));
-            if !(stream && U % 2 == 0) {
+            if !(stream && U.is_multiple_of(2)) {
                 return Self::store_all(l, p, v);
             }
             for (u, [a, b]) in v.as_chunks().0.iter().enumerate() {
