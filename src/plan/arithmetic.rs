@@ -338,7 +338,8 @@ impl Task<'_> {
     /// The float finish, shared by all.
     pub fn finish(&self) -> Finish {
         let gain = self.filter.kernels().iter().map(Kernel::abs_sum).fold(0.0, f64::max);
-        let most = self.range() * gain * self.filter.get_scale().abs() + self.offset().abs();
+        let range = if self.source == SampleType::I16 { 32768.0 } else { self.range() };
+        let most = range * gain * self.filter.get_scale().abs() + self.offset().abs();
         let most = if self.float_source() { f64::INFINITY } else { most };
         let fixed = [Fixed::default(); 2];
         Finish { post: self.post(), most, offset: self.offset(), fixed }

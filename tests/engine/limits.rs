@@ -32,6 +32,42 @@ fn means_of_four_channels_into_i16() {
     }
 }
 
+/// Results far beyond the range of samples are its ends, of one filter and of the last of a chain.
+#[test]
+fn far_beyond_the_range() {
+    fn check<I: Source, O: Sample>(kernel: &Kernel) {
+        let shape = Shape::new(75, 41, 1);
+        let mut image = image::<I>(shape, Look::Noise, 3);
+        for v in image.data_mut() {
+            *v = I::from_f64(v.to_f64().max(I::FULL / 20.0));
+        }
+        for scale in [1e4f64, 3e6, 1e8, 1e12, -1e4, -3e6, -1e8, -1e12] {
+            let end = if scale > 0.0 { O::MAX } else { O::MIN };
+            for offset in [0.0, 1e9 * scale.signum()] {
+                let filter = Filter::new(kernel.clone()).scale(scale).offset(offset);
+                let alone = Chain::new(filter.clone());
+                let chain = Chain::new(Kernel::box_(3, 3).unwrap()).then(filter).unwrap();
+                for (chain, level) in
+                    [alone, chain].iter().flat_map(|c| levels().into_iter().map(move |l| (c, l)))
+                {
+                    let plan = chain.clone().level(level).plan::<I, O>(shape).unwrap();
+                    let mut out = Image::<O>::new(shape).unwrap();
+                    plan.run(image.view(), out.view_mut(), &mut Workspace::new()).unwrap();
+                    assert!(out.data().iter().all(|v| v.to_f64() == end), "{scale}: {plan}");
+                }
+            }
+        }
+    }
+    let disc = Kernel::disc(6.0).unwrap();
+    let tilted = Kernel::new(3, 2, vec![0.1, 0.2, 0.3, 0.25, 0.1, 0.05]).unwrap();
+    for kernel in [Kernel::gaussian(2.0).unwrap(), Kernel::box_(9, 4).unwrap(), disc, tilted] {
+        check::<u8, u8>(&kernel);
+        check::<u8, i16>(&kernel);
+        check::<u16, u16>(&kernel);
+        check::<u16, u8>(&kernel);
+    }
+}
+
 /// A constant is any number, whatever samples are, in filters and in chains.
 #[test]
 fn constants_of_any_value() {
