@@ -13,8 +13,8 @@ use super::rows::Feed;
 use super::sink::Sink;
 use super::tile::{Run, Tile};
 use crate::pass::{
-    Datapath, Dense, Emit, F32, F32Fused, Finish, Join, Multiply, PAIRS, Pair, Planes, SumRows,
-    Unpack,
+    Addend, Datapath, Dense, Emit, F32, F32Fused, Finish, Join, Multiply, PAIRS, Pair, Planes,
+    SumRows, Unpack,
 };
 use crate::plan::arithmetic::Rows;
 use crate::plan::{Fft, FilterStage};
@@ -170,8 +170,8 @@ impl FilterRun<'_> {
                     if out.sample() == SampleType::F32 {
                         out.typed().copy_from_slice(source);
                     } else {
-                        let (rows, finish) = (&[], &Finish::PLAIN);
-                        stage.level.run(SumRows { source, identity: 1.0, rows, finish, out });
+                        let (rows, finish) = (&[Addend::F32(source, 1.0)], &Finish::PLAIN);
+                        stage.level.run(SumRows { rows, finish, out });
                     }
                     sink.done(y, 1, x.clone());
                 }

@@ -216,9 +216,10 @@ impl Request<'_> {
                         });
                     }
                     _ => {
-                        let mut addends = [Addend::F32(&[], 0.0); MOST_ROWS];
-                        for (i, (term, addend)) in terms.stages.iter().zip(&mut addends).enumerate()
-                        {
+                        // The samples, and those of each term.
+                        let mut all = [Addend::of(source, terms.identity); MOST_ROWS + 1];
+                        let made = terms.stages.iter().zip(&mut all[1..]);
+                        for (i, (term, addend)) in made.enumerate() {
                             let start = i * step * bytes / term.stage.types.1.bytes() + row;
                             let (len, unit) = (start + n, term.unit as f32);
                             *addend = match term.stage.types.1 {
@@ -226,8 +227,8 @@ impl Request<'_> {
                                 _ => Addend::F32(&added.kept(len)[start..], unit),
                             };
                         }
-                        let (identity, rows) = (terms.identity, &addends[..count]);
-                        level.run(SumRows { source, identity, rows, finish, out });
+                        let without = usize::from(terms.identity == 0.0);
+                        level.run(SumRows { rows: &all[without..count + 1], finish, out });
                     }
                 }
                 sink.done(y, 1, x.clone());

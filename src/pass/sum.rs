@@ -2,28 +2,58 @@
 
 use super::datapath::{Datapath, I16Pairs, post};
 use super::{Finish, OutRow, with_narrow, with_sample};
-use crate::sample::SampleType;
+use crate::sample::{Sample, SampleType};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
+use wide::bytemuck::cast_slice;
 
 /// Rows of terms at most.
 pub const MOST_ROWS: usize = 8;
 
-/// A row to be added, times a factor; of 16 bits that is the unit of its numbers.
+/// A row to be added, times a factor; of 16 bits with a sign that is the unit of its numbers.
 #[derive(Debug, Clone, Copy)]
 pub enum Addend<'a> {
+    /// Samples of images.
+    U8(&'a [u8], f32),
+    /// The same.
+    U16(&'a [u16], f32),
     /// Of 16 bits.
     I16(&'a [i16], f32),
     /// Of floats.
     F32(&'a [f32], f32),
 }
 
-/// `out[x] = finish(identity · source[x] + Σ factor · row[x])`, added up in that order, from the offset on.
-pub struct SumRows<'a, T> {
-    /// As many samples as are written.
-    pub source: &'a [T],
-    /// What they are multiplied by.
-    pub identity: f32,
-    /// As long.
+/// Does the same for an addend's row, whatever its type.
+macro_rules! with_row {
+    ($addend:expr, ($row:ident, $factor:ident) => $do:expr) => {
+        match $addend {
+            Addend::U8($row, $factor) => $do,
+            Addend::U16($row, $factor) => $do,
+            Addend::I16($row, $factor) => $do,
+            Addend::F32($row, $factor) => $do,
+        }
+    };
+}
+
+impl<'a> Addend<'a> {
+    /// A row of samples.
+    #[must_use]
+    pub fn of<T: Sample>(row: &'a [T], factor: f32) -> Self {
+        match T::TYPE {
+            SampleType::U8 => Self::U8(cast_slice(row), factor),
+            SampleType::U16 => Self::U16(cast_slice(row), factor),
+            SampleType::I16 => Self::I16(cast_slice(row), factor),
+            SampleType::F32 => Self::F32(cast_slice(row), factor),
+        }
+    }
+
+    fn len(self) -> usize {
+        with_row!(self, (row, _factor) => row.len())
+    }
+}
+
+/// `out[x] = finish(Σ factor · row[x])`, added up in that order, from the offset on.
+pub struct SumRows<'a> {
+    /// As many samples each as are written. Those that have no part in the sum are left out: they may be NaN.
     pub rows: &'a [Addend<'a>],
     /// Offset and post-step.
     pub finish: &'a Finish,
@@ -31,23 +61,15 @@ pub struct SumRows<'a, T> {
     pub out: OutRow<'a>,
 }
 
-impl<T: SampleLanes> Job for SumRows<'_, T> {
+impl Job for SumRows<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let n = self.out.len();
-        assert!(self.source.len() == n);
-        for row in self.rows {
-            let len = match row {
-                Addend::I16(row, _) => row.len(),
-                Addend::F32(row, _) => row.len(),
-            };
-            assert!(len == n);
-        }
-        if n < L::N {
-            return self.partial(l);
-        }
-        let out = self.out.as_mut_ptr();
-        // SAFETY: all rows have n samples; in the first loop x + 4·N ≤ n, the last vector starts at n − N ≥ 0.
+        assert!(self.rows.iter().all(|row| row.len() == n));
+        let mut whole = [0u32; MAX_LANES];
+        let out = if n < L::N { whole.as_mut_ptr().cast() } else { self.out.as_mut_ptr() };
+        // SAFETY: all rows have n samples; in the first loop x + 4·N ≤ n. The last vector starts at n − N, or where
+        // there are fewer samples than N, at 0: then rows are copied into whole ones, and `whole` has N samples.
         unsafe {
             let mut x = 0;
             while x + 4 * L::N <= n {
@@ -55,83 +77,42 @@ impl<T: SampleLanes> Job for SumRows<'_, T> {
                 x += 4 * L::N;
             }
             while x < n {
-                self.block::<L, 1>(l, x.min(n - L::N), out);
+                self.block::<L, 1>(l, x.min(n.max(L::N) - L::N), out);
                 x += L::N;
             }
+        }
+        if n > 0 && n < L::N {
+            self.out.copy_from(&whole);
         }
     }
 }
 
-impl<T: SampleLanes> SumRows<'_, T> {
+impl SumRows<'_> {
     /// U vectors of the output `out` from sample x on.
     ///
     /// # Safety
     ///
-    /// All rows, and `out`, must have x + U·N samples.
+    /// `out` must have x + U·N samples, and all rows, unless they have fewer than N and U is 1.
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut u8) {
-        // SAFETY: as promised by the caller.
+        let mut sums = [l.f_splat(self.finish.offset as f32); U];
+        // SAFETY: as promised by the caller; a copy has MAX_LANES ≥ N elements.
         unsafe {
-            let mut sums = [l.f_splat(self.finish.offset as f32); U];
-            // Samples that have no part in the sum may be NaN.
-            if self.identity != 0.0 {
-                add(l, &mut sums, self.source.as_ptr().add(x), self.identity);
-            }
             for row in self.rows {
-                match *row {
-                    Addend::I16(row, factor) => add(l, &mut sums, row.as_ptr().add(x), factor),
-                    Addend::F32(row, factor) => add(l, &mut sums, row.as_ptr().add(x), factor),
-                }
+                with_row!(*row, (row, factor) => {
+                    if U == 1 && row.len() < L::N {
+                        add(l, &mut sums, copy(row).as_ptr(), factor);
+                    } else {
+                        add(l, &mut sums, row.as_ptr().add(x), factor);
+                    }
+                });
             }
-            self.put(l, sums, x, out);
-        }
-    }
-
-    /// Finishes and writes U vectors.
-    ///
-    /// # Safety
-    ///
-    /// `out` must have x + U·N samples.
-    #[inline(always)]
-    unsafe fn put<L: Lanes, const U: usize>(
-        &self,
-        l: L,
-        mut sums: [L::F; U],
-        x: usize,
-        out: *mut u8,
-    ) {
-        for sum in &mut sums {
-            *sum = post(l, [*sum], self.finish);
-        }
-        // SAFETY: as promised by the caller.
-        unsafe {
+            for sum in &mut sums {
+                *sum = post(l, [*sum], self.finish);
+            }
             with_sample!(self.out.sample(), O => {
                 O::store_floats(l, out.cast::<O>().add(x), sums, self.finish.fits(), false);
             });
-        }
-    }
-
-    /// Rows shorter than a vector: each is copied into a whole one first.
-    #[inline(always)]
-    fn partial<L: Lanes>(&mut self, l: L) {
-        let n = self.out.len();
-        let mut sums = [l.f_splat(self.finish.offset as f32)];
-        let mut whole = [0u32; MAX_LANES];
-        // SAFETY: copies and `whole` have MAX_LANES ≥ N elements.
-        unsafe {
-            if self.identity != 0.0 {
-                add(l, &mut sums, copy(self.source).as_ptr(), self.identity);
-            }
-            for row in self.rows {
-                match *row {
-                    Addend::I16(row, factor) => add(l, &mut sums, copy(row).as_ptr(), factor),
-                    Addend::F32(row, factor) => add(l, &mut sums, copy(row).as_ptr(), factor),
-                }
-            }
-            self.put(l, sums, 0, whole.as_mut_ptr().cast());
-        }
-        if n > 0 {
-            self.out.copy_from(&whole);
         }
     }
 }
@@ -330,9 +311,11 @@ mod tests {
             let source: Vec<u16> = noise(n, 0).map(|v| v as u16).collect();
             let (a, b): (Vec<i16>, Vec<f32>) =
                 (noise(n, 1).collect(), noise(n, 2).map(|v| f32::from(v) / 3.0).collect());
-            let rows = [Addend::I16(&a, -0.3), Addend::F32(&b, 0.7)];
             for (identity, post) in [(0.0, Post::None), (1.3, Post::Abs)] {
                 let finish = Finish { post, offset: 2.5, ..Finish::PLAIN };
+                let rows =
+                    [Addend::of(&source, identity), Addend::I16(&a, -0.3), Addend::F32(&b, 0.7)];
+                let rows = &rows[usize::from(identity == 0.0)..];
                 let sum = |x: usize| {
                     let first =
                         if identity == 0.0 { 2.5 } else { 2.5 + identity * f32::from(source[x]) };
@@ -340,13 +323,7 @@ mod tests {
                     if post == Post::Abs { sum.abs() } else { sum }
                 };
                 let run = |level: Level, out: OutRow<'_>| {
-                    level.run(SumRows {
-                        source: &source,
-                        identity,
-                        rows: &rows,
-                        finish: &finish,
-                        out,
-                    })
+                    level.run(SumRows { rows, finish: &finish, out })
                 };
                 at_all_levels(n, run, sum);
                 at_all_levels(n, run, |x| u16::from_f64(f64::from(sum(x))));
