@@ -48,7 +48,7 @@ pub(super) struct FilterSlot {
     rates: RateSlot,
     /// What transforms need.
     fft: FftSlot,
-    /// Those of a sum's terms, and what is added up: rows that each has made, and of the image's samples in 16 bits.
+    /// Those of a sum's terms, and the rows that each has made.
     terms: Vec<FilterSlot>,
     added: Memory,
 }
@@ -173,6 +173,7 @@ impl Request<'_> {
         let x = slot.tile.x.clone();
         let (level, channels) = (stage.level, stage.output.channels);
         let n = x.len() * channels;
+        // Rows begin with a line of the cache, and not all with the same place of the first one.
         let pitch = (n + MAX_LANES).next_multiple_of(MAX_LANES);
         let FilterSlot { terms: slots, added, .. } = slot;
         let (step, count) = (STENCIL_ROWS * pitch, terms.stages.len());
@@ -201,7 +202,7 @@ impl Request<'_> {
                 let [out] = sink.rows(y, x.clone());
                 let (finish, row) = (&stage.finish, (y - first) * pitch);
                 match &terms.pairs {
-                    Some(taps) if const { size_of::<T>() == 1 } => {
+                    Some(taps) => {
                         let mut rows = [&[][..]; MOST_ROWS];
                         for (i, made) in rows.iter_mut().take(count).enumerate() {
                             let start = i * step + row;
@@ -215,7 +216,7 @@ impl Request<'_> {
                             out,
                         });
                     }
-                    _ => {
+                    None => {
                         // The samples, and those of each term.
                         let mut all = [Addend::of(source, terms.identity); MOST_ROWS + 1];
                         let made = terms.stages.iter().zip(&mut all[1..]);

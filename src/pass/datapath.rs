@@ -234,6 +234,7 @@ impl<const FUSED: bool> Datapath for Float<FUSED> {
             p: *mut O,
         ) {
             let mut acc = acc;
+            // Where no float shows it, 0 need not be added to −0.
             if finish.offset != 0.0 || O::FLOAT {
                 let offset = l.f_splat(finish.offset as f32);
                 for v in acc.as_flattened_mut() {

@@ -171,18 +171,24 @@ impl Job for SumPairs<'_> {
         assert!(self.taps.len() == self.count().div_ceil(2) && self.count() > 0);
         assert!(matches!(self.out.sample(), SampleType::U8 | SampleType::I16));
         if n < lanes {
-            return self.partial(l);
+            let mut whole = [0u32; MAX_LANES];
+            // SAFETY: `whole` has MAX_LANES ≥ 2·N samples.
+            unsafe { self.block::<L, 1, true>(l, 0, whole.as_mut_ptr().cast()) };
+            if n > 0 {
+                self.out.copy_from(&whole);
+            }
+            return;
         }
         let out = self.out.as_mut_ptr();
         // SAFETY: all rows have n samples; in the first loop x + 4·N ≤ n, the last vector starts at n − 2·N ≥ 0.
         unsafe {
             let mut x = 0;
             while x + 2 * lanes <= n {
-                self.block::<L, 2>(l, x, out);
+                self.block::<L, 2, false>(l, x, out);
                 x += 2 * lanes;
             }
             while x < n {
-                self.block::<L, 1>(l, x.min(n - lanes), out);
+                self.block::<L, 1, false>(l, x.min(n - lanes), out);
                 x += lanes;
             }
         }
@@ -199,19 +205,25 @@ impl SumPairs<'_> {
     ///
     /// # Safety
     ///
-    /// There must be such a row with x + 2·N samples.
+    /// There must be such a row, with x + 2·N samples, or if it is SHORT with fewer than 2·N and x = 0.
     #[inline(always)]
-    unsafe fn load<L: Lanes>(&self, l: L, i: usize, x: usize) -> L::H {
-        // SAFETY: as promised by the caller.
+    unsafe fn load<L: Lanes, const SHORT: bool>(&self, l: L, i: usize, x: usize) -> L::H {
+        // SAFETY: as promised by the caller; a copy has MAX_LANES ≥ 2·N elements.
         unsafe {
             match self.source {
                 Some(source) if i == 0 => {
-                    let samples = u8::load_h(l, source.as_ptr().add(x));
+                    let samples = match SHORT {
+                        true => u8::load_h(l, copy(source).as_ptr()),
+                        false => u8::load_h(l, source.as_ptr().add(x)),
+                    };
                     l.h_mul(samples, l.h_splat(1 << SAMPLE_BITS))
                 }
                 source => {
-                    let i = i - usize::from(source.is_some());
-                    l.h_load(self.rows.get_unchecked(i).as_ptr().add(x))
+                    let row = self.rows.get_unchecked(i - usize::from(source.is_some()));
+                    match SHORT {
+                        true => l.h_load(copy(row).as_ptr()),
+                        false => l.h_load(row.as_ptr().add(x)),
+                    }
                 }
             }
         }
@@ -221,9 +233,14 @@ impl SumPairs<'_> {
     ///
     /// # Safety
     ///
-    /// All rows, and `out`, must have as many from there on.
+    /// `out` must have as many from there on, and all rows, as [`load`](Self::load) says.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut u8) {
+    unsafe fn block<L: Lanes, const U: usize, const SHORT: bool>(
+        &self,
+        l: L,
+        x: usize,
+        out: *mut u8,
+    ) {
         let mut sums = [[I16Pairs::start(l, self.finish.fixed[0].start)]; U];
         let last = self.count() - 1;
         // SAFETY: as promised by the caller; there is a tap for every two rows, and without a second one it is 0 for that.
@@ -232,39 +249,14 @@ impl SumPairs<'_> {
                 let tap = I16Pairs::splat(l, tap);
                 for (u, sum) in sums.iter_mut().enumerate() {
                     let x = x + u * 2 * L::N;
-                    let first = self.load(l, 2 * k, x);
-                    let second = self.load(l, (2 * k + 1).min(last), x);
+                    let first = self.load::<L, SHORT>(l, 2 * k, x);
+                    let second = self.load::<L, SHORT>(l, (2 * k + 1).min(last), x);
                     sum[0] = I16Pairs::step(l, sum[0], l.split(first, second), tap);
                 }
             }
             with_narrow!(self.out.sample(), O => {
                 I16Pairs::finish(l, sums, self.finish, false, out.cast::<O>().add(x));
             });
-        }
-    }
-
-    /// Rows shorter than a vector: they are copied into whole ones first.
-    #[inline(always)]
-    fn partial<L: Lanes>(&mut self, l: L) {
-        let mut source = [0; MAX_LANES];
-        let mut rows = [[0; MAX_LANES]; MOST_ROWS];
-        let mut views = [&[][..]; MOST_ROWS];
-        let mut whole = [0u32; MAX_LANES];
-        for ((copy, view), row) in rows.iter_mut().zip(&mut views).zip(self.rows) {
-            *copy = self::copy(row);
-            *view = &copy[..];
-        }
-        if let Some(samples) = self.source {
-            source = copy(samples);
-        }
-        let source = self.source.map(|_| &source[..]);
-        let rows = &views[..self.rows.len()];
-        let out = OutRow::none(self.out.sample());
-        let whole_rows = SumPairs { source, rows, out, ..*self };
-        // SAFETY: copies and `whole` have MAX_LANES ≥ 2·N elements.
-        unsafe { whole_rows.block::<L, 1>(l, 0, whole.as_mut_ptr().cast()) };
-        if self.out.len() > 0 {
-            self.out.copy_from(&whole);
         }
     }
 }

@@ -272,10 +272,9 @@ impl Pairs {
     /// With as many bits as taps of 16 bits, and sums of at most `value` in 32, have room for.
     fn new(identity: f64, planned: &[Planned], value: f64) -> Option<Self> {
         let scale = f64::from(SAMPLE_BITS).exp2();
-        // Each with its slope, and the sample for which its rows are 0.
+        // Each with its slope, and what its rows are less than that times the sample.
         let source = (identity != 0.0).then_some((identity / scale, scale, 0.0));
-        let rows =
-            planned.iter().map(|p| (p.term.unit, p.slope, -p.zero / (p.term.unit * p.slope)));
+        let rows = planned.iter().map(|p| (p.term.unit, p.slope, p.zero / p.term.unit));
         let all: Vec<_> = source.into_iter().chain(rows).collect();
         let largest = all.iter().fold(0.0f64, |most, (unit, ..)| most.max(unit.abs()));
         let fits = |bits: &u32| {
@@ -287,14 +286,12 @@ impl Pairs {
         let taps: Vec<f64> = all.iter().map(|(tap, ..)| (tap * unit).round()).collect();
         // Where sums start is rounded, too.
         let (mut bound, mut gain, mut mean, mut squares) = (0.5 / unit, 0.0, 0.0, 0.0);
-        for (&q, (tap, slope, zero)) in taps.iter().zip(all) {
+        for (&q, (tap, slope, less)) in taps.iter().zip(all) {
             let off = q / unit - tap;
             bound += off.abs() * 32768.0;
-            if off != 0.0 {
-                gain += off * slope;
-                mean -= off * slope * zero;
-                squares += (off * slope).powi(2);
-            }
+            gain += off * slope;
+            mean -= off * less;
+            squares += (off * slope).powi(2);
         }
         let noise = Noise::new(gain, squares, (0.0, 255.0), (mean, 0.0));
         Some(Self { taps, bits, bound, noise })

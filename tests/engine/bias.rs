@@ -265,6 +265,27 @@ fn plans_say_it() {
     }
 }
 
+/// A sum whose taps are as far from whole as can be, of rows in which 0 stands for 128.
+#[test]
+fn sums_of_terms_say_it() {
+    let mut picture = Picture::<u8>::noise(256, 256, 1).image;
+    // So that nothing is cut off.
+    picture.data_mut().iter_mut().for_each(|v| *v = 112 + *v / 8);
+    let picture = Picture::new(picture);
+    for part in [0.49, -0.49] {
+        let kernel = Kernel::unsharp(12.0, (6062.0 + part) / 16384.0).unwrap();
+        let filter = Filter::new(kernel).border(Border::Wrap);
+        let exact = repeated(&filter.kernels()[0], &picture.values, picture.image.shape());
+        let said = filter.plan::<u8, u8>(picture.image.shape()).unwrap().bias();
+        let (out, proof) = picture.filtered(&filter);
+        let found = Found::of(out.data(), &exact);
+        assert!(
+            said.abs() > 0.003 && (found.mean - said).abs() < 0.003,
+            "{proof}: {found:?}, said {said}"
+        );
+    }
+}
+
 fn filter(kernel: Result<Kernel, twopass::Error>) -> Filter {
     Filter::new(kernel.unwrap())
 }
