@@ -41,14 +41,20 @@ impl Border {
     ///
     /// Defined for every `index`, however far outside.
     #[must_use]
+    #[inline]
     pub fn map(&self, index: isize, len: usize) -> Option<usize> {
+        match usize::try_from(index) {
+            Ok(index) if index < len => Some(index),
+            _ => self.outside(index, len),
+        }
+    }
+
+    /// The same for an index that is not inside.
+    fn outside(&self, index: isize, len: usize) -> Option<usize> {
         if len == 0 {
             return None;
         }
         let n = len as isize;
-        if (0..n).contains(&index) {
-            return Some(index as usize);
-        }
         match self {
             Self::Constant(_) => None,
             // `Valid` never asks; the nearest pixel is a harmless answer.

@@ -32,6 +32,7 @@ impl Axis {
     }
 
     /// The input pixel that stands for position `v`; `None` is the constant.
+    #[inline]
     pub fn map(&self, v: isize) -> Option<usize> {
         self.border.map(v, self.len)
     }

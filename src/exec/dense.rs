@@ -17,6 +17,18 @@ use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice};
 
+/// What padded copies of a row are made of.
+#[derive(Debug, Default)]
+pub(super) struct Copied {
+    /// Pieces of it, and of a border's constant.
+    pieces: Vec<Run>,
+    /// Single samples: their places in a copy, and in the row from the tile's first column on.
+    samples: Vec<(usize, usize)>,
+}
+
+/// Pieces of fewer samples than this are copied one by one: a call to copy them takes longer.
+const PIECE: usize = 16;
+
 /// How the output columns of a tile lie to the image's edges.
 struct Edges {
     /// Those whose windows reach beyond the left edge.
@@ -35,8 +47,8 @@ struct Edges {
 }
 
 impl Edges {
-    /// Fills in the pieces of the copies: one after the other, those of both edges.
-    fn new(stage: &FilterStage, tile: &Tile, copied: &mut Vec<Run>) -> Self {
+    /// Finds what copies are made of: one edge after the other.
+    fn new(stage: &FilterStage, tile: &Tile, copied: &mut Copied) -> Self {
         let channels = stage.input.channels;
         let taps = stage.axes[0].taps;
         let vector = 2 * MAX_LANES;
@@ -53,21 +65,31 @@ impl Edges {
             (start..start + columns).map(|x| first + x as isize)
         };
         let border = &stage.axes[0].border;
-        copied.clear();
+        let Copied { pieces, samples } = copied;
+        pieces.clear();
         let mut count = 0;
         for x in around(0, left).chain(around(left + inside, right)) {
             let from = border.map(x, stage.input.width);
-            match copied.last_mut() {
+            match pieces.last_mut() {
                 // Most follow each other.
                 Some(run)
                     if run.from.map(|from| from + run.len) == from && run.at + run.len == count =>
                 {
                     run.len += 1;
                 }
-                _ => copied.push(Run { at: count, len: 1, from }),
+                _ => pieces.push(Run { at: count, len: 1, from }),
             }
             count += 1;
         }
+        samples.clear();
+        pieces.retain(|run| {
+            let few = run.from.filter(|_| run.len * channels < PIECE);
+            if let Some(x) = few {
+                let (at, from) = (run.at * channels, (x - tile.columns.start) * channels);
+                samples.extend((0..run.len * channels).map(|i| (at + i, from + i)));
+            }
+            few.is_none()
+        });
         let outputs = count.saturating_sub(taps - 1) * channels;
         Self {
             copied: outputs,
@@ -145,14 +167,32 @@ impl FilterRun<'_> {
         let pixel = channels * sample.bytes();
         let virtual_rows = stage.rows(y..y + count);
         let &Edges { left, inside, right, from, columns, copied, reach } = edges;
+        let below = self.below();
+        let [copies, results] = &mut *self.padded;
+        let copies: &mut [T] = copies.get(virtual_rows.len() * reach);
+        let mut window = recycle(take(self.window));
+        let skipped = if inside > 0 { (from - tile.columns.start) * channels } else { 0 };
+        for (v, copy) in virtual_rows.clone().zip(copies.chunks_exact_mut(reach)) {
+            let row =
+                stage.image_row(v).map(|row| feed.row(stage, tile, v, row, tile.columns.clone()));
+            if inside > 0 {
+                let row = row.map_or(constants[1], |row| &row[skipped..]);
+                window.push(cast_slice(&row[..columns * channels]));
+            }
+            for run in &self.edges.pieces {
+                let len = run.len * channels;
+                let pixels = match (run.from, row) {
+                    (None, _) => constants[0],
+                    (_, None) => constants[1],
+                    (Some(x), Some(row)) => &row[(x - tile.columns.start) * channels..],
+                };
+                copy[run.at * channels..][..len].copy_from_slice(&pixels[..len]);
+            }
+            for &(to, from) in &self.edges.samples {
+                copy[to] = row.map_or_else(|| constants[1][to % channels], |row| row[from]);
+            }
+        }
         if inside > 0 {
-            let mut window = recycle(take(self.window));
-            window.extend(virtual_rows.clone().map(|v| -> &[E] {
-                cast_slice(match stage.image_row(v) {
-                    Some(row) => feed.row(stage, tile, v, row, from..from + columns),
-                    None => &constants[1][..columns * channels],
-                })
-            }));
             let mut each = outs.iter_mut();
             let part = left * pixel..(left + inside) * pixel;
             let mut parts: [OutRow; 8] = from_fn(|_| {
@@ -164,30 +204,15 @@ impl FilterRun<'_> {
             });
             // The rows that the next windows add.
             let bytes = columns * channels * size_of::<T>();
-            let asks = bytes * count <= NEXT_BYTES && bytes * stage.input.height > HELD_BYTES;
-            let below = if asks { self.below() } else { isize::MIN };
-            let next: [&[u8]; 8] =
-                from_fn(|r| ahead(stage, tile, feed, virtual_rows.end + r as isize, below));
-            pass(&window, &mut parts[..count], self.stream, &next[..count]);
-            *self.window = recycle(window);
-        }
-        if left + right > 0 {
-            let [copies, results] = &mut *self.padded;
-            let copies: &mut [T] = copies.get(virtual_rows.len() * reach);
-            for (v, copy) in virtual_rows.zip(copies.chunks_exact_mut(reach)) {
-                let row = stage
-                    .image_row(v)
-                    .map(|row| feed.row(stage, tile, v, row, tile.columns.clone()));
-                for run in &*self.edges {
-                    let len = run.len * channels;
-                    let pixels = match (run.from, row) {
-                        (None, _) => constants[0],
-                        (_, None) => constants[1],
-                        (Some(x), Some(row)) => &row[(x - tile.columns.start) * channels..],
-                    };
-                    copy[run.at * channels..][..len].copy_from_slice(&pixels[..len]);
-                }
+            let mut next: [&[u8]; 8] = [&[]; 8];
+            if bytes * count <= NEXT_BYTES && bytes * stage.input.height > HELD_BYTES {
+                let rows = (virtual_rows.end..).zip(&mut next[..count]);
+                rows.for_each(|(v, next)| *next = ahead(stage, tile, feed, v, below));
             }
+            pass(&window, &mut parts[..count], self.stream, &next[..count]);
+        }
+        *self.window = recycle(window);
+        if left + right > 0 {
             let mut window = recycle(take(self.window));
             window.extend(copies.chunks_exact(reach).map(cast_slice));
             let bytes = copied * sample.bytes();

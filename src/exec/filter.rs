@@ -1,5 +1,6 @@
 //! The stage of one filter: what it reads, alpha, and the pass that does its work.
 
+use super::dense::Copied;
 use super::fft::FftSlot;
 use super::memory::{Memory, Ring};
 use super::multirate::RateSlot;
@@ -37,8 +38,8 @@ pub(super) struct FilterSlot {
     padded: [Memory; 2],
     /// The rows of a window; empty between uses.
     window: Vec<&'static [u8]>,
-    /// The pieces of padded copies of a tile's edges.
-    edges: Vec<Run>,
+    /// What padded copies of a tile's edges are made of.
+    edges: Copied,
     tile: Tile,
     /// Whether nothing of the tile has been made yet.
     fresh: bool,
@@ -412,7 +413,7 @@ pub(super) struct FilterRun<'a> {
     pub(super) wide: &'a mut Ring,
     pub(super) padded: &'a mut [Memory; 2],
     pub(super) window: &'a mut Vec<&'static [u8]>,
-    pub(super) edges: &'a mut Vec<Run>,
+    pub(super) edges: &'a mut Copied,
     pub(super) stream: bool,
     /// Whether nothing of the tile has been made yet.
     pub(super) fresh: bool,
@@ -442,7 +443,8 @@ impl FilterRun<'_> {
 
 /// Makes virtual row `v` available, if it is not a border's constant.
 pub(super) fn load<T: Pod>(stage: &FilterStage, tile: &Tile, feed: &mut Feed<'_, T>, v: isize) {
-    if let Some(row) = stage.image_row(v) {
+    if let Feed::Plain(_) = feed {
+    } else if let Some(row) = stage.image_row(v) {
         feed.load(stage, tile, v, row);
     }
 }

@@ -182,6 +182,7 @@ impl FilterStage {
     }
 
     /// The row of the image that stands for row `v` of the endless axis; `None` is the constant.
+    #[inline]
     pub fn image_row(&self, v: isize) -> Option<usize> {
         self.axes[1].map(v)
     }
