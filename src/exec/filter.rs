@@ -327,12 +327,16 @@ impl Request<'_> {
             (Pass::Stencil(kernels), Arithmetic::I16 | Arithmetic::I16Rounded)
                 if const { size_of::<T>() == 1 } =>
             {
-                run.stencil(kernels, tile, constants, feed, sink);
+                run.stencil::<T, u8>(kernels, tile, constants, feed, sink);
             }
             (Pass::Stencil(kernels), Arithmetic::I16Rounded)
                 if const { T::NARROW && size_of::<T>() == 2 } =>
             {
-                run.stencil_rounded(kernels, tile, constants, feed, sink);
+                run.stencil::<T, i16>(kernels, tile, constants, feed, sink);
+            }
+            (Pass::Stencil(kernels), Arithmetic::I32) if const { T::INTEGER && size_of::<T>() == 2 } =>
+            {
+                run.stencil::<T, u16>(kernels, tile, constants, feed, sink);
             }
             (Pass::Running(share), Arithmetic::RunningI32 | Arithmetic::RunningI16)
                 if const { T::INTEGER || T::NARROW } =>

@@ -9,13 +9,14 @@ use super::sink::Sink;
 use super::tile::Tile;
 use crate::pass::{
     ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Nine, RowHalves, STENCIL_ROWS,
-    Stencil, StencilHigh, SymmetricHalves,
+    Stencil, StencilSample, SymmetricHalves,
 };
 use crate::plan::FilterStage;
 use crate::plan::arithmetic::Passes;
 use crate::sample::Sample;
 use crate::view::OutRow;
 use std::mem::take;
+use wide::bytemuck::Pod;
 
 /// Where a row of two halves starts, in samples, and elements of a half: the first window starts with an
 /// even sample, or an even group of `unit` samples, and most of what a column pass writes is aligned to cache
@@ -164,8 +165,8 @@ impl FilterRun<'_> {
         self.padded[0] = padded;
     }
 
-    /// 3×3 taps in one pass.
-    pub(super) fn stencil<T: Sample>(
+    /// 3×3 taps in one pass, over rows of E.
+    pub(super) fn stencil<T: Sample, E: Pod + StencilSample>(
         &mut self,
         kernels: &[Nine],
         tile: &Tile,
@@ -175,7 +176,7 @@ impl FilterRun<'_> {
     ) {
         let stage = self.stage;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, &|rows, outs, stream, next| {
+        self.direct(sizes, tile, constants, feed, sink, &|rows: &[&[E]], outs, stream, next| {
             let (step, finish) = (stage.input.channels, &stage.finish);
             match kernels {
                 [a, b] => {
@@ -185,33 +186,6 @@ impl FilterRun<'_> {
                 [a, ..] => {
                     let kernels = [a];
                     stage.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
-                }
-                [] => {}
-            }
-        });
-    }
-
-    /// 3×3 taps in one pass, on the rows of 16 bits that another filter has made.
-    pub(super) fn stencil_rounded<T: Sample>(
-        &mut self,
-        kernels: &[Nine],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
-        sink: &mut Sink<'_, '_>,
-    ) {
-        let stage = self.stage;
-        let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, &|rows, outs, stream, _| {
-            let (step, finish) = (stage.input.channels, &stage.finish);
-            match kernels {
-                [a, b] => {
-                    let kernels = [a, b];
-                    stage.level.run(StencilHigh { rows, kernels, step, finish, stream, outs });
-                }
-                [a, ..] => {
-                    let kernels = [a];
-                    stage.level.run(StencilHigh { rows, kernels, step, finish, stream, outs });
                 }
                 [] => {}
             }

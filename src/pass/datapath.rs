@@ -8,7 +8,7 @@ mod rounded16;
 
 pub use double::F64;
 pub use exact16::I16;
-pub use rounded16::{I16Rounded, StencilHigh};
+pub use rounded16::I16Rounded;
 
 use super::{Finish, MOST_SUMS, Taps};
 use crate::filter::Post;
@@ -286,7 +286,7 @@ pub(super) fn to_float<L: Lanes>(l: L, acc: L::I, finish: &Finish, kernel: usize
 
 /// An integer accumulator as a rounded integer result; not for magnitudes.
 #[inline(always)]
-fn to_integer<L: Lanes>(l: L, acc: L::I, finish: &Finish) -> L::I {
+pub(super) fn to_integer<L: Lanes>(l: L, acc: L::I, finish: &Finish) -> L::I {
     let fixed = &finish.fixed[0];
     let absolute = finish.post == Post::Abs;
     let v = if absolute { l.i_add(l.i_abs(acc), l.i_splat(fixed.half())) } else { acc };

@@ -33,6 +33,11 @@ impl<L: Lanes> Apart<L> {
         Self { even: l.h_add(self.even, other.even), odd: l.h_add(self.odd, other.odd) }
     }
 
+    #[inline(always)]
+    pub fn sub(self, l: L, other: Self) -> Self {
+        Self { even: l.h_sub(self.even, other.even), odd: l.h_sub(self.odd, other.odd) }
+    }
+
     /// + samples · tap; HIGH: in units of 2⁻¹⁵, rounded.
     #[inline(always)]
     fn step<const HIGH: bool>(self, l: L, samples: Self, tap: L::H) -> Self {

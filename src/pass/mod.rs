@@ -14,8 +14,7 @@
 //! | [`Doubled`] | a row of `f32` | means of 2, 4, 8 … neighbours |
 //! | [`Sparse`] | K rows of `f32`, or of their means, at some places | output samples |
 //! | [`SparseSums`] | K rows of integers at some places | sums that may be kept; output samples |
-//! | [`Stencil`] | three rows of `u8` for each that it writes | output samples |
-//! | [`StencilHigh`] | three rows of 16 bits for each | output samples |
+//! | [`Stencil`] | three rows of `u8`, of `u16`, or between filters of 16 bits, for each that it writes | output samples |
 //! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
 //! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
 //! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
@@ -65,7 +64,7 @@ pub use alpha::{KeepAlpha, Premultiply, Unpremultiply};
 pub use blocks::{GROUP, GROUPS_FROM, RowLevel, RowSums, SUMMED, WindowSums};
 pub use colour::{Colour, ColourWeights};
 pub use column::{Column, Sum};
-pub use datapath::{Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, StencilHigh};
+pub use datapath::{Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32};
 pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
 pub use fft::{Digit, Emit, Join, Multiply, PAIRS, Pair, Planes, Results, Unpack};
@@ -82,7 +81,7 @@ pub use running::{
     PHASE_SLACK, Scan, Share, Windows, parity_unit,
 };
 pub use sparse::{Doubled, Kept, Read, Sparse, SparseSums};
-pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil};
+pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil, StencilSample};
 pub use sum::{Addend, MOST_ROWS, SAMPLE_BITS, SumPairs, SumRows};
 pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
 
@@ -156,7 +155,8 @@ pub struct Fixed {
     pub unit: f32,
     /// Where a 16-bit sum is not shifted but multiplied: in units of 2⁻¹⁵; 0 where it is not.
     pub factor: i16,
-    /// Whether a 16-bit sum is divided: multiplied by `factor` in units of 2^−(16 + shift), rounded down.
+    /// Whether a sum is divided. One of 16 bits is multiplied by `factor` in units of 2^−(16 + shift), rounded
+    /// down; one of 32 by `unit`, rounded.
     pub divides: bool,
 }
 

@@ -26,6 +26,9 @@ pub(super) fn choose(
     if method == Method::Naive {
         return Ok(None);
     }
+    if let Some(found) = arithmetic::nine(task) {
+        return Ok(Some(found));
+    }
     if !matches!(method, Method::Dense | Method::Runs | Method::Fft) {
         let apart = separations
             .iter()

@@ -11,8 +11,8 @@ use super::filter::FilterStage;
 use super::segment::{LayerStage, WindowKind};
 use super::{Pass, Terms};
 use crate::pass::{
-    self, Datapath as _, GROUP, GROUPS_FROM, Nine, RowLevel, RowOrder, SUMMED, StencilHigh,
-    folds_column, folds_row,
+    self, Datapath as _, GROUP, GROUPS_FROM, Nine, RowLevel, RowOrder, SUMMED, folds_column,
+    folds_row,
 };
 use crate::sample::SampleType;
 use std::fmt;
@@ -105,10 +105,7 @@ impl FilterStage {
                 Operations::products((width.next_multiple_of(2) + height + 1) as f64)
             }
             Pass::Stencil(kernels) => {
-                let [products, sums] = match self.types.0 {
-                    SampleType::U8 => Nine::operations(kernels, self.input.channels),
-                    _ => StencilHigh::operations(&kernels[0]),
-                };
+                let [products, sums] = Nine::operations(kernels);
                 Operations::new(products, sums) * kernels.len() as f64
             }
             // A row enters and one leaves; a prefix sum; the difference of two. The common tap, of columns or of all.
@@ -301,10 +298,11 @@ mod tests {
 
     #[test]
     fn sobel_sums_each_row_once_for_three_results() {
-        // A block of 8 rows makes 10 row sums, of 3 taps each, or of 2 where a third, 1, is not multiplied. Down,
-        // 1 2 1 takes one multiplication, and three additions with what sums begin with.
-        assert_eq!(bytes(Kernel::sobel_x(), 1), [2.0 * 1.25 + 1.0, 2.0 * 1.25 + 3.0]);
-        assert_eq!(bytes(Kernel::sobel_x(), 3), [3.0 * 1.25 + 1.0, 2.0 * 1.25 + 3.0]);
+        // A block of 8 rows makes 10 row sums, of 3 taps each. Down, 1 2 1 takes two additions; of two kernels, or
+        // where the first is −1, the middle one is multiplied, and what sums begin with added.
+        assert_eq!(bytes(Kernel::sobel_x(), 1), [3.0 * 1.25, 2.0 * 1.25 + 2.0]);
+        assert_eq!(of::<u16, u16>(&Filter::new(Kernel::sobel_x()), 3), [3.75, 4.5]);
+        assert_eq!(bytes(Kernel::sobel_y(), 3), [3.0 * 1.25 + 1.0, 2.0 * 1.25 + 3.0]);
         let both = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap();
         assert_eq!(of::<u8, u8>(&both, 3), [9.5, 11.0]);
         assert_eq!(bytes(Kernel::laplacian(), 1), [9.0, 9.0]);

@@ -271,20 +271,25 @@ pub fn fence() {
     }
 }
 
+/// Asks for the line of the cache at this address, whatever it is.
+#[inline(always)]
+pub fn prefetch_line(p: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64; a prefetch reads nothing and cannot fault.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Asks for a row that will be read soon.
 #[inline(always)]
 pub fn prefetch<T>(row: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        for x in (0..row.len()).step_by(64 / size_of::<T>()) {
-            // SAFETY: SSE is part of x86-64; the address lies in the row, and a prefetch could
-            // not fault anyway.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().add(x).cast()) };
-        }
+    for x in (0..row.len()).step_by(64 / size_of::<T>()) {
+        prefetch_line(row.as_ptr().wrapping_add(x).cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
 }
 
 /// Work that is written for any lanes. `run` must be `#[inline(always)]`.

@@ -240,6 +240,8 @@ fn large_dense() {
     large::<u8, u8>(&dense());
     large::<u8, u8>(&nine());
     large::<u8, i16>(&nine());
+    large::<u16, u16>(&Filter::new(Kernel::sharpen()));
+    large::<u16, u16>(&Filter::new(Kernel::gaussian_of(3).unwrap()).border(Border::Wrap));
     large::<f32, f32>(&dense());
 }
 

@@ -82,6 +82,42 @@ fn seven_symmetric_taps() {
     }
 }
 
+/// 3×3 taps on 16 bits, in one pass: products with columns that are not multiplied, other taps, shifted sums
+/// and divided ones, offsets and absolute values; images below a vector, of each of its remainders, and some more.
+#[test]
+fn nine_taps_of_u16() {
+    let three = |taps: [f64; 9]| Kernel::new(3, 3, taps.to_vec()).unwrap();
+    let steep = three([-3000.0, 12.0, 700.0, 1.0, -1.0, 2500.0, 77.0, -900.0, 1500.0]);
+    let filters = [
+        Filter::new(Kernel::gaussian_of(3).unwrap()),
+        Filter::new(Kernel::box_(3, 3).unwrap()),
+        Filter::new(Kernel::sobel_x()).abs(),
+        Filter::new(Kernel::sobel_y()).scale(0.125).offset(32768.0),
+        Filter::new(Kernel::prewitt_x()).scale(1.0 / 3.0).offset(1000.5),
+        Filter::new(Kernel::scharr_y()).scale(1.0 / 32.0),
+        Filter::new(Kernel::laplacian()).abs(),
+        Filter::new(Kernel::sharpen()),
+        Filter::new(three([1.0, 2.0, 1.0, 2.0, 0.0, 2.0, 1.0, 2.0, 1.0])).scale(1.0 / 12.0),
+        Filter::new(steep).scale(1.0 / 4096.0),
+    ];
+    for (filter, border) in filters.iter().zip(borders(777.0).into_iter().cycle()) {
+        let filter = filter.clone().border(border);
+        for channels in 1..=4 {
+            for width in (3..110).step_by(channels).chain([517]) {
+                let shape = Shape::new(width, 13, channels);
+                let plan = filter.plan::<u16, u16>(shape).unwrap();
+                assert_eq!(plan.stages()[0].arithmetic, Arithmetic::I32, "{plan}");
+                for look in [Look::Extremes, Look::Noise] {
+                    let source = image::<u16>(shape, look, width as u64);
+                    if let Err(e) = check_levels::<u16, u16>(&filter, source.view()) {
+                        panic!("{filter:?}, {shape}: {e}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Any odd number of symmetric taps beyond that, with products of both passes rounded: kernels of either
 /// sign, and as long as the bound allows.
 #[test]

@@ -106,7 +106,7 @@ pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
 
 /// A number that all of `v` are whole multiples of, but for what `f64` rounds, and the multiples: the least of
 /// them in magnitude, or a small part of it.
-fn multiples_of(v: &[f64]) -> Option<(f64, Vec<f64>)> {
+pub(super) fn multiples_of(v: &[f64]) -> Option<(f64, Vec<f64>)> {
     let least = v.iter().map(|t| t.abs()).filter(|t| *t > 0.0).fold(f64::INFINITY, f64::min);
     if !least.is_finite() {
         return None;
