@@ -447,8 +447,9 @@ impl FilterRun<'_> {
 
 /// Makes virtual row `v` available, if it is not a border's constant.
 pub(super) fn load<T: Pod>(stage: &FilterStage, tile: &Tile, feed: &mut Feed<'_, T>, v: isize) {
-    if let Feed::Plain(_) = feed {
-    } else if let Some(row) = stage.image_row(v) {
+    if !matches!(feed, Feed::Plain(_))
+        && let Some(row) = stage.image_row(v)
+    {
         feed.load(stage, tile, v, row);
     }
 }

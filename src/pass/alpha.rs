@@ -10,8 +10,8 @@ use crate::simd::{Job, Lanes};
 /// Pixels that are worked on together, so that loops over their samples are vectors.
 const PIXELS: usize = 16;
 
-/// Values of a block that vectors are read from. An array begins wherever its numbers may, and what the compiler keeps
-/// in memory with it: then the loop took half as long again in some runs, by where the stack began.
+/// Values of a block, at a multiple of a vector's size. An array of numbers may begin between two: then, by where the
+/// stack began, the loop took half as long again.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Block<V, const S: usize>([V; S]);

@@ -151,12 +151,12 @@ pub struct Fixed {
     pub start: i32,
     /// Whether 16-bit sums have no sign.
     pub unsigned: bool,
-    /// 2^−shift.
+    /// What a sum in 32 bits is multiplied by in floats: 2^−shift, or what whole taps have in common.
     pub unit: f32,
     /// Where a 16-bit sum is not shifted but multiplied: in units of 2⁻¹⁵; 0 where it is not.
     pub factor: i16,
     /// Whether a sum is divided. One of 16 bits is multiplied by `factor` in units of 2^−(16 + shift), rounded
-    /// down; one of 32 by `unit`, rounded.
+    /// down; one of a [`Stencil`] in 32 bits by `unit`, rounded.
     pub divides: bool,
 }
 

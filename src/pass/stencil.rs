@@ -156,6 +156,11 @@ impl<T: StencilSample, const M: usize> Job for Stencil<'_, '_, T, M> {
     }
 }
 
+/// Whether results are samples of 8 bits, or of 16 with a sign.
+fn writes_narrow(outs: &[OutRow<'_>]) -> bool {
+    outs.iter().all(|out| matches!(out.sample(), SampleType::U8 | SampleType::I16))
+}
+
 /// Sums of some samples with nine taps, or with the row of a product and then its column.
 trait Sums {
     /// What rows hold.
@@ -173,7 +178,8 @@ trait Sums {
     fn lanes<L: Lanes>() -> usize;
     /// The taps of a kernel whose sums start with `start`.
     fn taps<L: Lanes>(l: L, kernel: &Nine, start: i32) -> Self::Taps<L>;
-    /// What results start with, and a product's sums of a row.
+    /// What results start with, and a product's sums of a row. Results of a column of [`TWICE`] have nothing
+    /// but those sums.
     fn starts<L: Lanes>(taps: &Self::Taps<L>) -> [Self::Sum<L>; 2];
     /// # Safety
     ///
@@ -256,12 +262,14 @@ impl<T: Copy, const M: usize> Stencil<'_, '_, T, M> {
         let first = if aligns { misfit / bytes } else { 0 };
         // No other vector may touch a line that is streamed: not those before the first line, which reach into
         // it, and not the last of all, which overlaps the one before.
-        let lone = first == 0 && end.is_multiple_of(lanes);
+        let lone = first == 0 && end.is_multiple_of(lanes.max(LINE / bytes));
         let inside = first + lanes.max(LINE / bytes);
+        let lines = end.saturating_sub(lanes + first) / (LINE / bytes);
+        let until = first + lines * (LINE / bytes);
         let mut x = 0;
         while x < end {
             let at = x.min(end - lanes);
-            let apart = lone || at >= inside && at + 2 * lanes <= end;
+            let apart = lone || at >= inside && at + lanes <= until;
             // SAFETY: `run` reads 2·step + `lanes` samples of each row and writes `lanes` of each output, from
             // `at` ≤ end − `lanes` on. Rows shorter than a vector go on that far, and write to `whole`,
             // which has 4·N samples, of at most 16 bits. What is streamed follows a multiple of a line.

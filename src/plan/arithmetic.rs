@@ -70,7 +70,7 @@ pub enum Arithmetic {
     F32,
     /// `f32` with fused multiply-add where the level has it.
     F32Fused,
-    /// `i32`, exact.
+    /// `i32`, exact; of 3×3 taps that are whole multiples of a number, times that in `f32`.
     I32,
     /// Running sums in `i32`, exact, times the common tap in `f32`.
     RunningI32,

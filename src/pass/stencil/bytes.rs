@@ -1,7 +1,9 @@
 //! The sums of `u8` samples, in 16 bits as [`I16`]'s are. Bytes become words by taking the even and the odd ones of
 //! a vector apart, which are put together again when results are stored.
 
-use super::{ANY, Nine, ONES, ROWS, SIGNED, Stencil, StencilSample, Store, Sums, TWICE};
+use super::{
+    ANY, Nine, ONES, ROWS, SIGNED, Stencil, StencilSample, Store, Sums, TWICE, writes_narrow,
+};
 use crate::pass::halves::Apart;
 use crate::pass::{Finish, I16, with_narrow};
 use crate::simd::{Lanes, SampleLanes};
@@ -24,6 +26,7 @@ struct Bytes<const WAY: u8, const COLUMN: u8>;
 impl StencilSample for u8 {
     #[inline(always)]
     fn run<L: Lanes, const M: usize>(stencil: Stencil<'_, '_, u8, M>, l: L) {
+        assert!(writes_narrow(stencil.outs));
         let all = |holds: fn(&Nine) -> bool| stencil.kernels.iter().all(|kernel| holds(kernel));
         let way = if stencil.step == 1 && all(Nine::is_small) {
             NEXT

@@ -1,7 +1,7 @@
 //! The sums of rows of 16 bits between filters of `u8` images, as [`I16Rounded`]'s are: every product is rounded to
 //! 16 bits, taps are in units of 2⁻¹⁵.
 
-use super::{ANY, Nine, ROWS, Stencil, StencilSample, Store, Sums};
+use super::{ANY, Nine, ROWS, Stencil, StencilSample, Store, Sums, writes_narrow};
 use crate::pass::{Datapath, Finish, I16Rounded, with_narrow};
 use crate::simd::Lanes;
 
@@ -11,6 +11,7 @@ struct Rounded<const COLUMN: u8>;
 impl StencilSample for i16 {
     #[inline(always)]
     fn run<L: Lanes, const M: usize>(stencil: Stencil<'_, '_, i16, M>, l: L) {
+        assert!(writes_narrow(stencil.outs));
         match stencil.kernels[0] {
             Nine::Product { .. } => stencil.lines::<L, Rounded<ANY>>(l),
             Nine::Rows(_) | Nine::Rounded(_) => stencil.lines::<L, Rounded<ROWS>>(l),

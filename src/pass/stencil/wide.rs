@@ -4,6 +4,7 @@
 use super::{Nine, ONES, ROWS, Stencil, StencilSample, Store, Sums, TWICE};
 use crate::pass::Finish;
 use crate::pass::datapath::{rounded, to_integer};
+use crate::sample::SampleType;
 use crate::simd::Lanes;
 
 /// 32-bit sums with products' columns, or of [`ROWS`]. NEXT: the step is 1, so that a sample's neighbour lies
@@ -16,6 +17,7 @@ impl StencilSample for u16 {
         if const { M > 1 } {
             unreachable!("magnitudes of u16 samples have two passes");
         }
+        assert!(stencil.outs.iter().all(|out| out.sample() == SampleType::U16));
         match (stencil.kernels[0].column(), stencil.step) {
             (TWICE, 1) => stencil.lines::<L, Wide<true, TWICE>>(l),
             (TWICE, _) => stencil.lines::<L, Wide<false, TWICE>>(l),
@@ -25,6 +27,14 @@ impl StencilSample for u16 {
             (ROWS, _) => stencil.lines::<L, Wide<false, ROWS>>(l),
             _ => unreachable!("other columns are planned as rows"),
         }
+    }
+}
+
+impl Nine {
+    /// Whether results may start with this: a column of 1 2 1 adds four parts of it.
+    #[must_use]
+    pub fn takes_start(&self, start: i32) -> bool {
+        self.column() != TWICE || start % 4 == 0
     }
 }
 
@@ -85,8 +95,9 @@ impl<const NEXT: bool, const COLUMN: u8> Sums for Wide<NEXT, COLUMN> {
     fn taps<L: Lanes>(l: L, kernel: &Nine, start: i32) -> Taps<L> {
         let [top, middle, bottom] = kernel.across();
         let across = [Three::new(l, top), Three::new(l, middle), Three::new(l, bottom)];
+        assert!(kernel.takes_start(start));
         let start = start + MIDDLE * kernel.sum();
-        // Four sums of rows make a result of a column of 1 2 1.
+        // Four sums of rows make a result of a column of 1 2 1, whose taps' sum is a multiple of 4.
         let row = if COLUMN == TWICE { start / 4 } else { 0 };
         let (start, row) = (l.i_splat(start), l.i_splat(row));
         Taps { across, starts: [[start; 2], [row; 2]] }

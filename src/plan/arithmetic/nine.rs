@@ -23,7 +23,8 @@ pub(crate) fn nine(task: &Task<'_>) -> Option<(Pass, Proved, Finish)> {
     let (q, finish, proved) = shifted(task, &written).or_else(|| divided(task, &written))?;
     let taps: Vec<i16> =
         to_i32(&q).into_iter().map(i16::try_from).collect::<Result<_, _>>().ok()?;
-    let (rows, product) = (Nine::rows(&taps)?, Nine::of_equal_rows(&taps));
+    let rows = Nine::rows(&taps)?;
+    let product = Nine::of_equal_rows(&taps).filter(|p| p.takes_start(finish.fixed[0].start));
     let kernel = match task.filter.get_method() {
         Method::Auto => product.unwrap_or(rows),
         Method::Separable => product?,
