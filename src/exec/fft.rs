@@ -336,6 +336,7 @@ impl FftSlot {
                 step: 1,
                 finish: &stage.finish,
                 stream: false,
+                next: &[],
                 outs: [OutRow::new(&mut *row)],
             });
             self.list = recycle(list);

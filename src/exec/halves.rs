@@ -101,7 +101,6 @@ impl<'a, const HIGH: bool> Halves<'a, HIGH> {
 impl<T, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
     type Read = u8;
     type Elem = i16;
-    const AHEAD: bool = true;
 
     fn row<'m>(&self, memory: &'m mut Memory, used: bool) -> &'m mut [i16] {
         memory.aligned(if used { 2 * self.half } else { 0 })

@@ -23,8 +23,6 @@ pub(super) trait ScratchRows<T> {
     type Read: Pod;
     /// What a scratch row is made of.
     type Elem: Pod;
-    /// Whether the row pass asks for the rows that the next window adds.
-    const AHEAD: bool;
 
     /// A scratch row in this memory; of no elements where it is not `used`.
     fn row<'m>(&self, memory: &'m mut Memory, used: bool) -> &'m mut [Self::Elem];
@@ -68,8 +66,6 @@ impl<'a, R: Datapath> Whole<'a, R> {
 impl<T: Sample, R: Datapath> ScratchRows<T> for Whole<'_, R> {
     type Read = T;
     type Elem = R::Elem;
-    // Narrower samples come fast enough by themselves.
-    const AHEAD: bool = size_of::<T>() == 4;
 
     fn row<'m>(&self, memory: &'m mut Memory, used: bool) -> &'m mut [R::Elem] {
         let len = self.tile.len * self.stage.input.channels + MAX_LANES;
@@ -175,7 +171,7 @@ impl FilterRun<'_> {
                 let [out] = sink.rows(y + r, tile.x.clone());
                 // A row that the next window adds, while this one is worked on.
                 let v = virtual_rows.end + r as isize;
-                let next = ahead(stage, tile, feed, v, if S::AHEAD { below } else { v });
+                let next = ahead(stage, tile, feed, v, below);
                 match passes {
                     [p, q, ..] => {
                         let inputs = [(p, &*scratch[r]), (q, &*scratch[count + r])];

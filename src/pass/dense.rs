@@ -84,6 +84,8 @@ pub struct Dense<'a, R: Datapath, const N: usize> {
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
+    /// Memory to ask for on the way: rows of as many elements as are written, or none.
+    pub next: &'a [&'a [u8]],
     /// Exactly the samples to write, rows of one length: one for each sum, or two.
     pub outs: [OutRow<'a>; N],
 }
@@ -235,7 +237,13 @@ impl<R: Datapath, const N: usize> Dense<'_, R, N> {
         stream: bool,
     ) -> usize {
         let (n, lanes) = (self.outs[0].len(), R::wide_lanes::<L>());
+        let each = size_of::<R::Wide>();
         while x + U * lanes <= n {
+            for next in self.next {
+                if let Some(next) = next.get(x * each..(x + U * lanes) * each) {
+                    prefetch(next);
+                }
+            }
             let stream = stream && streams(x, U, lanes, n, to.sample.bytes());
             // SAFETY: as promised by the caller; x + U·lanes ≤ n.
             unsafe { self.block::<L, U>(l, x, to, stream) }
