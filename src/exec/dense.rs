@@ -103,8 +103,8 @@ impl Edges {
     }
 }
 
-/// Most bytes of rows to ask for in advance: the second cache must hold them beside the rows at work. No processor
-/// follows so many rows by itself: of a picture that is in no cache, 3×3 taps take twice as long without.
+/// Most bytes of rows to ask for in advance: the second cache must hold them beside the rows at work. Of a picture
+/// that is in no cache, 3×3 taps take twice as long without (1920×1080 `u8`, three and four channels, AMD Zen 5).
 const NEXT_BYTES: usize = 256 << 10;
 
 /// Images of so many bytes are taken to be in the cache already.
