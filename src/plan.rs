@@ -37,7 +37,7 @@ use crate::exec::{self, Workspace};
 use crate::filter::{Filter, Method};
 use crate::geometry::Axis;
 use crate::layer::{Chain, Layer};
-use crate::pass::{Nine, RowLevel, Share};
+use crate::pass::{Identity, Nine, RowLevel, Share};
 use crate::reference;
 use crate::sample::{Sample, SampleType, Source};
 use crate::simd::Level;
@@ -120,6 +120,8 @@ pub struct AnyPlan {
 pub(crate) enum Pass {
     /// A column pass and a row pass, for each kernel.
     Separable(Vec<Passes>),
+    /// A column pass, and a row pass whose sums the image's own samples are added to.
+    WithIdentity(Passes, Identity),
     /// A row pass, two rows at a time, then a column pass.
     RowFirst(Passes),
     /// 3×3 taps in one pass; for each kernel. All are products, or none.
@@ -171,7 +173,7 @@ impl Pass {
                 [Nine::Product { .. }, ..] => Method::Separable,
                 _ => Method::Dense,
             },
-            Self::Terms(_) => Method::Terms,
+            Self::Terms(_) | Self::WithIdentity(..) => Method::Terms,
             Self::Multirate(_) => Method::Multirate,
             Self::Fft(_) => Method::Fft,
             Self::Runs(_) => Method::Runs,

@@ -19,6 +19,7 @@ use crate::sample::{Sample, SampleType, with_sample};
 use crate::simd::MAX_LANES;
 use std::mem::take;
 use std::ops::Range;
+use std::slice;
 use wide::bytemuck::{Pod, cast_slice};
 
 /// The scratch memory of a filter, by use.
@@ -149,7 +150,7 @@ impl Request<'_> {
         // Where a pass reads many rows side by side, and comes back to a line of each: larger samples fill
         // lines at once.
         if size_of::<T>() == 1
-            && matches!(stage.pass, Pass::Separable(_))
+            && matches!(stage.pass, Pass::Separable(_) | Pass::WithIdentity(..))
             && let Rows::Source(source) = typed
             && collide(stage.window_rows().min(source.part.shape().height), source.part.stride())
         {
@@ -302,6 +303,9 @@ impl Request<'_> {
             }
             (Pass::Separable(p), Arithmetic::I16Rounded) if const { size_of::<T>() == 1 } => {
                 run.halves::<T, true>(p, tile, constants, feed, sink);
+            }
+            (Pass::WithIdentity(p, _), Arithmetic::I16Rounded) if const { size_of::<T>() == 1 } => {
+                run.halves::<T, true>(slice::from_ref(p), tile, constants, feed, sink);
             }
             (Pass::Separable(p), Arithmetic::I16Rounded)
                 if const { T::NARROW && size_of::<T>() == 2 } =>

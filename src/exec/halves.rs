@@ -11,12 +11,12 @@ use crate::pass::{
     ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Nine, RowHalves, STENCIL_ROWS,
     Stencil, StencilSample, SymmetricHalves,
 };
-use crate::plan::FilterStage;
 use crate::plan::arithmetic::Passes;
+use crate::plan::{FilterStage, Pass};
 use crate::sample::Sample;
 use crate::view::OutRow;
 use std::mem::take;
-use wide::bytemuck::Pod;
+use wide::bytemuck::{Pod, cast_slice};
 
 /// Where a row of two halves starts, in samples, and elements of a half: the first window starts with an
 /// even sample, or an even group of `unit` samples, and most of what a column pass writes is aligned to cache
@@ -98,7 +98,7 @@ impl<'a, const HIGH: bool> Halves<'a, HIGH> {
     }
 }
 
-impl<T, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
+impl<T: Pod, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
     type Read = u8;
     type Elem = i16;
 
@@ -133,6 +133,7 @@ impl<T, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
     fn finish<const M: usize>(
         &self,
         inputs: [(&Passes, &[i16]); M],
+        under: &[T],
         stream: bool,
         next: &[u8],
         out: OutRow<'_>,
@@ -143,7 +144,11 @@ impl<T, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
             let (even, odd) = row.split_at(self.half);
             HalfInput { halves: [&even[first..], &odd[first..]], taps: I16::taps(&pass.row) }
         });
-        let row = RowHalves::<HIGH, M> { inputs, step, adds, finish, stream, next, out };
+        let identity = match self.stage.pass {
+            Pass::WithIdentity(_, identity) => Some((identity, cast_slice(under))),
+            _ => None,
+        };
+        let row = RowHalves::<HIGH, M> { inputs, step, adds, identity, finish, stream, next, out };
         self.stage.level.run(row);
     }
 }

@@ -7,8 +7,8 @@ use super::sink::Sink;
 use super::tile::Tile;
 use crate::pass::{Column, Datapath, Input, Row, Sum};
 use crate::plan::BLOCK_ROWS;
-use crate::plan::FilterStage;
 use crate::plan::arithmetic::Passes;
+use crate::plan::{FilterStage, Pass};
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
 use crate::view::OutRow;
@@ -40,10 +40,12 @@ pub(super) trait ScratchRows<T> {
     /// Fills in the copied pixels of a scratch row.
     fn pad(&self, row: &mut [Self::Elem]);
 
-    /// An output row of one kernel, or the two of a magnitude, and the memory to ask for on the way.
+    /// An output row of one kernel, or the two of a magnitude, and the memory to ask for on the way. The image's
+    /// samples `under` it are added, if it is one of a pass that does so.
     fn finish<const M: usize>(
         &self,
         inputs: [(&Passes, &[Self::Elem]); M],
+        under: &[T],
         stream: bool,
         next: &[u8],
         out: OutRow<'_>,
@@ -90,6 +92,7 @@ impl<T: Sample, R: Datapath> ScratchRows<T> for Whole<'_, R> {
     fn finish<const M: usize>(
         &self,
         inputs: [(&Passes, &[R::Elem]); M],
+        _: &[T],
         stream: bool,
         next: &[u8],
         out: OutRow<'_>,
@@ -172,12 +175,20 @@ impl FilterRun<'_> {
                 // A row that the next window adds, while this one is worked on.
                 let v = virtual_rows.end + r as isize;
                 let next = ahead(stage, tile, feed, v, below);
+                let under = match stage.pass {
+                    Pass::WithIdentity(..) => {
+                        let ([x, y], columns) = ([stage.anchor.0, y + r + stage.anchor.1], &tile.x);
+                        let columns = columns.start + x..columns.end + x;
+                        feed.row(stage, tile, y as isize, y, columns)
+                    }
+                    _ => &[],
+                };
                 match passes {
                     [p, q, ..] => {
                         let inputs = [(p, &*scratch[r]), (q, &*scratch[count + r])];
-                        rows.finish(inputs, stream, next, out);
+                        rows.finish(inputs, under, stream, next, out);
                     }
-                    [p] => rows.finish([(p, &*scratch[r])], stream, next, out),
+                    [p] => rows.finish([(p, &*scratch[r])], under, stream, next, out),
                     [] => {}
                 }
                 sink.done(y + r, 1, tile.x.clone());

@@ -7,7 +7,7 @@ mod column;
 mod row;
 
 pub use column::{ColumnHalves, HalfSum, folds_column};
-pub use row::{HalfInput, RowHalves, folds_row};
+pub use row::{HalfInput, Identity, RowHalves, folds_row};
 
 use crate::simd::{Lanes, MAX_LANES};
 

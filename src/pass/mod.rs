@@ -69,8 +69,8 @@ pub use dense::{Dense, Prepare};
 pub use depthwise::{Depthwise, TapRows};
 pub use fft::{Digit, Emit, Join, Multiply, PAIRS, Pair, Planes, Results, Unpack};
 pub use halves::{
-    ColumnHalves, HALF_SLACK, HalfInput, HalfSum, MOST_SYMMETRIC, RowHalves, folds_column,
-    folds_row,
+    ColumnHalves, HALF_SLACK, HalfInput, HalfSum, Identity, MOST_SYMMETRIC, RowHalves,
+    folds_column, folds_row,
 };
 pub use mix::{Mix, Weights};
 pub use narrow::{Narrow, NarrowWeights};

@@ -23,7 +23,7 @@ mod rounded;
 mod whole;
 mod words;
 
-pub(crate) use between::{Freedom, between, sums};
+pub(crate) use between::{Freedom, SHORT, between, sums};
 pub(crate) use boxes::running;
 pub(crate) use direct::dense;
 use direct::pack_rows;
@@ -39,6 +39,7 @@ use quantise::{
     errors, errors_of, exact_f32, fits_digits, fixed, fraction_bits, largest, may_fit_i16, to_i32,
     whole,
 };
+pub(crate) use rounded::with_identity;
 pub(super) use whole::whole as whole_taps;
 
 use crate::filter::{Filter, Post};
@@ -191,6 +192,8 @@ pub(crate) struct Task<'a> {
     pub precise: bool,
     /// Rows come from and go to other stages.
     pub chained: bool,
+    /// What a level is in results: rows of 16 bits between filters have fraction bits.
+    pub unit: f64,
 }
 
 impl Proved {
@@ -407,7 +410,7 @@ fn factors<'a>(task: &Task<'_>, separations: &'a [Separation]) -> Vec<Factors<'a
         let column: Vec<f64> = term.column.iter().map(|t| t / power.exp2()).collect();
         let row: Vec<f64> = term.row.iter().map(|t| t * scale * power.exp2()).collect();
         let residual = s.residual(1) * scale.abs() * range;
-        Factors { column, row, residual, written: (&term.column, &term.row) }
+        Factors { column, row, residual, written: (&term.column, &term.row), identity: None }
     });
     factors.collect()
 }
@@ -420,6 +423,8 @@ struct Factors<'a> {
     residual: f64,
     /// Column and row as they came, without the scale.
     written: (&'a [f64], &'a [f64]),
+    /// How many times the image is added, and the place of its pixel among the taps.
+    identity: Option<(f64, (usize, usize))>,
 }
 
 type Separable = (Proved, Vec<Passes>, Finish);

@@ -239,8 +239,9 @@ mod tests {
             Filter::new(Kernel::new(n, n, taps.collect()).unwrap())
         };
         let unsharp = |sigma| Filter::new(Kernel::unsharp(sigma, 1.0).unwrap());
+        let dog = Filter::new(Kernel::dog(3.0, 1.6).unwrap());
         let motion = Filter::new(Kernel::motion(31.0, 30.0).unwrap());
-        let cases: [(Filter, SampleType, usize, IsPass); 24] = [
+        let cases: [(Filter, SampleType, usize, IsPass); 25] = [
             (gaussian(0.8), U8, 1, |p| matches!(p, Pass::Separable(_) | Pass::Stencil(_))),
             (gaussian(2.0), U8, 1, |p| matches!(p, Pass::Separable(_))),
             (gaussian(2.0), U8, 3, |p| matches!(p, Pass::Separable(_))),
@@ -261,7 +262,8 @@ mod tests {
             (disc(31.0), U8, 3, |p| matches!(p, Pass::Runs(_))),
             (disc(7.0), F32, 1, |_| true),
             (motion, U8, 1, |p| matches!(p, Pass::Runs(_))),
-            (unsharp(3.0), U8, 1, |p| matches!(p, Pass::Terms(_))),
+            (unsharp(3.0), U8, 1, |p| matches!(p, Pass::WithIdentity(..))),
+            (dog, U8, 1, |p| matches!(p, Pass::Terms(_))),
             (gaussian(10.0), U8, 1, |p| matches!(p, Pass::Multirate(_))),
             (gaussian(25.0), U8, 1, |p| matches!(p, Pass::Multirate(_))),
             (any(63), U8, 1, |p| cfg!(not(feature = "fft")) || matches!(p, Pass::Fft(_))),

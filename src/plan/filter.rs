@@ -97,6 +97,7 @@ impl FilterStage {
             fused,
             precise,
             chained,
+            unit: 1.0,
         };
         let terms = terms::may(filter) && !premultiplied && !widened;
         let separation = |k: &Kernel| match chained && !terms {
@@ -108,7 +109,7 @@ impl FilterStage {
         let terms = terms && (forced || !separations[0].is_separable());
         let known = filter.kernels()[0].terms();
         let sum = if terms { terms::terms(&task, known, input, types, setting) } else { None };
-        let splits = !(premultiplied || widened || separations[0].is_separable())
+        let splits = !(sum.is_some() || premultiplied || widened || separations[0].is_separable())
             && terms::may_split(filter, chained)
             && separations[0].residual(1) > may_leave(&task, &filter.kernels()[0]);
         let mut products =
@@ -240,7 +241,7 @@ impl FilterStage {
             Pass::RowFirst(_) => (0.4, 0.5),
             Pass::Runs(runs) if runs.sums == Sums::Kept => (0.1, 0.47),
             Pass::Runs(_) | Pass::Dense(_) => (0.0, 0.0),
-            Pass::Separable(_) | Pass::Stencil(_) => (0.4, 0.0),
+            Pass::Separable(_) | Pass::WithIdentity(..) | Pass::Stencil(_) => (0.4, 0.0),
         };
         [ROW / self.pixel() + around * (width - 1.0), above * height]
     }
@@ -280,6 +281,13 @@ impl FilterStage {
             Pass::Separable(_) => {
                 lines.push(format!("column pass: {count}{height} taps, rows into a scratch row"));
                 lines.push(format!("row pass: {count}{width} taps, scratch row into output"));
+            }
+            Pass::WithIdentity(..) => {
+                let times = terms::identity(kernel) * self.filter.get_scale();
+                lines.push(format!("column pass: {height} taps, rows into a scratch row"));
+                lines.push(format!(
+                    "row pass: {width} taps and {times} × the image, scratch row into output"
+                ));
             }
             Pass::RowFirst(_) => {
                 lines.push(format!("row pass: {width} taps, two rows into one of pairs"));

@@ -101,6 +101,11 @@ impl FilterStage {
                 let both = |one| self.column(one, passes.len()) + self.row(one, passes.len());
                 passes.iter().map(both).sum()
             }
+            Pass::WithIdentity(passes, identity) => {
+                let own = 1.0 + if identity.part == 0 { 0.0 } else { 2.0 };
+                let own = Operations::new(own, own.min(2.0));
+                self.column(passes, 1) + self.row(passes, 1) + own
+            }
             Pass::RowFirst(_) => {
                 Operations::products((width.next_multiple_of(2) + height + 1) as f64)
             }
@@ -365,10 +370,11 @@ mod tests {
 
     #[test]
     fn terms_add_up() {
-        // A Gaussian of 19 + 19 taps in pairs, its unit, and the image.
-        let unsharp = Kernel::unsharp(3.0, 1.0).unwrap();
-        assert_eq!(bytes(unsharp, 3), [42.0, 42.0]);
-        assert_eq!(bytes(Kernel::unsharp(1.0, 1.0).unwrap(), 3), [18.0, 18.0]);
+        // A Gaussian of 19 + 19 taps, folded, and the image, whole or in two parts.
+        assert_eq!(bytes(Kernel::unsharp(3.0, 1.0).unwrap(), 3), [21.0, 39.0]);
+        assert_eq!(bytes(Kernel::unsharp(3.0, 0.7).unwrap(), 3), [23.0, 40.0]);
+        // In pairs, with its unit, where that is too coarse.
+        assert_eq!(bytes(Kernel::unsharp(3.0, 9.0).unwrap(), 3), [42.0, 42.0]);
     }
 
     #[test]

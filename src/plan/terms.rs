@@ -6,7 +6,7 @@
 
 use super::Pass;
 use super::arithmetic::noise::{self, errors_and_squares};
-use super::arithmetic::{Arithmetic, Noise, Proved, Task, U, pack};
+use super::arithmetic::{Arithmetic, Noise, Proved, SHORT, Task, U, abs_sum, pack, with_identity};
 use super::choose::{may_leave, separable_cost};
 use super::filter::{FilterStage, Setting, of_passes};
 use super::multirate;
@@ -31,6 +31,9 @@ const EACH: f64 = 0.13;
 
 /// The part of the error that is allowed which terms at two rates may have together.
 const ALL_TERMS: f64 = 0.95;
+
+/// What the outermost taps of terms may come to, together, to be left out: so much of a level.
+const TAILS: f64 = 1.0 / 16.0;
 
 /// Fraction bits of sums at most.
 const SUM_BITS: u32 = 22;
@@ -90,20 +93,24 @@ pub(super) fn multiplications(kernel: &Kernel) -> usize {
     kernel.terms().iter().map(of).sum()
 }
 
+/// How many times a kernel has the pixel under its anchor as a term of its own.
+pub(super) fn identity(kernel: &Kernel) -> f64 {
+    kernel.terms().iter().filter(|term| term.taps().len() == 1).map(|term| term.taps()[0]).sum()
+}
+
 /// Whether to look for products that a filter's kernel is the sum of.
 pub(super) fn may_split(filter: &Filter, chained: bool) -> bool {
     let [kernel] = filter.kernels() else { return false };
-    kernel.terms().is_empty()
-        && match filter.get_method() {
-            Method::Terms => true,
-            // Between others, rows of 16 bits are faster.
-            Method::Auto => !chained && kernel.taps().len() > FEW_TAPS,
-            _ => false,
-        }
+    match filter.get_method() {
+        Method::Terms => true,
+        // Between others, rows of 16 bits are faster.
+        Method::Auto => !chained && kernel.taps().len() > FEW_TAPS,
+        _ => false,
+    }
 }
 
-/// The filter's only kernel as a sum of two to four products, if that keeps the contract of `task`, and what it takes for
-/// a sample, in nanoseconds.
+/// The filter's only kernel as the sum of its terms, or of two to four products, if that keeps the contract of `task`, and
+/// what it takes for a sample, in nanoseconds.
 pub(super) fn products(
     task: &Task<'_>,
     input: Shape,
@@ -114,10 +121,16 @@ pub(super) fn products(
     if task.must_be_exact() {
         return None;
     }
-    let few = Separation::of_few(kernel, MOST_PRODUCTS, may_leave(task, kernel))?;
-    let (x, y) = kernel.anchor();
-    let parts = few.iter().map(|term| term.to_kernel()?.with_anchor(x, y));
-    let found = terms(task, &parts.collect::<Result<Vec<_>, _>>().ok()?, input, types, setting)?;
+    let parts = match kernel.terms() {
+        [] => {
+            let few = Separation::of_few(kernel, MOST_PRODUCTS, may_leave(task, kernel))?;
+            let (x, y) = kernel.anchor();
+            let parts = few.iter().map(|term| term.to_kernel()?.with_anchor(x, y));
+            &parts.collect::<Result<Vec<_>, _>>().ok()?
+        }
+        known => known,
+    };
+    let found = terms(task, parts, input, types, setting)?;
     let Pass::Terms(terms) = &found.0 else { return None };
     Some((terms.cost(), found))
 }
@@ -148,7 +161,8 @@ pub(super) fn terms(
         Filter::new(term).scale(scale).borders(border_x.clone(), border_y.clone())
     });
     let filters: Vec<_> = filters.collect();
-    let identity = identities.iter().map(|term| term.taps()[0]).sum::<f64>() * scale;
+    let times = identities.iter().map(|term| term.taps()[0]).sum::<f64>();
+    let identity = times * scale;
     let range = task.range();
     // What the terms leave out of the kernel, and how large they are.
     let sum = Kernel::sum_of(parts).ok()?;
@@ -206,15 +220,20 @@ pub(super) fn terms(
             filters.iter().map(|filter| of_floats(filter, input, types.0, setting, range));
         planned.collect::<Option<Vec<_>>>().and_then(|planned| sum_of(&planned, None))
     };
-    let in_16_bits = || {
+    // With a tolerance, terms at two rates are off by no more than that says.
+    let given = filter.get_tolerance().map(|tolerance| tolerance * range);
+    let share = given.map_or(task.allowed(), |given| given.min(task.allowed())) * ALL_TERMS
+        / filters.len() as f64;
+    // Of each factor of each term, and as much again for what makes up for it.
+    let tails = given.map_or(TAILS, |given| given.min(TAILS)) / (4 * filters.len()) as f64;
+    let tails = if valid { 0.0 } else { tails / range / scale.abs() };
+    let in_16_bits = |short: usize| {
         let setting = Setting { chained: true, ..setting };
-        // With a tolerance, terms at two rates are off by no more than that says.
-        let given = filter.get_tolerance().map(|tolerance| tolerance * range);
-        let share = given.map_or(task.allowed(), |given| given.min(task.allowed())) * ALL_TERMS
-            / filters.len() as f64;
         let planned = filters.iter().map(|filter| {
             let addend = multirate::addend(filter, input, setting, share);
-            addend.map(Planned::of_addend).or_else(|| in_words(filter, input, setting))
+            addend
+                .map(Planned::of_addend)
+                .or_else(|| in_words(filter, input, setting, short, tails))
         });
         let planned = planned.collect::<Option<Vec<_>>>()?;
         let narrow = matches!(types.1, SampleType::U8 | SampleType::I16);
@@ -222,10 +241,58 @@ pub(super) fn terms(
         let paired = pairs.and_then(|pairs| sum_of(&planned, Some(pairs)));
         paired.or_else(|| sum_of(&planned, None))
     };
-    let short = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
-    let short = if short { in_16_bits() } else { None };
+    let bytes = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
+    let with_identity = || {
+        let ([one], [_]) = (&others[..], &identities[..]) else { return None };
+        let fits = |a: &Kernel, b: &Kernel| {
+            (a.width(), a.height(), a.anchor()) == (b.width(), b.height(), b.anchor())
+        };
+        let slow =
+            fits(one, kernel) && multirate::addend(&filters[0], input, setting, share).is_none();
+        let mut found = if slow { with_identity(task, one, times) } else { None };
+        if let Some((_, proved, _)) = &mut found {
+            proved.bound += left * scale.abs() * range;
+        }
+        found.filter(|(_, proved, _)| task.takes(proved))
+    };
+    if bytes && let Some(found) = with_identity() {
+        return Some(found);
+    }
+    let short = if bytes { SHORT.iter().find_map(|&taps| in_16_bits(taps)) } else { None };
     let float = || if setting.precise { None } else { found(false) };
     short.or_else(float).or_else(|| found(true))
+}
+
+/// A product without the outermost taps of its factors, where they come to no more than `most`: terms are as long as
+/// the longest of them, where a narrow Gaussian has long become too small to show.
+fn cut(term: &Kernel, most: f64) -> Kernel {
+    let shorter = || {
+        let (column, row) = term.factors()?;
+        let (x, y) = term.anchor();
+        let (above, inner_column) = inner(column, y, most / abs_sum(row));
+        let (left, inner_row) = inner(row, x, most / abs_sum(column));
+        let shorter = Kernel::separable(&inner_column, &inner_row).ok()?;
+        shorter.with_anchor(x - left, y - above).ok().filter(|_| above + left > 0)
+    };
+    shorter().unwrap_or_else(|| term.clone())
+}
+
+/// The taps around an anchor but for as many at each end as come to no more than `most`, and how many these are. The
+/// others make up for their sum.
+fn inner(taps: &[f64], anchor: usize, most: f64) -> (usize, Vec<f64>) {
+    let last = taps.len() - 1;
+    let (mut ends, mut tails) = (0, 0.0);
+    while ends < anchor.min(last - anchor) {
+        tails += taps[ends].abs() + taps[last - ends].abs();
+        if tails > most {
+            break;
+        }
+        ends += 1;
+    }
+    let kept = &taps[ends..=last - ends];
+    let times = taps.iter().sum::<f64>() / kept.iter().sum::<f64>();
+    let times = if (times - 1.0).abs() < 0.01 { times } else { 1.0 };
+    (ends, kept.iter().map(|tap| tap * times).collect())
 }
 
 /// A term whose rows are `f32`.
@@ -249,12 +316,30 @@ fn of_floats(
 }
 
 /// A term of `u8` images whose rows have 16 bits.
-fn in_words(filter: &Filter, input: Shape, setting: Setting) -> Option<Planned> {
+fn in_words(
+    filter: &Filter,
+    input: Shape,
+    setting: Setting,
+    short: usize,
+    tails: f64,
+) -> Option<Planned> {
+    let (kernel, scale) = (&filter.kernels()[0], filter.get_scale());
+    let shorter = cut(kernel, tails);
+    let (border_x, border_y) = filter.get_borders();
+    let one = Filter::new(shorter.clone()).scale(scale).borders(border_x.clone(), border_y.clone());
     let types = (SampleType::U8, SampleType::F32);
-    let (stage, facts) = FilterStage::new(filter, input, types, setting).ok()?;
-    let (stage, bits, bound, noise) = words::of_one(&stage?, &facts)?;
+    let (stage, facts) = FilterStage::new(&one, input, types, setting).ok()?;
+    let (stage, bits, mut bound, mut noise) = words::of_one(&stage?, &facts, short)?;
+    if shorter != *kernel {
+        let left = shorter.embedded(kernel.width(), kernel.height(), kernel.anchor());
+        let pairs = kernel.taps().iter().zip(left.taps());
+        bound += 255.0 * scale.abs() * pairs.map(|(tap, left)| (tap - left).abs()).sum::<f64>();
+        let (more, squares) = errors_and_squares(kernel.taps(), left.taps(), 1.0);
+        let gone = Noise::new(more * scale, squares * scale * scale, (0.0, 255.0), (0.0, 0.0));
+        noise = gone.after(noise, 1.0, 1.0, 1.0);
+    }
     let unit = (-f64::from(bits)).exp2();
-    let slope = filter.kernels()[0].sum() * filter.get_scale() / unit;
+    let slope = kernel.sum() * scale / unit;
     Some(Planned { term: TermStage { stage, unit }, zero: 0.0, slope, bound, noise })
 }
 

@@ -2,7 +2,7 @@
 //! together stay small enough. No value between filters is rounded to a sample.
 
 use super::Pass;
-use super::arithmetic::{Arithmetic, Freedom, Noise, Task, between, sums};
+use super::arithmetic::{Arithmetic, Freedom, Noise, SHORT, Task, between, sums};
 use super::filter::{FilterFacts, FilterStage};
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Method, Post};
@@ -25,8 +25,7 @@ pub(super) fn words(
     allowed: f64,
     whole: bool,
 ) -> Option<Words> {
-    let with = |short| words_with(filters, allowed, Freedom { short, whole });
-    with(true).or_else(|| with(false))
+    SHORT.iter().find_map(|&short| words_with(filters, allowed, Freedom { short, whole }))
 }
 
 fn words_with(
@@ -165,14 +164,15 @@ fn finest(
 }
 
 /// A filter of `u8` images alone, with rows of 16 bits after it: their fraction bits, its bound and what it makes of
-/// noise, in levels.
+/// noise, in levels. Sums of up to `short` taps a side may have 16 bits.
 pub(super) fn of_one(
     one: &FilterStage,
     facts: &FilterFacts,
+    short: usize,
 ) -> Option<(FilterStage, u32, f64, Noise)> {
     let given = Given { range: (0.0, 255.0), error: 0.0, bits: 0 };
     let room = Room { after: results(&one.filter, given.range), beside: 0.0, last: false };
-    let freedom = Freedom { short: false, whole: false };
+    let freedom = Freedom { short, whole: false };
     let (stage, bits, bound) = finest(one, facts, given, room, freedom)?;
     let unit = f64::from(bits).exp2();
     let own = stage.arithmetic.noise.in_units(unit, 1.0);
@@ -231,6 +231,7 @@ fn stage(
         fused: false,
         precise: false,
         chained: true,
+        unit: to,
     };
     let samples = (((range.0 - error) * from).floor(), ((range.1 + error) * from).ceil());
     let separable = facts.method == Method::Separable;

@@ -2,7 +2,7 @@
 
 use super::{Apart, HALF_SLACK, MOST_SYMMETRIC, SIDE, Side, aligned_from, lie, side};
 use crate::pass::I16;
-use crate::pass::{Finish, OutRow, with_narrow};
+use crate::pass::{Finish, OutRow, SAMPLE_BITS, with_narrow};
 use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
 
@@ -33,6 +33,14 @@ pub struct HalfInput<'a> {
     pub taps: &'a [i16],
 }
 
+/// What samples of the image are multiplied by where they are added to sums: `whole`, and for each 2^[`SAMPLE_BITS`]
+/// of them a `part`, in units of 2⁻¹⁵, rounded.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Identity {
+    pub whole: i16,
+    pub part: i16,
+}
+
 /// `out[x] = finish(Σ_i taps[i] · scratch[x + i·step])`, as [`Row`](crate::pass::Row). HIGH: taps are in
 /// units of 2⁻¹⁵, and products are rounded.
 pub struct RowHalves<'a, const HIGH: bool, const M: usize> {
@@ -43,6 +51,8 @@ pub struct RowHalves<'a, const HIGH: bool, const M: usize> {
     pub step: usize,
     /// HIGH: whether two elements may be added in 16 bits, which symmetric taps then are multiplied by.
     pub adds: bool,
+    /// HIGH, of one kernel: the samples that are added, as many as are written.
+    pub identity: Option<(Identity, &'a [u8])>,
     /// From sum to sample.
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
@@ -68,6 +78,7 @@ impl<const HIGH: bool, const M: usize> Job for RowHalves<'_, HIGH, M> {
             let len = (n + taps.len() * self.step) / 2 + HALF_SLACK;
             assert!(halves.iter().all(|half| half.len() >= len));
         }
+        assert!(self.identity.is_none_or(|(_, samples)| HIGH && M == 1 && samples.len() == n));
         let taps = self.inputs[0].taps;
         let fold = (self.adds || !HIGH) && folds_row(taps);
         match (self.step, taps.len()) {
@@ -97,7 +108,8 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
         let head = from.filter(|from| *from > 0).map_or(0, |from| from + lanes);
         // SAFETY: `block` reads (U·4·N + taps·step) / 2 elements from x / 2 on in each half and writes
         // U·4·N samples at x. In blocks x + U·4·N ≤ n, as for all single vectors but the last, which reads
-        // into the slack, and is written to `whole`, which has 4·N samples, of at most 16 bits.
+        // into the slack, and is written to `whole`, which has 4·N samples, of at most 16 bits; the samples that it
+        // adds are copied to `rest`, which has as many.
         unsafe {
             let mut x = head;
             // Where each vector under a tap is a load, more of them at once, for which there are registers.
@@ -108,13 +120,18 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
             x = self.blocks::<L, 1, NEXT, FOLD>(l, known, x, out, stream);
             // The head's two vectors, and the last one.
             if head > 0 || x < n {
-                let mut whole = [0u32; MAX_LANES];
+                let (mut whole, mut rest) = ([0u32; MAX_LANES], [0u8; 4 * MAX_LANES]);
                 let from = head.saturating_sub(lanes);
                 for (x, wanted) in [(0, head > 0), (from, head > 0), (x, x < n)] {
                     if wanted {
                         let fits = x + lanes <= n;
                         let to = if fits { out.add(x * bytes) } else { whole.as_mut_ptr().cast() };
-                        self.block::<L, 1, NEXT, FOLD>(l, known, x, to, false);
+                        let mut added = self.added(x);
+                        if let Some((_, samples)) = self.identity.filter(|_| !fits) {
+                            rest[..n - x].copy_from_slice(&samples[x..]);
+                            added = rest.as_ptr();
+                        }
+                        self.block::<L, 1, NEXT, FOLD>(l, known, x, added, to, false);
                         if !fits {
                             self.out.end_from(x, &whole);
                         }
@@ -147,6 +164,47 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
         known
     }
 
+    /// The samples to be added from x on; of none, null.
+    #[inline(always)]
+    fn added(&self, x: usize) -> *const u8 {
+        self.identity.map_or(std::ptr::null(), |(_, samples)| samples.as_ptr().wrapping_add(x))
+    }
+
+    /// What U times 4·N sums start with.
+    ///
+    /// # Safety
+    ///
+    /// If samples are added, there must be as many from `added` on.
+    #[inline(always)]
+    unsafe fn start<L: Lanes, const U: usize>(
+        &self,
+        l: L,
+        finish: &Finish,
+        added: *const u8,
+    ) -> [[Apart<L>; M]; U] {
+        let mut acc = [[Apart::splat(l, 0); M]; U];
+        for acc in &mut acc {
+            for (acc, fixed) in acc.iter_mut().zip(&finish.fixed) {
+                *acc = Apart::splat(l, fixed.start);
+            }
+        }
+        if const { HIGH && M == 1 }
+            && let Some((Identity { whole, part }, _)) = self.identity
+        {
+            let (whole, scale) = (l.h_splat(whole), l.h_splat(1 << SAMPLE_BITS));
+            for (u, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: as promised by the caller.
+                let samples = Apart::of(l, unsafe { l.h_load(added.add(u * 4 * L::N).cast()) });
+                acc[0] = acc[0].step::<false>(l, samples, whole);
+                if part != 0 {
+                    let scaled = Apart::splat(l, 0).step::<false>(l, samples, scale);
+                    acc[0] = acc[0].step::<true>(l, scaled, l.h_splat(part));
+                }
+            }
+        }
+        acc
+    }
+
     /// As many blocks from sample x on as are whole: where they end.
     ///
     /// # Safety
@@ -168,7 +226,10 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                 prefetch(next);
             }
             // SAFETY: as promised by the caller; x + U·4·N ≤ n.
-            unsafe { self.block::<L, U, NEXT, FOLD>(l, known, x, out.add(x * bytes), stream) }
+            unsafe {
+                let to = out.add(x * bytes);
+                self.block::<L, U, NEXT, FOLD>(l, known, x, self.added(x), to, stream);
+            }
             x += block;
         }
         x
@@ -294,31 +355,30 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
     ///
     /// # Safety
     ///
-    /// Every half must have (x + U·4·N + taps·step) / 2 + 1 elements, `out` U·4·N samples of the output's
-    /// type; to `stream`, `out` must be a multiple of the vector's size.
+    /// Every half must have (x + U·4·N + taps·step) / 2 + 1 elements, `added` U·4·N samples, if some are, and `out`
+    /// as many of the output's type; to `stream`, `out` must be a multiple of the vector's size.
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
         &self,
         l: L,
         known: &Known<L>,
         x: usize,
+        added: *const u8,
         out: *mut u8,
         stream: bool,
     ) {
         let finish = &known.finish;
-        let mut acc = [[Apart::splat(l, 0); M]; U];
-        for acc in &mut acc {
-            for (acc, fixed) in acc.iter_mut().zip(&finish.fixed) {
-                *acc = Apart::splat(l, fixed.start);
-            }
-        }
         let lanes = 2 * L::N;
         // SAFETY: as promised by the caller.
         unsafe {
+            let mut acc = self.start::<L, U>(l, finish, added);
             for (m, HalfInput { halves, taps }) in self.inputs.iter().enumerate() {
                 let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
                 if const { FOLD == ODD } {
                     let mut sums = [acc[0][m]; U];
+                    for (sum, acc) in sums.iter_mut().zip(&acc) {
+                        *sum = acc[m];
+                    }
                     self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], &known.side);
                     for (acc, sum) in acc.iter_mut().zip(sums) {
                         acc[m] = sum;

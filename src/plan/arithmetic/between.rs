@@ -11,7 +11,7 @@ use super::{
 };
 use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{Finish, Fixed, Nine, RowOrder, Taps};
+use crate::pass::{Finish, Fixed, MOST_SYMMETRIC, Nine, RowOrder, Taps};
 use crate::plan::Pass;
 use crate::plan::choose::{direct_cost, stencil};
 use crate::plan::runs;
@@ -20,11 +20,14 @@ use crate::sample::SampleType;
 /// What filters between rows of 16 bits may do.
 #[derive(Clone, Copy)]
 pub(crate) struct Freedom {
-    /// Whether sums of short kernels may have 16 bits.
-    pub short: bool,
+    /// Taps a side of kernels whose sums may have 16 bits.
+    pub short: usize,
     /// Whether all results must be whole, and exact.
     pub whole: bool,
 }
+
+/// Such taps, from fast to exact: those of products rounded in both passes, in one, and none.
+pub(crate) const SHORT: [usize; 3] = [MOST_SYMMETRIC, rounded::HIGH_TO, 0];
 
 /// Two passes, or a direct one, on samples from `samples.0` ≤ 0 to `samples.1` ≥ 0; `None` if sums
 /// do not fit. The bound is that of one filter alone, on exact samples.
@@ -40,11 +43,12 @@ pub(crate) fn between(
         return Some(found);
     }
     let kernel = &task.filter.kernels()[0];
-    let short = kernel.width().max(kernel.height()) <= rounded::HIGH_TO
+    let short = kernel.width().max(kernel.height()) <= freedom.short
         && matches!(task.output, SampleType::U8 | SampleType::I16);
-    if freedom.short && short {
+    if short {
         let found = match task.source {
             SampleType::U8 => first(task, separations),
+            _ if kernel.width().max(kernel.height()) > rounded::HIGH_TO => None,
             _ => high(task, separations, samples),
         };
         if let Some(found) = found.filter(|found| !freedom.whole || found.1.bound == 0.0) {
@@ -73,8 +77,10 @@ fn largest((low, high): (f64, f64)) -> f64 {
 fn first(task: &Task<'_>, separations: Option<&[Separation]>) -> Option<(Pass, Proved, Finish)> {
     if let Some(separations) = separations {
         let factors = factors(task, separations);
-        let found = words::exact(task, &factors).or_else(|| rounded::rounded(task, &factors))?;
-        let (arithmetic, passes, finish) = found;
+        let found = words::exact(task, &factors)
+            .or_else(|| rounded::rounded(task, &factors))
+            .or_else(|| rounded::symmetric(task, &factors));
+        let (arithmetic, passes, finish) = found?;
         let work = stencil(task, passes.iter().map(|passes| passes.nine(arithmetic.arithmetic)));
         return Some((work.unwrap_or(Pass::Separable(passes)), arithmetic, finish));
     }

@@ -3,10 +3,16 @@
 use super::noise::{Noise, common_divisor, rounded_mean};
 use super::words::{fixed, halves, range, suits, taps};
 use super::{
-    Arithmetic, Factors, Passes, Proved, Rows, Separable, Task, abs_sum, fits_i16, quantise,
+    Arithmetic, Factors, Passes, Proved, Rows, Separable, Task, abs_sum, factors, fits_i16,
+    quantise,
 };
 use crate::filter::Post;
-use crate::pass::{Finish, Fixed, MOST_SYMMETRIC, RowOrder, SYMMETRIC_SHIFT};
+use crate::kernel::{Kernel, Separation};
+use crate::pass::{
+    Finish, Fixed, Identity, MOST_SYMMETRIC, RowOrder, SAMPLE_BITS, SYMMETRIC_SHIFT,
+};
+use crate::plan::Pass;
+use std::slice;
 
 /// Taps a side up to which rounded 16-bit products are faster than exact pairs.
 pub(super) const HIGH_TO: usize = 7;
@@ -18,6 +24,10 @@ const FOLDED_BOUND: f64 = 0.05;
 /// Two passes, the column's taps rounded to small integers and the row's products rounded.
 pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
+    Some(small_columns(task, f)?.separable(task))
+}
+
+fn small_columns(task: &Task<'_>, f: &Factors<'_>) -> Option<Found> {
     let long = f.column.len().max(f.row.len()) > HIGH_TO;
     if !suits(task) || long || task.post() == Post::Magnitude || task.must_be_exact() {
         return None;
@@ -29,20 +39,52 @@ pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separa
         let scales = (1..=257).map(|m| f64::from(m) / largest);
         let (scale, found) = scales
             .filter_map(|scale| Some((scale, scaled(task, f, scale, folds, false)?)))
-            .min_by(|a, b| a.1.0.noise.cost().total_cmp(&b.1.0.noise.cost()))?;
+            .min_by(|a, b| a.1.cost().total_cmp(&b.1.cost()))?;
         // A mean error that would show after some hundred passes: it may be gone in other units of the result.
         let finer = || scaled(task, f, scale, folds, true);
-        let shows = found.0.noise.bias.abs() > FINE_BIAS;
+        let shows = found.proved.noise.bias.abs() > FINE_BIAS;
         Some(if shows { finer().unwrap_or(found) } else { found })
     };
     let folds = f.row.len() == 7 && symmetric_taps(&f.row) && !task.chained;
     let folded = if folds { best(true) } else { None };
-    let (arithmetic, pass, fixed) = match folded.filter(|folded| folded.0.bound <= FOLDED_BOUND) {
-        Some(folded) => folded,
-        None => best(false)?,
-    };
-    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
-    Some((arithmetic, vec![pass], finish))
+    folded.filter(|folded| folded.proved.bound <= FOLDED_BOUND).or_else(|| best(false))
+}
+
+/// Two passes as they were found.
+struct Found {
+    proved: Proved,
+    passes: Passes,
+    fixed: Fixed,
+    identity: Identity,
+}
+
+impl Found {
+    fn cost(&self) -> f64 {
+        self.proved.noise.cost()
+    }
+
+    fn finish(&self, task: &Task<'_>) -> Finish {
+        Finish { fixed: [self.fixed, Fixed::default()], ..task.finish() }
+    }
+
+    fn separable(self, task: &Task<'_>) -> Separable {
+        let finish = self.finish(task);
+        (self.proved, vec![self.passes], finish)
+    }
+}
+
+/// Two passes for a `product` whose sums the image is added to, `identity` times, both before the filter's scale.
+pub(crate) fn with_identity(
+    task: &Task<'_>,
+    product: &Kernel,
+    identity: f64,
+) -> Option<(Pass, Proved, Finish)> {
+    let separation = Separation::of(product);
+    let mut f = factors(task, slice::from_ref(&separation)).pop()?;
+    f.identity = Some((identity * task.filter.get_scale(), product.anchor()));
+    let found = of_symmetric(task, &f).or_else(|| small_columns(task, &f))?;
+    let finish = found.finish(task);
+    Some((Pass::WithIdentity(found.passes, found.identity), found.proved, finish))
 }
 
 /// The mean error, in levels, from which on others are looked for.
@@ -50,13 +92,7 @@ const FINE_BIAS: f64 = 1.0 / 4096.0;
 
 /// `rounded` with column taps in units of 1 / `scale`, whose sums take 16 bits, or 15 if the row `folds`; with
 /// `finer` results are multiplied by a factor instead of shifted.
-fn scaled(
-    task: &Task<'_>,
-    f: &Factors<'_>,
-    scale: f64,
-    folds: bool,
-    finer: bool,
-) -> Option<(Proved, Passes, Fixed)> {
+fn scaled(task: &Task<'_>, f: &Factors<'_>, scale: f64, folds: bool, finer: bool) -> Option<Found> {
     let most = if folds { 16384.0 } else { 32768.0 };
     let times: Vec<f64> = f.column.iter().map(|t| t * scale).collect();
     // What rounding does to the sum, the row makes up for, unless that is 0.
@@ -76,16 +112,20 @@ fn scaled(
     if finer { with_factor(task, f, &column) } else { with_row(task, f, &column) }
 }
 
-/// The bound up to which products of both passes are rounded.
+/// The bound up to which products of both passes are rounded, in levels.
 const SYMMETRIC_BOUND: f64 = 0.25;
 
 /// Two passes of symmetric taps, too many for [`rounded`], or such that it is too coarse for them, that both
 /// round products and add samples that meet the same tap before.
 pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
+    Some(of_symmetric(task, f)?.separable(task))
+}
+
+fn of_symmetric(task: &Task<'_>, f: &Factors<'_>) -> Option<Found> {
     let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
     let fold = |taps: &[f64]| taps.len() <= MOST_SYMMETRIC && symmetric_taps(taps);
-    if !suitable || task.chained || !fold(&f.column) || !fold(&f.row) {
+    if !suitable || !fold(&f.column) || !fold(&f.row) {
         return None;
     }
     // Column sums of 15 bits, so that two can be added, less what rounding may add to them.
@@ -106,14 +146,11 @@ pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
         let room = START_ROOM;
         let column = Column { taps, shift: SYMMETRIC_SHIFT, scale, start, room, folds: true };
         let mut found = with_row(task, f, &column)?;
-        found.0.bits.0 = scale.log2() as u32;
-        let good = found.0.bound <= SYMMETRIC_BOUND && found.1.halves_add();
-        good.then_some(found)
+        found.proved.bits.0 = scale.log2() as u32;
+        let near = found.proved.bound <= SYMMETRIC_BOUND * task.unit;
+        (near && found.passes.halves_add()).then_some(found)
     });
-    let (arithmetic, pass, fixed) =
-        found.min_by(|a, b| a.0.noise.cost().total_cmp(&b.0.noise.cost()))?;
-    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
-    Some((arithmetic, vec![pass], finish))
+    found.min_by(|a, b| a.cost().total_cmp(&b.cost()))
 }
 
 /// Scales that are tried for such columns.
@@ -170,25 +207,21 @@ fn errors_2d(
 }
 
 /// A row for such a column, whose products are rounded: as many fraction bits as fit.
-fn with_row(task: &Task<'_>, f: &Factors<'_>, column: &Column) -> Option<(Proved, Passes, Fixed)> {
+fn with_row(task: &Task<'_>, f: &Factors<'_>, column: &Column) -> Option<Found> {
     // Rows between filters have fraction bits of their own.
     let least = if task.chained { 0 } else { 1 };
     (least..=14).rev().find_map(|bits| row_in(task, f, column, Unit::Bits(bits)))
 }
 
 /// The same where the result's unit is no power of 2: of several, with as many fraction bits as fit, the fairest.
-fn with_factor(
-    task: &Task<'_>,
-    f: &Factors<'_>,
-    column: &Column,
-) -> Option<(Proved, Passes, Fixed)> {
+fn with_factor(task: &Task<'_>, f: &Factors<'_>, column: &Column) -> Option<Found> {
     if task.chained || task.post() != Post::None {
         return None;
     }
     (1..=14).rev().find_map(|bits| {
         let factors = (0..FACTORS).map(|i| (1 << (15 - bits)) + 2 * i + 1);
         let found = factors.filter_map(|factor| row_in(task, f, column, Unit::Factor(factor)));
-        found.min_by(|a, b| a.0.noise.cost().total_cmp(&b.0.noise.cost()))
+        found.min_by(|a, b| a.cost().total_cmp(&b.cost()))
     })
 }
 
@@ -214,12 +247,7 @@ impl Unit {
 }
 
 /// A row whose sums have this unit.
-fn row_in(
-    task: &Task<'_>,
-    f: &Factors<'_>,
-    column: &Column,
-    level: Unit,
-) -> Option<(Proved, Passes, Fixed)> {
+fn row_in(task: &Task<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Option<Found> {
     let Column { taps: q, shift, scale, start: least_start, room, folds } = column;
     let (scale, folds) = (*scale, *folds);
     let column_unit = scale * f64::from(*shift).exp2();
@@ -231,7 +259,7 @@ fn row_in(
         return None;
     }
     let unit = level.size();
-    let (low, high) = range(&f.column, &f.row);
+    let (low, high) = range_with_identity(f);
     if (high - low) * unit > 65535.0 {
         return None;
     }
@@ -242,6 +270,7 @@ fn row_in(
     if !fits_i16(&t) {
         return None;
     }
+    let (identity, error) = identity_in(f, unit)?;
     // Of the column's products each is rounded, where they are divided; samples that meet a tap are multiplied
     // by 64 before.
     let (column_products, column_means) = if *shift > 0 {
@@ -252,8 +281,10 @@ fn row_in(
         (0.0, 0.0)
     };
     let products = if folds { f.row.len() / 2 + 1 } else { f.row.len() };
+    let products = products + usize::from(identity.part != 0);
     let (each, squares) = errors_2d(f, (q, column_unit), (&t, row_unit));
-    let gain = effective * (sum(&t) / row_unit) - sum(&f.column) * sum(&f.row);
+    let (each, squares) = (each + error.abs(), (squares.sqrt() + error.abs()).powi(2));
+    let gain = effective * (sum(&t) / row_unit) - sum(&f.column) * sum(&f.row) + error;
     let taken: f64 = abs_sum(&t) / row_unit;
     // Every product is rounded, and the start.
     let rounding = column_products / 2.0 / scale * taken + (products as f64 + 1.0) / 2.0 / unit;
@@ -288,7 +319,8 @@ fn row_in(
         } else {
             t.iter().map(|t| rounded_mean(*t, 15, step, start)).sum()
         };
-        let means = means + column_means * gain_of_row;
+        let of_identity = rounded_mean(identity.part.into(), 15, IDENTITY_SCALE, 0.0);
+        let means = means + of_identity + column_means * gain_of_row;
         let exact = shown - start * gain_of_row - means - up;
         (start, exact.round(), exact.round() - exact)
     };
@@ -313,15 +345,39 @@ fn row_in(
     let constant = 255.0 * gain.abs() + rounding + f.residual;
     let good = task.chained
         || bound < 1.0 && arithmetic.is_fair(task) && (!task.keeps_constants() || constant < 0.5);
-    let pass = Passes {
+    let passes = Passes {
         column: Rows::single(taps(q)),
         row: taps(&t),
         start: column_start as i32,
         shift: *shift,
         order: RowOrder::InOrder,
     };
-    good.then_some((arithmetic, pass, fixed))
+    good.then_some(Found { proved: arithmetic, passes, fixed, identity })
 }
+
+/// The range of results: of the product, but for the tap that the image's own is added to.
+fn range_with_identity(f: &Factors<'_>) -> (f64, f64) {
+    let (low, high) = range(&f.column, &f.row);
+    let Some((times, (x, y))) = f.identity else { return (low, high) };
+    let tap = 255.0 * f.column[y] * f.row[x];
+    let both = tap + 255.0 * times;
+    (low - tap.min(0.0) + both.min(0.0), high - tap.max(0.0) + both.max(0.0))
+}
+
+/// What the image's samples are multiplied by in sums of this unit, and how far off that is.
+fn identity_in(f: &Factors<'_>, unit: f64) -> Option<(Identity, f64)> {
+    let Some((times, _)) = f.identity else { return Some((Identity::default(), 0.0)) };
+    let exact = times * unit;
+    let whole = exact.round();
+    // Of 2⁻¹⁵ times what a sample is multiplied by first.
+    let parts = 32768.0 / IDENTITY_SCALE;
+    let part = ((exact - whole) * parts).round();
+    let identity = Identity { whole: whole as i16, part: part as i16 };
+    (whole.abs() <= 32767.0).then_some((identity, (whole + part / parts) / unit - times))
+}
+
+/// What products of a part are rounded from: the largest samples times that fit into 16 bits.
+const IDENTITY_SCALE: f64 = (1 << SAMPLE_BITS) as f64;
 
 /// Σ t².
 fn squares_of(v: &[f64]) -> f64 {
