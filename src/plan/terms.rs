@@ -60,6 +60,7 @@ pub(crate) struct TermStage {
 }
 
 /// A term as it was planned, and what was proved about it, in units of the sum.
+#[derive(Clone)]
 struct Planned {
     term: TermStage,
     /// What a 0 of its rows stands for.
@@ -128,11 +129,20 @@ pub(super) fn products(
             let parts = few.iter().map(|term| term.to_kernel()?.with_anchor(x, y));
             &parts.collect::<Result<Vec<_>, _>>().ok()?
         }
+        // What is only cheaper may be less exact: of integers it does not show.
+        _ if task.float_source() || task.float_output() => return None,
         known => known,
     };
     let found = terms(task, parts, input, types, setting)?;
-    let Pass::Terms(terms) = &found.0 else { return None };
-    Some((terms.cost(), found))
+    let cost = match &found {
+        (Pass::Terms(terms), ..) => terms.cost(),
+        // Each pass folds its taps.
+        (_, proved, _) => {
+            let taps = kernel.width() + kernel.height();
+            separable_cost(proved.arithmetic) * taps as f64
+        }
+    };
+    Some((cost, found))
 }
 
 /// The kernel of `task`, which is the sum of these, as a pass, if the contract is kept.
@@ -226,14 +236,15 @@ pub(super) fn terms(
         / filters.len() as f64;
     // Of each factor of each term, and as much again for what makes up for it.
     let tails = given.map_or(TAILS, |given| given.min(TAILS)) / (4 * filters.len()) as f64;
-    let tails = if valid { 0.0 } else { tails / range / scale.abs() };
+    // Without a border, windows that are shorter would lie elsewhere.
+    let tails = (!valid).then(|| tails / range / scale.abs());
+    let bytes = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
+    let chained = Setting { chained: true, ..setting };
+    let addend = |filter| multirate::addend(filter, input, chained, share).map(Planned::of_addend);
+    let addends: Vec<_> = filters.iter().filter(|_| bytes).map(addend).collect();
     let in_16_bits = |short: usize| {
-        let setting = Setting { chained: true, ..setting };
-        let planned = filters.iter().map(|filter| {
-            let addend = multirate::addend(filter, input, setting, share);
-            addend
-                .map(Planned::of_addend)
-                .or_else(|| in_words(filter, input, setting, short, tails))
+        let planned = filters.iter().zip(&addends).map(|(filter, addend)| {
+            addend.clone().or_else(|| in_words(filter, input, chained, short, tails))
         });
         let planned = planned.collect::<Option<Vec<_>>>()?;
         let narrow = matches!(types.1, SampleType::U8 | SampleType::I16);
@@ -241,14 +252,10 @@ pub(super) fn terms(
         let paired = pairs.and_then(|pairs| sum_of(&planned, Some(pairs)));
         paired.or_else(|| sum_of(&planned, None))
     };
-    let bytes = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
     let with_identity = || {
         let ([one], [_]) = (&others[..], &identities[..]) else { return None };
-        let fits = |a: &Kernel, b: &Kernel| {
-            (a.width(), a.height(), a.anchor()) == (b.width(), b.height(), b.anchor())
-        };
-        let slow =
-            fits(one, kernel) && multirate::addend(&filters[0], input, setting, share).is_none();
+        let place = |k: &Kernel| (k.width(), k.height(), k.anchor());
+        let slow = place(one) == place(kernel) && one.factors().is_some() && addends[0].is_none();
         let mut found = if slow { with_identity(task, one, times) } else { None };
         if let Some((_, proved, _)) = &mut found {
             proved.bound += left * scale.abs() * range;
@@ -321,10 +328,10 @@ fn in_words(
     input: Shape,
     setting: Setting,
     short: usize,
-    tails: f64,
+    tails: Option<f64>,
 ) -> Option<Planned> {
     let (kernel, scale) = (&filter.kernels()[0], filter.get_scale());
-    let shorter = cut(kernel, tails);
+    let shorter = tails.map_or_else(|| kernel.clone(), |tails| cut(kernel, tails));
     let (border_x, border_y) = filter.get_borders();
     let one = Filter::new(shorter.clone()).scale(scale).borders(border_x.clone(), border_y.clone());
     let types = (SampleType::U8, SampleType::F32);

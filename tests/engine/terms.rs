@@ -1,7 +1,7 @@
 //! Kernels that are known as sums, filtered term by term.
 
 use crate::bounds::check as worst_images;
-use crate::common::{Look, image, levels, same, values};
+use crate::common::{Look, check_levels, image, levels, same, values};
 use crate::equality::large;
 use crate::sweep::{sweep, sweep_filter};
 use twopass::{
@@ -26,9 +26,15 @@ fn mixture() -> Kernel {
     Kernel::sum_of(&terms).unwrap()
 }
 
+/// Twice the image less a Gaussian of 9 taps across and 3 down.
+fn flat() -> Kernel {
+    let blurred = Kernel::gaussian_xy(1.2, 0.3).unwrap();
+    assert_eq!((blurred.width(), blurred.height()), (9, 3));
+    Kernel::sum_of(&[Kernel::new(1, 1, vec![2.0]).unwrap(), blurred.scaled(-1.0).unwrap()]).unwrap()
+}
+
 #[test]
 fn every_size() {
-    sweep::<u8, u8>(&named("unsharp", 1.5, Some(11)), 1.0);
     sweep::<u8, u8>(&named("unsharp", 1.0, None), 1.0);
     sweep::<u8, i16>(&mixture(), -2.0);
     sweep::<f32, f32>(&named("dog", 1.2, Some(13)), 1.0);
@@ -39,12 +45,28 @@ fn every_cut() {
     let unsharp = Filter::new(named("unsharp", 2.0, None));
     large::<u8, u8>(&unsharp);
     large::<u8, i16>(&Filter::new(Kernel::unsharp(2.0, 0.7).unwrap()).offset(-3.3));
-    large::<u8, u8>(&Filter::new(Kernel::unsharp(1.0, 0.37).unwrap()).border(Border::Valid));
+    large::<u8, u8>(&Filter::new(Kernel::unsharp(1.0, 0.37).unwrap()));
     large::<u8, u8>(&Filter::new(named("dog", 1.0, None)).scale(-3.0).border(Border::Wrap));
+    // Short beside a long one, and alone with the image, but in no square.
+    let gaussians = [Kernel::gaussian(1.0), Kernel::gaussian(3.0).unwrap().scaled(-1.0)];
+    let difference = Kernel::sum_of(&gaussians.map(Result::unwrap)).unwrap();
+    windows_inside(&Filter::new(difference).offset(100.0));
+    windows_inside(&Filter::new(Kernel::unsharp(2.0, 0.37).unwrap()));
+    large::<u8, u8>(&Filter::new(flat()));
     large::<u8, i16>(&Filter::new(named("log", 2.0, None)).scale(40.0).offset(3.5).abs());
     large::<u16, u16>(&Filter::new(mixture()).border(Border::Wrap));
     large::<f32, f32>(&Filter::new(named("log", 2.0, None)).border(Border::Constant(vec![0.3])));
     large::<f32, u8>(&Filter::new(mixture()).scale(255.0));
+}
+
+/// Where windows end with the image: every level against the reference.
+fn windows_inside(filter: &Filter) {
+    for shape in [Shape::new(70, 40, 1), Shape::new(31, 33, 3)] {
+        let source = image::<u8>(shape, Look::Noise, 9);
+        let filter = filter.clone().border(Border::Valid);
+        check_levels::<u8, u8>(&filter, source.view()).unwrap();
+        assert_eq!(filter.plan::<u8, u8>(shape).unwrap().stages()[0].method, Some(Method::Terms));
+    }
 }
 
 #[test]
@@ -85,6 +107,7 @@ fn choice() {
     assert_eq!(method(&unsharp.clone().method(Method::Dense)), (Method::Dense, 19 * 19));
     assert_eq!(method(&Filter::new(named("dog", 3.0, None))).0, Method::Terms);
     assert_eq!(method(&Filter::new(named("log", 3.0, None))).0, Method::Terms);
+    assert_eq!(method(&Filter::new(flat())), (Method::Terms, 9 + 3 + 1));
     // Few taps, a product, and taps that nothing is known of.
     assert_eq!(method(&Filter::new(named("unsharp", 0.5, None))).0, Method::Dense);
     let line = Kernel::new(30, 1, vec![0.01; 30]).unwrap();

@@ -43,12 +43,14 @@ pub(crate) fn between(
         return Some(found);
     }
     let kernel = &task.filter.kernels()[0];
-    let short = kernel.width().max(kernel.height()) <= freedom.short
+    // Long ones are two passes over bytes.
+    let long = task.source == SampleType::U8 && separations.is_some();
+    let most = if long { freedom.short } else { freedom.short.min(rounded::HIGH_TO) };
+    let short = kernel.width().max(kernel.height()) <= most
         && matches!(task.output, SampleType::U8 | SampleType::I16);
     if short {
         let found = match task.source {
             SampleType::U8 => first(task, separations),
-            _ if kernel.width().max(kernel.height()) > rounded::HIGH_TO => None,
             _ => high(task, separations, samples),
         };
         if let Some(found) = found.filter(|found| !freedom.whole || found.1.bound == 0.0) {
