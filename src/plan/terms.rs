@@ -1,6 +1,7 @@
 //! Kernels that are known as sums of others: an unsharp mask is the image twice less a Gaussian, a difference of Gaussians
 //! is two of them. Each term is a filter of its own, with the pass that is best for it. Its rows are not rounded to
 //! samples; they have 16 bits where that is good enough, and are `f32` otherwise. What they add up to is rounded once.
+//! One product beside the image needs no such rows: its row pass adds the samples to its sums.
 //!
 //! A kernel that nothing is known of may be the sum of few products all the same: then these are the terms.
 
@@ -8,7 +9,7 @@ use super::Pass;
 use super::arithmetic::noise::{self, errors_and_squares};
 use super::arithmetic::{Arithmetic, Noise, Proved, SHORT, Task, U, abs_sum, pack, with_identity};
 use super::choose::{may_leave, separable_cost};
-use super::filter::{FilterStage, Setting, of_passes};
+use super::filter::{FilterStage, Setting, of_passes, under_anchor};
 use super::multirate;
 use super::words;
 use crate::border::Border;
@@ -117,7 +118,7 @@ pub(super) fn products(
     input: Shape,
     types: (SampleType, SampleType),
     setting: Setting,
-) -> Option<(f64, (Pass, Proved, Finish))> {
+) -> Option<(f64, Found)> {
     let [kernel] = task.filter.kernels() else { return None };
     if task.must_be_exact() {
         return None;
@@ -145,6 +146,9 @@ pub(super) fn products(
     Some((cost, found))
 }
 
+/// A pass, what was proved about it, and how its sums become results.
+type Found = (Pass, Proved, Finish);
+
 /// The kernel of `task`, which is the sum of these, as a pass, if the contract is kept.
 pub(super) fn terms(
     task: &Task<'_>,
@@ -152,41 +156,96 @@ pub(super) fn terms(
     input: Shape,
     types: (SampleType, SampleType),
     setting: Setting,
-) -> Option<(Pass, Proved, Finish)> {
-    let filter = task.filter;
-    let [kernel] = filter.kernels() else { return None };
-    let (identities, others): (Vec<_>, Vec<_>) =
-        parts.iter().partition(|term| term.taps().len() == 1);
-    if others.is_empty() || others.len() > MOST_ROWS {
-        return None;
+) -> Option<Found> {
+    let sum = Summands::new(task, parts, input, types, setting)?;
+    if types.0 == SampleType::U8 && !task.float_source() && !task.float_output() {
+        let addends = sum.at_two_rates();
+        let in_words = || SHORT.iter().find_map(|&taps| sum.in_words(&addends, taps));
+        let found = sum.with_identity(&addends).or_else(in_words);
+        if found.is_some() {
+            return found;
+        }
     }
-    let (border_x, border_y) = filter.get_borders();
-    let valid = matches!(border_x, Border::Valid) || matches!(border_y, Border::Valid);
-    let scale = filter.get_scale();
-    let filters = others.iter().map(|term| {
-        // Without a border, the window of the sum decides which pixels there are.
-        let size = (kernel.width(), kernel.height());
-        let term =
-            if valid { term.embedded(size.0, size.1, kernel.anchor()) } else { (*term).clone() };
-        Filter::new(term).scale(scale).borders(border_x.clone(), border_y.clone())
-    });
-    let filters: Vec<_> = filters.collect();
-    let times = identities.iter().map(|term| term.taps()[0]).sum::<f64>();
-    let identity = times * scale;
-    let range = task.range();
-    // What the terms leave out of the kernel, and how large they are.
-    let sum = Kernel::sum_of(parts).ok()?;
-    let sum = sum.embedded(kernel.width(), kernel.height(), kernel.anchor());
-    let left: f64 = kernel.taps().iter().zip(sum.taps()).map(|(tap, sum)| (tap - sum).abs()).sum();
-    let (more, squares) = errors_and_squares(kernel.taps(), sum.taps(), 1.0);
-    let size = parts.iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
-    let value = range * size + task.offset().abs() + 1.0;
-    // Offset and identity, its product, every unit and sum, and that with the ½.
-    let roundings = 2 * filters.len() + 5;
-    let [axis_x, axis_y] = filter.axes(input);
-    let anchor = kernel.anchor();
-    let anchor = (anchor.0 - axis_x.before, anchor.1 - axis_y.before);
-    let sum_of = |planned: &[Planned], pairs: Option<Pairs>| {
+    let coarse = if setting.precise { None } else { sum.in_floats(false) };
+    coarse.or_else(|| sum.in_floats(true))
+}
+
+/// What a kernel is the sum of, and what is the same however that is added up.
+struct Summands<'a> {
+    task: &'a Task<'a>,
+    input: Shape,
+    types: (SampleType, SampleType),
+    setting: Setting,
+    /// Terms, but for the image itself; and a filter for each.
+    kernels: Vec<&'a Kernel>,
+    filters: Vec<Filter>,
+    /// How many times the image is added, without the filter's scale.
+    identity: f64,
+    /// What the terms leave out of the kernel: the sum of magnitudes, and what that makes of noise.
+    left: f64,
+    gone: Noise,
+    /// The largest magnitude of a sum on the way.
+    value: f64,
+    /// Whether a border leaves out windows that reach beyond the image.
+    valid: bool,
+}
+
+impl<'a> Summands<'a> {
+    fn new(
+        task: &'a Task<'a>,
+        parts: &'a [Kernel],
+        input: Shape,
+        types: (SampleType, SampleType),
+        setting: Setting,
+    ) -> Option<Self> {
+        let [kernel] = task.filter.kernels() else { return None };
+        let (identities, kernels): (Vec<_>, Vec<_>) =
+            parts.iter().partition(|term| term.taps().len() == 1);
+        if kernels.is_empty() || kernels.len() > MOST_ROWS {
+            return None;
+        }
+        let (border_x, border_y) = task.filter.get_borders();
+        let valid = matches!(border_x, Border::Valid) || matches!(border_y, Border::Valid);
+        let (scale, range) = (task.filter.get_scale(), task.range());
+        let filters = kernels.iter().map(|term| {
+            // Without a border, the window of the sum decides which pixels there are.
+            let size = (kernel.width(), kernel.height());
+            let term = match valid {
+                true => term.embedded(size.0, size.1, kernel.anchor()),
+                false => (*term).clone(),
+            };
+            Filter::new(term).scale(scale).borders(border_x.clone(), border_y.clone())
+        });
+        let filters = filters.collect();
+        let sum = Kernel::sum_of(parts).ok()?;
+        let sum = sum.embedded(kernel.width(), kernel.height(), kernel.anchor());
+        let (left, gone) = left_out(kernel, &sum, scale, range);
+        let size = parts.iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
+        let value = range * size + task.offset().abs() + 1.0;
+        let identity = identities.iter().map(|term| term.taps()[0]).sum();
+        Some(Self {
+            task,
+            input,
+            types,
+            setting,
+            kernels,
+            filters,
+            identity,
+            left,
+            gone,
+            value,
+            valid,
+        })
+    }
+
+    fn identity(&self) -> f64 {
+        self.identity * self.task.filter.get_scale()
+    }
+
+    /// The sum of terms that were planned, in pairs or else in `f32`.
+    fn added(&self, planned: &[Planned], pairs: Option<Pairs>) -> Option<Found> {
+        let Self { task, value, .. } = *self;
+        let identity = self.identity();
         let zeros = planned.iter().map(|planned| planned.zero).sum::<f64>();
         let mut finish = Finish { offset: task.offset() + zeros, ..task.finish() };
         // What is rounded as it is added up: taps, or everything.
@@ -197,77 +256,99 @@ pub(super) fn terms(
                 let half = if task.filter.get_post() == Post::Abs { 0.0 } else { 0.5 };
                 let start = ((finish.offset + half) * unit).round() as i32;
                 finish.fixed[0] = Fixed { shift: pairs.bits, start, ..Fixed::default() };
-                let proved = Proved {
-                    bits,
-                    peak: value * unit,
-                    ..task.arithmetic(Arithmetic::I16Pairs, 0.0)
-                };
-                (proved, pairs.bound, pairs.noise)
+                let arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
+                (Proved { bits, peak: value * unit, ..arithmetic }, pairs.bound, pairs.noise)
             }
             None => {
+                // Offset and identity, its product, every unit and sum, and that with the ½.
+                let roundings = 2 * planned.len() + 5;
                 let gain = f64::from(identity as f32) - identity;
                 let variance = noise::roundings(roundings, value);
-                let own = Noise::new(gain, gain * gain, (0.0, range), (0.0, variance));
+                let own = Noise::new(gain, gain * gain, (0.0, task.range()), (0.0, variance));
                 (task.arithmetic(Arithmetic::F32, 0.0), roundings as f64 * U * value, own)
             }
         };
         let bounds = planned.iter().map(|term| term.bound).sum::<f64>();
-        proved.bound = bounds + rounded + left * scale.abs() * range + task.carried(identity.abs());
+        proved.bound = bounds + rounded + self.left + task.carried(identity.abs());
         if !proved.relative {
-            let gone = Noise::new(more * scale, squares * scale * scale, (0.0, range), (0.0, 0.0));
-            let own = gone.after(own, 1.0, 1.0, 1.0);
+            let own = self.gone.after(own, 1.0, 1.0, 1.0);
             proved.noise =
                 planned.iter().fold(own, |sum, term| term.noise.after(sum, 1.0, 1.0, 1.0));
         }
         let stages = planned.iter().map(|planned| planned.term.clone()).collect();
         let pairs = pairs.map(|pairs| Taps::I32(pack(&pairs.taps)));
+        let anchor = under_anchor(task.filter, self.input);
         let terms = Terms { stages, identity: identity as f32, pairs, anchor };
         task.takes(&proved).then_some((Pass::Terms(terms), proved, finish))
-    };
-    let found = |precise| {
-        let setting = Setting { chained: true, precise, ..setting };
-        let planned =
-            filters.iter().map(|filter| of_floats(filter, input, types.0, setting, range));
-        planned.collect::<Option<Vec<_>>>().and_then(|planned| sum_of(&planned, None))
-    };
-    // With a tolerance, terms at two rates are off by no more than that says.
-    let given = filter.get_tolerance().map(|tolerance| tolerance * range);
-    let share = given.map_or(task.allowed(), |given| given.min(task.allowed())) * ALL_TERMS
-        / filters.len() as f64;
-    // Of each factor of each term, and as much again for what makes up for it.
-    let tails = given.map_or(TAILS, |given| given.min(TAILS)) / (4 * filters.len()) as f64;
-    // Without a border, windows that are shorter would lie elsewhere.
-    let tails = (!valid).then(|| tails / range / scale.abs());
-    let bytes = types.0 == SampleType::U8 && !task.float_source() && !task.float_output();
-    let chained = Setting { chained: true, ..setting };
-    let addend = |filter| multirate::addend(filter, input, chained, share).map(Planned::of_addend);
-    let addends: Vec<_> = filters.iter().filter(|_| bytes).map(addend).collect();
-    let in_16_bits = |short: usize| {
-        let planned = filters.iter().zip(&addends).map(|(filter, addend)| {
-            addend.clone().or_else(|| in_words(filter, input, chained, short, tails))
+    }
+
+    /// Rows of `f32`.
+    fn in_floats(&self, precise: bool) -> Option<Found> {
+        let setting = Setting { chained: true, precise, ..self.setting };
+        let range = self.task.range();
+        let of = |filter| of_floats(filter, self.input, self.types.0, setting, range);
+        let planned: Option<Vec<_>> = self.filters.iter().map(of).collect();
+        self.added(&planned?, None)
+    }
+
+    /// The largest error that is left to methods, in levels, if somebody said so.
+    fn tolerance(&self) -> Option<f64> {
+        self.task.filter.get_tolerance().map(|tolerance| tolerance * self.task.range())
+    }
+
+    /// Terms of `u8` images at two rates, where that pays. With a tolerance, they are off by no more than that says.
+    fn at_two_rates(&self) -> Vec<Option<Planned>> {
+        let allowed = self.task.allowed();
+        let allowed = self.tolerance().map_or(allowed, |given| given.min(allowed));
+        let share = allowed * ALL_TERMS / self.filters.len() as f64;
+        let setting = Setting { chained: true, ..self.setting };
+        let of = |filter| multirate::addend(filter, self.input, setting, share);
+        self.filters.iter().map(|filter| of(filter).map(Planned::of_addend)).collect()
+    }
+
+    /// Rows of 16 bits of `u8` images: those at two rates, and others, whose sums have 16 bits if they have no more taps
+    /// a side than `short`.
+    fn in_words(&self, addends: &[Option<Planned>], short: usize) -> Option<Found> {
+        // Of each factor of each term, and as much again for what makes up for it. Without a border, windows of shorter
+        // terms would lie elsewhere.
+        let tails = self.tolerance().map_or(TAILS, |given| given.min(TAILS));
+        let tails = tails / (4 * self.filters.len()) as f64;
+        let tails = tails / self.task.range() / self.task.filter.get_scale().abs();
+        let tails = (!self.valid).then_some(tails);
+        let setting = Setting { chained: true, ..self.setting };
+        let planned = self.filters.iter().zip(addends).map(|(filter, addend)| {
+            addend.clone().or_else(|| in_words(filter, self.input, setting, short, tails))
         });
         let planned = planned.collect::<Option<Vec<_>>>()?;
-        let narrow = matches!(types.1, SampleType::U8 | SampleType::I16);
-        let pairs = Pairs::new(identity, &planned, value).filter(|_| narrow && task.has_bytes());
-        let paired = pairs.and_then(|pairs| sum_of(&planned, Some(pairs)));
-        paired.or_else(|| sum_of(&planned, None))
-    };
-    let with_identity = || {
-        let ([one], [_]) = (&others[..], &identities[..]) else { return None };
-        let place = |k: &Kernel| (k.width(), k.height(), k.anchor());
-        let slow = place(one) == place(kernel) && one.factors().is_some() && addends[0].is_none();
-        let mut found = if slow { with_identity(task, one, times) } else { None };
-        if let Some((_, proved, _)) = &mut found {
-            proved.bound += left * scale.abs() * range;
-        }
-        found.filter(|(_, proved, _)| task.takes(proved))
-    };
-    if bytes && let Some(found) = with_identity() {
-        return Some(found);
+        let narrow = matches!(self.types.1, SampleType::U8 | SampleType::I16);
+        let pairs = Pairs::new(self.identity(), &planned, self.value);
+        let pairs = pairs.filter(|_| narrow && self.task.has_bytes());
+        let paired = pairs.and_then(|pairs| self.added(&planned, Some(pairs)));
+        paired.or_else(|| self.added(&planned, None))
     }
-    let short = if bytes { SHORT.iter().find_map(|&taps| in_16_bits(taps)) } else { None };
-    let float = || if setting.precise { None } else { found(false) };
-    short.or_else(float).or_else(|| found(true))
+
+    /// The image and one product of the kernel's size, in two passes.
+    fn with_identity(&self, addends: &[Option<Planned>]) -> Option<Found> {
+        let ([one], [None]) = (&self.kernels[..], addends) else { return None };
+        let place = |k: &Kernel| (k.width(), k.height(), k.anchor());
+        if self.identity == 0.0 || place(one) != place(&self.task.filter.kernels()[0]) {
+            return None;
+        }
+        one.factors()?;
+        let (pass, mut proved, finish) = with_identity(self.task, one, self.identity)?;
+        proved.bound += self.left;
+        self.task.takes(&proved).then_some((pass, proved, finish))
+    }
+}
+
+/// How far sums of samples up to `range` under another kernel's taps, times a scale, may be from a kernel's, and what that
+/// makes of noise.
+fn left_out(kernel: &Kernel, other: &Kernel, scale: f64, range: f64) -> (f64, Noise) {
+    let pairs = kernel.taps().iter().zip(other.taps());
+    let left: f64 = pairs.map(|(tap, other)| (tap - other).abs()).sum();
+    let (gain, squares) = errors_and_squares(kernel.taps(), other.taps(), 1.0);
+    let noise = Noise::new(gain * scale, squares * scale * scale, (0.0, range), (0.0, 0.0));
+    (left * scale.abs() * range, noise)
 }
 
 /// A product without the outermost taps of its factors, where they come to no more than `most`: terms are as long as
@@ -338,11 +419,9 @@ fn in_words(
     let (stage, facts) = FilterStage::new(&one, input, types, setting).ok()?;
     let (stage, bits, mut bound, mut noise) = words::of_one(&stage?, &facts, short)?;
     if shorter != *kernel {
-        let left = shorter.embedded(kernel.width(), kernel.height(), kernel.anchor());
-        let pairs = kernel.taps().iter().zip(left.taps());
-        bound += 255.0 * scale.abs() * pairs.map(|(tap, left)| (tap - left).abs()).sum::<f64>();
-        let (more, squares) = errors_and_squares(kernel.taps(), left.taps(), 1.0);
-        let gone = Noise::new(more * scale, squares * scale * scale, (0.0, 255.0), (0.0, 0.0));
+        let shorter = shorter.embedded(kernel.width(), kernel.height(), kernel.anchor());
+        let (left, gone) = left_out(kernel, &shorter, scale, 255.0);
+        bound += left;
         noise = gone.after(noise, 1.0, 1.0, 1.0);
     }
     let unit = (-f64::from(bits)).exp2();
