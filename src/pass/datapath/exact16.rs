@@ -7,7 +7,7 @@ use crate::simd::{Lanes, SampleLanes, passed_on};
 
 /// 16 bits throughout: `u8` samples and small integer taps. Sums may wrap on their way, as integers
 /// do; the plan has made sure that the last one is right. As a datapath it has the dense pass only: two
-/// passes keep even and odd samples apart ([`ColumnHalves`](super::ColumnHalves)).
+/// passes keep even and odd samples apart ([`ColumnHalves`](crate::pass::ColumnHalves)).
 #[derive(Clone, Copy)]
 pub struct I16;
 

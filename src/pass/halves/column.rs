@@ -15,7 +15,7 @@ pub struct HalfSum<'a> {
     pub out: [&'a mut [i16]; 2],
 }
 
-/// N scratch rows from one window, as [`Column`](super::Column).
+/// N scratch rows from one window, as [`Column`](crate::pass::Column).
 pub struct ColumnHalves<'a, const N: usize> {
     /// At least `n` samples each.
     pub rows: &'a [&'a [u8]],
@@ -61,7 +61,7 @@ impl<const N: usize> Job for ColumnHalves<'_, N> {
 
 impl<const N: usize> ColumnHalves<'_, N> {
     /// The length of the taps, if they are symmetric and the same for consecutive rows, of which there
-    /// are as many as [`fold`](Self::fold) computes.
+    /// are as many as [`folded`](Self::folded) computes.
     fn symmetric(&self) -> Option<usize> {
         let [first, rest @ ..] = &self.sums[..] else { return None };
         let taps = first.taps;

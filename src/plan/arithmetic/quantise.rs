@@ -76,7 +76,7 @@ pub(in crate::plan) fn fits_i16(q: &[f64]) -> bool {
     q.iter().all(|t| t.abs() <= 32767.0)
 }
 
-/// Whether two digits of eight bits hold each tap, as [`Across`](pass::Across) has them.
+/// Whether two digits of eight bits hold each tap, as [`Across`](crate::pass::Across) has them.
 pub(super) fn fits_digits(q: &[f64]) -> bool {
     q.iter().all(|t| t.abs() <= 32639.0)
 }
