@@ -35,6 +35,7 @@ mod separable;
 mod sink;
 mod sums;
 mod tile;
+mod tile_rows;
 mod windows;
 
 use crate::error::Error;

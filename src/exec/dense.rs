@@ -1,10 +1,10 @@
 //! Passes over windows of whole rows: direct 2D ones, and what else reads rows where they lie.
 
-use super::filter::{FilterRun, ahead, load, piece};
+use super::filter::FilterRun;
 use super::memory::recycle;
-use super::rows::Feed;
 use super::sink::Sink;
 use super::tile::{Run, Tile};
+use super::tile_rows::TileRows;
 use crate::pass::{ACROSS_SLACK, Across, Datapath, Dense, I16Pairs, Part, Prepare};
 use crate::plan::BLOCK_ROWS;
 use crate::plan::FilterStage;
@@ -126,41 +126,38 @@ impl FilterRun<'_> {
     pub(super) fn direct<T: Sample, E: Pod>(
         &mut self,
         sizes: [usize; 3],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
         pass: &Direct<'_, E>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let edges = Edges::new(stage, tile, self.edges);
         for (y, rows) in self.blocks(sizes) {
             for v in stage.rows(y..y + rows) {
-                load(stage, tile, feed, v);
+                source.load(v);
             }
             let x = tile.x.clone();
             match rows {
-                8 => self.around(y, &edges, tile, constants, feed, &mut sink.rows::<8>(y, x), pass),
-                4 => self.around(y, &edges, tile, constants, feed, &mut sink.rows::<4>(y, x), pass),
-                2 => self.around(y, &edges, tile, constants, feed, &mut sink.rows::<2>(y, x), pass),
-                _ => self.around(y, &edges, tile, constants, feed, &mut sink.rows::<1>(y, x), pass),
+                8 => self.around(y, &edges, source, &mut sink.rows::<8>(y, x), pass),
+                4 => self.around(y, &edges, source, &mut sink.rows::<4>(y, x), pass),
+                2 => self.around(y, &edges, source, &mut sink.rows::<2>(y, x), pass),
+                _ => self.around(y, &edges, source, &mut sink.rows::<1>(y, x), pass),
             }
             sink.done(y, rows, tile.x.clone());
         }
     }
 
     /// `direct` for the block of output rows `outs`, from row `y` on.
-    #[allow(clippy::too_many_arguments)]
     fn around<T: Sample, E: Pod>(
         &mut self,
         y: usize,
         edges: &Edges,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &Feed<'_, T>,
+        source: &TileRows<'_, '_, T>,
         outs: &mut [OutRow<'_>],
         pass: &Direct<'_, E>,
     ) {
+        let (tile, constants) = (source.tile, source.constants);
         let stage = self.stage;
         let channels = stage.input.channels;
         let (count, sample) = (outs.len(), outs[0].sample());
@@ -173,8 +170,7 @@ impl FilterRun<'_> {
         let mut window = recycle(take(self.window));
         let skipped = if inside > 0 { (from - tile.columns.start) * channels } else { 0 };
         for (v, copy) in virtual_rows.clone().zip(copies.chunks_exact_mut(reach)) {
-            let row =
-                stage.image_row(v).map(|row| feed.row(stage, tile, v, row, tile.columns.clone()));
+            let row = stage.image_row(v).map(|row| source.pixels(v, row, tile.columns.clone()));
             if inside > 0 {
                 let row = row.map_or(constants[1], |row| &row[skipped..]);
                 window.push(cast_slice(&row[..columns * channels]));
@@ -207,7 +203,7 @@ impl FilterRun<'_> {
             let mut next: [&[u8]; 8] = [&[]; 8];
             if bytes * count <= NEXT_BYTES && bytes * stage.input.height > HELD_BYTES {
                 let rows = (virtual_rows.end..).zip(&mut next[..count]);
-                rows.for_each(|(v, next)| *next = ahead(stage, tile, feed, v, below));
+                rows.for_each(|(v, next)| *next = source.ahead(v, below));
             }
             pass(&window, &mut parts[..count], self.stream, &next[..count]);
         }
@@ -236,18 +232,17 @@ impl FilterRun<'_> {
     pub(super) fn dense<T: Sample, R: Datapath>(
         &mut self,
         kernels: &[Rows],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let channels = stage.input.channels;
         let width = stage.axes[0].taps;
         let len = tile.len * channels + MAX_LANES;
         if R::wide_is::<T>() {
             let sizes = [R::MOST_SUMS / kernels.len(), 1, 1];
-            return self.direct(sizes, tile, constants, feed, sink, &|rows, outs, stream, next| {
+            return self.direct(sizes, source, sink, &|rows, outs, stream, next| {
                 dense::<R>(stage, kernels, width, rows, stream, next, outs);
             });
         }
@@ -266,7 +261,7 @@ impl FilterRun<'_> {
         let prepare = |[a, b]: [&[T]; 2], _: [&[T]; 2], next: [&[u8]; 2], out: &mut [R::Wide]| {
             level.run(Prepare::<R, T> { a, b, next, out });
         };
-        self.made(&made, tile, constants, feed, sink, &prepare, &|rows, outs, stream| {
+        self.made(&made, source, sink, &prepare, &|rows, outs, stream| {
             dense::<R>(stage, kernels, width, rows, stream, &[], outs);
         });
     }
@@ -275,11 +270,10 @@ impl FilterRun<'_> {
     pub(super) fn row_first<T: Sample>(
         &mut self,
         passes: &Passes,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let step = stage.input.channels;
         let Passes { row, column, start, shift, .. } = passes;
@@ -305,7 +299,7 @@ impl FilterRun<'_> {
             stage.level.run(Across { parts, taps, step, start, shift, next, out });
         };
         let column = std::slice::from_ref(column);
-        self.made(&made, tile, constants, feed, sink, &across, &|rows, outs, stream| {
+        self.made(&made, source, sink, &across, &|rows, outs, stream| {
             dense::<I16Pairs>(stage, column, 1, rows, stream, &[], outs);
         });
     }
@@ -313,17 +307,15 @@ impl FilterRun<'_> {
     /// A pass over windows of rows that are made once of padded rows of samples, or of two of them.
     /// `make` gets the padded rows, what of them is not filled in from where it lies, the memory of the next
     /// rows to ask for, and the row to make.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn made<T: Sample, E: Pod>(
         &mut self,
         made: &Made,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
         make: &Make<'_, T, E>,
         pass: &OverMade<'_, E>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let channels = stage.input.channels;
         let Made { samples, len, first, paired, sizes, ref direct, ref skip } = *made;
@@ -341,9 +333,9 @@ impl FilterRun<'_> {
                 let pair = [v, (v + 1).min(below - 1)];
                 let mut padded = self.padded.each_mut().map(|memory| memory.get::<T>(samples));
                 for (padded, v) in padded.iter_mut().zip(pair).take(each) {
-                    load(stage, tile, feed, v);
+                    source.load(v);
                     for run in &tile.runs {
-                        let piece = piece(stage, tile, run, constants, feed, v);
+                        let piece = source.piece(run, v);
                         let end = run.at + run.len;
                         let before = run.at..skip.start.clamp(run.at, end);
                         let after = skip.end.clamp(before.end, end)..end;
@@ -359,12 +351,12 @@ impl FilterRun<'_> {
                 let mut inside: [&[T]; 2] = [&[]; 2];
                 if let Some(run) = tile.runs.iter().find(|run| run.holds(direct)) {
                     inside = pair.map(|v| {
-                        let piece = piece(stage, tile, run, constants, feed, v);
+                        let piece = source.piece(run, v);
                         &piece[(direct.start - run.at) * channels..]
                     });
                 }
                 let [upper, lower]: [&[T]; 2] = padded.map(|row| &*row);
-                let ahead = |v| ahead(stage, tile, feed, v, below);
+                let ahead = |v| source.ahead(v, below);
                 let next = [ahead(v + each as isize), if paired { ahead(v + 3) } else { &[] }];
                 make([upper, if paired { lower } else { upper }], inside, next, out);
             }

@@ -7,11 +7,11 @@
 //! Block (i, j) is the output from (i·W, j·H) on, wherever tiles and strips begin: of floats all of it is made, even
 //! where less is asked for, so that it is rounded the same way. What results do not need is taken for 0.
 
-use super::filter::{FilterRun, ahead, load, pad, piece};
+use super::filter::FilterRun;
 use super::memory::{Memory, Ring, recycle};
-use super::rows::Feed;
 use super::sink::Sink;
 use super::tile::{Run, Tile};
+use super::tile_rows::TileRows;
 use crate::pass::{
     Addend, Datapath, Dense, Emit, F32, F32Fused, Finish, Join, Multiply, PAIRS, Pair, Planes,
     SumRows, Unpack,
@@ -113,11 +113,10 @@ impl FilterRun<'_> {
     pub(super) fn fft<T: Sample>(
         &mut self,
         fft: &Fft,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let grid = Grid::new(stage, fft, tile);
         let ([width, height], [_, down]) = (fft.results, fft.samples);
@@ -135,7 +134,7 @@ impl FilterRun<'_> {
             let there = under.start.max(first)..under.end.min(end).min(grid.end[1]);
             for v in there.clone() {
                 if !self.fft.planes.has(v) {
-                    self.planes(&grid, v, constants, feed);
+                    self.planes(&grid, v, source);
                 }
             }
             let planes = take(&mut self.fft.planes);
@@ -183,13 +182,7 @@ impl FilterRun<'_> {
     }
 
     /// Makes the padded row `v`, its channels apart.
-    fn planes<T: Sample>(
-        &mut self,
-        grid: &Grid<'_>,
-        v: isize,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
-    ) {
+    fn planes<T: Sample>(&mut self, grid: &Grid<'_>, v: isize, source: &mut TileRows<'_, '_, T>) {
         let &Grid { stage, tile, fft, channels, pitch, .. } = grid;
         let below = self.below();
         // What of the blocks' samples the tile has.
@@ -210,16 +203,16 @@ impl FilterRun<'_> {
             plane[to + len..].fill(middle);
         }
         let planes = &mut all[to..];
-        load(stage, tile, feed, v);
-        prefetch(ahead(stage, tile, feed, v + AHEAD, below));
+        source.load(v);
+        prefetch(source.ahead(v + AHEAD, below));
         let inside = |run: &&Run| run.at <= from && from + len <= run.at + run.len;
         if let Some(run) = tile.runs.iter().find(inside) {
-            let piece = piece(stage, tile, run, constants, feed, v);
+            let piece = source.piece(run, v);
             let row = &piece[(from - run.at) * channels..][..len * channels];
             return stage.level.run(Planes { row, channels, planes, pitch });
         }
         let padded: &mut [T] = self.padded[0].get(tile.len * channels);
-        pad(stage, tile, constants, feed, v, padded);
+        source.pad(v, padded);
         let row = &padded[from * channels..][..len * channels];
         stage.level.run(Planes { row, channels, planes, pitch });
     }

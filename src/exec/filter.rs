@@ -7,7 +7,8 @@ use super::multirate::RateSlot;
 use super::rows::{AnyRows, Feed, Relaid, Rows, Widened, collide};
 use super::separable::Whole;
 use super::sink::{AlphaOf, Places, Sink, SourceAlpha, Target, Unrounded};
-use super::tile::{Run, Tile};
+use super::tile::Tile;
+use super::tile_rows::TileRows;
 use crate::border::Border;
 use crate::filter::Alpha;
 use crate::pass::{
@@ -20,7 +21,7 @@ use crate::simd::MAX_LANES;
 use std::mem::take;
 use std::ops::Range;
 use std::slice;
-use wide::bytemuck::{Pod, cast_slice};
+use wide::bytemuck::cast_slice;
 
 /// The scratch memory of a filter, by use.
 #[derive(Debug, Default)]
@@ -247,7 +248,7 @@ impl Request<'_> {
         slot: &mut FilterSlot,
     ) {
         let Self { stage, y, last, stream } = self;
-        let (feed, sink) = (&mut feed, &mut sink);
+        let sink = &mut sink;
         let FilterSlot {
             scratch,
             wide,
@@ -270,6 +271,7 @@ impl Request<'_> {
         let len = tile.len * stage.input.channels;
         let [constant_x, constant_y] = constants;
         let constants: [&[T]; 2] = [constant_x.get(len), constant_y.get(len)];
+        let source = &mut TileRows { stage, tile, constants, feed: &mut feed };
         let mut run = FilterRun {
             stage,
             rows: y,
@@ -289,23 +291,23 @@ impl Request<'_> {
         macro_rules! two_passes {
             ($R:ty, $passes:expr) => {{
                 let rows = Whole::<$R>::new(stage, tile);
-                run.two_passes(&rows, $passes, tile, constants, feed, sink)
+                run.two_passes(&rows, $passes, source, sink)
             }};
         }
         macro_rules! dense {
             ($R:ty, $taps:expr) => {
-                run.dense::<T, $R>($taps, tile, constants, feed, sink)
+                run.dense::<T, $R>($taps, source, sink)
             };
         }
         match (&stage.pass, stage.arithmetic.arithmetic) {
             (Pass::Separable(p), Arithmetic::I16) if const { size_of::<T>() == 1 } => {
-                run.halves::<T, false>(p, tile, constants, feed, sink);
+                run.halves::<T, false>(p, source, sink);
             }
             (Pass::Separable(p), Arithmetic::I16Rounded) if const { size_of::<T>() == 1 } => {
-                run.halves::<T, true>(p, tile, constants, feed, sink);
+                run.halves::<T, true>(p, source, sink);
             }
             (Pass::WithIdentity(p, _), Arithmetic::I16Rounded) if const { size_of::<T>() == 1 } => {
-                run.halves::<T, true>(slice::from_ref(p), tile, constants, feed, sink);
+                run.halves::<T, true>(slice::from_ref(p), source, sink);
             }
             (Pass::Separable(p), Arithmetic::I16Rounded)
                 if const { T::NARROW && size_of::<T>() == 2 } =>
@@ -326,50 +328,50 @@ impl Request<'_> {
                 two_passes!(F64, p);
             }
             (Pass::RowFirst(p), Arithmetic::I16Pairs) if const { size_of::<T>() == 1 } => {
-                run.row_first(p, tile, constants, feed, sink);
+                run.row_first(p, source, sink);
             }
             (Pass::Stencil(kernels), Arithmetic::I16 | Arithmetic::I16Rounded)
                 if const { size_of::<T>() == 1 } =>
             {
-                run.stencil::<T, u8>(kernels, tile, constants, feed, sink);
+                run.stencil::<T, u8>(kernels, source, sink);
             }
             (Pass::Stencil(kernels), Arithmetic::I16Rounded)
                 if const { T::NARROW && size_of::<T>() == 2 } =>
             {
-                run.stencil::<T, i16>(kernels, tile, constants, feed, sink);
+                run.stencil::<T, i16>(kernels, source, sink);
             }
             (Pass::Stencil(kernels), Arithmetic::I32) if const { T::INTEGER && size_of::<T>() == 2 } =>
             {
-                run.stencil::<T, u16>(kernels, tile, constants, feed, sink);
+                run.stencil::<T, u16>(kernels, source, sink);
             }
             (Pass::Running(share), Arithmetic::RunningI32 | Arithmetic::RunningI16)
                 if const { T::INTEGER || T::NARROW } =>
             {
-                run.running(*share, tile, constants, feed, sink);
+                run.running(*share, source, sink);
             }
             (Pass::Blocks(levels), Arithmetic::TreeSums) if const { T::FLOAT } => {
-                run.blocks_of_rows(levels, tile, constants, feed, sink);
+                run.blocks_of_rows(levels, source, sink);
             }
             (Pass::Multirate(pass), _) if const { T::INTEGER || T::FLOAT } && !pass.short => {
-                run.multirate::<T, F32, F32>(pass, tile, constants, feed, sink);
+                run.multirate::<T, F32, F32>(pass, source, sink);
             }
             (Pass::Multirate(pass), _) if const { size_of::<T>() == 1 } => {
-                run.multirate::<T, I16Pairs, I16Rounded>(pass, tile, constants, feed, sink);
+                run.multirate::<T, I16Pairs, I16Rounded>(pass, source, sink);
             }
             (Pass::Fft(pass), _) if const { T::INTEGER || T::FLOAT } => {
-                run.fft(pass, tile, constants, feed, sink);
+                run.fft(pass, source, sink);
             }
             (Pass::Runs(runs), Arithmetic::I16Pairs) if const { size_of::<T>() == 1 } => {
-                run.sums::<T, I16Pairs>(runs, tile, constants, feed, sink);
+                run.sums::<T, I16Pairs>(runs, source, sink);
             }
             (Pass::Runs(runs), Arithmetic::I32) if const { T::INTEGER && size_of::<T>() == 2 } => {
-                run.sums::<T, I32>(runs, tile, constants, feed, sink);
+                run.sums::<T, I32>(runs, source, sink);
             }
             (Pass::Runs(runs), Arithmetic::F32) if const { T::INTEGER || T::FLOAT } => {
-                run.doubled::<T, F32>(runs, tile, constants, feed, sink);
+                run.doubled::<T, F32>(runs, source, sink);
             }
             (Pass::Runs(runs), Arithmetic::F32Fused) if const { T::FLOAT } => {
-                run.doubled::<T, F32Fused>(runs, tile, constants, feed, sink);
+                run.doubled::<T, F32Fused>(runs, source, sink);
             }
             (Pass::Dense(taps), Arithmetic::I16) if const { size_of::<T>() == 1 } => {
                 dense!(I16, taps)
@@ -446,62 +448,5 @@ impl FilterRun<'_> {
     /// The first virtual row below all windows of the run: it and what follows may not be read.
     pub(super) fn below(&self) -> isize {
         self.stage.rows(self.last - 1..self.last).end
-    }
-}
-
-/// Makes virtual row `v` available, if it is not a border's constant.
-pub(super) fn load<T: Pod>(stage: &FilterStage, tile: &Tile, feed: &mut Feed<'_, T>, v: isize) {
-    if !matches!(feed, Feed::Plain(_))
-        && let Some(row) = stage.image_row(v)
-    {
-        feed.load(stage, tile, v, row);
-    }
-}
-
-/// The memory of virtual row `v`, to be asked for on the way to it: none if it is a border's constant or
-/// not above row `below`, from which on nothing may be read.
-pub(super) fn ahead<'a, T: Pod>(
-    stage: &FilterStage,
-    tile: &Tile,
-    feed: &'a Feed<'_, T>,
-    v: isize,
-    below: isize,
-) -> &'a [u8] {
-    let row = stage.image_row(v).filter(|_| v < below);
-    row.map_or_else(Default::default, |row| feed.memory(row, tile.columns.clone()))
-}
-
-/// Fills in the samples of virtual row `v`, which must be loaded, with those of borders.
-pub(super) fn pad<T: Pod>(
-    stage: &FilterStage,
-    tile: &Tile,
-    constants: [&[T]; 2],
-    feed: &Feed<'_, T>,
-    v: isize,
-    row: &mut [T],
-) {
-    let channels = stage.input.channels;
-    for run in &tile.runs {
-        let piece = piece(stage, tile, run, constants, feed, v);
-        row[run.at * channels..][..piece.len()].copy_from_slice(piece);
-    }
-    tile.pad(row, channels);
-}
-
-/// The samples of one piece of virtual row `v`, which must be loaded: of the feed, or a border's
-/// constant.
-pub(super) fn piece<'a, T: Pod>(
-    stage: &FilterStage,
-    tile: &Tile,
-    run: &Run,
-    constants: [&'a [T]; 2],
-    feed: &'a Feed<'_, T>,
-    v: isize,
-) -> &'a [T] {
-    let len = run.len * stage.input.channels;
-    match (run.from, stage.image_row(v)) {
-        (None, _) => &constants[0][..len],
-        (_, None) => &constants[1][..len],
-        (Some(x), Some(row)) => feed.row(stage, tile, v, row, x..x + run.len),
     }
 }

@@ -3,10 +3,10 @@
 
 use super::filter::FilterRun;
 use super::memory::Memory;
-use super::rows::Feed;
 use super::separable::ScratchRows;
 use super::sink::Sink;
 use super::tile::Tile;
+use super::tile_rows::TileRows;
 use crate::pass::{
     ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Nine, RowHalves, STENCIL_ROWS,
     Stencil, StencilSample, SymmetricHalves,
@@ -158,14 +158,13 @@ impl FilterRun<'_> {
     pub(super) fn halves<T: Sample, const HIGH: bool>(
         &mut self,
         passes: &[Passes],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let mut padded = take(&mut self.padded[0]);
         let rows = Halves::<HIGH>::new(self.stage, tile, &passes[0], &mut padded);
-        self.two_passes(&rows, passes, tile, constants, feed, sink);
+        self.two_passes(&rows, passes, source, sink);
         self.padded[0] = padded;
     }
 
@@ -173,14 +172,12 @@ impl FilterRun<'_> {
     pub(super) fn stencil<T: Sample, E: Pod + StencilSample>(
         &mut self,
         kernels: &[Nine],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
         let stage = self.stage;
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, tile, constants, feed, sink, &|rows: &[&[E]], outs, stream, next| {
+        self.direct(sizes, source, sink, &|rows: &[&[E]], outs, stream, next| {
             let (step, finish) = (stage.input.channels, &stage.finish);
             match kernels {
                 [a, b] => {

@@ -9,12 +9,12 @@
 //! Block q of an axis is its samples from q·D on, wherever tiles and strips begin: rows of the rings are known by the
 //! numbers of their blocks.
 
-use super::filter::{FilterRun, load, piece};
+use super::filter::FilterRun;
 use super::memory::{Memory, Ring, recycle};
-use super::rows::Feed;
 use super::separable::sum as sum_of;
 use super::sink::Sink;
 use super::tile::Tile;
+use super::tile_rows::TileRows;
 use crate::pass::{Column, Datapath, F32, Finish, Input, Merge, Row, RowOrder, Split, Sum};
 use crate::plan::arithmetic::Passes;
 use crate::plan::{FilterStage, Multirate, Rate, SPAN};
@@ -86,13 +86,12 @@ impl FilterRun<'_> {
     pub(super) fn multirate<T: Sample, R: Datapath, Q: Datapath<Elem = R::Elem>>(
         &mut self,
         plan: &Multirate,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) where
         R::Elem: Sample,
     {
+        let tile = source.tile;
         let grid = Grid::new(self.stage, plan, tile);
         let down = &plan.rates[1];
         if self.fresh {
@@ -104,7 +103,7 @@ impl FilterRun<'_> {
             let (block, phase) = ((row / down.step) as isize, row % down.step);
             for q in block - 1..=block + 1 {
                 if !self.rates.full.has(q) {
-                    self.full::<T, R>(&grid, q, constants, feed);
+                    self.full::<T, R>(&grid, q, source);
                 }
             }
             let pitch = grid.full_pitch();
@@ -125,7 +124,7 @@ impl FilterRun<'_> {
                 out,
             });
             if let Some(exact) = &plan.exact {
-                self.mend(&grid, exact, y, constants, feed, sink);
+                self.mend(&grid, exact, y, source, sink);
             }
             sink.done(y, 1, tile.x.clone());
         }
@@ -138,8 +137,7 @@ impl FilterRun<'_> {
         grid: &Grid<'_>,
         exact: &Passes,
         y: usize,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
         let &Grid { stage, tile, channels, .. } = grid;
@@ -155,15 +153,13 @@ impl FilterRun<'_> {
         let first = stage.rows(y..y + 1).start + above as isize;
         let rows = first..first + kernel.height() as isize;
         for v in rows.clone() {
-            load(stage, tile, feed, v);
+            source.load(v);
         }
         let RateSlot { row: column, sum, .. } = &mut *self.rates;
         let column = column.aligned(tile.len * channels + MAX_LANES);
         for run in &tile.runs {
             let mut window = recycle(take(self.window));
-            window.extend(
-                rows.clone().map(|v| -> &[T] { piece(stage, tile, run, constants, feed, v) }),
-            );
+            window.extend(rows.clone().map(|v| -> &[T] { source.piece(run, v) }));
             let sums = [sum_of::<F32>(exact, 0, &mut column[run.at * channels..])];
             stage.level.run(Column::<F32, T, 1> { rows: &window, sums, n: run.len * channels });
             *self.window = recycle(window);
@@ -195,8 +191,7 @@ impl FilterRun<'_> {
         &mut self,
         grid: &Grid<'_>,
         q: isize,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
     ) where
         R::Elem: Sample,
     {
@@ -204,7 +199,7 @@ impl FilterRun<'_> {
         let m = (down.between.len() / 2) as isize;
         for v in q - m..=q + m {
             if !self.rates.lows.has(v) {
-                self.low::<T, R>(grid, v, constants, feed);
+                self.low::<T, R>(grid, v, source);
             }
         }
         let (level, channels) = (self.stage.level, grid.channels);
@@ -235,8 +230,7 @@ impl FilterRun<'_> {
         &mut self,
         grid: &Grid<'_>,
         v: isize,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
     ) where
         R::Elem: Sample,
     {
@@ -246,14 +240,12 @@ impl FilterRun<'_> {
         let first = (v - 1) * down.step as isize;
         let rows = first..first + (SPAN * down.step) as isize;
         for v in rows.clone() {
-            load(stage, tile, feed, v);
+            source.load(v);
         }
         let decimated: &mut [R::Elem] = decimated.aligned(tile.len * channels + MAX_LANES);
         for run in &tile.runs {
             let mut window = recycle(take(self.window));
-            window.extend(
-                rows.clone().map(|v| -> &[T] { piece(stage, tile, run, constants, feed, v) }),
-            );
+            window.extend(rows.clone().map(|v| -> &[T] { source.piece(run, v) }));
             let Multirate { start, shift, .. } = *plan;
             let out = &mut decimated[run.at * channels..];
             let sums = [Sum { first: 0, taps: R::taps(&down.low), start, shift, out }];

@@ -1,11 +1,11 @@
 //! Runs of equal taps, and single taps: each output row reads some places of its window.
 
 use super::dense::Made;
-use super::filter::{FilterRun, load, pad};
+use super::filter::FilterRun;
 use super::memory::recycle;
-use super::rows::Feed;
 use super::sink::Sink;
 use super::tile::Tile;
+use super::tile_rows::TileRows;
 use crate::pass::{Datapath, Doubled, Kept, Prepare, Sparse, SparseSums};
 use crate::plan::{BLOCK_ROWS, FilterStage, Runs, Sums};
 use crate::sample::Sample;
@@ -19,11 +19,10 @@ impl FilterRun<'_> {
     pub(super) fn sums<T: Sample, R: Kept>(
         &mut self,
         runs: &Runs,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let channels = stage.input.channels;
         let height = stage.axes[1].taps;
@@ -39,8 +38,8 @@ impl FilterRun<'_> {
             let window = stage.rows(y..y + 1);
             for v in window.clone() {
                 let Some(row) = self.wide.missing::<T>(v, len) else { continue };
-                load(stage, tile, feed, v);
-                pad(stage, tile, constants, feed, v, row);
+                source.load(v);
+                source.pad(v, row);
             }
             // The row above is there if the last window began with it.
             let follows = kept && !self.fresh && self.held.start + 1 == window.start;
@@ -80,15 +79,14 @@ impl FilterRun<'_> {
     pub(super) fn doubled<T: Sample, R: Datapath<Wide = f32>>(
         &mut self,
         runs: &Runs,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let Sums::Doubled(levels) = runs.sums else { return };
         if levels == 1 && R::wide_is::<T>() {
-            return self.direct(SIZES, tile, constants, feed, sink, &|rows, outs, _, _| {
+            return self.direct(SIZES, source, sink, &|rows, outs, _, _| {
                 sparse::<R>(stage, runs, rows, 0, outs);
             });
         }
@@ -99,7 +97,7 @@ impl FilterRun<'_> {
             level.run(Doubled { levels, pitch, step });
         };
         let made = made(tile, step, levels * pitch);
-        self.made(&made, tile, constants, feed, sink, &make, &|rows, outs, _| {
+        self.made(&made, source, sink, &make, &|rows, outs, _| {
             sparse::<R>(stage, runs, rows, pitch, outs);
         });
     }

@@ -1,10 +1,10 @@
 //! A column pass and a row pass: one walk down a strip, whatever scratch rows hold.
 
-use super::filter::{FilterRun, ahead, load, piece};
+use super::filter::FilterRun;
 use super::memory::{Memory, recycle};
-use super::rows::Feed;
 use super::sink::Sink;
 use super::tile::Tile;
+use super::tile_rows::TileRows;
 use crate::pass::{Column, Datapath, Input, Row, Sum};
 use crate::plan::BLOCK_ROWS;
 use crate::plan::arithmetic::Passes;
@@ -125,11 +125,10 @@ impl FilterRun<'_> {
         &mut self,
         rows: &S,
         passes: &[Passes],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let channels = stage.input.channels;
         let (below, stream) = (self.below(), self.stream);
@@ -137,7 +136,7 @@ impl FilterRun<'_> {
         for (y, count) in self.blocks([BLOCK_ROWS / passes.len(), 2, 1]) {
             let virtual_rows = stage.rows(y..y + count);
             for v in virtual_rows.clone() {
-                load(stage, tile, feed, v);
+                source.load(v);
             }
             // Row r of kernel k is scratch row k·count + r.
             let used = count * passes.len();
@@ -148,9 +147,11 @@ impl FilterRun<'_> {
             });
             for run in &tile.runs {
                 let mut window = recycle(take(self.window));
-                window.extend(virtual_rows.clone().map(|v| -> &[S::Read] {
-                    cast_slice(piece(stage, tile, run, constants, feed, v))
-                }));
+                window.extend(
+                    virtual_rows
+                        .clone()
+                        .map(|v| -> &[S::Read] { cast_slice(source.piece(run, v)) }),
+                );
                 let [a, b, c, d] = scratch.each_mut().map(|row| &mut **row);
                 let (w, n, at) = (window.as_slice(), run.len * channels, run.at * channels);
                 match (passes, count) {
@@ -174,12 +175,12 @@ impl FilterRun<'_> {
                 let [out] = sink.rows(y + r, tile.x.clone());
                 // A row that the next window adds, while this one is worked on.
                 let v = virtual_rows.end + r as isize;
-                let next = ahead(stage, tile, feed, v, below);
+                let next = source.ahead(v, below);
                 let under = match stage.pass {
                     Pass::WithIdentity(..) => {
                         let ([x, y], columns) = ([stage.anchor.0, y + r + stage.anchor.1], &tile.x);
                         let columns = columns.start + x..columns.end + x;
-                        feed.row(stage, tile, y as isize, y, columns)
+                        source.pixels(y as isize, y, columns)
                     }
                     _ => &[],
                 };

@@ -1,12 +1,12 @@
 //! Filters whose taps are all equal: sums of windows whose cost hardly depends on their size, running
 //! ones of integers, and of blocks of `f32`.
 
-use super::filter::{FilterRun, ahead, load, piece};
+use super::filter::FilterRun;
 use super::halves::{LINE, copies_of, layout, pad, place_in_halves};
 use super::memory::recycle;
-use super::rows::Feed;
 use super::sink::Sink;
 use super::tile::Tile;
+use super::tile_rows::TileRows;
 use crate::pass::{
     Accumulate, AccumulatePhases, AccumulateWords, GROUP, GROUPS_FROM, Halves, LEAST_SUM,
     MeansPhases, MeansWords, PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums,
@@ -149,11 +149,10 @@ impl FilterRun<'_> {
     pub(super) fn running<T: Sample>(
         &mut self,
         share: Option<Share>,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let channels = stage.input.channels;
         let len = (tile.len + 1) * channels;
@@ -172,7 +171,7 @@ impl FilterRun<'_> {
                 let prefix = [c.aligned(half), d.aligned(half)];
                 let copies = copies_of(b, tile, channels, place_in_halves(half, shift, unit));
                 let moving = RunningI16 { sums, copies, prefix, shift, unit, share };
-                self.walk(moving, tile, constants, feed, sink);
+                self.walk(moving, source, sink);
             }
             *self.scratch = scratch;
             return;
@@ -194,11 +193,11 @@ impl FilterRun<'_> {
             match phases {
                 2 => {
                     let moving = Phases::<2> { sums, copies, prefix, shift };
-                    self.walk(moving, tile, constants, feed, sink);
+                    self.walk(moving, source, sink);
                 }
                 _ => {
                     let moving = Phases::<4> { sums, copies, prefix, shift };
-                    self.walk(moving, tile, constants, feed, sink);
+                    self.walk(moving, source, sink);
                 }
             }
         } else {
@@ -207,7 +206,7 @@ impl FilterRun<'_> {
                 sums.fill(start);
             }
             let prefix = b.get(len + MAX_LANES);
-            self.walk(RunningI32 { sums, prefix }, tile, constants, feed, sink);
+            self.walk(RunningI32 { sums, prefix }, source, sink);
         }
         *self.scratch = scratch;
     }
@@ -228,11 +227,10 @@ impl FilterRun<'_> {
     fn walk<T: Sample>(
         &mut self,
         mut moving: impl Moving<T>,
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let stage = self.stage;
         let channels = stage.input.channels;
         let below = self.below();
@@ -251,17 +249,17 @@ impl FilterRun<'_> {
                     held = held.start + isize::from(full)..enters + 1;
                 }
                 for v in [Some(enters), leaves].into_iter().flatten() {
-                    load(stage, tile, feed, v);
+                    source.load(v);
                 }
                 for run in &tile.runs {
-                    let piece = |v| piece(stage, tile, run, constants, feed, v);
+                    let piece = |v| source.piece(run, v);
                     let (add, take) = (piece(enters), leaves.map(piece));
                     moving.accumulate(stage.level, run.at * channels, add, take);
                 }
             }
             moving.pad(tile, channels);
             // The next row to enter.
-            let next = ahead(stage, tile, feed, held.end, below);
+            let next = source.ahead(held.end, below);
             let [out] = sink.rows(y, tile.x.clone());
             moving.finish(stage, tile, self.stream, next, out);
             sink.done(y, 1, tile.x.clone());
@@ -275,11 +273,10 @@ impl FilterRun<'_> {
     pub(super) fn blocks_of_rows<T: Sample>(
         &mut self,
         levels: &[RowLevel],
-        tile: &Tile,
-        constants: [&[T]; 2],
-        feed: &mut Feed<'_, T>,
+        source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
     ) {
+        let tile = source.tile;
         let below = self.below();
         let Self { stage, rows: wanted_rows, scratch, wide: ring, padded, window: list, .. } = self;
         let (stage, stream) = (*stage, self.stream);
@@ -304,7 +301,7 @@ impl FilterRun<'_> {
             let wanted = (block as usize - first).min(end - y);
             let rows = stage.rows(y..y + wanted);
             for v in rows.clone() {
-                load(stage, tile, feed, v);
+                source.load(v);
             }
             let common = top + block - 1..top + height;
             let groups = common.start.div_euclid(GROUP) + 1..common.end.div_euclid(GROUP);
@@ -314,7 +311,7 @@ impl FilterRun<'_> {
                     for run in &tile.runs {
                         let mut window = recycle(take(*list));
                         let rows = g * GROUP..(g + 1) * GROUP;
-                        let piece = |v| cast_slice(piece(stage, tile, run, constants, feed, v));
+                        let piece = |v| cast_slice(source.piece(run, v));
                         window.extend(rows.map(piece));
                         stage.level.run(WindowSums {
                             common: &window,
@@ -334,7 +331,7 @@ impl FilterRun<'_> {
             for run in &tile.runs {
                 let (n, at) = (run.len * channels, run.at * channels);
                 let mut window = recycle(take(*list));
-                let piece = |v| cast_slice(piece(stage, tile, run, constants, feed, v));
+                let piece = |v| cast_slice(source.piece(run, v));
                 window.extend((start..common.start).map(piece));
                 let above = window.len();
                 let mut summed = 0..0;
@@ -371,7 +368,7 @@ impl FilterRun<'_> {
                 let parts = parts.each_mut().map(|part| &mut **part);
                 let step = channels;
                 // A row that the next block adds, while this one is worked on.
-                let next = ahead(stage, tile, feed, rows.end + r as isize, below);
+                let next = source.ahead(rows.end + r as isize, below);
                 let sums = RowSums { columns, parts, levels, step, finish, stream, next, out };
                 stage.level.run(sums);
                 sink.done(y + r, 1, tile.x.clone());

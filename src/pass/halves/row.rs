@@ -170,24 +170,18 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
         self.identity.map_or(std::ptr::null(), |(_, samples)| samples.as_ptr().wrapping_add(x))
     }
 
-    /// What U times 4·N sums start with.
+    /// Adds samples of the image to U times 4·N sums, if that is to be.
     ///
     /// # Safety
     ///
-    /// If samples are added, there must be as many from `added` on.
+    /// There must be as many of them from `added` on.
     #[inline(always)]
-    unsafe fn start<L: Lanes, const U: usize>(
+    unsafe fn add_samples<L: Lanes, const U: usize>(
         &self,
         l: L,
-        finish: &Finish,
+        acc: &mut [[Apart<L>; M]; U],
         added: *const u8,
-    ) -> [[Apart<L>; M]; U] {
-        let mut acc = [[Apart::splat(l, 0); M]; U];
-        for acc in &mut acc {
-            for (acc, fixed) in acc.iter_mut().zip(&finish.fixed) {
-                *acc = Apart::splat(l, fixed.start);
-            }
-        }
+    ) {
         if const { HIGH && M == 1 }
             && let Some((Identity { whole, part }, _)) = self.identity
         {
@@ -202,7 +196,6 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                 }
             }
         }
-        acc
     }
 
     /// As many blocks from sample x on as are whole: where they end.
@@ -368,17 +361,19 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
         stream: bool,
     ) {
         let finish = &known.finish;
+        let mut acc = [[Apart::splat(l, 0); M]; U];
+        for acc in &mut acc {
+            for (acc, fixed) in acc.iter_mut().zip(&finish.fixed) {
+                *acc = Apart::splat(l, fixed.start);
+            }
+        }
         let lanes = 2 * L::N;
         // SAFETY: as promised by the caller.
         unsafe {
-            let mut acc = self.start::<L, U>(l, finish, added);
             for (m, HalfInput { halves, taps }) in self.inputs.iter().enumerate() {
                 let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
                 if const { FOLD == ODD } {
                     let mut sums = [acc[0][m]; U];
-                    for (sum, acc) in sums.iter_mut().zip(&acc) {
-                        *sum = acc[m];
-                    }
                     self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], &known.side);
                     for (acc, sum) in acc.iter_mut().zip(sums) {
                         acc[m] = sum;
@@ -430,6 +425,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                     }
                 }
             }
+            self.add_samples(l, &mut acc, added);
             let mut results = [Apart::splat(l, 0); U];
             for (result, acc) in results.iter_mut().zip(&acc) {
                 let mut even = [acc[0].even; M];
