@@ -6,6 +6,7 @@ use crate::plan::FilterStage;
 use std::ops::Range;
 use wide::bytemuck::Pod;
 
+/// A row is named by its number on the endless axis that borders continue: virtual row `v`.
 pub(super) struct TileRows<'a, 'f, T> {
     pub stage: &'a FilterStage,
     pub tile: &'a Tile,

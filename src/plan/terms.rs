@@ -46,9 +46,10 @@ pub(crate) struct Terms {
     pub stages: Vec<TermStage>,
     /// What the pixel under the anchor is multiplied by.
     pub identity: f32,
-    /// Where all rows have 16 bits: what the pixel's sample, times 2^[`SAMPLE_BITS`], and they are multiplied by, in pairs.
+    /// Where rows of 16 bits become results that fit them: what the pixel's sample, times 2^[`SAMPLE_BITS`], and the rows
+    /// are multiplied by, in pairs. Otherwise they are added in `f32`.
     pub pairs: Option<Taps>,
-    /// Where that lies, from an output pixel on.
+    /// Where that pixel lies, from an output pixel on.
     pub anchor: (usize, usize),
 }
 
@@ -100,13 +101,14 @@ pub(super) fn identity(kernel: &Kernel) -> f64 {
     kernel.terms().iter().filter(|term| term.taps().len() == 1).map(|term| term.taps()[0]).sum()
 }
 
-/// Whether to look for products that a filter's kernel is the sum of.
+/// Whether to weigh a filter's terms, or products that its kernel may be the sum of, against other methods. Terms that
+/// clearly pay were tried before.
 pub(super) fn may_split(filter: &Filter, chained: bool) -> bool {
     let [kernel] = filter.kernels() else { return false };
     match filter.get_method() {
-        Method::Terms => true,
+        Method::Terms => kernel.terms().is_empty(),
         // Between others, rows of 16 bits are faster.
-        Method::Auto => !chained && kernel.taps().len() > FEW_TAPS,
+        Method::Auto => !chained && kernel.taps().len() > FEW_TAPS && !pays(kernel),
         _ => false,
     }
 }
@@ -130,14 +132,13 @@ pub(super) fn products(
             let parts = few.iter().map(|term| term.to_kernel()?.with_anchor(x, y));
             &parts.collect::<Result<Vec<_>, _>>().ok()?
         }
-        // What is only cheaper may be less exact: of integers it does not show.
+        // Terms of floats that cancel are less exact than the kernel's taps.
         _ if task.float_source() || task.float_output() => return None,
         known => known,
     };
     let found = terms(task, parts, input, types, setting)?;
     let cost = match &found {
         (Pass::Terms(terms), ..) => terms.cost(),
-        // Each pass folds its taps.
         (_, proved, _) => {
             let taps = kernel.width() + kernel.height();
             separable_cost(proved.arithmetic) * taps as f64
@@ -160,14 +161,14 @@ pub(super) fn terms(
     let sum = Summands::new(task, parts, input, types, setting)?;
     if types.0 == SampleType::U8 && !task.float_source() && !task.float_output() {
         let addends = sum.at_two_rates();
-        let in_words = || SHORT.iter().find_map(|&taps| sum.in_words(&addends, taps));
-        let found = sum.with_identity(&addends).or_else(in_words);
+        let short = || SHORT.iter().find_map(|&taps| sum.of_words(&addends, taps));
+        let found = sum.in_two_passes(&addends).or_else(short);
         if found.is_some() {
             return found;
         }
     }
-    let coarse = if setting.precise { None } else { sum.in_floats(false) };
-    coarse.or_else(|| sum.in_floats(true))
+    let coarse = if setting.precise { None } else { sum.of_floats(false) };
+    coarse.or_else(|| sum.of_floats(true))
 }
 
 /// What a kernel is the sum of, and what is the same however that is added up.
@@ -179,9 +180,9 @@ struct Summands<'a> {
     /// Terms, but for the image itself; and a filter for each.
     kernels: Vec<&'a Kernel>,
     filters: Vec<Filter>,
-    /// How many times the image is added, without the filter's scale.
-    identity: f64,
-    /// What the terms leave out of the kernel: the sum of magnitudes, and what that makes of noise.
+    /// How many times the image is added, before the filter's scale.
+    times: f64,
+    /// How far results are off by what the terms leave out of the kernel, and what that makes of noise.
     left: f64,
     gone: Noise,
     /// The largest magnitude of a sum on the way.
@@ -222,7 +223,7 @@ impl<'a> Summands<'a> {
         let (left, gone) = left_out(kernel, &sum, scale, range);
         let size = parts.iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
         let value = range * size + task.offset().abs() + 1.0;
-        let identity = identities.iter().map(|term| term.taps()[0]).sum();
+        let times = identities.iter().map(|term| term.taps()[0]).sum();
         Some(Self {
             task,
             input,
@@ -230,7 +231,7 @@ impl<'a> Summands<'a> {
             setting,
             kernels,
             filters,
-            identity,
+            times,
             left,
             gone,
             value,
@@ -238,8 +239,9 @@ impl<'a> Summands<'a> {
         })
     }
 
+    /// How many times the image is added, as results have it.
     fn identity(&self) -> f64 {
-        self.identity * self.task.filter.get_scale()
+        self.times * self.task.filter.get_scale()
     }
 
     /// The sum of terms that were planned, in pairs or else in `f32`.
@@ -283,10 +285,10 @@ impl<'a> Summands<'a> {
     }
 
     /// Rows of `f32`.
-    fn in_floats(&self, precise: bool) -> Option<Found> {
+    fn of_floats(&self, precise: bool) -> Option<Found> {
         let setting = Setting { chained: true, precise, ..self.setting };
         let range = self.task.range();
-        let of = |filter| of_floats(filter, self.input, self.types.0, setting, range);
+        let of = |filter| in_floats(filter, self.input, self.types.0, setting, range);
         let planned: Option<Vec<_>> = self.filters.iter().map(of).collect();
         self.added(&planned?, None)
     }
@@ -308,7 +310,7 @@ impl<'a> Summands<'a> {
 
     /// Rows of 16 bits of `u8` images: those at two rates, and others, whose sums have 16 bits if they have no more taps
     /// a side than `short`.
-    fn in_words(&self, addends: &[Option<Planned>], short: usize) -> Option<Found> {
+    fn of_words(&self, addends: &[Option<Planned>], short: usize) -> Option<Found> {
         // Of each factor of each term, and as much again for what makes up for it. Without a border, windows of shorter
         // terms would lie elsewhere.
         let tails = self.tolerance().map_or(TAILS, |given| given.min(TAILS));
@@ -327,15 +329,15 @@ impl<'a> Summands<'a> {
         paired.or_else(|| self.added(&planned, None))
     }
 
-    /// The image and one product of the kernel's size, in two passes.
-    fn with_identity(&self, addends: &[Option<Planned>]) -> Option<Found> {
+    /// The image and one product of the kernel's size that is known as one, in two passes.
+    fn in_two_passes(&self, addends: &[Option<Planned>]) -> Option<Found> {
         let ([one], [None]) = (&self.kernels[..], addends) else { return None };
         let place = |k: &Kernel| (k.width(), k.height(), k.anchor());
-        if self.identity == 0.0 || place(one) != place(&self.task.filter.kernels()[0]) {
+        if self.times == 0.0 || place(one) != place(&self.task.filter.kernels()[0]) {
             return None;
         }
         one.factors()?;
-        let (pass, mut proved, finish) = with_identity(self.task, one, self.identity)?;
+        let (pass, mut proved, finish) = with_identity(self.task, one, self.times)?;
         proved.bound += self.left;
         self.task.takes(&proved).then_some((pass, proved, finish))
     }
@@ -384,7 +386,7 @@ fn inner(taps: &[f64], anchor: usize, most: f64) -> (usize, Vec<f64>) {
 }
 
 /// A term whose rows are `f32`.
-fn of_floats(
+fn in_floats(
     filter: &Filter,
     input: Shape,
     source: SampleType,

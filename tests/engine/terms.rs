@@ -1,7 +1,9 @@
 //! Kernels that are known as sums, filtered term by term.
 
 use crate::bounds::check as worst_images;
-use crate::common::{Look, check_levels, image, levels, same, values};
+use crate::common::{
+    Look, check_levels, image, levels, run_plan, run_tiling, same, values, with_tiles,
+};
 use crate::equality::large;
 use crate::sweep::{sweep, sweep_filter};
 use twopass::{
@@ -65,7 +67,27 @@ fn windows_inside(filter: &Filter) {
         let source = image::<u8>(shape, Look::Noise, 9);
         let filter = filter.clone().border(Border::Valid);
         check_levels::<u8, u8>(&filter, source.view()).unwrap();
-        assert_eq!(filter.plan::<u8, u8>(shape).unwrap().stages()[0].method, Some(Method::Terms));
+        let plan = filter.plan::<u8, u8>(shape).unwrap();
+        assert_eq!(plan.stages()[0].method, Some(Method::Terms));
+        let whole = run_plan(&plan, source.view()).unwrap();
+        let other = run_plan(&with_tiles(plan.clone(), 7, 3), source.view()).unwrap();
+        same(&whole, &other).unwrap();
+        let pieces = run_tiling(&plan, &filter, source.view(), 1).unwrap();
+        same(&whole, &pieces).unwrap();
+    }
+}
+
+/// The image is added to whole vectors and to what is left of rows, of any taps.
+#[test]
+fn the_image_is_added_at_every_width() {
+    for (sigma, amount) in [(1.0, 1.0), (1.6, 0.37)] {
+        let filter = Filter::new(Kernel::unsharp(sigma, amount).unwrap());
+        for width in 1..=140 {
+            for channels in [1, 3] {
+                let source = image::<u8>(Shape::new(width, 3, channels), Look::Noise, width as u64);
+                check_levels::<u8, u8>(&filter, source.view()).unwrap();
+            }
+        }
     }
 }
 

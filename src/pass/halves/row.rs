@@ -174,7 +174,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
     ///
     /// # Safety
     ///
-    /// There must be as many of them from `added` on.
+    /// If they are, there must be as many of them from `added` on.
     #[inline(always)]
     unsafe fn add_samples<L: Lanes, const U: usize>(
         &self,
@@ -373,6 +373,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
             for (m, HalfInput { halves, taps }) in self.inputs.iter().enumerate() {
                 let [even, odd] = halves.map(|half| half.as_ptr().add(x / 2));
                 if const { FOLD == ODD } {
+                    // All start with the same.
                     let mut sums = [acc[0][m]; U];
                     self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], &known.side);
                     for (acc, sum) in acc.iter_mut().zip(sums) {

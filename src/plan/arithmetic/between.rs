@@ -20,7 +20,8 @@ use crate::sample::SampleType;
 /// What filters between rows of 16 bits may do.
 #[derive(Clone, Copy)]
 pub(crate) struct Freedom {
-    /// Taps a side of kernels whose sums may have 16 bits.
+    /// Taps a side of kernels whose sums may have 16 bits; of all but two passes over bytes no more than
+    /// [`rounded::HIGH_TO`].
     pub short: usize,
     /// Whether all results must be whole, and exact.
     pub whole: bool,
@@ -43,9 +44,8 @@ pub(crate) fn between(
         return Some(found);
     }
     let kernel = &task.filter.kernels()[0];
-    // Long ones are two passes over bytes.
-    let long = task.source == SampleType::U8 && separations.is_some();
-    let most = if long { freedom.short } else { freedom.short.min(rounded::HIGH_TO) };
+    let over_bytes = task.source == SampleType::U8 && separations.is_some();
+    let most = if over_bytes { freedom.short } else { freedom.short.min(rounded::HIGH_TO) };
     let short = kernel.width().max(kernel.height()) <= most
         && matches!(task.output, SampleType::U8 | SampleType::I16);
     if short {
