@@ -14,8 +14,16 @@ pub fn sweep<I: Source, O: Sample>(kernel: &Kernel, scale: f64) {
 
 /// The same for a filter, with borders of its own.
 pub fn sweep_filter<I: Source, O: Sample>(filter: &Filter) {
+    sweep_heights::<I, O>(filter, 1..=40);
+}
+
+/// The same at some heights: of large kernels the reference takes long.
+pub fn sweep_heights<I: Source, O: Sample>(
+    filter: &Filter,
+    heights: impl IntoIterator<Item = usize>,
+) {
     let kernel = &filter.kernels()[0];
-    for height in 1..=40 {
+    for height in heights {
         for width in 1..=40 {
             let shape = Shape::new(width, height, 1 + (3 * width + height) % 4);
             let source = image::<I>(shape, Look::Noise, (height * 64 + width) as u64);

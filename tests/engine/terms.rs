@@ -5,7 +5,7 @@ use crate::common::{
     Look, check_levels, image, levels, run_plan, run_tiling, same, values, with_tiles,
 };
 use crate::equality::large;
-use crate::sweep::{sweep, sweep_filter};
+use crate::sweep::{sweep, sweep_filter, sweep_heights};
 use twopass::{
     Arithmetic, Border, Filter, Kernel, KernelParams, Method, NamedKernel, Separation, Shape,
     Source,
@@ -38,8 +38,10 @@ fn flat() -> Kernel {
 #[test]
 fn every_size() {
     sweep::<u8, u8>(&named("unsharp", 1.0, None), 1.0);
-    sweep::<u8, i16>(&mixture(), -2.0);
-    sweep::<f32, f32>(&named("dog", 1.2, Some(13)), 1.0);
+    // Around the windows' own, which are 12 and 13 rows high.
+    let heights = [1, 2, 3, 7, 12, 13, 14, 15, 31, 40];
+    sweep_heights::<u8, i16>(&Filter::new(mixture()).scale(-2.0), heights);
+    sweep_heights::<f32, f32>(&Filter::new(named("dog", 1.2, Some(13))), heights);
 }
 
 #[test]

@@ -381,7 +381,7 @@ fn coarse_sums() {
     let chain = chain_of([long(), long(), long(), long()]);
     let plan = chain.plan::<u16, u16>(shape).unwrap();
     assert_eq!(plan.stages()[0].arithmetic, Arithmetic::F64, "{plan}");
-    agree::<u16, u16>(&chain, shape, 2);
+    agree::<u16, u16>(&chain, Shape::new(9, 7, 1), 2);
     let direct = dense(9, 9, 1);
     let direct = Filter::new(direct).scale(4.0).method(Method::Dense);
     let chain = chain_of([direct.clone(), Filter::new(Kernel::identity()).scale(0.2)]);
@@ -567,13 +567,13 @@ fn runs_come_first() {
             (Some(Method::Runs), Arithmetic::I16Pairs),
             "{plan}"
         );
-        for (width, height, channels) in [(83, 61, 3), (150, 40, 1), (31, 26, 4)] {
-            let shape = Shape::new(width, height, channels);
-            if chain.output_shape(shape).is_ok() {
-                agree::<u8, u8>(&chain, shape, seed as u64);
-                agree::<u8, i16>(&chain, shape, seed as u64);
-                regions::<u8, u8>(&chain, shape, seed as u64);
-            }
+        // Each kernel is on all shapes, with another filter after it.
+        let (width, height, channels) = [(83, 61, 3), (150, 40, 1), (31, 26, 4)][(seed + i) % 3];
+        let shape = Shape::new(width, height, channels);
+        if chain.output_shape(shape).is_ok() {
+            agree::<u8, u8>(&chain, shape, seed as u64);
+            agree::<u8, i16>(&chain, shape, seed as u64);
+            regions::<u8, u8>(&chain, shape, seed as u64);
         }
     }
 }
@@ -642,7 +642,7 @@ fn any_region() {
 /// Boxes whose sums are kept from row to row, while other filters' rows go through the same segment.
 #[test]
 fn large_boxes() {
-    let shape = Shape::new(100, 40, 3);
+    let shape = Shape::new(100, 24, 3);
     let mean = |width, height| Filter::new(Kernel::box_(width, height).unwrap());
     for (i, border) in borders(7.0).into_iter().enumerate() {
         let seed = i as u64;
