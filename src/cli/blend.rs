@@ -4,7 +4,7 @@ use super::channels::convert;
 use super::failure::Failure;
 use super::input::{self, Wanted};
 use super::pixels::{Buffer, Picture};
-use super::run::Task;
+use super::run::Request;
 use std::path::Path;
 use twopass::{Image, Rect, Sample, Shape, Source, View};
 
@@ -98,10 +98,10 @@ pub fn into<I: Source, O: Sample>(
     place: Rect,
     whole: Shape,
     source: View<'_, I>,
-    task: &Task,
+    request: &Request,
 ) -> Result<Image<O>, Failure> {
-    let convert = convert::<I, O>(task.linear);
-    let (alpha, origin) = (task.form.alpha, task.origin());
+    let convert = convert::<I, O>(request.linear);
+    let (alpha, origin) = (request.form.alpha, request.origin());
     let mut image = Image::<O>::new(whole)?;
     let mut out = image.view_mut();
     for y in 0..whole.height {

@@ -27,7 +27,7 @@ use super::output::{self, Existing, Sink};
 use super::pixels::{Buffer, Picture, Pixels};
 use super::preview;
 use super::report::{Report, Times, describe, number};
-use super::run::{self, Task, Threshold};
+use super::run::{self, Request, Threshold};
 use image::ImageFormat;
 use image::metadata::Orientation;
 use ready::Ready;
@@ -211,7 +211,7 @@ fn filter(
     let decoded = Times::of(&mut times.decode_ms, || opened.decode(setup.threads))?;
     let target = to.as_ref().map(|(_, target)| *target);
     let ready = ready::make(setup, item, decoded, orientation, target)?;
-    let Ready { picture, meta, lost, mut stored, task, form, result, sample, divided } = ready;
+    let Ready { picture, meta, lost, mut stored, request, form, result, sample, divided } = ready;
     let framed = target.is_none_or(|t| t.format != ImageFormat::OpenExr);
     let (pixels, premultiplied) = (picture.buffer.pixels(), picture.premultiplied);
     let shape = Shape { channels: result.channels, ..pixels.shape() };
@@ -237,9 +237,9 @@ fn filter(
     }
 
     let mut done = match pixels {
-        Pixels::U8(view) => run::run(&task, view, sample),
-        Pixels::U16(view) => run::run(&task, view, sample),
-        Pixels::F32(view) => run::run(&task, view, sample),
+        Pixels::U8(view) => run::run(&request, view, sample),
+        Pixels::U16(view) => run::run(&request, view, sample),
+        Pixels::F32(view) => run::run(&request, view, sample),
     }?;
     let mut report = done.report;
     times.filter_ms = done.milliseconds;
@@ -261,7 +261,7 @@ fn filter(
     let (mut written, mut warnings) = (None, done.warnings);
     if let Some(mut place) = place {
         if let Some(exr) = &mut stored.exr {
-            exr.origin = task.origin();
+            exr.origin = request.origin();
             if framed {
                 done.buffer = exr.framed(done.buffer);
             } else {
@@ -287,7 +287,7 @@ fn filter(
             path.display(),
             describe(shape, sample),
             report.summary(),
-            match task.range {
+            match request.range {
                 Range::Clamp => "",
                 Range::Abs => ", absolute values",
                 Range::Offset => ", 0 as mid-grey",
@@ -320,10 +320,11 @@ fn others(
             let picture =
                 Picture { buffer: Buffer::F32(whole), alpha: false, premultiplied: false };
             let form = Form { channels: 1, alpha: false };
-            let task = task(setup, item, &picture, form, SampleType::F32, target, None)?;
-            let task = Task { explain: false, warns: false, verify: false, bench: None, ..task };
+            let request = request(setup, item, &picture, form, SampleType::F32, target, None)?;
+            let request =
+                Request { explain: false, warns: false, verify: false, bench: None, ..request };
             let Pixels::F32(view) = picture.buffer.pixels() else { continue };
-            if let Buffer::F32(done) = run::run(&task, view, SampleType::F32)?.buffer {
+            if let Buffer::F32(done) = run::run(&request, view, SampleType::F32)?.buffer {
                 *image = done;
             }
         }
@@ -397,8 +398,8 @@ fn both_channels(a: Form, b: Form) -> usize {
 }
 
 /// The channels of the output, which must be those of a picture.
-fn result(task: &Task) -> Result<Form, Failure> {
-    let form = task.chain.iter().try_fold(task.form, |form, stage| stage.form(form))?;
+fn result(request: &Request) -> Result<Form, Failure> {
+    let form = request.chain.iter().try_fold(request.form, |form, stage| stage.form(form))?;
     let picture = if form.alpha { matches!(form.channels, 2 | 4) } else { form.channels <= 4 };
     if !picture {
         return Err(Failure::usage(format!(
@@ -407,11 +408,11 @@ fn result(task: &Task) -> Result<Form, Failure> {
             form.text()
         )));
     }
-    if form != task.form {
+    if form != request.form {
         let copies = [
-            (task.channels.is_some(), "--channels"),
-            (task.region.is_some(), "--region"),
-            (task.mask.is_some(), "--mask"),
+            (request.channels.is_some(), "--channels"),
+            (request.region.is_some(), "--region"),
+            (request.mask.is_some(), "--mask"),
         ];
         if let Some((_, flag)) = copies.iter().find(|(given, _)| *given) {
             return Err(Failure::usage(format!(
@@ -424,7 +425,7 @@ fn result(task: &Task) -> Result<Form, Failure> {
 }
 
 /// What is to be done to the pixels.
-fn task(
+fn request(
     setup: &Setup<'_>,
     item: &Item,
     picture: &Picture,
@@ -432,12 +433,12 @@ fn task(
     sample: SampleType,
     target: Option<Target>,
     selection: Option<Selection>,
-) -> Result<Task, Failure> {
+) -> Result<Request, Failure> {
     let input = picture.buffer.pixels().sample();
     let path = item.path.display().to_string();
     let premultiplied = picture.premultiplied;
-    let task = plain_task(setup, form, (input, sample), target, premultiplied, selection)?;
-    Ok(Task { path: Some(path), ..task })
+    let request = plain_task(setup, form, (input, sample), target, premultiplied, selection)?;
+    Ok(Request { path: Some(path), ..request })
 }
 
 /// What is to be done to pixels of this form and these samples, in and out, of a picture without a name.
@@ -448,7 +449,7 @@ pub fn plain_task(
     target: Option<Target>,
     premultiplied: bool,
     selection: Option<Selection>,
-) -> Result<Task, Failure> {
+) -> Result<Request, Failure> {
     let args = setup.args;
     let mut chain = match args.compat {
         Some(_) => kernel::chain(args, &setup.files, input, setup.threads)?,
@@ -493,7 +494,7 @@ pub fn plain_task(
         }
         now = stage.form(now)?;
     }
-    Ok(Task {
+    Ok(Request {
         chain,
         scale: args.scale.unwrap_or(1.0),
         offset: args.offset.unwrap_or(0.0),

@@ -6,9 +6,9 @@ use super::explain::{explain, explain_chain};
 use super::failure::Failure;
 use super::kernel;
 use super::report::{
-    ChainPart, InputPart, KernelPart, PlanPart, Report, StagePart, Work as Done, number,
+    ChainPart, InputPart, KernelPart, PlanPart, Report, StagePart, StepsPart, number,
 };
-use super::run::{Store, Task, Work};
+use super::run::{Operation, Request, Store};
 use super::verify::{verify, verify_chain};
 use std::time::Instant;
 use twopass::{
@@ -26,7 +26,7 @@ const ROWS: usize = 4;
 
 /// What is found out on the way.
 pub struct Log<'a> {
-    pub task: &'a Task,
+    pub request: &'a Request,
     pub report: Report,
     pub warnings: Vec<String>,
     pub milliseconds: f64,
@@ -36,19 +36,19 @@ pub struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub fn new<I: Source>(task: &'a Task, shape: Shape) -> Self {
+    pub fn new<I: Source>(request: &'a Request, shape: Shape) -> Self {
         let mut report = Report::new(InputPart {
-            path: task.path.clone(),
+            path: request.path.clone(),
             width: shape.width,
             height: shape.height,
             channels: shape.channels,
             sample: I::TYPE.to_string(),
         });
-        if task.explain && task.linear {
+        if request.explain && request.linear {
             report.explanation = "f32 samples of linear light, rounded once\n".to_owned();
         }
         Self {
-            task,
+            request,
             report,
             warnings: Vec::new(),
             milliseconds: 0.0,
@@ -57,21 +57,21 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Says about a plan what the task asks for.
-    pub fn planned(&mut self, work: &Work<'_>, plan: &AnyPlan) -> Result<(), Failure> {
+    /// Says about a plan what the request asks for.
+    pub fn planned(&mut self, operation: &Operation<'_>, plan: &AnyPlan) -> Result<(), Failure> {
         let part = PlanPart::new(plan);
-        let stages = &self.task.chain;
-        let (done, text) = match work {
-            Work::One(name, filter) => {
+        let stages = &self.request.chain;
+        let (done, text) = match operation {
+            Operation::One(name, filter) => {
                 let separations = plan.stages()[0].separations;
                 let kernel = KernelPart::new(name, &filter.kernels()[0], separations);
-                let text = || explain(name, filter, plan, self.task.terms);
-                (Done::One(StagePart { kernel, plan: part }), self.task.explain.then(text))
+                let text = || explain(name, filter, plan, self.request.terms);
+                (StepsPart::One(StagePart { kernel, plan: part }), self.request.explain.then(text))
             }
-            Work::Chain(_) => {
-                let text = || explain_chain(stages, plan, self.task.terms);
-                let part = ChainPart::new(stages, self.task.form, part)?;
-                (Done::Chain(part), self.task.explain.then(text))
+            Operation::Chain(_) => {
+                let text = || explain_chain(stages, plan, self.request.terms);
+                let part = ChainPart::new(stages, self.request.form, part)?;
+                (StepsPart::Chain(part), self.request.explain.then(text))
             }
         };
         self.report.work = Some(done);
@@ -82,25 +82,25 @@ impl<'a> Log<'a> {
     /// Notes the shape of the output, and what of it is to be computed.
     pub fn place(&mut self, whole: Shape) -> Result<(), Failure> {
         self.whole = whole;
-        self.part = match self.task.region {
+        self.part = match self.request.region {
             Some(region) => inside(region, whole)?,
             None => whole.rect(),
         };
         Ok(())
     }
 
-    /// Runs a plan of the work, verified and timed if that is asked for. The image is that of the part that the task
+    /// Runs a plan of the operation, verified and timed if that is asked for. The image is that of the part that the request
     /// is about.
     pub fn run<I: Source, O: Store>(
         &mut self,
-        work: &Work<'_>,
+        operation: &Operation<'_>,
         plan: &Plan<I, O>,
         view: View<'_, I>,
     ) -> Result<Image<O>, Failure> {
-        self.planned(work, plan)?;
-        let task = self.task;
+        self.planned(operation, plan)?;
+        let request = self.request;
         self.place(plan.output_shape())?;
-        let all = task.verify || task.bench.is_some();
+        let all = request.verify || request.bench.is_some();
         let rect = if all { self.whole.rect() } else { self.part };
         let size = Shape { width: rect.width, height: rect.height, ..self.whole };
         let mut image = O::image(size)?;
@@ -110,19 +110,23 @@ impl<'a> Log<'a> {
         let (origin, source) = ((needed.x, needed.y), view.crop(needed)?);
         plan.run_region(source, origin, rect, image.view_mut(), &mut workspace)?;
         self.milliseconds += start.elapsed().as_secs_f64() * 1e3;
-        if task.verify {
-            self.report.verify = Some(match work {
-                Work::One(_, filter) => verify(plan, filter, view, image.view())?,
-                Work::Chain(_) => verify_chain(plan, view, image.view(), task.result()?.alpha)?,
+        if request.verify {
+            self.report.verify = Some(match operation {
+                Operation::One(_, filter) => verify(plan, filter, view, image.view())?,
+                Operation::Chain(_) => {
+                    verify_chain(plan, view, image.view(), request.result()?.alpha)?
+                }
             });
         }
-        if let Some(runs) = task.bench {
+        if let Some(runs) = request.bench {
             let out = image.view_mut();
-            self.report.bench = Some(match work {
-                Work::One(_, filter) => {
-                    bench(plan, filter, view, out, workspace, runs, task.naive)?
+            self.report.bench = Some(match operation {
+                Operation::One(_, filter) => {
+                    bench(plan, filter, view, out, workspace, runs, request.naive)?
                 }
-                Work::Chain(_) => bench_chain(plan, view, out, workspace, runs, task.naive)?,
+                Operation::Chain(_) => {
+                    bench_chain(plan, view, out, workspace, runs, request.naive)?
+                }
             });
         }
         if rect == self.part {
@@ -135,16 +139,16 @@ impl<'a> Log<'a> {
     /// some rows where many results stand at an end of the range.
     pub fn clipping<I: Source, O: Store>(
         &mut self,
-        work: &Work<'_>,
+        operation: &Operation<'_>,
         view: View<'_, I>,
         image: &Image<O>,
     ) -> Result<(), Failure> {
-        let all = self.task.explain;
-        let suspicious = || self.task.warns && self.task.may_clip() && ends(image) > NOTICED;
+        let all = self.request.explain;
+        let suspicious = || self.request.warns && self.request.may_clip() && ends(image) > NOTICED;
         if O::TYPE == SampleType::F32 || !all && !suspicious() {
             return Ok(());
         }
-        let plan: Plan<I, f32> = work.plan(view.shape())?;
+        let plan: Plan<I, f32> = operation.plan(view.shape())?;
         let (part, mut workspace) = (self.part, Workspace::new());
         let mut clipping = Clipping::new::<O>(self.whole.channels);
         let (places, rows) = if all { (1, part.height) } else { (PLACES, ROWS.min(part.height)) };
@@ -172,9 +176,9 @@ impl<'a> Log<'a> {
 
     /// What was cut off of so many pixels.
     fn tell<O: Store>(&mut self, clipping: &Clipping, pixels: u64) {
-        let selection = self.task.channels.as_ref();
+        let selection = self.request.channels.as_ref();
         let filtered = |c: usize| selection.is_none_or(|s| s.has(c));
-        if self.task.explain {
+        if self.request.explain {
             let parts = clip::parts(clipping, filtered);
             self.report.explanation += &clip::text(&parts);
             self.report.clipping = Some(parts);
@@ -182,20 +186,21 @@ impl<'a> Log<'a> {
         let (below, above) = clip::sum(clipping, filtered);
         let samples = pixels * (0..self.whole.channels).filter(|c| filtered(*c)).count() as u64;
         let share = (below + above) as f64 / samples.max(1) as f64;
-        let edges = self.task.shows_edges();
-        if self.task.warns && share > if edges { NOTICED_EDGES } else { NOTICED } {
+        let edges = self.request.shows_edges();
+        if self.request.warns && share > if edges { NOTICED_EDGES } else { NOTICED } {
             let side = if above >= below { "above full scale" } else { "below 0" };
-            let name = self.task.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
+            let name =
+                self.request.path.as_ref().map_or_else(String::new, |path| format!("{path}: "));
             self.warnings.push(format!(
                 "warning: {name}{:.0} % of the samples are cut off {side}; {}",
                 100.0 * share,
-                self.task.advice(above >= below)
+                self.request.advice(above >= below)
             ));
         }
     }
 }
 
-impl Task {
+impl Request {
     /// Whether results are derivatives, by their magnitude.
     fn shows_edges(&self) -> bool {
         let magnitude = |f: &Filter| f.get_post() == Post::Magnitude;

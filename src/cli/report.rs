@@ -21,7 +21,7 @@ pub struct Report {
     pub input: InputPart,
     /// Its parts are members of the object itself.
     #[serde(flatten)]
-    pub work: Option<Work>,
+    pub work: Option<StepsPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifyPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ impl Times {
 /// What was done.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Work {
+pub enum StepsPart {
     One(StagePart),
     Chain(ChainPart),
 }
@@ -162,8 +162,8 @@ impl Report {
     /// How it was done, in a few words.
     pub fn summary(&self) -> String {
         match &self.work {
-            Some(Work::One(stage)) => stage.plan.summary(),
-            Some(Work::Chain(part)) => part.plan.summary(),
+            Some(StepsPart::One(stage)) => stage.plan.summary(),
+            Some(StepsPart::Chain(part)) => part.plan.summary(),
             None => String::new(),
         }
     }

@@ -22,7 +22,7 @@ use twopass::{
 };
 
 /// What to do, apart from the pixels.
-pub struct Task {
+pub struct Request {
     /// The stages. Filters have border, method, level and threads, and the alpha handling of an
     /// image that has alpha; the last one scale and offset as the user gave them.
     pub chain: Vec<Stage>,
@@ -112,55 +112,59 @@ impl Store for f32 {
     }
 }
 
-/// Does the task with an output of type `out`.
-pub fn run<I: Store>(task: &Task, view: View<'_, I>, out: SampleType) -> Result<Done, Failure> {
+/// Does the request with an output of type `out`.
+pub fn run<I: Store>(
+    request: &Request,
+    view: View<'_, I>,
+    out: SampleType,
+) -> Result<Done, Failure> {
     match out {
-        SampleType::U8 => run_to::<I, u8>(task, view),
-        SampleType::U16 => run_to::<I, u16>(task, view),
-        _ => run_to::<I, f32>(task, view),
+        SampleType::U8 => run_to::<I, u8>(request, view),
+        SampleType::U16 => run_to::<I, u16>(request, view),
+        _ => run_to::<I, f32>(request, view),
     }
 }
 
-fn run_to<I: Store, O: Store>(task: &Task, view: View<'_, I>) -> Result<Done, Failure> {
-    let mut log = Log::new::<I>(task, view.shape());
-    let way = Way::new::<I, O>(task)?;
-    let work = Work::new(task, &way)?;
+fn run_to<I: Store, O: Store>(request: &Request, view: View<'_, I>) -> Result<Done, Failure> {
+    let mut log = Log::new::<I>(request, view.shape());
+    let way = Way::new::<I, O>(request)?;
+    let operation = Operation::new(request, &way)?;
     let mut image: Image<O> = if way.ending.direct {
-        let image = log.run(&work, &work.plan::<I, O>(view.shape())?, view)?;
-        log.clipping(&work, view, &image)?;
+        let image = log.run(&operation, &operation.plan::<I, O>(view.shape())?, view)?;
+        log.clipping(&operation, view, &image)?;
         image
-    } else if task.linear {
-        let plan = work.plan::<f32, f32>(view.shape())?;
+    } else if request.linear {
+        let plan = operation.plan::<f32, f32>(view.shape())?;
         let mapped = way.around(&plan)?;
-        if task.waits() {
+        if request.waits() {
             let start = Instant::now();
             let light = mapped.decode(view)?;
             log.milliseconds += start.elapsed().as_secs_f64() * 1e3;
-            whole(&way, &work, &plan, &mapped, light.view(), &mut log)?
+            whole(&way, &operation, &plan, &mapped, light.view(), &mut log)?
         } else {
-            in_bands(&work, &mapped, view, &mut log)?
+            in_bands(&operation, &mapped, view, &mut log)?
         }
     } else {
-        let plan = work.plan::<I, f32>(view.shape())?;
+        let plan = operation.plan::<I, f32>(view.shape())?;
         let mapped = way.around(&plan)?;
-        if task.waits() {
-            whole(&way, &work, &plan, &mapped, view, &mut log)?
+        if request.waits() {
+            whole(&way, &operation, &plan, &mapped, view, &mut log)?
         } else {
-            in_bands(&work, &mapped, view, &mut log)?
+            in_bands(&operation, &mapped, view, &mut log)?
         }
     };
     // The pixel of the input under the result's first one.
-    let (mut x, mut y) = task.origin();
+    let (mut x, mut y) = request.origin();
     let part = log.part;
     (x, y) = (x + part.x, y + part.y);
-    if let Some(selection) = &task.channels {
-        selection.restore(&mut image, view, (x, y), task.form.alpha, task.linear);
+    if let Some(selection) = &request.channels {
+        selection.restore(&mut image, view, (x, y), request.form.alpha, request.linear);
     }
-    if let Some(mask) = &task.mask {
-        blend::by(mask, &mut image, view, (x, y), task.form.alpha, task.linear)?;
+    if let Some(mask) = &request.mask {
+        blend::by(mask, &mut image, view, (x, y), request.form.alpha, request.linear)?;
     }
     if part != log.whole.rect() {
-        image = blend::into(image, part, log.whole, view, task)?;
+        image = blend::into(image, part, log.whole, view, request)?;
     }
     let Log { report, warnings, milliseconds, .. } = log;
     Ok(Done { buffer: O::wrap(image), report, warnings, milliseconds })
@@ -169,19 +173,19 @@ fn run_to<I: Store, O: Store>(task: &Task, view: View<'_, I>) -> Result<Done, Fa
 /// Results that are mapped, where all of them have to be there before; of values `J`.
 fn whole<J: Source, I: Source, O: Store>(
     way: &Way,
-    work: &Work<'_>,
+    operation: &Operation<'_>,
     plan: &Plan<J, f32>,
     mapped: &MappedPlan<I, O>,
     values: View<'_, J>,
     log: &mut Log<'_>,
 ) -> Result<Image<O>, Failure> {
-    let mut results = log.run(work, plan, values)?;
+    let mut results = log.run(operation, plan, values)?;
     let start = Instant::now();
-    if let Some(threshold) = &log.task.threshold {
-        let (x, y) = log.task.origin();
+    if let Some(threshold) = &log.request.threshold {
+        let (x, y) = log.request.origin();
         let origin = (x + log.part.x, y + log.part.y);
         // What the user gave in units of the samples, in those of the values.
-        threshold.keep(&mut results, values, origin, log.task, way.own);
+        threshold.keep(&mut results, values, origin, log.request, way.own);
     }
     let mut image = Image::new(results.shape())?;
     let clipping = mapped.encode(results.view(), image.view_mut())?;
@@ -192,12 +196,12 @@ fn whole<J: Source, I: Source, O: Store>(
 
 /// Results that are mapped as they are made.
 fn in_bands<I: Source, O: Store>(
-    work: &Work<'_>,
+    operation: &Operation<'_>,
     mapped: &MappedPlan<I, O>,
     view: View<'_, I>,
     log: &mut Log<'_>,
 ) -> Result<Image<O>, Failure> {
-    log.planned(work, mapped.plan())?;
+    log.planned(operation, mapped.plan())?;
     log.place(mapped.output_shape())?;
     let part = log.part;
     let start = Instant::now();
@@ -210,28 +214,32 @@ fn in_bands<I: Source, O: Store>(
     Ok(image)
 }
 
-/// Plans the task for pictures of this shape, and explains the plan; nothing is filtered.
-pub fn plan<I: Source>(task: &Task, shape: Shape, out: SampleType) -> Result<Report, Failure> {
+/// Plans the request for pictures of this shape, and explains the plan; nothing is filtered.
+pub fn plan<I: Source>(
+    request: &Request,
+    shape: Shape,
+    out: SampleType,
+) -> Result<Report, Failure> {
     match out {
-        SampleType::U8 => plan_to::<I, u8>(task, shape),
-        SampleType::U16 => plan_to::<I, u16>(task, shape),
-        _ => plan_to::<I, f32>(task, shape),
+        SampleType::U8 => plan_to::<I, u8>(request, shape),
+        SampleType::U16 => plan_to::<I, u16>(request, shape),
+        _ => plan_to::<I, f32>(request, shape),
     }
 }
 
-fn plan_to<I: Source, O: Store>(task: &Task, shape: Shape) -> Result<Report, Failure> {
-    let mut log = Log::new::<I>(task, shape);
-    let way = Way::new::<I, O>(task)?;
-    let work = Work::new(task, &way)?;
-    match (task.linear, way.ending.direct) {
-        (true, _) => log.planned(&work, &*work.plan::<f32, f32>(shape)?)?,
-        (false, true) => log.planned(&work, &*work.plan::<I, O>(shape)?)?,
-        (false, false) => log.planned(&work, &*work.plan::<I, f32>(shape)?)?,
+fn plan_to<I: Source, O: Store>(request: &Request, shape: Shape) -> Result<Report, Failure> {
+    let mut log = Log::new::<I>(request, shape);
+    let way = Way::new::<I, O>(request)?;
+    let operation = Operation::new(request, &way)?;
+    match (request.linear, way.ending.direct) {
+        (true, _) => log.planned(&operation, &*operation.plan::<f32, f32>(shape)?)?,
+        (false, true) => log.planned(&operation, &*operation.plan::<I, O>(shape)?)?,
+        (false, false) => log.planned(&operation, &*operation.plan::<I, f32>(shape)?)?,
     }
     Ok(log.report)
 }
 
-impl Task {
+impl Request {
     /// The pixel of the input that lies under the output's first.
     pub fn origin(&self) -> (usize, usize) {
         let origins = self.chain.iter().map(Stage::origin);
@@ -274,21 +282,21 @@ struct Way {
 }
 
 impl Way {
-    fn new<I: Source, O: Store>(task: &Task) -> Result<Self, Failure> {
-        let mut mapping = Mapping::new().range(task.range);
-        mapping = mapping.alpha(task.form.alpha, task.result()?.alpha);
-        if task.linear {
+    fn new<I: Source, O: Store>(request: &Request) -> Result<Self, Failure> {
+        let mut mapping = Mapping::new().range(request.range);
+        mapping = mapping.alpha(request.form.alpha, request.result()?.alpha);
+        if request.linear {
             mapping = mapping.linear();
         }
-        if let Some(selection) = &task.channels {
+        if let Some(selection) = &request.channels {
             mapping = mapping.channels(selection.chosen());
         }
-        let single = task.chain.len() == 1 && task.chain[0].filter().is_some();
-        let folds = O::FULL == I::FULL || !single || !task.alpha_apart();
+        let single = request.chain.len() == 1 && request.chain[0].filter().is_some();
+        let folds = O::FULL == I::FULL || !single || !request.alpha_apart();
         // Results that are compared with the picture are floats.
-        let direct = folds && task.threshold.is_none();
-        let ending = mapping.ending::<I, O>(task.given_offset(), direct);
-        let (own, full) = if task.linear { (I::FULL, 1.0) } else { (1.0, I::FULL) };
+        let direct = folds && request.threshold.is_none();
+        let ending = mapping.ending::<I, O>(request.given_offset(), direct);
+        let (own, full) = if request.linear { (I::FULL, 1.0) } else { (1.0, I::FULL) };
         Ok(Self { mapping, ending, own, full, border: Mapping::border::<I> })
     }
 
@@ -310,19 +318,19 @@ impl Way {
 }
 
 /// What is planned.
-pub enum Work<'a> {
+pub enum Operation<'a> {
     /// A filter, by its name.
     One(&'a str, Box<Filter>),
     Chain(Chain),
 }
 
-impl<'a> Work<'a> {
-    fn new(task: &'a Task, way: &Way) -> Result<Self, Failure> {
-        if let [Stage { name, step: Step::Filter(filter) }] = task.chain.as_slice() {
-            let filter = way.ending.of_filter(&way.filter(filter, task.form));
+impl<'a> Operation<'a> {
+    fn new(request: &'a Request, way: &Way) -> Result<Self, Failure> {
+        if let [Stage { name, step: Step::Filter(filter) }] = request.chain.as_slice() {
+            let filter = way.ending.of_filter(&way.filter(filter, request.form));
             return Ok(Self::One(name, Box::new(filter)));
         }
-        chain(task, way).map(Self::Chain)
+        chain(request, way).map(Self::Chain)
     }
 
     pub fn plan<I: Source, O: Sample>(&self, shape: Shape) -> Result<Plan<I, O>, twopass::Error> {
@@ -341,11 +349,11 @@ impl Threshold {
         image: &mut Image<f32>,
         view: View<'_, I>,
         origin: (usize, usize),
-        task: &Task,
+        request: &Request,
         own: f64,
     ) {
         let shape = image.shape();
-        let encoded = task.linear && own != 1.0;
+        let encoded = request.linear && own != 1.0;
         let seen = |v: f64| if encoded { light::encode(v) * own } else { v };
         let mut out = image.view_mut();
         for y in 0..shape.height {
@@ -362,23 +370,23 @@ impl Threshold {
 }
 
 /// The layers that the stages are.
-fn chain(task: &Task, way: &Way) -> Result<Chain, Failure> {
+fn chain(request: &Request, way: &Way) -> Result<Chain, Failure> {
     let Way { own, full, ending, .. } = *way;
     let half = if full == 1.0 { 0.5 } else { (full + 1.0) / 2.0 };
     let units = Units { own, full, half };
     let mut layers: Vec<Layer> = Vec::new();
-    let mut form = task.form;
-    for (i, stage) in task.chain.iter().enumerate() {
-        let last = i + 1 == task.chain.len();
+    let mut form = request.form;
+    for (i, stage) in request.chain.iter().enumerate() {
+        let last = i + 1 == request.chain.len();
         // Of a mix, or of kernels for each channel.
         let Ending { scale: ratio, offset, abs, .. } = ending;
-        let end = if last { [task.scale * ratio, offset, ratio] } else { [1.0, 0.0, 1.0] };
+        let end = if last { [request.scale * ratio, offset, ratio] } else { [1.0, 0.0, 1.0] };
         match &stage.step {
             Step::Filter(filter) => {
                 let filter = way.filter(filter, form);
                 if !last {
                     layers.push(filter.into());
-                } else if ratio == 1.0 || !task.alpha_apart() {
+                } else if ratio == 1.0 || !request.alpha_apart() {
                     layers.push(ending.of_filter(&filter).into());
                 } else {
                     // Alpha is scaled by the ratio and no more.
@@ -399,11 +407,11 @@ fn chain(task: &Task, way: &Way) -> Result<Chain, Failure> {
     }
     let mut layers = layers.into_iter();
     let first = layers.next().ok_or_else(|| Failure::usage("there is no --kernel"))?;
-    let mut chain = Chain::new(first).threads(task.threads);
+    let mut chain = Chain::new(first).threads(request.threads);
     for layer in layers {
         chain = chain.then(layer)?;
     }
-    Ok(match task.level {
+    Ok(match request.level {
         Some(level) => chain.level(level),
         None => chain,
     })

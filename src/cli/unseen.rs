@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::format::has_alpha;
 use super::job::{Setup, depth, plain_task};
 use super::mix::Form;
-use super::run::{self, Task};
+use super::run::{self, Request};
 use super::{print, report_text, sweep};
 use twopass::{Image, Sample, SampleType, Shape};
 
@@ -25,20 +25,20 @@ pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
     let out = depth(args, sample);
     let form = Form { channels: shape.channels, alpha: has_alpha(shape.channels) };
     let selection = args.channels.as_deref().map(|text| Selection::parse(text, form.channels));
-    let task = plain_task(setup, form, (sample, out), None, false, selection.transpose()?)?;
-    let task = Task { warns: false, ..task };
+    let request = plain_task(setup, form, (sample, out), None, false, selection.transpose()?)?;
+    let request = Request { warns: false, ..request };
     let report = if args.bench.is_some() {
         match sample {
-            SampleType::U8 => run::run(&task, noise::<u8>(shape)?.view(), out),
-            SampleType::U16 => run::run(&task, noise::<u16>(shape)?.view(), out),
-            _ => run::run(&task, noise::<f32>(shape)?.view(), out),
+            SampleType::U8 => run::run(&request, noise::<u8>(shape)?.view(), out),
+            SampleType::U16 => run::run(&request, noise::<u16>(shape)?.view(), out),
+            _ => run::run(&request, noise::<f32>(shape)?.view(), out),
         }?
         .report
     } else {
         match sample {
-            SampleType::U8 => run::plan::<u8>(&task, shape, out),
-            SampleType::U16 => run::plan::<u16>(&task, shape, out),
-            _ => run::plan::<f32>(&task, shape, out),
+            SampleType::U8 => run::plan::<u8>(&request, shape, out),
+            SampleType::U16 => run::plan::<u16>(&request, shape, out),
+            _ => run::plan::<f32>(&request, shape, out),
         }?
     };
     if args.json {

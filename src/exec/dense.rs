@@ -248,7 +248,7 @@ impl FilterRun<'_> {
         }
         // Pairs of rows that are prepared once serve two rows best.
         let most = if R::PAIRED == 2 { 2 } else { R::MOST_SUMS / kernels.len() };
-        let made = Made {
+        let made = Preparation {
             samples: tile.len * channels,
             len,
             first: tile.first * channels,
@@ -281,7 +281,7 @@ impl FilterRun<'_> {
         let outputs = tile.x.len();
         let reach = Across::reach(0, 2 * taps.len(), step);
         let (inside, skip) = tile.inside(outputs, reach.div_ceil(step));
-        let made = Made {
+        let made = Preparation {
             samples: (tile.first + outputs).max(tile.len) * step + reach,
             len: (outputs * step + ACROSS_SLACK).next_multiple_of(ACROSS_SLACK),
             first: 0,
@@ -309,7 +309,7 @@ impl FilterRun<'_> {
     /// rows to ask for, and the row to make.
     pub(super) fn made<T: Sample, E: Pod>(
         &mut self,
-        made: &Made,
+        made: &Preparation,
         source: &mut TileRows<'_, '_, T>,
         sink: &mut Sink<'_, '_>,
         make: &Make<'_, T, E>,
@@ -318,7 +318,7 @@ impl FilterRun<'_> {
         let tile = source.tile;
         let stage = self.stage;
         let channels = stage.input.channels;
-        let Made { samples, len, first, paired, sizes, ref direct, ref skip } = *made;
+        let Preparation { samples, len, first, paired, sizes, ref direct, ref skip } = *made;
         let each = if paired { 2 } else { 1 };
         let below = self.below();
         // The last row of a pair at the end of a chain's block may be missing.
@@ -386,7 +386,7 @@ fn part<T: Pod>(rows: [&[T]; 2], from: usize, outputs: Range<usize>, channels: u
 }
 
 /// How rows are made of padded ones.
-pub(super) struct Made {
+pub(super) struct Preparation {
     /// Samples in a padded row, with what may be read beyond.
     pub(super) samples: usize,
     /// Elements in a row that is made.

@@ -14,7 +14,7 @@ use wide::bytemuck::{Pod, cast_slice};
 #[derive(Clone, Copy)]
 pub(super) enum Rows<'a, T> {
     Source(Direct<'a, T>),
-    Ring(Made<'a, T>),
+    Ring(StageRows<'a, T>),
 }
 
 impl<'a, T> Rows<'a, T> {
@@ -160,7 +160,7 @@ impl<'a, I> Direct<'a, I> {
 
 /// Rows that a stage has made, as the next one's source.
 #[derive(Clone, Copy)]
-pub(super) struct Made<'a, E> {
+pub(super) struct StageRows<'a, E> {
     pub(super) rows: &'a [E],
     pub(super) ring: &'a Ring,
     pub(super) pitch: usize,
@@ -169,7 +169,7 @@ pub(super) struct Made<'a, E> {
     pub(super) channels: usize,
 }
 
-impl<'a, E> Made<'a, E> {
+impl<'a, E> StageRows<'a, E> {
     #[inline]
     fn pixels(&self, v: isize, x: Range<usize>) -> &'a [E] {
         let row = self.ring.row(self.rows, v, self.pitch);

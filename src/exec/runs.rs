@@ -1,6 +1,6 @@
 //! Runs of equal taps, and single taps: each output row reads some places of its window.
 
-use super::dense::Made;
+use super::dense::Preparation;
 use super::filter::FilterRun;
 use super::memory::recycle;
 use super::sink::Sink;
@@ -107,8 +107,8 @@ impl FilterRun<'_> {
 const SIZES: [usize; 3] = [BLOCK_ROWS, 2, 1];
 
 /// Rows of `len` elements, each made of one row.
-fn made(tile: &Tile, channels: usize, len: usize) -> Made {
-    Made {
+fn made(tile: &Tile, channels: usize, len: usize) -> Preparation {
+    Preparation {
         samples: tile.len * channels,
         len,
         first: tile.first * channels,

@@ -13,7 +13,7 @@ use super::chunks::each_chunk;
 use super::filter::{FilterSlot, Request};
 use super::layers::LayerSlot;
 use super::memory::Ring;
-use super::rows::{AnyRows, Direct, Made, Rows};
+use super::rows::{AnyRows, Direct, Rows, StageRows};
 use super::sink::{Chunk, Places, Target};
 use crate::pass::{Colour, ColourWeights, STENCIL_ROWS};
 use crate::plan::{AnyPlan, FilterStage, Segment, Stage, parts};
@@ -53,7 +53,7 @@ impl StageSlot {
     fn made<E: Pod>(&self) -> Rows<'_, E> {
         let rows = self.ring.memory.kept(self.ring.tags.len() * self.pitch);
         let (pitch, first, channels) = (self.pitch, self.columns.start, self.channels);
-        Rows::Ring(Made { rows, ring: &self.ring, pitch, first, channels })
+        Rows::Ring(StageRows { rows, ring: &self.ring, pitch, first, channels })
     }
 }
 

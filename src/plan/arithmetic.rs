@@ -23,7 +23,7 @@ mod rounded;
 mod whole;
 mod words;
 
-pub(crate) use between::{Freedom, SHORT, between, sums};
+pub(crate) use between::{Limits, SHORT, between, sums};
 pub(crate) use boxes::running;
 pub(crate) use direct::dense;
 use direct::pack_rows;
@@ -32,7 +32,7 @@ use floats::{double, double_bound, exact_i32, float, float_sum_error};
 pub(crate) use nine::nine;
 pub(super) use noise::rounded_mean;
 pub(crate) use noise::{Noise, noise_of_roundings};
-use pairs::{Found, moved, pairs, pairs_exact, pairs_rounded, row_first, spread};
+use pairs::{PairedPasses, moved, pairs, pairs_exact, pairs_rounded, row_first, spread};
 pub(crate) use quantise::U;
 pub(super) use quantise::{abs_sum, fits_i16, pack, quantise};
 use quantise::{
@@ -100,6 +100,9 @@ pub(crate) struct Proved {
     /// What it makes of noise; nothing known is 0.
     pub noise: Noise,
 }
+
+/// What was chosen: a pass, what was proved of it, and how its sums become samples.
+pub(crate) type Choice = (Pass, Proved, Finish);
 
 /// Taps for two output rows that share a window: what the upper one meets, and the lower one. The
 /// window's steps are rows; for paired arithmetic pairs of rows, so that the lower row's taps are
@@ -173,9 +176,9 @@ impl Passes {
     }
 }
 
-/// What the choice depends on.
+/// What an arithmetic is chosen for: a filter, the samples that it reads and writes, and where they come from.
 #[derive(Clone, Copy)]
-pub(crate) struct Task<'a> {
+pub(crate) struct Spec<'a> {
     pub filter: &'a Filter,
     pub channels: usize,
     pub source: SampleType,
@@ -210,7 +213,7 @@ impl Proved {
     }
 }
 
-impl Task<'_> {
+impl Spec<'_> {
     /// R: the largest sample that a pass can meet; 1 for float images, whose bounds are relative.
     pub fn range(&self) -> f64 {
         let full = self.full();
@@ -369,38 +372,35 @@ impl Task<'_> {
 }
 
 /// Chooses the arithmetic of two passes per kernel.
-pub(crate) fn separable(
-    task: &Task<'_>,
-    separations: &[Separation],
-) -> Option<(Pass, Proved, Finish)> {
-    let work = |(arithmetic, passes, finish)| (Pass::Separable(passes), arithmetic, finish);
-    let factors = factors(task, separations);
-    if task.source == SampleType::U8 && !task.prepared() {
-        let found = words::exact(task, &factors)
-            .or_else(|| words::multiples(task, &factors))
-            .or_else(|| rounded::rounded(task, &factors))
-            .or_else(|| rounded::symmetric(task, &factors))
-            .map(work)
-            .or_else(|| row_first(task, &factors, 0))
-            .or_else(|| pairs(task, &factors, 0).map(work))
-            .or_else(|| moved(&factors).find_map(|bits| row_first(task, &factors, bits)))
-            .or_else(|| moved(&factors).find_map(|bits| pairs(task, &factors, bits)).map(work));
+pub(crate) fn separable(spec: &Spec<'_>, separations: &[Separation]) -> Option<Choice> {
+    let pass = |(arithmetic, passes, finish)| (Pass::Separable(passes), arithmetic, finish);
+    let factors = factors(spec, separations);
+    if spec.source == SampleType::U8 && !spec.prepared() {
+        let found = words::exact(spec, &factors)
+            .or_else(|| words::multiples(spec, &factors))
+            .or_else(|| rounded::rounded(spec, &factors))
+            .or_else(|| rounded::symmetric(spec, &factors))
+            .map(pass)
+            .or_else(|| row_first(spec, &factors, 0))
+            .or_else(|| pairs(spec, &factors, 0).map(pass))
+            .or_else(|| moved(&factors).find_map(|bits| row_first(spec, &factors, bits)))
+            .or_else(|| moved(&factors).find_map(|bits| pairs(spec, &factors, bits)).map(pass));
         if found.is_some() {
             return found;
         }
     }
-    let float = if task.precise { None } else { float(task, &factors) };
-    if float.as_ref().is_some_and(|(a, ..)| task.takes(a)) {
-        return float.map(work);
+    let float = if spec.precise { None } else { float(spec, &factors) };
+    if float.as_ref().is_some_and(|(a, ..)| spec.takes(a)) {
+        return float.map(pass);
     }
     let exact =
-        if task.float_source() || task.prepared() { None } else { exact_i32(task, &factors) };
-    exact.or_else(|| double(task, &factors)).map(work)
+        if spec.float_source() || spec.prepared() { None } else { exact_i32(spec, &factors) };
+    exact.or_else(|| double(spec, &factors)).map(pass)
 }
 
 /// The factors of all kernels.
-fn factors<'a>(task: &Task<'_>, separations: &'a [Separation]) -> Vec<Factors<'a>> {
-    let (scale, range) = (task.filter.get_scale(), task.range());
+fn factors<'a>(spec: &Spec<'_>, separations: &'a [Separation]) -> Vec<Factors<'a>> {
+    let (scale, range) = (spec.filter.get_scale(), spec.range());
     let factors = separations.iter().map(|s| {
         let term = &s.terms()[0];
         // Powers of two move from column to row, which rounds nothing: the column's taps

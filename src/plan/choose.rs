@@ -1,7 +1,7 @@
 //! The choice of a method and its arithmetic: the cheapest that keep the contract.
 
 use super::Pass;
-use super::arithmetic::{self, Arithmetic, Proved, Task};
+use super::arithmetic::{self, Arithmetic, Choice, Spec};
 use super::fft::fft;
 use super::multirate::multirate;
 use super::runs::runs;
@@ -9,41 +9,41 @@ use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Filter, Method};
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{Finish, Nine};
+use crate::pass::Nine;
 use crate::sample::SampleType;
 use std::sync::OnceLock;
 
 /// The cheapest pass and arithmetic that keep the contract; `None` is the reference. Sums of windows of equal taps
-/// are those of `summed`: the same task, on the samples that are really read. The kernel may be done by a sum of
+/// are those of `summed`: the same spec, on the samples that are really read. The kernel may be done by a sum of
 /// `products`, too, and what they take.
 pub(super) fn choose(
-    task: &Task<'_>,
-    summed: &Task<'_>,
+    spec: &Spec<'_>,
+    summed: &Spec<'_>,
     separations: &[Separation],
-    products: Option<(f64, (Pass, Proved, Finish))>,
-) -> Result<Option<(Pass, Proved, Finish)>, Error> {
-    let method = task.filter.get_method();
+    products: Option<(f64, Choice)>,
+) -> Result<Option<Choice>, Error> {
+    let method = spec.filter.get_method();
     if method == Method::Naive {
         return Ok(None);
     }
-    if let Some(found) = arithmetic::nine(task) {
+    if let Some(found) = arithmetic::nine(spec) {
         return Ok(Some(found));
     }
     if !matches!(method, Method::Dense | Method::Runs | Method::Fft) {
         let apart = separations
             .iter()
-            .zip(task.filter.kernels())
-            .find(|(s, k)| !(s.is_separable() || s.residual(1) <= may_leave(task, k)));
+            .zip(spec.filter.kernels())
+            .find(|(s, k)| !(s.is_separable() || s.residual(1) <= may_leave(spec, k)));
         match apart {
             None => {
-                if !task.precise
+                if !spec.precise
                     && method != Method::Multirate
                     && let Some(found) = arithmetic::running(summed)
                 {
                     return Ok(Some(found));
                 }
                 if let [separation] = separations
-                    && let Some(found) = multirate(task, separation)
+                    && let Some(found) = multirate(spec, separation)
                 {
                     return Ok(Some(found));
                 }
@@ -52,11 +52,11 @@ pub(super) fn choose(
                         "two rates cannot keep the error bound for this kernel, or these samples; use method auto",
                     ));
                 }
-                if let Some((pass, proved, finish)) = arithmetic::separable(task, separations) {
+                if let Some((pass, proved, finish)) = arithmetic::separable(spec, separations) {
                     let arithmetic = proved.arithmetic;
                     let one = match &pass {
                         Pass::Separable(passes) => {
-                            stencil(task, passes.iter().map(|passes| passes.nine(arithmetic)))
+                            stencil(spec, passes.iter().map(|passes| passes.nine(arithmetic)))
                         }
                         _ => None,
                     };
@@ -79,22 +79,22 @@ pub(super) fn choose(
             Some(_) => {}
         }
     }
-    let direct = arithmetic::dense(task);
+    let direct = arithmetic::dense(spec);
     let mut least = direct.as_ref().map_or(f64::INFINITY, |(proved, ..)| {
-        direct_cost(proved.arithmetic) * task.filter.kernels()[0].taps().len() as f64
+        direct_cost(proved.arithmetic) * spec.filter.kernels()[0].taps().len() as f64
     });
     let mut found = None;
     if let Some((cost, sum)) = products.filter(|(cost, _)| *cost < least) {
         (least, found) = (cost, Some(sum));
     }
     if !matches!(method, Method::Dense | Method::Fft)
-        && let Some((cost, runs)) = runs(task)
+        && let Some((cost, runs)) = runs(spec)
         && (cost < least || method == Method::Runs)
     {
         (least, found) = (cost, Some(runs));
     }
     if !matches!(method, Method::Dense | Method::Runs) {
-        found = fft(task, direct.as_ref(), least).or(found);
+        found = fft(spec, direct.as_ref(), least).or(found);
     }
     match method {
         _ if found.is_some() => return Ok(found),
@@ -111,7 +111,7 @@ pub(super) fn choose(
         _ => {}
     }
     Ok(direct.map(|(proved, taps, finish)| {
-        let one = stencil(task, taps.iter().map(|taps| taps.nine(proved.arithmetic)));
+        let one = stencil(spec, taps.iter().map(|taps| taps.nine(proved.arithmetic)));
         (one.unwrap_or(Pass::Dense(taps)), proved, finish)
     }))
 }
@@ -153,10 +153,10 @@ pub(super) fn separable_cost(arithmetic: Arithmetic) -> f64 {
 
 /// One pass for kernels that are all 3×3.
 pub(super) fn stencil(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     kernels: impl Iterator<Item = Option<Nine>>,
 ) -> Option<Pass> {
-    let kernel = &task.filter.kernels()[0];
+    let kernel = &spec.filter.kernels()[0];
     // Nine taps may also lie in a line.
     let small = (kernel.width(), kernel.height()) == (3, 3);
     kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Pass::Stencil)
@@ -168,12 +168,12 @@ pub(super) fn negligible(separation: &Separation, kernel: &Kernel) -> bool {
 }
 
 /// What one product may leave out of a kernel, so that it disappears in the rounding.
-pub(super) fn may_leave(task: &Task<'_>, kernel: &Kernel) -> f64 {
-    if task.source == SampleType::F32 || task.output == SampleType::F32 {
+pub(super) fn may_leave(spec: &Spec<'_>, kernel: &Kernel) -> f64 {
+    if spec.source == SampleType::F32 || spec.output == SampleType::F32 {
         return kernel.abs_sum() / f64::from(1 << 22);
     }
-    let range = if task.source == SampleType::U8 { 255.0 } else { 65535.0 };
-    (0.25 / (range * task.filter.get_scale().abs())).min(f64::MAX)
+    let range = if spec.source == SampleType::U8 { 255.0 } else { 65535.0 };
+    (0.25 / (range * spec.filter.get_scale().abs())).min(f64::MAX)
 }
 
 /// How a plan's kernels were separated, as far as it had to know; all of it when somebody asks.

@@ -16,7 +16,7 @@
 //! whole number are exact, and the same with every instruction set, which transforms are not. Those of floats are not
 //! rounded: what they are off by is far below what a sum of `f32` is.
 
-use super::arithmetic::{self, Arithmetic, Proved, Rows, Task};
+use super::arithmetic::{self, Arithmetic, Choice, Proved, Rows, Spec};
 use super::{Operations, Pass};
 use crate::border::Border;
 use crate::filter::{Filter, Method, Post};
@@ -144,17 +144,17 @@ impl Fft {
 }
 
 /// How samples are taken: as what, one after the other, less the middle.
-fn digits(task: &Task<'_>) -> Option<(Vec<Digit>, f64)> {
+fn digits(spec: &Spec<'_>) -> Option<(Vec<Digit>, f64)> {
     let two = (vec![Digit::Low, Digit::High], DIGIT * 257.0);
-    match task.source {
+    match spec.source {
         // Where alpha is 0, what is left of it would divide colours.
-        SampleType::F32 if task.float_output() && !task.prepared() => {
+        SampleType::F32 if spec.float_output() && !spec.prepared() => {
             Some((vec![Digit::Whole(0.0)], 0.0))
         }
         // Products of bytes have two.
-        SampleType::U8 if task.premultiplied && task.has_bytes() => Some(two),
-        SampleType::U8 if !task.prepared() => Some((vec![Digit::Whole(DIGIT)], DIGIT)),
-        SampleType::U16 if !task.prepared() => Some(two),
+        SampleType::U8 if spec.premultiplied && spec.has_bytes() => Some(two),
+        SampleType::U8 if !spec.prepared() => Some((vec![Digit::Whole(DIGIT)], DIGIT)),
+        SampleType::U16 if !spec.prepared() => Some(two),
         _ => None,
     }
 }
@@ -195,37 +195,37 @@ fn norm(v: &[f64]) -> f64 {
     v.iter().map(|t| t * t).sum::<f64>().sqrt()
 }
 
-/// The kernel by transforms, if the contract of `task` is kept and they take less than the `least` that other methods do,
+/// The kernel by transforms, if the contract of `spec` is kept and they take less than the `least` that other methods do,
 /// in nanoseconds a sample, and what was proved. Blocks that need it take the `direct` pass.
 pub(super) fn fft(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     direct: Option<&(Proved, Vec<Rows>, Finish)>,
     least: f64,
-) -> Option<(Pass, Proved, Finish)> {
-    let [kernel] = task.filter.kernels() else { return None };
-    let forced = task.filter.get_method() == Method::Fft;
-    if task.chained || task.precise || !forced && kernel.taps().len() < LEAST_TAPS {
+) -> Option<Choice> {
+    let [kernel] = spec.filter.kernels() else { return None };
+    let forced = spec.filter.get_method() == Method::Fft;
+    if spec.chained || spec.precise || !forced && kernel.taps().len() < LEAST_TAPS {
         return None;
     }
-    let (digits, middle) = digits(task)?;
+    let (digits, middle) = digits(spec)?;
     let (samples, cost) = lengths(kernel)?;
     let cost = cost * digits.len() as f64;
     if !forced && cost >= least {
         return None;
     }
-    let scale = task.filter.get_scale();
+    let scale = spec.filter.get_scale();
     let taps: Vec<f64> = kernel.taps().iter().map(|t| t * scale).collect();
     let error = error(samples) * ((samples[0] * samples[1]) as f64).sqrt();
     let mut finish = Results {
-        whole: !task.float_source(),
+        whole: !spec.float_source(),
         add: 0.0,
         unit: 1.0,
-        offset: task.offset(),
-        abs: task.finish().post == Post::Abs,
-        rounds: !(task.float_output() || task.prepared()),
+        offset: spec.offset(),
+        abs: spec.finish().post == Post::Abs,
+        rounds: !(spec.float_output() || spec.prepared()),
     };
     let (taps, proved, exact) = if finish.whole {
-        let (taps, bits, proved) = arithmetic::whole_taps(task, &taps, (error * DIGIT, NEAR))?;
+        let (taps, bits, proved) = arithmetic::whole_taps(spec, &taps, (error * DIGIT, NEAR))?;
         finish.unit = 2f64.powi(-bits);
         finish.add = middle * taps.iter().sum::<f64>();
         (taps, proved, None)
@@ -237,17 +237,17 @@ pub(super) fn fft(
         };
         let size = arithmetic::abs_sum(&taps);
         let own =
-            error * norm(&taps) + arithmetic::U * (size + task.offset().abs()) + task.carried(size);
-        let proved = task.arithmetic(Arithmetic::F64, own.max(direct.bound));
+            error * norm(&taps) + arithmetic::U * (size + spec.offset().abs()) + spec.carried(size);
+        let proved = spec.arithmetic(Arithmetic::F64, own.max(direct.bound));
         let fused = direct.arithmetic == Arithmetic::F32Fused;
         (taps, proved, Some((rows.clone(), fused)))
     };
     let transforms =
-        [Transform::new(samples[0], task.level)?, Transform::new(samples[1], task.level)?];
+        [Transform::new(samples[0], spec.level)?, Transform::new(samples[1], spec.level)?];
     let results = [samples[0] + 1 - kernel.width(), samples[1] + 1 - kernel.height()];
     let spectrum = spectrum(&transforms, samples, &taps, kernel.width());
     let pass = Fft { transforms, samples, results, spectrum, digits, middle, finish, exact };
-    Some((Pass::Fft(pass.into()), proved, task.finish()))
+    Some((Pass::Fft(pass.into()), proved, spec.finish()))
 }
 
 /// The transform of taps as blocks are multiplied by it: those of a correlation, with what the transforms of a block

@@ -2,7 +2,7 @@
 //! pair of sample types and one instruction set.
 
 use super::Pass;
-use super::arithmetic::{Proved, Task};
+use super::arithmetic::{Proved, Spec};
 use super::choose::{Separations, check_constants, choose, may_leave};
 use super::runs::Sums;
 use super::terms;
@@ -86,7 +86,7 @@ impl FilterStage {
         let Setting { level, fused, opacity, precise, chained } = setting;
         let float = SampleType::F32;
         let (source, target) = if chained { (float, float) } else { types };
-        let task = Task {
+        let spec = Spec {
             filter,
             channels: input.channels,
             source,
@@ -102,18 +102,18 @@ impl FilterStage {
         let terms = terms::may(filter) && !premultiplied && !widened;
         let separation = |k: &Kernel| match chained && !terms {
             true => Separation::of(k),
-            false => Separation::within(k, may_leave(&task, k)),
+            false => Separation::within(k, may_leave(&spec, k)),
         };
         let separations: Vec<_> = filter.kernels().iter().map(separation).collect();
         let forced = filter.get_method() == Method::Terms;
         let terms = terms && (forced || !separations[0].is_separable());
         let known = filter.kernels()[0].terms();
-        let sum = if terms { terms::terms(&task, known, input, types, setting) } else { None };
+        let sum = if terms { terms::terms(&spec, known, input, types, setting) } else { None };
         let splits = !(sum.is_some() || premultiplied || widened || separations[0].is_separable())
             && terms::may_split(filter, chained)
-            && separations[0].residual(1) > may_leave(&task, &filter.kernels()[0]);
+            && separations[0].residual(1) > may_leave(&spec, &filter.kernels()[0]);
         let mut products =
-            if splits { terms::products(&task, input, types, setting) } else { None };
+            if splits { terms::products(&spec, input, types, setting) } else { None };
         let asked = products.take_if(|_| forced).map(|(_, found)| found);
         let sum = sum.or(asked);
         let mut chosen = match sum {
@@ -126,7 +126,7 @@ impl FilterStage {
             None => {
                 // Rows of integers, which a chain begins with, are summed as such.
                 let whole = if premultiplied || widened { source } else { types.0 };
-                choose(&task, &Task { source: whole, ..task }, &separations, products)?
+                choose(&spec, &Spec { source: whole, ..spec }, &separations, products)?
             }
         };
         if let Some((_, arithmetic, _)) = &mut chosen

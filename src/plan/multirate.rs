@@ -10,7 +10,7 @@
 mod fit;
 mod taps;
 
-use super::arithmetic::{self, Arithmetic, Noise, Passes, Proved, Task, U};
+use super::arithmetic::{self, Arithmetic, Choice, Noise, Passes, Proved, Spec, U};
 use super::filter::{FilterStage, Setting, under_anchor};
 use super::{Operations, Pass};
 use crate::border::Border;
@@ -151,61 +151,58 @@ fn factors(
     Some(([row, column], across * down))
 }
 
-/// The kernel at two rates, if the contract of `task` is kept, and what was proved; the fewest multiplications that are
+/// The kernel at two rates, if the contract of `spec` is kept, and what was proved; the fewest multiplications that are
 /// good enough.
-pub(super) fn multirate(
-    task: &Task<'_>,
-    separation: &Separation,
-) -> Option<(Pass, Proved, Finish)> {
-    let [kernel] = task.filter.kernels() else { return None };
-    let forced = task.filter.get_method() == Method::Multirate;
-    let asked = forced || task.filter.get_method() == Method::Auto;
-    let mean = task.is_mean();
-    if !asked || task.chained || task.precise || task.must_be_exact() || task.premultiplied && !mean
+pub(super) fn multirate(spec: &Spec<'_>, separation: &Separation) -> Option<Choice> {
+    let [kernel] = spec.filter.kernels() else { return None };
+    let forced = spec.filter.get_method() == Method::Multirate;
+    let asked = forced || spec.filter.get_method() == Method::Auto;
+    let mean = spec.is_mean();
+    if !asked || spec.chained || spec.precise || spec.must_be_exact() || spec.premultiplied && !mean
     {
         return None;
     }
     // How far results may be off, if it is said; else what rounding hides, which floats do not have.
-    let floats = task.float_source() || task.float_output();
-    let given = task.filter.get_tolerance().map(|tolerance| tolerance * task.range());
+    let floats = spec.float_source() || spec.float_output();
+    let given = spec.filter.get_tolerance().map(|tolerance| tolerance * spec.range());
     let allowed = match given {
         Some(given) => given,
         None if floats && !forced => return None,
-        None if floats => ASKED * task.range(),
-        None if task.premultiplied => task.allowed() / 2.0 * task.range().sqrt(),
-        None => task.allowed(),
+        None if floats => ASKED * spec.range(),
+        None if spec.premultiplied => spec.allowed() / 2.0 * spec.range().sqrt(),
+        None => spec.allowed(),
     };
     // Where results are integers, nothing tells what was made of NaN.
-    if allowed == 0.0 || task.float_source() && !task.float_output() {
+    if allowed == 0.0 || spec.float_source() && !spec.float_output() {
         return None;
     }
     let term = &separation.terms()[0];
     let (factors, size) = factors(kernel, &term.column, &term.row, true)?;
     let plain = mean && factors.iter().flatten().all(|t| *t >= 0.0);
-    let gain = if plain { 1.0 } else { size * task.filter.get_scale() };
+    let gain = if plain { 1.0 } else { size * spec.filter.get_scale() };
     // What the gain and the offset are rounded to, and what that makes of results.
-    let rounded = if plain { 0.0 } else { task.offset().abs() + task.range() * gain.abs() + 1.0 };
+    let rounded = if plain { 0.0 } else { spec.offset().abs() + spec.range() * gain.abs() + 1.0 };
     if rounded > 1e30 {
         return None;
     }
-    let residual = separation.residual(1) * task.filter.get_scale().abs() * task.range();
+    let residual = separation.residual(1) * spec.filter.get_scale().abs() * spec.range();
     // Samples of floats, and constants, may be below 0.
-    let low = if task.reaches_below_0() { -task.range() } else { 0.0 };
-    let samples = (low, task.range());
-    let bytes = task.source == SampleType::U8 && task.output == SampleType::U8;
-    let short = bytes && plain && !task.premultiplied && !task.widened && given.is_none();
+    let low = if spec.reaches_below_0() { -spec.range() } else { 0.0 };
+    let samples = (low, spec.range());
+    let bytes = spec.source == SampleType::U8 && spec.output == SampleType::U8;
+    let short = bytes && plain && !spec.premultiplied && !spec.widened && given.is_none();
     let (mut pass, proved) =
         search(&factors, (kernel, gain), short, samples, allowed, |bound, noise| {
-            let bound = bound + residual + task.carried(gain.abs()) + 4.0 * U * rounded;
-            let proved = Proved { noise, ..task.arithmetic(Arithmetic::F32, bound) };
+            let bound = bound + residual + spec.carried(gain.abs()) + 4.0 * U * rounded;
+            let proved = Proved { noise, ..spec.arithmetic(Arithmetic::F32, bound) };
             let enough =
-                if floats || given.is_some() { bound <= allowed } else { task.takes(&proved) };
+                if floats || given.is_some() { bound <= allowed } else { spec.takes(&proved) };
             enough.then_some(proved)
         })?;
-    if task.float_source() {
-        pass.exact = Some(in_two_passes(task, separation)?);
+    if spec.float_source() {
+        pass.exact = Some(in_two_passes(spec, separation)?);
     }
-    let mut finish = task.finish();
+    let mut finish = spec.finish();
     if short {
         // The middle comes back, and a half; results are within ½ of samples, so that 16 bits hold them.
         let start = ((MIDDLE + 0.5) * f64::from(ROW_BITS).exp2()) as i32;
@@ -215,8 +212,8 @@ pub(super) fn multirate(
 }
 
 /// Two passes in `f32`.
-fn in_two_passes(task: &Task<'_>, separation: &Separation) -> Option<Passes> {
-    let unfused = Task { fused: false, ..*task };
+fn in_two_passes(spec: &Spec<'_>, separation: &Separation) -> Option<Passes> {
+    let unfused = Spec { fused: false, ..*spec };
     match arithmetic::separable(&unfused, std::slice::from_ref(separation))? {
         (Pass::Separable(passes), Proved { arithmetic: Arithmetic::F32, .. }, _) => {
             passes.into_iter().next()

@@ -10,7 +10,7 @@
 //! Floats: means of 2, 4, 8 … neighbours, of which a run takes one for each binary digit of its length. Running sums
 //! would let NaN out of the window, and small samples vanish beside large ones.
 
-use super::arithmetic::{Arithmetic, Noise, Proved, Task, U, float_exact, noise, pack};
+use super::arithmetic::{Arithmetic, Choice, Noise, Proved, Spec, U, float_exact, noise, pack};
 use super::{Operations, Pass};
 use crate::kernel::Kernel;
 use crate::pass::{Finish, Fixed, Read, Taps};
@@ -57,20 +57,20 @@ const MEANS: f64 = 0.4;
 const FLOATS: usize = 2;
 
 /// The reads of a filter's kernel, the cheapest that keep the contract, and what they take for a sample, in nanoseconds.
-pub(super) fn runs(task: &Task<'_>) -> Option<(f64, (Pass, Proved, Finish))> {
-    let [kernel] = task.filter.kernels() else { return None };
-    if task.precise {
+pub(super) fn runs(spec: &Spec<'_>) -> Option<(f64, Choice)> {
+    let [kernel] = spec.filter.kernels() else { return None };
+    if spec.precise {
         return None;
     }
-    let whole = !task.float_source() && !task.prepared() && !task.chained;
-    let mut found = if whole { integers(task, kernel) } else { None };
-    let bytes = task.source == SampleType::U8;
+    let whole = !spec.float_source() && !spec.prepared() && !spec.chained;
+    let mut found = if whole { integers(spec, kernel) } else { None };
+    let bytes = spec.source == SampleType::U8;
     let most = found.as_ref().map(|(runs, ..)| runs.count / if bytes { FLOATS } else { 1 });
-    if let Some(other) = doubled(task, kernel, most.unwrap_or(usize::MAX)) {
+    if let Some(other) = doubled(spec, kernel, most.unwrap_or(usize::MAX)) {
         found = Some(other);
     }
     let (runs, arithmetic, finish) = found?;
-    let (read, more) = COST[match task.source {
+    let (read, more) = COST[match spec.source {
         SampleType::U8 if whole => 0,
         SampleType::U16 if whole => 1,
         _ => 2,
@@ -81,9 +81,9 @@ pub(super) fn runs(task: &Task<'_>) -> Option<(f64, (Pass, Proved, Finish))> {
 }
 
 /// The reads of the first filter of a chain, which are of bytes, and what they take for a sample.
-pub(super) fn first(task: &Task<'_>) -> Option<(f64, (Pass, Proved, Finish))> {
-    let [kernel] = task.filter.kernels() else { return None };
-    let (runs, arithmetic, finish) = integers(task, kernel)?;
+pub(super) fn first(spec: &Spec<'_>) -> Option<(f64, Choice)> {
+    let [kernel] = spec.filter.kernels() else { return None };
+    let (runs, arithmetic, finish) = integers(spec, kernel)?;
     let (read, more) = COST[0];
     let cost = runs.count as f64 * read + more;
     Some((cost, (Pass::Runs(Box::new(runs)), arithmetic, finish)))
@@ -203,11 +203,11 @@ fn changes(q: &[f64], width: usize) -> Vec<f64> {
 }
 
 /// Reads of integers.
-fn integers(task: &Task<'_>, kernel: &Kernel) -> Option<(Runs, Proved, Finish)> {
-    let (scale, range) = (task.filter.get_scale(), task.range());
-    let paired = task.source == SampleType::U8;
+fn integers(spec: &Spec<'_>, kernel: &Kernel) -> Option<(Runs, Proved, Finish)> {
+    let (scale, range) = (spec.filter.get_scale(), spec.range());
+    let paired = spec.source == SampleType::U8;
     // Sums are those of samples less mid-grey, which halves their range; unless results show all their digits.
-    let middle = if task.float_output() { 0.0 } else { (range / 2.0).floor() };
+    let middle = if spec.float_output() { 0.0 } else { (range / 2.0).floor() };
     let multiples = Multiples::new(kernel, range - middle, paired)?;
     let Multiples { q, unit, size, .. } = &multiples;
     let sum: f64 = q.iter().sum();
@@ -215,8 +215,8 @@ fn integers(task: &Task<'_>, kernel: &Kernel) -> Option<(Runs, Proved, Finish)> 
     let kept = kernel.sum() / sum;
     let factor = if (kept / unit - 1.0).abs() < 1e-3 { kept } else { *unit };
     let factor = f64::from((factor * scale) as f32);
-    let mut finish = task.finish();
-    finish.offset = task.offset() + middle * sum * factor;
+    let mut finish = spec.finish();
+    finish.offset = spec.offset() + middle * sum * factor;
     let start = -(middle * sum);
     let value = range * size * factor.abs() + finish.offset.abs() + 1.0;
     if !(start.abs() < 2f64.powi(31) && value < 1e30) {
@@ -229,17 +229,17 @@ fn integers(task: &Task<'_>, kernel: &Kernel) -> Option<(Runs, Proved, Finish)> 
         (gain, each, squares) = (gain + off, each + off.abs(), squares + off * off);
     }
     // Floats show what multiples of few bits leave out.
-    if task.float_output() && each > 4.0 * U * kernel.abs_sum() * scale.abs() {
+    if spec.float_output() && each > 4.0 * U * kernel.abs_sum() * scale.abs() {
         return None;
     }
     // Nothing is rounded where the factor is a power of two and all sums are short.
     let exact = each == 0.0
         && factor.abs().log2().fract() == 0.0
-        && float_exact(task, &[factor], size * factor.abs().max(1.0));
+        && float_exact(spec, &[factor], size * factor.abs().max(1.0));
     // The sum, the product, the offset and the ½ are rounded.
     let bound = if exact { 0.0 } else { range / 2.0 * (each + gain.abs()) + 5.0 * U * value };
     let mut arithmetic =
-        task.arithmetic(if paired { Arithmetic::I16Pairs } else { Arithmetic::I32 }, bound);
+        spec.arithmetic(if paired { Arithmetic::I16Pairs } else { Arithmetic::I32 }, bound);
     arithmetic.peak = size * (range - middle);
     if !exact {
         let rounded = (0.0, noise::roundings(4, value));
@@ -247,12 +247,12 @@ fn integers(task: &Task<'_>, kernel: &Kernel) -> Option<(Runs, Proved, Finish)> 
     }
     let (reads, taps, count) = multiples.reads(kernel.width(), paired);
     let runs = Runs { sums: multiples.sums, reads, groups: Vec::new(), taps, count };
-    task.takes(&arithmetic).then_some((runs, arithmetic, finish))
+    spec.takes(&arithmetic).then_some((runs, arithmetic, finish))
 }
 
 /// Reads of samples, and of means of 2, 4, 8 … neighbours, in `f32`: fewer than `most`.
-fn doubled(task: &Task<'_>, kernel: &Kernel, most: usize) -> Option<(Runs, Proved, Finish)> {
-    let scale = task.filter.get_scale();
+fn doubled(spec: &Spec<'_>, kernel: &Kernel, most: usize) -> Option<(Runs, Proved, Finish)> {
+    let scale = spec.filter.get_scale();
     let scaled: Vec<f64> = kernel.taps().iter().map(|t| t * scale).collect();
     let (mut reads, mut groups, mut taps) = (Vec::new(), Vec::new(), Vec::new());
     let (mut levels, mut longest) = (1, 0);
@@ -279,17 +279,17 @@ fn doubled(task: &Task<'_>, kernel: &Kernel, most: usize) -> Option<(Runs, Prove
         }
     }
     let sum: f64 = scaled.iter().map(|t| t.abs()).sum();
-    let range = task.range();
-    let value = range * sum + task.offset().abs() + 1.0;
+    let range = spec.range();
+    let value = range * sum + spec.offset().abs() + 1.0;
     if value > 1e30 {
         return None;
     }
     let single = |t: &f64| f64::from(*t as f32) == *t;
     // Means of whole numbers have a binary digit more for each level.
-    let exact = task.carried(1.0) == 0.0
+    let exact = spec.carried(1.0) == 0.0
         && range * (levels as f64).exp2() <= 2f64.powi(24)
         && scaled.iter().all(single)
-        && float_exact(task, &scaled, sum * (levels as f64).exp2());
+        && float_exact(spec, &scaled, sum * (levels as f64).exp2());
     let bound = if exact {
         0.0
     } else {
@@ -298,9 +298,9 @@ fn doubled(task: &Task<'_>, kernel: &Kernel, most: usize) -> Option<(Runs, Prove
         let roundings = levels + 2 + longest + groups.len();
         range * sum * (U * roundings as f64 * (1.0 + 1e-4) + EQUAL)
             + 2.0 * U * value
-            + task.carried(sum)
+            + spec.carried(sum)
     };
-    let mut arithmetic = task.arithmetic(task.float_arithmetic(), bound);
+    let mut arithmetic = spec.arithmetic(spec.float_arithmetic(), bound);
     if bound > 0.0 {
         let (gain, squares) = noise::errors_and_squares(&scaled, &noise::single(&scaled), 1.0);
         let variance = noise::roundings(reads.len() + levels, value);
@@ -308,5 +308,5 @@ fn doubled(task: &Task<'_>, kernel: &Kernel, most: usize) -> Option<(Runs, Prove
     }
     let (count, sums, taps) = (reads.len(), Sums::Doubled(levels), Taps::F32(taps));
     let runs = Runs { sums, reads, groups, taps, count };
-    task.takes(&arithmetic).then(|| (runs, arithmetic, task.finish()))
+    spec.takes(&arithmetic).then(|| (runs, arithmetic, spec.finish()))
 }

@@ -7,7 +7,9 @@
 
 use super::Pass;
 use super::arithmetic::noise::{self, errors_and_squares};
-use super::arithmetic::{Arithmetic, Noise, Proved, SHORT, Task, U, abs_sum, pack, with_identity};
+use super::arithmetic::{
+    Arithmetic, Choice, Noise, Proved, SHORT, Spec, U, abs_sum, pack, with_identity,
+};
 use super::choose::{may_leave, separable_cost};
 use super::filter::{FilterStage, Setting, of_passes, under_anchor};
 use super::multirate;
@@ -113,30 +115,30 @@ pub(super) fn may_split(filter: &Filter, chained: bool) -> bool {
     }
 }
 
-/// The filter's only kernel as the sum of its terms, or of two to four products, if that keeps the contract of `task`, and
+/// The filter's only kernel as the sum of its terms, or of two to four products, if that keeps the contract of `spec`, and
 /// what it takes for a sample, in nanoseconds.
 pub(super) fn products(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     input: Shape,
     types: (SampleType, SampleType),
     setting: Setting,
-) -> Option<(f64, Found)> {
-    let [kernel] = task.filter.kernels() else { return None };
-    if task.must_be_exact() {
+) -> Option<(f64, Choice)> {
+    let [kernel] = spec.filter.kernels() else { return None };
+    if spec.must_be_exact() {
         return None;
     }
     let parts = match kernel.terms() {
         [] => {
-            let few = Separation::of_few(kernel, MOST_PRODUCTS, may_leave(task, kernel))?;
+            let few = Separation::of_few(kernel, MOST_PRODUCTS, may_leave(spec, kernel))?;
             let (x, y) = kernel.anchor();
             let parts = few.iter().map(|term| term.to_kernel()?.with_anchor(x, y));
             &parts.collect::<Result<Vec<_>, _>>().ok()?
         }
         // Terms of floats that cancel are less exact than the kernel's taps.
-        _ if task.float_source() || task.float_output() => return None,
+        _ if spec.float_source() || spec.float_output() => return None,
         known => known,
     };
-    let found = terms(task, parts, input, types, setting)?;
+    let found = terms(spec, parts, input, types, setting)?;
     let cost = match &found {
         (Pass::Terms(terms), ..) => terms.cost(),
         (_, proved, _) => {
@@ -147,19 +149,16 @@ pub(super) fn products(
     Some((cost, found))
 }
 
-/// A pass, what was proved about it, and how its sums become results.
-type Found = (Pass, Proved, Finish);
-
-/// The kernel of `task`, which is the sum of these, as a pass, if the contract is kept.
+/// The kernel of `spec`, which is the sum of these, as a pass, if the contract is kept.
 pub(super) fn terms(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     parts: &[Kernel],
     input: Shape,
     types: (SampleType, SampleType),
     setting: Setting,
-) -> Option<Found> {
-    let sum = Summands::new(task, parts, input, types, setting)?;
-    if types.0 == SampleType::U8 && !task.float_source() && !task.float_output() {
+) -> Option<Choice> {
+    let sum = Summands::new(spec, parts, input, types, setting)?;
+    if types.0 == SampleType::U8 && !spec.float_source() && !spec.float_output() {
         let addends = sum.at_two_rates();
         let short = || SHORT.iter().find_map(|&taps| sum.of_words(&addends, taps));
         let found = sum.in_two_passes(&addends).or_else(short);
@@ -173,7 +172,7 @@ pub(super) fn terms(
 
 /// What a kernel is the sum of, and what is the same however that is added up.
 struct Summands<'a> {
-    task: &'a Task<'a>,
+    spec: &'a Spec<'a>,
     input: Shape,
     types: (SampleType, SampleType),
     setting: Setting,
@@ -193,21 +192,21 @@ struct Summands<'a> {
 
 impl<'a> Summands<'a> {
     fn new(
-        task: &'a Task<'a>,
+        spec: &'a Spec<'a>,
         parts: &'a [Kernel],
         input: Shape,
         types: (SampleType, SampleType),
         setting: Setting,
     ) -> Option<Self> {
-        let [kernel] = task.filter.kernels() else { return None };
+        let [kernel] = spec.filter.kernels() else { return None };
         let (identities, kernels): (Vec<_>, Vec<_>) =
             parts.iter().partition(|term| term.taps().len() == 1);
         if kernels.is_empty() || kernels.len() > MOST_ROWS {
             return None;
         }
-        let (border_x, border_y) = task.filter.get_borders();
+        let (border_x, border_y) = spec.filter.get_borders();
         let valid = matches!(border_x, Border::Valid) || matches!(border_y, Border::Valid);
-        let (scale, range) = (task.filter.get_scale(), task.range());
+        let (scale, range) = (spec.filter.get_scale(), spec.range());
         let filters = kernels.iter().map(|term| {
             // Without a border, the window of the sum decides which pixels there are.
             let size = (kernel.width(), kernel.height());
@@ -222,10 +221,10 @@ impl<'a> Summands<'a> {
         let sum = sum.embedded(kernel.width(), kernel.height(), kernel.anchor());
         let (left, gone) = left_out(kernel, &sum, scale, range);
         let size = parts.iter().map(Kernel::abs_sum).sum::<f64>() * scale.abs();
-        let value = range * size + task.offset().abs() + 1.0;
+        let value = range * size + spec.offset().abs() + 1.0;
         let times = identities.iter().map(|term| term.taps()[0]).sum();
         Some(Self {
-            task,
+            spec,
             input,
             types,
             setting,
@@ -241,24 +240,24 @@ impl<'a> Summands<'a> {
 
     /// How many times the image is added, as results have it.
     fn identity(&self) -> f64 {
-        self.times * self.task.filter.get_scale()
+        self.times * self.spec.filter.get_scale()
     }
 
     /// The sum of terms that were planned, in pairs or else in `f32`.
-    fn added(&self, planned: &[Planned], pairs: Option<Pairs>) -> Option<Found> {
-        let Self { task, value, .. } = *self;
+    fn added(&self, planned: &[Planned], pairs: Option<Pairs>) -> Option<Choice> {
+        let Self { spec, value, .. } = *self;
         let identity = self.identity();
         let zeros = planned.iter().map(|planned| planned.zero).sum::<f64>();
-        let mut finish = Finish { offset: task.offset() + zeros, ..task.finish() };
+        let mut finish = Finish { offset: spec.offset() + zeros, ..spec.finish() };
         // What is rounded as it is added up: taps, or everything.
         let (mut proved, rounded, own) = match &pairs {
             Some(pairs) => {
                 let bits = (SAMPLE_BITS, pairs.bits);
                 let unit = f64::from(pairs.bits).exp2();
-                let half = if task.filter.get_post() == Post::Abs { 0.0 } else { 0.5 };
+                let half = if spec.filter.get_post() == Post::Abs { 0.0 } else { 0.5 };
                 let start = ((finish.offset + half) * unit).round() as i32;
                 finish.fixed[0] = Fixed { shift: pairs.bits, start, ..Fixed::default() };
-                let arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
+                let arithmetic = spec.arithmetic(Arithmetic::I16Pairs, 0.0);
                 (Proved { bits, peak: value * unit, ..arithmetic }, pairs.bound, pairs.noise)
             }
             None => {
@@ -266,12 +265,12 @@ impl<'a> Summands<'a> {
                 let roundings = 2 * planned.len() + 5;
                 let gain = f64::from(identity as f32) - identity;
                 let variance = noise::roundings(roundings, value);
-                let own = Noise::new(gain, gain * gain, (0.0, task.range()), (0.0, variance));
-                (task.arithmetic(Arithmetic::F32, 0.0), roundings as f64 * U * value, own)
+                let own = Noise::new(gain, gain * gain, (0.0, spec.range()), (0.0, variance));
+                (spec.arithmetic(Arithmetic::F32, 0.0), roundings as f64 * U * value, own)
             }
         };
         let bounds = planned.iter().map(|term| term.bound).sum::<f64>();
-        proved.bound = bounds + rounded + self.left + task.carried(identity.abs());
+        proved.bound = bounds + rounded + self.left + spec.carried(identity.abs());
         if !proved.relative {
             let own = self.gone.after(own, 1.0, 1.0, 1.0);
             proved.noise =
@@ -279,15 +278,15 @@ impl<'a> Summands<'a> {
         }
         let stages = planned.iter().map(|planned| planned.term.clone()).collect();
         let pairs = pairs.map(|pairs| Taps::I32(pack(&pairs.taps)));
-        let anchor = under_anchor(task.filter, self.input);
+        let anchor = under_anchor(spec.filter, self.input);
         let terms = Terms { stages, identity: identity as f32, pairs, anchor };
-        task.takes(&proved).then_some((Pass::Terms(terms), proved, finish))
+        spec.takes(&proved).then_some((Pass::Terms(terms), proved, finish))
     }
 
     /// Rows of `f32`.
-    fn of_floats(&self, precise: bool) -> Option<Found> {
+    fn of_floats(&self, precise: bool) -> Option<Choice> {
         let setting = Setting { chained: true, precise, ..self.setting };
-        let range = self.task.range();
+        let range = self.spec.range();
         let of = |filter| in_floats(filter, self.input, self.types.0, setting, range);
         let planned: Option<Vec<_>> = self.filters.iter().map(of).collect();
         self.added(&planned?, None)
@@ -295,12 +294,12 @@ impl<'a> Summands<'a> {
 
     /// The largest error that is left to methods, in levels, if somebody said so.
     fn tolerance(&self) -> Option<f64> {
-        self.task.filter.get_tolerance().map(|tolerance| tolerance * self.task.range())
+        self.spec.filter.get_tolerance().map(|tolerance| tolerance * self.spec.range())
     }
 
     /// Terms of `u8` images at two rates, where that pays. With a tolerance, they are off by no more than that says.
     fn at_two_rates(&self) -> Vec<Option<Planned>> {
-        let allowed = self.task.allowed();
+        let allowed = self.spec.allowed();
         let allowed = self.tolerance().map_or(allowed, |given| given.min(allowed));
         let share = allowed * ALL_TERMS / self.filters.len() as f64;
         let setting = Setting { chained: true, ..self.setting };
@@ -310,12 +309,12 @@ impl<'a> Summands<'a> {
 
     /// Rows of 16 bits of `u8` images: those at two rates, and others, whose sums have 16 bits if they have no more taps
     /// a side than `short`.
-    fn of_words(&self, addends: &[Option<Planned>], short: usize) -> Option<Found> {
+    fn of_words(&self, addends: &[Option<Planned>], short: usize) -> Option<Choice> {
         // Of each factor of each term, and as much again for what makes up for it. Without a border, windows of shorter
         // terms would lie elsewhere.
         let tails = self.tolerance().map_or(TAILS, |given| given.min(TAILS));
         let tails = tails / (4 * self.filters.len()) as f64;
-        let tails = tails / self.task.range() / self.task.filter.get_scale().abs();
+        let tails = tails / self.spec.range() / self.spec.filter.get_scale().abs();
         let tails = (!self.valid).then_some(tails);
         let setting = Setting { chained: true, ..self.setting };
         let planned = self.filters.iter().zip(addends).map(|(filter, addend)| {
@@ -324,22 +323,22 @@ impl<'a> Summands<'a> {
         let planned = planned.collect::<Option<Vec<_>>>()?;
         let narrow = matches!(self.types.1, SampleType::U8 | SampleType::I16);
         let pairs = Pairs::new(self.identity(), &planned, self.value);
-        let pairs = pairs.filter(|_| narrow && self.task.has_bytes());
+        let pairs = pairs.filter(|_| narrow && self.spec.has_bytes());
         let paired = pairs.and_then(|pairs| self.added(&planned, Some(pairs)));
         paired.or_else(|| self.added(&planned, None))
     }
 
     /// The image and one product of the kernel's size that is known as one, in two passes.
-    fn in_two_passes(&self, addends: &[Option<Planned>]) -> Option<Found> {
+    fn in_two_passes(&self, addends: &[Option<Planned>]) -> Option<Choice> {
         let ([one], [None]) = (&self.kernels[..], addends) else { return None };
         let place = |k: &Kernel| (k.width(), k.height(), k.anchor());
-        if self.times == 0.0 || place(one) != place(&self.task.filter.kernels()[0]) {
+        if self.times == 0.0 || place(one) != place(&self.spec.filter.kernels()[0]) {
             return None;
         }
         one.factors()?;
-        let (pass, mut proved, finish) = with_identity(self.task, one, self.times)?;
+        let (pass, mut proved, finish) = with_identity(self.spec, one, self.times)?;
         proved.bound += self.left;
-        self.task.takes(&proved).then_some((pass, proved, finish))
+        self.spec.takes(&proved).then_some((pass, proved, finish))
     }
 }
 

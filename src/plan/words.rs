@@ -2,7 +2,7 @@
 //! together stay small enough. No value between filters is rounded to a sample.
 
 use super::Pass;
-use super::arithmetic::{Arithmetic, Freedom, Noise, SHORT, Task, between, sums};
+use super::arithmetic::{Arithmetic, Limits, Noise, SHORT, Spec, between, sums};
 use super::filter::{FilterFacts, FilterStage};
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Method, Post};
@@ -25,15 +25,15 @@ pub(super) fn words(
     allowed: f64,
     whole: bool,
 ) -> Option<Words> {
-    SHORT.iter().find_map(|&short| words_with(filters, allowed, Freedom { short, whole }))
+    SHORT.iter().find_map(|&short| words_with(filters, allowed, Limits { short, whole }))
 }
 
 fn words_with(
     filters: &[(&FilterStage, &FilterFacts)],
     allowed: f64,
-    freedom: Freedom,
+    limits: Limits,
 ) -> Option<Words> {
-    let whole = freedom.whole;
+    let whole = limits.whole;
     let mut stages = Vec::with_capacity(filters.len());
     // What reaches a filter: exact values in units of samples, and how far off they are.
     let mut range = (0.0f64, 255.0f64);
@@ -59,7 +59,7 @@ fn words_with(
         });
         let given = Given { range, error, bits };
         let room = Room { after, beside, last };
-        let (stage, out, bound) = finest(one, facts, given, room, freedom)?;
+        let (stage, out, bound) = finest(one, facts, given, room, limits)?;
         bits = out;
         let units = [bits, from].map(|bits| f64::from(bits).exp2());
         let (sum, squares) = sum_and_squares(filter);
@@ -144,20 +144,20 @@ fn finest(
     facts: &FilterFacts,
     given: Given,
     Room { after, beside, last }: Room,
-    freedom: Freedom,
+    limits: Limits,
 ) -> Option<(FilterStage, u32, f64)> {
     let filter = &one.filter;
     let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
     let carried = given.error * gains.sum::<f64>();
     let largest = after.1.max(-after.0);
-    let most = if freedom.whole || last { 0 } else { MOST_BITS };
+    let most = if limits.whole || last { 0 } else { MOST_BITS };
     (0..=most).rev().find_map(|bits| {
         let unit = f64::from(bits).exp2();
         if !last && largest.max(beside) * unit > 32767.0 {
             return None;
         }
-        let (stage, bound) = stage(one, facts, given, bits, freedom)?;
-        let rounding = if freedom.whole || last { 0.0 } else { 0.5 };
+        let (stage, bound) = stage(one, facts, given, bits, limits)?;
+        let rounding = if limits.whole || last { 0.0 } else { 0.5 };
         let error = carried + (bound + rounding) / unit;
         (last || (largest + error) * unit + 1.0 <= 32767.0).then_some((stage, bits, error))
     })
@@ -172,8 +172,8 @@ pub(super) fn of_one(
 ) -> Option<(FilterStage, u32, f64, Noise)> {
     let given = Given { range: (0.0, 255.0), error: 0.0, bits: 0 };
     let room = Room { after: results(&one.filter, given.range), beside: 0.0, last: false };
-    let freedom = Freedom { short, whole: false };
-    let (stage, bits, bound) = finest(one, facts, given, room, freedom)?;
+    let limits = Limits { short, whole: false };
+    let (stage, bits, bound) = finest(one, facts, given, room, limits)?;
     let unit = f64::from(bits).exp2();
     let own = stage.arithmetic.noise.in_units(unit, 1.0);
     let noise = rounded_rows(&stage, unit).after(own, 0.0, 1.0, 1.0);
@@ -202,7 +202,7 @@ fn stage(
     facts: &FilterFacts,
     Given { range, error, bits }: Given,
     out: u32,
-    freedom: Freedom,
+    limits: Limits,
 ) -> Option<(FilterStage, f64)> {
     if matches!(facts.method, Method::Terms | Method::Multirate) {
         return None;
@@ -220,7 +220,7 @@ fn stage(
     let filter = filter.scale(scale).offset(offset).borders(scaled(border_x), scaled(border_y));
     let rows = |t: SampleType| if t == SampleType::F32 { SampleType::I16 } else { t };
     let types = (rows(one.types.0), rows(one.types.1));
-    let task = Task {
+    let spec = Spec {
         filter: &filter,
         channels: one.input.channels,
         source: types.0,
@@ -236,7 +236,7 @@ fn stage(
     let samples = (((range.0 - error) * from).floor(), ((range.1 + error) * from).ceil());
     let separable = facts.method == Method::Separable;
     let separations = separable.then(|| facts.separations.of(&one.filter));
-    let (pass, arithmetic, finish) = between(&task, separations, samples, freedom)?;
+    let (pass, arithmetic, finish) = between(&spec, separations, samples, limits)?;
     let bound = arithmetic.bound;
     let axes = filter.axes(one.input);
     let stage = FilterStage { filter, axes, types, pass, arithmetic, finish, ..one.clone() };

@@ -3,8 +3,8 @@
 
 use super::{
     AlphaArg, Decoded, Done, Effort, Failure, Form, Image, ImageFormat, Item, Meta, Opened,
-    Picture, SampleType, Selection, Setup, Shape, Target, Task, Times, depth, describe, encode,
-    exif, place, ready::turn, result, run, several::Several, task,
+    Picture, Request, SampleType, Selection, Setup, Shape, Target, Times, depth, describe, encode,
+    exif, place, ready::turn, request, result, run, several::Several,
 };
 use crate::cli::animation::{self, Moving};
 use crate::cli::input::{guarded, max_bytes};
@@ -79,16 +79,17 @@ pub fn filter(
         let shape = picture.buffer.shape();
         let form = Form { channels: shape.channels, alpha: picture.alpha };
         let selection = args.channels.as_deref().map(|text| Selection::parse(text, form.channels));
-        let task = task(setup, item, &picture, form, sample, Some(target), selection.transpose()?)?;
-        let task = Task { linear, ..task };
-        let made = result(&task)?;
+        let request =
+            request(setup, item, &picture, form, sample, Some(target), selection.transpose()?)?;
+        let request = Request { linear, ..request };
+        let made = result(&request)?;
         if let Some(aside) = aside.take() {
             // Before the work, whatever can be wrong with the place is found.
             let shape = Shape { channels: made.channels, ..shape };
             prepared = Some(place(setup, item, path.clone(), target, aside, shape, sample)?);
         }
         let Pixels::U8(view) = picture.buffer.pixels() else { return Err(damaged()) };
-        let done = run::run(&task, view, sample)?;
+        let done = run::run(&request, view, sample)?;
         times.filter_ms += done.milliseconds;
         if first.is_none() {
             first = Some((done.report, made));

@@ -73,7 +73,7 @@ pub fn filter(
             Times::of(&mut times.decode_ms, || opened.page(*page, args.max_pixels))?;
         let ready =
             ready::make(setup, item, decoded, orientation, Some(target)).map_err(numbered)?;
-        let Ready { picture, mut meta, lost, stored, task, result, sample, .. } = ready;
+        let Ready { picture, mut meta, lost, stored, request, result, sample, .. } = ready;
         let shape = Shape { channels: result.channels, ..picture.buffer.shape() };
         match &mut prepared {
             Some(Place { lost: all, .. }) => {
@@ -90,9 +90,9 @@ pub fn filter(
             }
         }
         let done = match picture.buffer.pixels() {
-            Pixels::U8(view) => run::run(&task, view, sample),
-            Pixels::U16(view) => run::run(&task, view, sample),
-            Pixels::F32(view) => run::run(&task, view, sample),
+            Pixels::U8(view) => run::run(&request, view, sample),
+            Pixels::U16(view) => run::run(&request, view, sample),
+            Pixels::F32(view) => run::run(&request, view, sample),
         }
         .map_err(numbered)?;
         times.filter_ms += done.milliseconds;

@@ -2,7 +2,7 @@
 
 use super::{
     AlphaArg, Args, Decoded, Failure, Form, ImageFormat, Item, Kind, Lost, Meta, Orientation,
-    Picture, SampleType, Selection, Setup, Stored, Target, Task, depth, meta, result, task,
+    Picture, Request, SampleType, Selection, Setup, Stored, Target, depth, meta, request, result,
 };
 
 pub struct Ready {
@@ -10,7 +10,7 @@ pub struct Ready {
     pub meta: Meta,
     pub lost: Lost,
     pub stored: Stored,
-    pub task: Task,
+    pub request: Request,
     /// What the channels are, and those of the result.
     pub form: Form,
     pub result: Form,
@@ -60,14 +60,14 @@ pub fn make(
         (None, Some(text)) => Some(Selection::parse(text, form.channels)?),
         (None, None) => None,
     };
-    let task = task(setup, item, &picture, form, sample, target, selection)?;
-    let task = Task { linear, ..task };
-    let result = result(&task)?;
+    let request = request(setup, item, &picture, form, sample, target, selection)?;
+    let request = Request { linear, ..request };
+    let result = result(&request)?;
 
     if stored.lossy_webp && target.is_some_and(|t| t.format == ImageFormat::WebP) {
         lost.add("lossy compression (made lossless)");
     }
-    Ok(Ready { picture, meta, lost, stored, task, form, result, sample, divided })
+    Ok(Ready { picture, meta, lost, stored, request, form, result, sample, divided })
 }
 
 /// Turns the picture upright if that is asked for, or if the output could not say that it is not.

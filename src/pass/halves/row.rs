@@ -13,7 +13,7 @@ const ODD: usize = 1;
 const MOST_UNROLLED: usize = 7;
 
 /// What the blocks of a row share, worked out once.
-struct Known<L: Lanes> {
+struct Shared<L: Lanes> {
     /// Of [`ODD`] taps.
     side: Side<L>,
     /// The first half of 5 or 7 symmetric taps, and the middle one, each in all lanes.
@@ -99,7 +99,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
     fn row<L: Lanes, const NEXT: bool, const FOLD: usize>(mut self, l: L) {
         let n = self.out.len();
         let lanes = 4 * L::N;
-        let known = &self.known::<L, FOLD>(l);
+        let shared = &self.shared::<L, FOLD>(l);
         let (out, bytes) = (self.out.as_mut_ptr(), self.out.sample().bytes());
         // Whole lines are streamed, and no other store may touch those: before them lie two vectors.
         let from = aligned_from(out.addr(), bytes, lanes, 1);
@@ -114,10 +114,10 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
             let mut x = head;
             // Where each vector under a tap is a load, more of them at once, for which there are registers.
             if const { L::N == 16 && FOLD == ODD && !NEXT } {
-                x = self.blocks::<L, 4, NEXT, FOLD>(l, known, x, out, stream);
+                x = self.blocks::<L, 4, NEXT, FOLD>(l, shared, x, out, stream);
             }
-            x = self.blocks::<L, 2, NEXT, FOLD>(l, known, x, out, stream);
-            x = self.blocks::<L, 1, NEXT, FOLD>(l, known, x, out, stream);
+            x = self.blocks::<L, 2, NEXT, FOLD>(l, shared, x, out, stream);
+            x = self.blocks::<L, 1, NEXT, FOLD>(l, shared, x, out, stream);
             // The head's two vectors, and the last one.
             if head > 0 || x < n {
                 let (mut whole, mut rest) = ([0u32; MAX_LANES], [0u8; 4 * MAX_LANES]);
@@ -131,7 +131,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                             rest[..n - x].copy_from_slice(&samples[x..]);
                             added = rest.as_ptr();
                         }
-                        self.block::<L, 1, NEXT, FOLD>(l, known, x, added, to, false);
+                        self.block::<L, 1, NEXT, FOLD>(l, shared, x, added, to, false);
                         if !fits {
                             self.out.end_from(x, &whole);
                         }
@@ -143,25 +143,25 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
 
     /// For as many symmetric taps of one kernel as `block` takes for `FOLD`.
     #[inline(always)]
-    fn known<L: Lanes, const FOLD: usize>(&self, l: L) -> Known<L> {
+    fn shared<L: Lanes, const FOLD: usize>(&self, l: L) -> Shared<L> {
         let HalfInput { halves, taps } = self.inputs[0];
-        let mut known = Known {
+        let mut shared = Shared {
             side: [l.h_splat(0); SIDE],
             taps: [l.h_splat(0); MOST_UNROLLED.div_ceil(2)],
             places: [[std::ptr::null(); 2]; MOST_UNROLLED],
             finish: *self.finish,
         };
         if FOLD == ODD {
-            known.side = side(l, taps);
+            shared.side = side(l, taps);
         } else if FOLD > 0 {
-            for (splat, tap) in known.taps.iter_mut().zip(&taps[..=FOLD / 2]) {
+            for (splat, tap) in shared.taps.iter_mut().zip(&taps[..=FOLD / 2]) {
                 *splat = l.h_splat(*tap);
             }
-            for (i, places) in known.places[..FOLD].iter_mut().enumerate() {
+            for (i, places) in shared.places[..FOLD].iter_mut().enumerate() {
                 *places = lie(halves.map(<[i16]>::as_ptr), i * self.step);
             }
         }
-        known
+        shared
     }
 
     /// The samples to be added from x on; of none, null.
@@ -207,7 +207,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
     unsafe fn blocks<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
         &self,
         l: L,
-        known: &Known<L>,
+        shared: &Shared<L>,
         mut x: usize,
         out: *mut u8,
         stream: bool,
@@ -221,7 +221,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
             // SAFETY: as promised by the caller; x + U·4·N ≤ n.
             unsafe {
                 let to = out.add(x * bytes);
-                self.block::<L, U, NEXT, FOLD>(l, known, x, self.added(x), to, stream);
+                self.block::<L, U, NEXT, FOLD>(l, shared, x, self.added(x), to, stream);
             }
             x += block;
         }
@@ -237,7 +237,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
     unsafe fn under<L: Lanes, const NEXT: bool, const K: usize>(
         &self,
         l: L,
-        known: &Known<L>,
+        shared: &Shared<L>,
         k: usize,
     ) -> [Apart<L>; K] {
         let mut under = [Apart::splat(l, 0); K];
@@ -245,7 +245,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
         unsafe {
             for (i, under) in under.iter_mut().enumerate() {
                 if !NEXT {
-                    let [even, odd] = known.places[i];
+                    let [even, odd] = shared.places[i];
                     *under = Apart { even: l.h_load(even.add(k)), odd: l.h_load(odd.add(k)) };
                 } else if i % 2 == 0 {
                     let [even, odd] = self.inputs[0].halves.map(|half| half.as_ptr().add(k));
@@ -267,14 +267,14 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
     #[inline(always)]
     fn fold<L: Lanes, const K: usize>(
         l: L,
-        known: &Known<L>,
+        shared: &Shared<L>,
         start: Apart<L>,
         under: [Apart<L>; K],
     ) -> Apart<L> {
-        let mut sum = start.step::<HIGH>(l, under[K / 2], known.taps[K / 2]);
+        let mut sum = start.step::<HIGH>(l, under[K / 2], shared.taps[K / 2]);
         for i in 0..K / 2 {
             let both = under[i].add(l, under[K - 1 - i]);
-            sum = sum.step::<HIGH>(l, both, known.taps[i]);
+            sum = sum.step::<HIGH>(l, both, shared.taps[i]);
         }
         sum
     }
@@ -354,13 +354,13 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
     unsafe fn block<L: Lanes, const U: usize, const NEXT: bool, const FOLD: usize>(
         &self,
         l: L,
-        known: &Known<L>,
+        shared: &Shared<L>,
         x: usize,
         added: *const u8,
         out: *mut u8,
         stream: bool,
     ) {
-        let finish = &known.finish;
+        let finish = &shared.finish;
         let mut acc = [[Apart::splat(l, 0); M]; U];
         for acc in &mut acc {
             for (acc, fixed) in acc.iter_mut().zip(&finish.fixed) {
@@ -375,7 +375,7 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                 if const { FOLD == ODD } {
                     // All start with the same.
                     let mut sums = [acc[0][m]; U];
-                    self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], &known.side);
+                    self.fold_odd::<L, U, NEXT>(l, &mut sums, [even, odd], &shared.side);
                     for (acc, sum) in acc.iter_mut().zip(sums) {
                         acc[m] = sum;
                     }
@@ -383,9 +383,9 @@ impl<const HIGH: bool, const M: usize> RowHalves<'_, HIGH, M> {
                     for (u, acc) in acc.iter_mut().enumerate() {
                         let k = x / 2 + u * lanes;
                         acc[m] = if const { FOLD == 5 } {
-                            Self::fold(l, known, acc[m], self.under::<L, NEXT, 5>(l, known, k))
+                            Self::fold(l, shared, acc[m], self.under::<L, NEXT, 5>(l, shared, k))
                         } else {
-                            Self::fold(l, known, acc[m], self.under::<L, NEXT, 7>(l, known, k))
+                            Self::fold(l, shared, acc[m], self.under::<L, NEXT, 7>(l, shared, k))
                         };
                     }
                 } else if NEXT {

@@ -6,8 +6,8 @@
 use super::boxes::running_between;
 use super::noise::{self, Noise, errors_and_squares, rounded_mean};
 use super::{
-    Arithmetic, Found, Passes, Proved, Rows, Task, abs_sum, errors, factors, fits_i16, fixed, pack,
-    pairs_exact, pairs_rounded, quantise, rounded, spread, words,
+    Arithmetic, Choice, PairedPasses, Passes, Proved, Rows, Spec, abs_sum, errors, factors,
+    fits_i16, fixed, pack, pairs_exact, pairs_rounded, quantise, rounded, spread, words,
 };
 use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
@@ -17,9 +17,9 @@ use crate::plan::choose::{direct_cost, stencil};
 use crate::plan::runs;
 use crate::sample::SampleType;
 
-/// What filters between rows of 16 bits may do.
+/// What the arithmetic of rows of 16 bits is limited to.
 #[derive(Clone, Copy)]
-pub(crate) struct Freedom {
+pub(crate) struct Limits {
     /// Taps a side of kernels whose sums may have 16 bits; of all but two passes over bytes no more than
     /// [`rounded::HIGH_TO`].
     pub short: usize,
@@ -33,39 +33,39 @@ pub(crate) const SHORT: [usize; 3] = [MOST_SYMMETRIC, rounded::HIGH_TO, 0];
 /// Two passes, or a direct one, on samples from `samples.0` ≤ 0 to `samples.1` ≥ 0; `None` if sums
 /// do not fit. The bound is that of one filter alone, on exact samples.
 pub(crate) fn between(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     separations: Option<&[Separation]>,
     samples: (f64, f64),
-    freedom: Freedom,
-) -> Option<(Pass, Proved, Finish)> {
-    if !freedom.whole
-        && let Some(found) = running_between(task, samples)
+    limits: Limits,
+) -> Option<Choice> {
+    if !limits.whole
+        && let Some(found) = running_between(spec, samples)
     {
         return Some(found);
     }
-    let kernel = &task.filter.kernels()[0];
-    let over_bytes = task.source == SampleType::U8 && separations.is_some();
-    let most = if over_bytes { freedom.short } else { freedom.short.min(rounded::HIGH_TO) };
+    let kernel = &spec.filter.kernels()[0];
+    let over_bytes = spec.source == SampleType::U8 && separations.is_some();
+    let most = if over_bytes { limits.short } else { limits.short.min(rounded::HIGH_TO) };
     let short = kernel.width().max(kernel.height()) <= most
-        && matches!(task.output, SampleType::U8 | SampleType::I16);
+        && matches!(spec.output, SampleType::U8 | SampleType::I16);
     if short {
-        let found = match task.source {
-            SampleType::U8 => first(task, separations),
-            _ => high(task, separations, samples),
+        let found = match spec.source {
+            SampleType::U8 => first(spec, separations),
+            _ => high(spec, separations, samples),
         };
-        if let Some(found) = found.filter(|found| !freedom.whole || found.1.bound == 0.0) {
+        if let Some(found) = found.filter(|found| !limits.whole || found.1.bound == 0.0) {
             return Some(found);
         }
     }
     match separations {
-        Some(separations) => separable(task, separations, samples),
+        Some(separations) => separable(spec, separations, samples),
         None => {
-            let runs = if task.source == SampleType::U8 { runs::first(task) } else { None };
+            let runs = if spec.source == SampleType::U8 { runs::first(spec) } else { None };
             let direct = direct_cost(Arithmetic::I16Pairs) * kernel.taps().len() as f64;
             let runs = runs.filter(|(cost, (_, proved, _))| {
-                *cost < direct && (!freedom.whole || proved.bound == 0.0)
+                *cost < direct && (!limits.whole || proved.bound == 0.0)
             });
-            runs.map(|(_, found)| found).or_else(|| dense(task, samples))
+            runs.map(|(_, found)| found).or_else(|| dense(spec, samples))
         }
     }
 }
@@ -76,30 +76,30 @@ fn largest((low, high): (f64, f64)) -> f64 {
 }
 
 /// The first filter of a chain, as one alone.
-fn first(task: &Task<'_>, separations: Option<&[Separation]>) -> Option<(Pass, Proved, Finish)> {
+fn first(spec: &Spec<'_>, separations: Option<&[Separation]>) -> Option<Choice> {
     if let Some(separations) = separations {
-        let factors = factors(task, separations);
-        let found = words::exact(task, &factors)
-            .or_else(|| rounded::rounded(task, &factors))
-            .or_else(|| rounded::symmetric(task, &factors));
+        let factors = factors(spec, separations);
+        let found = words::exact(spec, &factors)
+            .or_else(|| rounded::rounded(spec, &factors))
+            .or_else(|| rounded::symmetric(spec, &factors));
         let (arithmetic, passes, finish) = found?;
-        let work = stencil(task, passes.iter().map(|passes| passes.nine(arithmetic.arithmetic)));
-        return Some((work.unwrap_or(Pass::Separable(passes)), arithmetic, finish));
+        let pass = stencil(spec, passes.iter().map(|passes| passes.nine(arithmetic.arithmetic)));
+        return Some((pass.unwrap_or(Pass::Separable(passes)), arithmetic, finish));
     }
-    let scaled = |k: &Kernel| k.taps().iter().map(|t| t * task.filter.get_scale()).collect();
-    let kernels: Vec<_> = task.filter.kernels().iter().map(|k| (k.width(), scaled(k))).collect();
-    let (arithmetic, taps, finish) = words::dense(task, &kernels)?;
-    let work = stencil(task, taps.iter().map(|taps| taps.nine(arithmetic.arithmetic)));
-    Some((work.unwrap_or(Pass::Dense(taps)), arithmetic, finish))
+    let scaled = |k: &Kernel| k.taps().iter().map(|t| t * spec.filter.get_scale()).collect();
+    let kernels: Vec<_> = spec.filter.kernels().iter().map(|k| (k.width(), scaled(k))).collect();
+    let (arithmetic, taps, finish) = words::dense(spec, &kernels)?;
+    let pass = stencil(spec, taps.iter().map(|taps| taps.nine(arithmetic.arithmetic)));
+    Some((pass.unwrap_or(Pass::Dense(taps)), arithmetic, finish))
 }
 
 /// On rows of 16 bits, with products rounded to 16 bits.
 fn high(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     separations: Option<&[Separation]>,
     samples: (f64, f64),
-) -> Option<(Pass, Proved, Finish)> {
-    let (kernels, scale) = (task.filter.kernels(), task.filter.get_scale());
+) -> Option<Choice> {
+    let (kernels, scale) = (spec.filter.kernels(), spec.filter.get_scale());
     let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
     let words = |q: &[f64]| q.iter().map(|&t| t as i16).collect::<Vec<_>>();
     let small = (kernels[0].width(), kernels[0].height()) == (3, 3);
@@ -113,11 +113,11 @@ fn high(
             taps: times(k.taps(), scale),
         };
         let sums: Vec<_> = kernels.iter().map(sum).collect();
-        let (taps, arithmetic, finish) = last(task, &sums)?;
+        let (taps, arithmetic, finish) = last(spec, &sums)?;
         let taps = taps.iter().map(|q| Rows::single(Taps::I16(words(q)))).collect::<Vec<_>>();
         let nines: Option<Vec<_>> = taps.iter().map(|taps| taps.nine(Arithmetic::I16)).collect();
-        let work = nines.filter(|_| small).map_or(Pass::Dense(taps), Pass::Stencil);
-        return Some((work, arithmetic, finish));
+        let pass = nines.filter(|_| small).map_or(Pass::Dense(taps), Pass::Stencil);
+        return Some((pass, arithmetic, finish));
     };
     let (mut firsts, mut sums, mut residual) = (Vec::new(), Vec::new(), 0.0);
     for s in separations {
@@ -141,11 +141,11 @@ fn high(
         sums.push(Sum { values, error, gain: one.iter().sum(), mean, noise, taps });
         residual += s.residual(1) * scale.abs() * largest(samples);
     }
-    let (taps, mut arithmetic, finish) = last(task, &sums)?;
+    let (taps, mut arithmetic, finish) = last(spec, &sums)?;
     arithmetic.bound += residual;
     let pairs = firsts.iter().zip(&taps);
     let nines = pairs.clone().map(|(row, column)| Nine::product(&words(column), row));
-    let work = match nines.collect::<Option<Vec<_>>>().filter(|_| small) {
+    let pass = match nines.collect::<Option<Vec<_>>>().filter(|_| small) {
         Some(nines) => Pass::Stencil(nines),
         None => Pass::Separable(
             pairs
@@ -159,7 +159,7 @@ fn high(
                 .collect(),
         ),
     };
-    Some((work, arithmetic, finish))
+    Some((pass, arithmetic, finish))
 }
 
 /// Products to be added up.
@@ -176,12 +176,12 @@ struct Sum {
 
 /// Sums of rounded products that make results, one for each kernel, with as many fraction bits as
 /// fit: their taps in units of 2⁻¹⁵.
-fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Proved, Finish)> {
-    let none = task.post() == Post::None;
+fn last(spec: &Spec<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Proved, Finish)> {
+    let none = spec.post() == Post::None;
     (0..=15).rev().find_map(|bits| {
         let unit = f64::from(bits).exp2();
-        let (mut all, mut finish) = (Vec::new(), task.finish());
-        let mut arithmetic = task.arithmetic(Arithmetic::I16Rounded, 0.0);
+        let (mut all, mut finish) = (Vec::new(), spec.finish());
+        let mut arithmetic = spec.arithmetic(Arithmetic::I16Rounded, 0.0);
         let mut bounds = Vec::new();
         for (kernel, sum) in sums.iter().enumerate() {
             let Sum { values, error, taps, .. } = sum;
@@ -195,8 +195,8 @@ fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Proved, Finish)
             let gain = q.iter().sum::<f64>() / 32768.0;
             let means = q.iter().map(|t| rounded_mean(*t, 15, 1.0, 0.0)).sum::<f64>();
             let means = means + sum.mean * gain;
-            let taken_back = if task.post() == Post::Magnitude { 0.0 } else { up + means };
-            let exact = (task.offset() + half) * unit - taken_back;
+            let taken_back = if spec.post() == Post::Magnitude { 0.0 } else { up + means };
+            let exact = (spec.offset() + half) * unit - taken_back;
             let start = exact.round();
             let rounding = (taps.len() as f64 + 1.0) / 2.0;
             let bound = spread(*values, errors(taps, &q, 15 + bits as i32))
@@ -204,7 +204,7 @@ fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Proved, Finish)
                 + rounding / unit;
             let (low, high) = range(taps, *values);
             let (low, high) = ((low - bound) * unit, (high + bound) * unit);
-            finish.fixed[kernel] = if task.post() == Post::Magnitude {
+            finish.fixed[kernel] = if spec.post() == Post::Magnitude {
                 // Added to the start, both squares fit into 31 bits.
                 if largest((low, high)) + start.abs() > 32767.0 {
                     return None;
@@ -212,7 +212,7 @@ fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Proved, Finish)
                 let unit = unit.recip() as f32;
                 Fixed { shift: bits, start: start as i32, unit, ..Fixed::default() }
             } else {
-                words::fixed(task, bits, start, low, high)?
+                words::fixed(spec, bits, start, low, high)?
             };
             let (off, squares) = errors_and_squares(taps, &q, unit * 32768.0);
             let rounded = (start - exact, taps.len() as f64 / 12.0);
@@ -225,7 +225,7 @@ fn last(task: &Task<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Proved, Finish)
             all.push(q);
         }
         arithmetic.bits = (0, bits);
-        arithmetic.bound = task.after_post(bounds.into_iter());
+        arithmetic.bound = spec.after_post(bounds.into_iter());
         Some((all, arithmetic, finish))
     })
 }
@@ -237,16 +237,12 @@ fn range(taps: &[f64], (low, high): (f64, f64)) -> (f64, f64) {
     })
 }
 
-fn separable(
-    task: &Task<'_>,
-    separations: &[Separation],
-    samples: (f64, f64),
-) -> Option<(Pass, Proved, Finish)> {
-    let mut finish = task.finish();
+fn separable(spec: &Spec<'_>, separations: &[Separation], samples: (f64, f64)) -> Option<Choice> {
+    let mut finish = spec.finish();
     let mut passes = Vec::new();
-    let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
+    let mut arithmetic = spec.arithmetic(Arithmetic::I16Pairs, 0.0);
     let mut bounds = Vec::new();
-    let scale = task.filter.get_scale();
+    let scale = spec.filter.get_scale();
     for (kernel, s) in separations.iter().enumerate() {
         let term = &s.terms()[0];
         // The column's taps sum to between ½ and 1: its sums are no larger than the samples.
@@ -255,11 +251,19 @@ fn separable(
         let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
         let (column, row) = (times(&term.column, 1.0 / power), times(&term.row, scale * power));
         let residual = s.residual(1) * scale.abs() * largest(samples);
-        let found = pairs_exact(task, samples, &term.column, &times(&term.row, scale))
+        let found = pairs_exact(spec, samples, &term.column, &times(&term.row, scale))
             .filter(|_| residual == 0.0)
-            .or_else(|| pairs_rounded(task, samples, [&column, &row], 0))?;
-        let Found { taps: [column_taps, row_taps], start, shift, fixed, bits, peak, bound, noise } =
-            found;
+            .or_else(|| pairs_rounded(spec, samples, [&column, &row], 0))?;
+        let PairedPasses {
+            taps: [column_taps, row_taps],
+            start,
+            shift,
+            fixed,
+            bits,
+            peak,
+            bound,
+            noise,
+        } = found;
         finish.fixed[kernel] = fixed;
         arithmetic.noise = noise;
         let row_taps = Taps::I32(pack(&row_taps));
@@ -274,24 +278,24 @@ fn separable(
         arithmetic.peak = arithmetic.peak.max(peak);
         bounds.push((bound + residual, largest(samples) * abs_sum(&column) * abs_sum(&row)));
     }
-    arithmetic.bound = task.after_post(bounds.into_iter());
+    arithmetic.bound = spec.after_post(bounds.into_iter());
     Some((Pass::Separable(passes), arithmetic, finish))
 }
 
-fn dense(task: &Task<'_>, samples: (f64, f64)) -> Option<(Pass, Proved, Finish)> {
-    let mut finish = task.finish();
+fn dense(spec: &Spec<'_>, samples: (f64, f64)) -> Option<Choice> {
+    let mut finish = spec.finish();
     let mut all = Vec::new();
-    let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
+    let mut arithmetic = spec.arithmetic(Arithmetic::I16Pairs, 0.0);
     let mut bounds = Vec::new();
-    for (kernel, k) in task.filter.kernels().iter().enumerate() {
-        let taps: Vec<f64> = k.taps().iter().map(|t| t * task.filter.get_scale()).collect();
+    for (kernel, k) in spec.filter.kernels().iter().enumerate() {
+        let taps: Vec<f64> = k.taps().iter().map(|t| t * spec.filter.get_scale()).collect();
         let (q, fixed, peak, bound) = (0..=30).rev().find_map(|bits| {
             let q = quantise(&taps, bits);
             if !fits_i16(&q) {
                 return None;
             }
             let peak = largest(samples) * abs_sum(&q);
-            let (fixed, error, peak) = fixed(task, bits as u32, peak.max(abs_sum(&q)))?;
+            let (fixed, error, peak) = fixed(spec, bits as u32, peak.max(abs_sum(&q)))?;
             Some((q.clone(), fixed, peak, spread(samples, errors(&taps, &q, bits)) + error))
         })?;
         arithmetic.peak = arithmetic.peak.max(peak);
@@ -301,7 +305,7 @@ fn dense(task: &Task<'_>, samples: (f64, f64)) -> Option<(Pass, Proved, Finish)>
         bounds.push((bound, largest(samples) * abs_sum(&taps)));
         all.push(Rows::paired(&q, k.width()));
     }
-    arithmetic.bound = task.after_post(bounds.into_iter());
+    arithmetic.bound = spec.after_post(bounds.into_iter());
     Some((Pass::Dense(all), arithmetic, finish))
 }
 

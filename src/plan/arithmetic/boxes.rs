@@ -1,8 +1,8 @@
 //! Filters whose taps are all equal: running sums of integers, and sums of blocks of `f32`.
 
-use super::{Arithmetic, Noise, Proved, Task, U, float_exact, noise, words};
+use super::{Arithmetic, Choice, Noise, Spec, U, float_exact, noise, words};
 use crate::kernel::Kernel;
-use crate::pass::{Finish, RowLevel};
+use crate::pass::RowLevel;
 use crate::plan::Pass;
 use crate::sample::SampleType;
 
@@ -17,15 +17,15 @@ const BLOCKS_FROM: usize = 13;
 
 /// Running sums, if all taps of the one kernel are equal (but for the rounding that makes their sum
 /// exact) and a window's sum fits.
-pub(crate) fn running(task: &Task<'_>) -> Option<(Pass, Proved, Finish)> {
-    let [kernel] = task.filter.kernels() else { return None };
-    if task.float_source() || task.prepared() {
-        return blocks(task, kernel);
+pub(crate) fn running(spec: &Spec<'_>) -> Option<Choice> {
+    let [kernel] = spec.filter.kernels() else { return None };
+    if spec.float_source() || spec.prepared() {
+        return blocks(spec, kernel);
     }
     let (mean, spread) = level(kernel)?;
-    let words = if task.chained { None } else { words::running(task, kernel, mean, spread) };
-    let from = match (task.source, &words) {
-        (SampleType::U16, _) => RUNNING_U16_FROM[usize::from(task.channels > 1)],
+    let words = if spec.chained { None } else { words::running(spec, kernel, mean, spread) };
+    let from = match (spec.source, &words) {
+        (SampleType::U16, _) => RUNNING_U16_FROM[usize::from(spec.channels > 1)],
         (_, Some((share, _))) if share.is_whole() => WHOLE_FROM,
         _ => RUNNING_FROM,
     };
@@ -33,64 +33,61 @@ pub(crate) fn running(task: &Task<'_>) -> Option<(Pass, Proved, Finish)> {
         return None;
     }
     if let Some((share, arithmetic)) = words {
-        return Some((Pass::Running(Some(share)), arithmetic, task.finish()));
+        return Some((Pass::Running(Some(share)), arithmetic, spec.finish()));
     }
     // Sums are kept less those of mid-grey, which halves their range.
     // Unless results show all digits of sums, which then must not be taken from something larger.
     let count = kernel.taps().len() as f64;
-    let middle = if task.source == SampleType::U16
-        && !(task.float_output() && task.range() * count < 2f64.powi(31))
+    let middle = if spec.source == SampleType::U16
+        && !(spec.float_output() && spec.range() * count < 2f64.powi(31))
     {
         32768.0
     } else {
         0.0
     };
-    let scale = task.filter.get_scale();
-    let exact = float_exact(task, &[mean * scale], count * (mean * scale).abs().max(1.0));
-    let found = in_32_bits(task, kernel, (0.0, task.range()), middle, exact)?;
-    task.takes(&found.1).then_some(found)
+    let scale = spec.filter.get_scale();
+    let exact = float_exact(spec, &[mean * scale], count * (mean * scale).abs().max(1.0));
+    let found = in_32_bits(spec, kernel, (0.0, spec.range()), middle, exact)?;
+    spec.takes(&found.1).then_some(found)
 }
 
 /// Running sums between filters of a chain of `u8` images, on rows of 16 bits whose samples lie in a range.
-pub(super) fn running_between(
-    task: &Task<'_>,
-    samples: (f64, f64),
-) -> Option<(Pass, Proved, Finish)> {
-    let [kernel] = task.filter.kernels() else { return None };
+pub(super) fn running_between(spec: &Spec<'_>, samples: (f64, f64)) -> Option<Choice> {
+    let [kernel] = spec.filter.kernels() else { return None };
     let long = is_flat(kernel) && longest(kernel) >= RUNNING_FROM;
-    if long { in_32_bits(task, kernel, samples, 0.0, false) } else { None }
+    if long { in_32_bits(spec, kernel, samples, 0.0, false) } else { None }
 }
 
 /// Running sums in `i32`, less those of `middle`, if they fit, of samples of a range; `exact` if no product with
 /// the tap is rounded.
 fn in_32_bits(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     kernel: &Kernel,
     (low, high): (f64, f64),
     middle: f64,
     exact: bool,
-) -> Option<(Pass, Proved, Finish)> {
+) -> Option<Choice> {
     let (mean, spread) = level(kernel)?;
-    let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
+    let (count, scale) = (kernel.taps().len() as f64, spec.filter.get_scale());
     let largest = high.max(-low);
     let peak = (high - middle).max(middle - low) * count;
     let unit = (mean * scale) as f32;
     let grey = middle * count * mean * scale;
-    let value = (largest * count * mean * scale).abs() + task.offset().abs() + 1.0;
+    let value = (largest * count * mean * scale).abs() + spec.offset().abs() + 1.0;
     if peak >= 2f64.powi(31) || value > 1e30 {
         return None;
     }
-    let mut finish = task.finish();
+    let mut finish = spec.finish();
     finish.fixed[0].unit = unit;
     finish.fixed[0].start = -(middle * kernel.height() as f64) as i32;
-    finish.offset = task.offset() + grey;
+    finish.offset = spec.offset() + grey;
     let bound = if exact {
         0.0
     } else {
         // The sum, the tap, the product, the offset and the ½ are rounded.
         5.0 * U * value + spread * scale.abs() * largest
     };
-    let mut arithmetic = task.arithmetic(Arithmetic::RunningI32, bound);
+    let mut arithmetic = spec.arithmetic(Arithmetic::RunningI32, bound);
     arithmetic.peak = peak;
     if !exact {
         let gain = (f64::from(unit) - mean * scale) * count;
@@ -120,16 +117,16 @@ fn is_flat(kernel: &Kernel) -> bool {
 }
 
 /// Sums of blocks, for rows of `f32`.
-fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Pass, Proved, Finish)> {
+fn blocks(spec: &Spec<'_>, kernel: &Kernel) -> Option<Choice> {
     let (mean, spread) = level(kernel).filter(|_| longest(kernel) >= BLOCKS_FROM)?;
-    let (count, scale) = (kernel.taps().len() as f64, task.filter.get_scale());
-    let value = (task.range() * count * mean * scale).abs() + task.offset().abs() + 1.0;
+    let (count, scale) = (kernel.taps().len() as f64, spec.filter.get_scale());
+    let value = (spec.range() * count * mean * scale).abs() + spec.offset().abs() + 1.0;
     if value > 1e30 {
         return None;
     }
     // Rows are divided by a power of 2, so that no sum overflows where its mean does not.
     let part = (count.log2().ceil() + 1.0).exp2();
-    let mut finish = task.finish();
+    let mut finish = spec.finish();
     finish.fixed[0].unit = (mean * scale * part) as f32;
     finish.fixed[1].unit = (1.0 / part) as f32;
     // No row of a window goes through more additions than there are rows and parts of their sum,
@@ -139,8 +136,8 @@ fn blocks(task: &Task<'_>, kernel: &Kernel) -> Option<(Pass, Proved, Finish)> {
     let along: usize = levels.iter().map(|level| level.terms + level.rest).sum();
     let additions = kernel.height() as f64 + along as f64 + 8.0;
     let bound = additions * U * value * (1.0 + 1e-4)
-        + spread * scale.abs() * task.range()
-        + task.carried(count * (mean * scale).abs());
-    let arithmetic = task.arithmetic(Arithmetic::TreeSums, bound);
-    task.accepts(bound).then_some((Pass::Blocks(levels), arithmetic, finish))
+        + spread * scale.abs() * spec.range()
+        + spec.carried(count * (mean * scale).abs());
+    let arithmetic = spec.arithmetic(Arithmetic::TreeSums, bound);
+    spec.accepts(bound).then_some((Pass::Blocks(levels), arithmetic, finish))
 }

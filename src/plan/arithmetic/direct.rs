@@ -1,7 +1,7 @@
 //! Direct 2D passes, in every arithmetic.
 
 use super::{
-    Arithmetic, Noise, Proved, Rows, Task, U, abs_sum, double_bound, errors, exact_f32, fits_i16,
+    Arithmetic, Noise, Proved, Rows, Spec, U, abs_sum, double_bound, errors, exact_f32, fits_i16,
     fixed, float_exact, float_sum_error, fraction_bits, largest, noise, pack, quantise, to_i32,
     words,
 };
@@ -10,9 +10,9 @@ use crate::sample::SampleType;
 
 /// Chooses the arithmetic of a direct 2D pass. The taps come as the dense pass wants them: for
 /// each kernel, row by row, or pair of rows by pair of rows.
-pub(crate) fn dense(task: &Task<'_>) -> Option<(Proved, Vec<Rows>, Finish)> {
-    let scale = task.filter.get_scale();
-    let kernels: Vec<(usize, Vec<f64>)> = task
+pub(crate) fn dense(spec: &Spec<'_>) -> Option<(Proved, Vec<Rows>, Finish)> {
+    let scale = spec.filter.get_scale();
+    let kernels: Vec<(usize, Vec<f64>)> = spec
         .filter
         .kernels()
         .iter()
@@ -20,8 +20,8 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Proved, Vec<Rows>, Finish)> {
         .collect();
     let integer = |paired: bool| {
         let arithmetic = if paired { Arithmetic::I16Pairs } else { Arithmetic::I32 };
-        let mut finish = task.finish();
-        let mut arithmetic = task.arithmetic(arithmetic, 0.0);
+        let mut finish = spec.finish();
+        let mut arithmetic = spec.arithmetic(arithmetic, 0.0);
         let mut all = Vec::new();
         let mut bounds = Vec::new();
         for (kernel, (width, taps)) in kernels.iter().enumerate() {
@@ -35,15 +35,15 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Proved, Vec<Rows>, Finish)> {
                 // Rounding takes at most half a unit from each tap, and as much to keep their sum.
                 let least = total * 2f64.powi(bits) - taps.len() as f64;
                 let fits = !paired || largest * 2f64.powi(bits) <= 32768.5;
-                if hopeless || !fits || task.range() * least >= 2f64.powi(31) {
+                if hopeless || !fits || spec.range() * least >= 2f64.powi(31) {
                     return None;
                 }
                 // The error of taps that are rounded to the nearest: to keep their sum adds to it, and so do
                 // fewer bits.
                 let unit = 2f64.powi(bits);
                 let each = |t: &f64| (t * unit - (t * unit).round()).abs() / unit;
-                let bound = task.range() / 2.0 * taps.iter().map(each).sum::<f64>();
-                hopeless = if task.float_output() { bound > 0.0 } else { bound >= 1.0 };
+                let bound = spec.range() / 2.0 * taps.iter().map(each).sum::<f64>();
+                hopeless = if spec.float_output() { bound > 0.0 } else { bound >= 1.0 };
                 if hopeless {
                     return None;
                 }
@@ -51,42 +51,42 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Proved, Vec<Rows>, Finish)> {
                 if paired && !fits_i16(&q) {
                     return None;
                 }
-                let peak = task.range() * abs_sum(&q);
-                let (fixed, error, peak) = fixed(task, bits as u32, peak.max(abs_sum(&q)))?;
+                let peak = spec.range() * abs_sum(&q);
+                let (fixed, error, peak) = fixed(spec, bits as u32, peak.max(abs_sum(&q)))?;
                 let (each, sum) = errors(taps, &q, bits);
-                Some((q, fixed, peak, task.range() / 2.0 * (each + sum) + error))
+                Some((q, fixed, peak, spec.range() / 2.0 * (each + sum) + error))
             })?;
             arithmetic.peak = arithmetic.peak.max(peak);
             arithmetic.bits = (0, fixed.shift);
             finish.fixed[kernel] = fixed;
             arithmetic.noise =
-                noise::of_taps(taps, &q, f64::from(fixed.shift).exp2(), (0.0, task.range()));
-            bounds.push((bound, task.range() * abs_sum(taps)));
+                noise::of_taps(taps, &q, f64::from(fixed.shift).exp2(), (0.0, spec.range()));
+            bounds.push((bound, spec.range() * abs_sum(taps)));
             all.push((q, *width));
         }
-        arithmetic.bound = task.after_post(bounds.into_iter());
-        let good = if task.float_output() {
+        arithmetic.bound = spec.after_post(bounds.into_iter());
+        let good = if spec.float_output() {
             arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
         } else {
-            task.takes(&arithmetic)
+            spec.takes(&arithmetic)
         };
         let pack = |(q, width): &(Vec<f64>, usize)| {
             if paired { Rows::paired(q, *width) } else { Rows::single(Taps::I32(to_i32(q))) }
         };
         good.then(|| (arithmetic, all.iter().map(pack).collect(), finish))
     };
-    let whole = !task.float_source() && !task.prepared();
-    if task.source == SampleType::U8 && whole {
-        let found = words::dense(task, &kernels)
-            .or_else(|| words::dense_multiples(task, &kernels))
-            .or_else(|| words::nine(task, &kernels))
+    let whole = !spec.float_source() && !spec.prepared();
+    if spec.source == SampleType::U8 && whole {
+        let found = words::dense(spec, &kernels)
+            .or_else(|| words::dense_multiples(spec, &kernels))
+            .or_else(|| words::nine(spec, &kernels))
             .or_else(|| integer(true));
         if found.is_some() {
             return found;
         }
     }
-    let float = if task.precise { None } else { dense_float(task, &kernels) };
-    if float.as_ref().is_some_and(|(a, ..)| task.takes(a)) {
+    let float = if spec.precise { None } else { dense_float(spec, &kernels) };
+    if float.as_ref().is_some_and(|(a, ..)| spec.takes(a)) {
         return float;
     }
     let exact = if whole { integer(false) } else { None };
@@ -94,13 +94,13 @@ pub(crate) fn dense(task: &Task<'_>) -> Option<(Proved, Vec<Rows>, Finish)> {
         let mut all = Vec::new();
         let mut bounds = Vec::new();
         for (_, taps) in &kernels {
-            let value = task.range() * abs_sum(taps) + task.offset().abs() + 1.0;
-            bounds.push((double_bound(task, taps.len(), value), value.min(131_072.0)));
+            let value = spec.range() * abs_sum(taps) + spec.offset().abs() + 1.0;
+            bounds.push((double_bound(spec, taps.len(), value), value.min(131_072.0)));
             all.push(Rows::single(Taps::F64(taps.clone())));
         }
-        let bound = task.after_post(bounds.into_iter());
-        let found = (task.arithmetic(Arithmetic::F64, bound), all, task.finish());
-        task.accepts(bound).then_some(found)
+        let bound = spec.after_post(bounds.into_iter());
+        let found = (spec.arithmetic(Arithmetic::F64, bound), all, spec.finish());
+        spec.accepts(bound).then_some(found)
     })
 }
 
@@ -116,21 +116,21 @@ pub(super) fn pack_rows(q: &[f64], width: usize) -> Vec<i32> {
 }
 
 fn dense_float(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     kernels: &[(usize, Vec<f64>)],
 ) -> Option<(Proved, Vec<Rows>, Finish)> {
-    let range = task.range();
+    let range = spec.range();
     let mut all = Vec::new();
     let mut bounds = Vec::new();
     for (width, taps) in kernels {
         let sum = abs_sum(taps);
-        let value = range * sum + task.offset().abs() + 1.0;
+        let value = range * sum + spec.offset().abs() + 1.0;
         if value > 1e30 {
             return None;
         }
-        let bound = if task.given() == 0.0
+        let bound = if spec.given() == 0.0
             && taps.iter().all(|t| exact_f32(*t))
-            && float_exact(task, taps, sum)
+            && float_exact(spec, taps, sum)
         {
             0.0
         } else {
@@ -143,19 +143,19 @@ fn dense_float(
                 so_far += abs_sum(row);
                 outer += U * so_far;
             }
-            range * (inner + outer * (1.0 + 1e-4)) + 2.0 * U * value + task.carried(sum)
+            range * (inner + outer * (1.0 + 1e-4)) + 2.0 * U * value + spec.carried(sum)
         };
         bounds.push((bound, value));
         all.push(Rows::single(Taps::F32(taps.iter().map(|&t| t as f32).collect())));
     }
-    let mut arithmetic = task.arithmetic(task.float_arithmetic(), 0.0);
-    arithmetic.bound = task.after_post(bounds.into_iter());
+    let mut arithmetic = spec.arithmetic(spec.float_arithmetic(), 0.0);
+    arithmetic.bound = spec.after_post(bounds.into_iter());
     if let ([(_, taps)], true) = (kernels, arithmetic.bound > 0.0) {
         let (gain, squares) = noise::errors_and_squares(taps, &noise::single(taps), 1.0);
         let variance = noise::roundings(taps.len(), range * abs_sum(taps));
         arithmetic.noise = Noise::new(gain, squares, (0.0, range), (0.0, variance));
     }
-    Some((arithmetic, all, task.finish()))
+    Some((arithmetic, all, spec.finish()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Two passes in `f32`, in `i32` where taps are integers too large for less, and in `f64`.
 
 use super::{
-    Arithmetic, Factors, Noise, Passes, Rows, Separable, Task, U, abs_sum, exact_f32, fixed,
+    Arithmetic, Factors, Noise, Passes, Rows, Separable, Spec, U, abs_sum, exact_f32, fixed,
     fraction_bits, noise, to_i32, whole,
 };
 use crate::pass::{RowOrder, Taps};
@@ -42,32 +42,32 @@ fn folded_sum_error(taps: &[f64]) -> f64 {
 
 /// Whether all sums of products of these taps and samples are `f32` values, so that nothing is
 /// rounded.
-pub(in crate::plan) fn float_exact(task: &Task<'_>, taps: &[f64], sum: f64) -> bool {
-    if task.float_source() {
+pub(in crate::plan) fn float_exact(spec: &Spec<'_>, taps: &[f64], sum: f64) -> bool {
+    if spec.float_source() {
         return false;
     }
-    let offset = task.offset();
+    let offset = spec.offset();
     let values = taps.iter().copied().chain([offset, 0.5]);
     // Products of taps and constants have the bits of both.
-    let Some(more) = fraction_bits(task.constants()) else { return false };
+    let Some(more) = fraction_bits(spec.constants()) else { return false };
     fraction_bits(values).is_some_and(|bits| {
         let unit = f64::from(bits + more).exp2();
-        (task.range() * sum + offset.abs() + 1.0) * unit <= 2f64.powi(24)
+        (spec.range() * sum + offset.abs() + 1.0) * unit <= 2f64.powi(24)
     })
 }
 
-pub(super) fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
-    let range = task.range();
+pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let range = spec.range();
     let mut passes = Vec::new();
     let mut bounds = Vec::new();
     for f in factors {
         // Of floats, what a column sums is at most half of the largest sample: two of them must not overflow
         // where their mean does not.
-        let half = if task.float_source() { 0.25 } else { 1.0 };
+        let half = if spec.float_source() { 0.25 } else { 1.0 };
         let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
         let f = &Factors { column: times(&f.column, half), row: times(&f.row, 1.0 / half), ..*f };
         let (column, row) = (abs_sum(&f.column), abs_sum(&f.row));
-        let value = range * column * row + task.offset().abs() + 1.0;
+        let value = range * column * row + spec.offset().abs() + 1.0;
         if value > 1e30 || row > 1e30 {
             return None;
         }
@@ -79,17 +79,17 @@ pub(super) fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
             vec![f64::NAN]
         };
         let row_taps: Vec<f32> = f.row.iter().map(|&t| t as f32).collect();
-        let lanes = task.fused.then(|| task.level.lanes());
+        let lanes = spec.fused.then(|| spec.level.lanes());
         let order = match factors {
-            [_] => RowOrder::of(&row_taps, task.channels, lanes),
+            [_] => RowOrder::of(&row_taps, spec.channels, lanes),
             // Of the two of a magnitude, sums are kept side by side.
             _ => RowOrder::InOrder,
         };
         // Two column sums are added before anything is multiplied.
         let least = if order == RowOrder::Folded { 2.0 } else { 1.0 };
         let exact = f.row.iter().all(|t| exact_f32(*t))
-            && task.given() == 0.0
-            && float_exact(task, &products, column.max(1.0) * row.max(least));
+            && spec.given() == 0.0
+            && float_exact(spec, &products, column.max(1.0) * row.max(least));
         let bound = if exact {
             0.0
         } else {
@@ -105,15 +105,15 @@ pub(super) fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
             vertical * row * (1.0 + 1e-4)
                 + horizontal
                 + 2.0 * U * value
-                + task.carried(column * row)
+                + spec.carried(column * row)
         };
         bounds.push((bound + f.residual, value));
         let taps = |v: &[f64]| Taps::F32(v.iter().map(|&t| t as f32).collect());
         let column = Rows::single(taps(&f.column));
         passes.push(Passes { column, row: taps(&f.row), start: 0, shift: 0, order });
     }
-    let mut arithmetic = task.arithmetic(task.float_arithmetic(), 0.0);
-    arithmetic.bound = task.after_post(bounds.into_iter());
+    let mut arithmetic = spec.arithmetic(spec.float_arithmetic(), 0.0);
+    arithmetic.bound = spec.after_post(bounds.into_iter());
     if let ([f], true) = (factors, arithmetic.bound > 0.0) {
         let taps = [&f.column, &f.row].map(|taps| noise::single(taps));
         let (gain, squares) =
@@ -122,21 +122,21 @@ pub(super) fn float(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         let variance = noise::roundings(f.column.len() + f.row.len(), value);
         arithmetic.noise = Noise::new(gain, squares, (0.0, range), (0.0, variance));
     }
-    Some((arithmetic, passes, task.finish()))
+    Some((arithmetic, passes, spec.finish()))
 }
 
 /// Integer taps too large for cheaper arithmetic.
-pub(super) fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
-    let mut finish = task.finish();
+pub(super) fn exact_i32(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    let mut finish = spec.finish();
     let mut passes = Vec::new();
-    let mut arithmetic = task.arithmetic(Arithmetic::I32, 0.0);
+    let mut arithmetic = spec.arithmetic(Arithmetic::I32, 0.0);
     let mut bounds = Vec::new();
     for (kernel, f) in factors.iter().enumerate() {
-        let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
+        let row: Vec<f64> = f.written.1.iter().map(|t| t * spec.filter.get_scale()).collect();
         let ((column_bits, c), (row_bits, r)) = (whole(f.written.0)?, whole(&row)?);
         let shift = column_bits + row_bits;
-        let scratch = task.range() * abs_sum(&c);
-        let (fixed, error, peak) = fixed(task, shift, scratch.max(1.0) * abs_sum(&r).max(1.0))?;
+        let scratch = spec.range() * abs_sum(&c);
+        let (fixed, error, peak) = fixed(spec, shift, scratch.max(1.0) * abs_sum(&r).max(1.0))?;
         finish.fixed[kernel] = fixed;
         arithmetic.peak = arithmetic.peak.max(peak);
         arithmetic.bits = (column_bits, shift);
@@ -146,31 +146,31 @@ pub(super) fn exact_i32(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
         let column = Rows::single(taps(&c));
         passes.push(Passes { column, row: taps(&r), start: 0, shift: 0, order: RowOrder::InOrder });
     }
-    arithmetic.bound = task.after_post(bounds.into_iter());
-    task.accepts(arithmetic.bound).then_some((arithmetic, passes, finish))
+    arithmetic.bound = spec.after_post(bounds.into_iter());
+    spec.accepts(arithmetic.bound).then_some((arithmetic, passes, finish))
 }
 
 /// What `f64` sums of at most `value` are off by, after they have been rounded to `f32`.
-pub(super) fn double_bound(task: &Task<'_>, taps: usize, value: f64) -> f64 {
+pub(super) fn double_bound(spec: &Spec<'_>, taps: usize, value: f64) -> f64 {
     // Sums of whole numbers are whole; as `f32` they are exact or saturate.
-    if task.must_be_exact() && value < 2f64.powi(53) {
+    if spec.must_be_exact() && value < 2f64.powi(53) {
         return 0.0;
     }
     // Integer samples saturate long before `f32` gets coarse.
-    let most = task.range().max(65_536.0) * 2.0;
-    let shown = if task.float_output() { value } else { value.min(most) };
-    shown * U + value * (taps as f64 + 4.0) * 2f64.powi(-53) + task.carried(value / task.range())
+    let most = spec.range().max(65_536.0) * 2.0;
+    let shown = if spec.float_output() { value } else { value.min(most) };
+    shown * U + value * (taps as f64 + 4.0) * 2f64.powi(-53) + spec.carried(value / spec.range())
 }
 
 /// Two passes for taps that nothing cheaper can take.
-pub(super) fn double(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+pub(super) fn double(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let mut passes = Vec::new();
     let mut bounds = Vec::new();
     for f in factors {
         // As they came: whole numbers stay whole.
-        let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
-        let value = task.range() * abs_sum(f.written.0) * abs_sum(&row) + task.offset().abs() + 1.0;
-        let bound = double_bound(task, f.column.len() + f.row.len(), value);
+        let row: Vec<f64> = f.written.1.iter().map(|t| t * spec.filter.get_scale()).collect();
+        let value = spec.range() * abs_sum(f.written.0) * abs_sum(&row) + spec.offset().abs() + 1.0;
+        let bound = double_bound(spec, f.column.len() + f.row.len(), value);
         bounds.push((bound + f.residual, value.min(131_072.0)));
         let column = Rows::single(Taps::F64(f.written.0.to_vec()));
         passes.push(Passes {
@@ -181,9 +181,9 @@ pub(super) fn double(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separab
             order: RowOrder::InOrder,
         });
     }
-    let bound = task.after_post(bounds.into_iter());
-    let found = (task.arithmetic(Arithmetic::F64, bound), passes, task.finish());
-    task.accepts(bound).then_some(found)
+    let bound = spec.after_post(bounds.into_iter());
+    let found = (spec.arithmetic(Arithmetic::F64, bound), passes, spec.finish());
+    spec.accepts(bound).then_some(found)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! All of it is for samples that are independent and uniform over their type; between filters of a chain, over
 //! the range of rows.
 
-use super::{Proved, Task};
+use super::{Proved, Spec};
 use crate::sample::SampleType;
 
 /// What errors over noise are let pass, in levels of the output.
@@ -84,10 +84,10 @@ impl Noise {
 impl Proved {
     /// Whether the contract about noise is kept; for integers only, where results are those of images. Filters of
     /// chains are looked at together.
-    pub fn is_fair(&self, task: &Task<'_>) -> bool {
-        let integers = !task.float_source() && !task.float_output() && !task.prepared();
-        let sum: f64 = task.filter.kernels()[0].sum() * task.filter.get_scale();
-        task.chained || !integers || self.noise.is_fair(sum, task.source)
+    pub fn is_fair(&self, spec: &Spec<'_>) -> bool {
+        let integers = !spec.float_source() && !spec.float_output() && !spec.prepared();
+        let sum: f64 = spec.filter.kernels()[0].sum() * spec.filter.get_scale();
+        spec.chained || !integers || self.noise.is_fair(sum, spec.source)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Two passes of `u8` samples in pairs of 16 bits, summed in 32; row first where that is faster.
 
 use super::{
-    Arithmetic, Factors, Noise, Passes, Proved, Rows, Separable, Task, abs_sum, errors,
+    Arithmetic, Choice, Factors, Noise, Passes, Proved, Rows, Separable, Spec, abs_sum, errors,
     fits_digits, fits_i16, fixed, may_fit_i16, noise, pack, quantise, whole,
 };
 use crate::pass::{Finish, Fixed, RowOrder, Taps};
@@ -18,19 +18,20 @@ pub(super) fn moved(factors: &[Factors<'_>]) -> Range<i32> {
 }
 
 /// With so many bits [`moved`].
-pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>], moved: i32) -> Option<Separable> {
-    let mut finish = task.finish();
+pub(super) fn pairs(spec: &Spec<'_>, factors: &[Factors<'_>], moved: i32) -> Option<Separable> {
+    let mut finish = spec.finish();
     let mut passes = Vec::new();
-    let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, 0.0);
+    let mut arithmetic = spec.arithmetic(Arithmetic::I16Pairs, 0.0);
     let mut bounds = Vec::new();
-    let scale = task.filter.get_scale();
+    let scale = spec.filter.get_scale();
     for (kernel, f) in factors.iter().enumerate() {
         let row: Vec<f64> = f.written.1.iter().map(|t| t * scale).collect();
         let samples = (0.0, 255.0);
-        let found = pairs_exact(task, samples, f.written.0, &row)
+        let found = pairs_exact(spec, samples, f.written.0, &row)
             .filter(|_| f.residual == 0.0)
-            .or_else(|| pairs_rounded(task, samples, [&f.column, &f.row], moved))?;
-        let Found { taps: [column, row], start, shift, fixed, bits, peak, bound, noise } = found;
+            .or_else(|| pairs_rounded(spec, samples, [&f.column, &f.row], moved))?;
+        let PairedPasses { taps: [column, row], start, shift, fixed, bits, peak, bound, noise } =
+            found;
         finish.fixed[kernel] = fixed;
         arithmetic.noise = noise;
         let column = Rows::paired(&column, 1);
@@ -46,52 +47,48 @@ pub(super) fn pairs(task: &Task<'_>, factors: &[Factors<'_>], moved: i32) -> Opt
         let value = 255.0 * abs_sum(&f.column) * abs_sum(&f.row);
         bounds.push((bound + f.residual, value));
     }
-    arithmetic.bound = task.after_post(bounds.into_iter());
-    pairs_will_do(task, &arithmetic).then_some((arithmetic, passes, finish))
+    arithmetic.bound = spec.after_post(bounds.into_iter());
+    pairs_will_do(spec, &arithmetic).then_some((arithmetic, passes, finish))
 }
 
 /// `pairs` of one kernel with the row first. Its sums are no larger than a column's would be, and as
 /// many bits of them are kept.
-pub(super) fn row_first(
-    task: &Task<'_>,
-    factors: &[Factors<'_>],
-    moved: i32,
-) -> Option<(Pass, Proved, Finish)> {
+pub(super) fn row_first(spec: &Spec<'_>, factors: &[Factors<'_>], moved: i32) -> Option<Choice> {
     let [f] = factors else { return None };
     let scaled = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
-    let written = scaled(f.written.1, task.filter.get_scale());
+    let written = scaled(f.written.1, spec.filter.get_scale());
     // Powers of two move from row to column.
     let sum = abs_sum(&f.row);
     let power = if sum > 0.0 { sum.log2().floor().exp2() } else { 1.0 };
     let (row, column) = (scaled(&f.row, 1.0 / power), scaled(&f.column, power));
     let samples = (0.0, 255.0);
-    let found = pairs_exact(task, samples, &written, f.written.0)
+    let found = pairs_exact(spec, samples, &written, f.written.0)
         .filter(|found| f.residual == 0.0 && fits_digits(&found.taps[0]))
-        .or_else(|| pairs_rounded(task, samples, [&row, &column], moved))?;
-    let Found { taps: [row, column], start, shift, fixed, bits, peak, bound, noise } = found;
-    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
-    let mut arithmetic = task.arithmetic(Arithmetic::I16Pairs, bound + f.residual);
+        .or_else(|| pairs_rounded(spec, samples, [&row, &column], moved))?;
+    let PairedPasses { taps: [row, column], start, shift, fixed, bits, peak, bound, noise } = found;
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..spec.finish() };
+    let mut arithmetic = spec.arithmetic(Arithmetic::I16Pairs, bound + f.residual);
     arithmetic.noise = noise;
     arithmetic.bits = bits;
     arithmetic.peak = peak;
     let column = Rows::paired(&column, 1);
     let passes =
         Passes { column, row: Taps::I32(pack(&row)), start, shift, order: RowOrder::InOrder };
-    pairs_will_do(task, &arithmetic).then_some((Pass::RowFirst(passes), arithmetic, finish))
+    pairs_will_do(spec, &arithmetic).then_some((Pass::RowFirst(passes), arithmetic, finish))
 }
 
 /// Whether the bound of paired arithmetic keeps the contract.
-fn pairs_will_do(task: &Task<'_>, arithmetic: &Proved) -> bool {
+fn pairs_will_do(spec: &Spec<'_>, arithmetic: &Proved) -> bool {
     // A float result shows every error: only exact integers will do.
-    if task.float_output() {
+    if spec.float_output() {
         arithmetic.bound == 0.0 && arithmetic.peak < 2f64.powi(24)
     } else {
-        task.takes(arithmetic)
+        spec.takes(arithmetic)
     }
 }
 
 /// What paired arithmetic makes of two passes.
-pub(super) struct Found {
+pub(super) struct PairedPasses {
     /// Of the pass that comes first, and of the second.
     pub(super) taps: [Vec<f64>; 2],
     /// What the sums of the first start with, and are divided by.
@@ -108,21 +105,21 @@ pub(super) struct Found {
 /// Taps that are integers once multiplied by a small power of two, and a scratch row that holds
 /// the column sums exactly.
 pub(super) fn pairs_exact(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     (low, high): (f64, f64),
     column: &[f64],
     row: &[f64],
-) -> Option<Found> {
+) -> Option<PairedPasses> {
     let ((column_bits, c), (row_bits, r)) = (whole(column)?, whole(row)?);
     let scratch = high.max(-low) * abs_sum(&c);
     if scratch > 32767.0 || !fits_i16(&r) {
         return None;
     }
     let shift = column_bits + row_bits;
-    let (fixed, bound, peak) = fixed(task, shift, scratch * abs_sum(&r))?;
+    let (fixed, bound, peak) = fixed(spec, shift, scratch * abs_sum(&r))?;
     let bits = (column_bits, shift);
     let noise = Noise::default();
-    Some(Found { taps: [c, r], start: 0, shift: 0, fixed, bits, peak, bound, noise })
+    Some(PairedPasses { taps: [c, r], start: 0, shift: 0, fixed, bits, peak, bound, noise })
 }
 
 /// How far Σ ε·x may be from 0 for samples x of a range, from Σ|ε| and |Σ ε|.
@@ -134,11 +131,11 @@ pub(super) fn spread((low, high): (f64, f64), (each, sum): (f64, f64)) -> f64 {
 /// taps are small, so that errors of many of them add up, and those of the rows between the passes hardly count: with
 /// some bits `moved`, taps have more, and rows as many less.
 pub(super) fn pairs_rounded(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     (least, most): (f64, f64),
     [column, row]: [&[f64]; 2],
     moved: i32,
-) -> Option<Found> {
+) -> Option<PairedPasses> {
     // The column's taps sum to less than 2 in magnitude.
     let finest = if moved > 0 { 22 } else { 15 };
     let sums_fit = |q: &[f64]| most.max(-least) * abs_sum(q) < 2f64.powi(30);
@@ -168,7 +165,7 @@ pub(super) fn pairs_rounded(
             return None;
         }
         let total = (scratch_bits + row_bits) as u32;
-        let (fixed, offset_error, peak) = fixed(task, total, scratch * abs_sum(&r))?;
+        let (fixed, offset_error, peak) = fixed(spec, total, scratch * abs_sum(&r))?;
         let unit = 2f64.powi(-column_bits);
         let (high, low) = (positive * unit, -negative * unit);
         let column_error = spread((least, most), errors(column, &c, column_bits)) * abs_sum(row);
@@ -188,6 +185,6 @@ pub(super) fn pairs_rounded(
         // Rounds half up.
         let start = (1 << shift) >> 1;
         let (taps, shift) = ([c.clone(), r], shift as u32);
-        Some(Found { taps, start, shift, fixed, bits, peak, bound, noise })
+        Some(PairedPasses { taps, start, shift, fixed, bits, peak, bound, noise })
     })
 }

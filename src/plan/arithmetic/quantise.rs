@@ -1,6 +1,6 @@
 //! Taps as integers, and what that changes; sums of numbers.
 
-use super::Task;
+use super::Spec;
 use crate::filter::Post;
 use crate::pass::Fixed;
 
@@ -97,21 +97,21 @@ pub(super) fn exact_f32(x: f64) -> bool {
 
 /// The finish of an accumulator with `shift` fraction bits and at most `peak` in magnitude, what
 /// it adds to the error, and the new peak; `None` if it would overflow.
-pub(super) fn fixed(task: &Task<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
+pub(super) fn fixed(spec: &Spec<'_>, shift: u32, peak: f64) -> Option<(Fixed, f64, f64)> {
     let unit = f64::from(shift).exp2();
-    let offset = task.offset() * unit;
+    let offset = spec.offset() * unit;
     let peak = peak + offset.abs() + unit;
     if shift > 30 || peak >= 2f64.powi(31) {
         return None;
     }
     // As `f32`, large sums and the offset are rounded; what is left of them may be much smaller.
     let sums = if peak > 2f64.powi(24) { peak / unit } else { 0.0 };
-    let shown = U * (sums + if exact_f32(task.offset()) { 0.0 } else { task.offset().abs() });
-    let (start, error) = match task.post() {
-        _ if task.float_output() => (0.0, shown),
+    let shown = U * (sums + if exact_f32(spec.offset()) { 0.0 } else { spec.offset().abs() });
+    let (start, error) = match spec.post() {
+        _ if spec.float_output() => (0.0, shown),
         Post::Magnitude => (0.0, 0.0),
         // floor((S + (offset + ½)·2^s) / 2^s) is exact, S being an integer.
-        Post::None => (((task.offset() + 0.5) * unit).floor(), 0.0),
+        Post::None => (((spec.offset() + 0.5) * unit).floor(), 0.0),
         Post::Abs => (offset.round(), (offset.round() - offset).abs() / unit),
     };
     let unit = (1.0 / unit) as f32;

@@ -3,7 +3,7 @@
 use super::noise::{Noise, common_divisor, rounded_mean};
 use super::words::{fixed, halves, range, suits, taps};
 use super::{
-    Arithmetic, Factors, Passes, Proved, Rows, Separable, Task, abs_sum, factors, fits_i16,
+    Arithmetic, Choice, Factors, Passes, Proved, Rows, Separable, Spec, abs_sum, factors, fits_i16,
     quantise,
 };
 use crate::filter::Post;
@@ -22,14 +22,14 @@ pub(super) const HIGH_TO: usize = 7;
 const FOLDED_BOUND: f64 = 0.05;
 
 /// Two passes, the column's taps rounded to small integers and the row's products rounded.
-pub(super) fn rounded(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+pub(super) fn rounded(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
-    Some(small_columns(task, f)?.separable(task))
+    Some(small_columns(spec, f)?.separable(spec))
 }
 
-fn small_columns(task: &Task<'_>, f: &Factors<'_>) -> Option<Found> {
+fn small_columns(spec: &Spec<'_>, f: &Factors<'_>) -> Option<RoundedPasses> {
     let long = f.column.len().max(f.row.len()) > HIGH_TO;
-    if !suits(task) || long || task.post() == Post::Magnitude || task.must_be_exact() {
+    if !suits(spec) || long || spec.post() == Post::Magnitude || spec.must_be_exact() {
         return None;
     }
     let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
@@ -38,52 +38,48 @@ fn small_columns(task: &Task<'_>, f: &Factors<'_>) -> Option<Found> {
     let best = |folds: bool| {
         let scales = (1..=257).map(|m| f64::from(m) / largest);
         let (scale, found) = scales
-            .filter_map(|scale| Some((scale, scaled(task, f, scale, folds, false)?)))
+            .filter_map(|scale| Some((scale, scaled(spec, f, scale, folds, false)?)))
             .min_by(|a, b| a.1.cost().total_cmp(&b.1.cost()))?;
         // A mean error that would show after some hundred passes: it may be gone in other units of the result.
-        let finer = || scaled(task, f, scale, folds, true);
+        let finer = || scaled(spec, f, scale, folds, true);
         let shows = found.proved.noise.bias.abs() > FINE_BIAS;
         Some(if shows { finer().unwrap_or(found) } else { found })
     };
-    let folds = f.row.len() == 7 && symmetric_taps(&f.row) && !task.chained;
+    let folds = f.row.len() == 7 && symmetric_taps(&f.row) && !spec.chained;
     let folded = if folds { best(true) } else { None };
     folded.filter(|folded| folded.proved.bound <= FOLDED_BOUND).or_else(|| best(false))
 }
 
 /// Two passes as they were found.
-struct Found {
+struct RoundedPasses {
     proved: Proved,
     passes: Passes,
     fixed: Fixed,
     identity: Identity,
 }
 
-impl Found {
+impl RoundedPasses {
     fn cost(&self) -> f64 {
         self.proved.noise.cost()
     }
 
-    fn finish(&self, task: &Task<'_>) -> Finish {
-        Finish { fixed: [self.fixed, Fixed::default()], ..task.finish() }
+    fn finish(&self, spec: &Spec<'_>) -> Finish {
+        Finish { fixed: [self.fixed, Fixed::default()], ..spec.finish() }
     }
 
-    fn separable(self, task: &Task<'_>) -> Separable {
-        let finish = self.finish(task);
+    fn separable(self, spec: &Spec<'_>) -> Separable {
+        let finish = self.finish(spec);
         (self.proved, vec![self.passes], finish)
     }
 }
 
 /// Two passes for a `product` whose sums the image is added to, `identity` times, both before the filter's scale.
-pub(crate) fn with_identity(
-    task: &Task<'_>,
-    product: &Kernel,
-    identity: f64,
-) -> Option<(Pass, Proved, Finish)> {
+pub(crate) fn with_identity(spec: &Spec<'_>, product: &Kernel, identity: f64) -> Option<Choice> {
     let separation = Separation::of(product);
-    let mut f = factors(task, slice::from_ref(&separation)).pop()?;
-    f.identity = Some((identity * task.filter.get_scale(), product.anchor()));
-    let found = of_symmetric(task, &f).or_else(|| small_columns(task, &f))?;
-    let finish = found.finish(task);
+    let mut f = factors(spec, slice::from_ref(&separation)).pop()?;
+    f.identity = Some((identity * spec.filter.get_scale(), product.anchor()));
+    let found = of_symmetric(spec, &f).or_else(|| small_columns(spec, &f))?;
+    let finish = found.finish(spec);
     Some((Pass::WithIdentity(found.passes, found.identity), found.proved, finish))
 }
 
@@ -92,7 +88,13 @@ const FINE_BIAS: f64 = 1.0 / 4096.0;
 
 /// `rounded` with column taps in units of 1 / `scale`, whose sums take 16 bits, or 15 if the row `folds`; with
 /// `finer` results are multiplied by a factor instead of shifted.
-fn scaled(task: &Task<'_>, f: &Factors<'_>, scale: f64, folds: bool, finer: bool) -> Option<Found> {
+fn scaled(
+    spec: &Spec<'_>,
+    f: &Factors<'_>,
+    scale: f64,
+    folds: bool,
+    finer: bool,
+) -> Option<RoundedPasses> {
     let most = if folds { 16384.0 } else { 32768.0 };
     let times: Vec<f64> = f.column.iter().map(|t| t * scale).collect();
     // What rounding does to the sum, the row makes up for, unless that is 0.
@@ -109,7 +111,7 @@ fn scaled(task: &Task<'_>, f: &Factors<'_>, scale: f64, folds: bool, finer: bool
         return None;
     }
     let column = Column { taps, shift: 0, scale, start, room, folds };
-    if finer { with_factor(task, f, &column) } else { with_row(task, f, &column) }
+    if finer { with_factor(spec, f, &column) } else { with_row(spec, f, &column) }
 }
 
 /// The bound up to which products of both passes are rounded, in levels.
@@ -117,13 +119,13 @@ const SYMMETRIC_BOUND: f64 = 0.25;
 
 /// Two passes of symmetric taps, too many for [`rounded`], or such that it is too coarse for them, that both
 /// round products and add samples that meet the same tap before.
-pub(super) fn symmetric(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+pub(super) fn symmetric(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
-    Some(of_symmetric(task, f)?.separable(task))
+    Some(of_symmetric(spec, f)?.separable(spec))
 }
 
-fn of_symmetric(task: &Task<'_>, f: &Factors<'_>) -> Option<Found> {
-    let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
+fn of_symmetric(spec: &Spec<'_>, f: &Factors<'_>) -> Option<RoundedPasses> {
+    let suitable = suits(spec) && spec.post() != Post::Magnitude && !spec.must_be_exact();
     let fold = |taps: &[f64]| taps.len() <= MOST_SYMMETRIC && symmetric_taps(taps);
     if !suitable || !fold(&f.column) || !fold(&f.row) {
         return None;
@@ -145,9 +147,9 @@ fn of_symmetric(task: &Task<'_>, f: &Factors<'_>) -> Option<Found> {
         let start = (255.0 * negative * scale + rounding).ceil() - 16384.0;
         let room = START_ROOM;
         let column = Column { taps, shift: SYMMETRIC_SHIFT, scale, start, room, folds: true };
-        let mut found = with_row(task, f, &column)?;
+        let mut found = with_row(spec, f, &column)?;
         found.proved.bits.0 = scale.log2() as u32;
-        let near = found.proved.bound <= SYMMETRIC_BOUND * task.unit;
+        let near = found.proved.bound <= SYMMETRIC_BOUND * spec.unit;
         (near && found.passes.halves_add()).then_some(found)
     });
     found.min_by(|a, b| a.cost().total_cmp(&b.cost()))
@@ -207,20 +209,20 @@ fn errors_2d(
 }
 
 /// A row for such a column, whose products are rounded: as many fraction bits as fit.
-fn with_row(task: &Task<'_>, f: &Factors<'_>, column: &Column) -> Option<Found> {
+fn with_row(spec: &Spec<'_>, f: &Factors<'_>, column: &Column) -> Option<RoundedPasses> {
     // Rows between filters have fraction bits of their own.
-    let least = if task.chained { 0 } else { 1 };
-    (least..=14).rev().find_map(|bits| row_in(task, f, column, Unit::Bits(bits)))
+    let least = if spec.chained { 0 } else { 1 };
+    (least..=14).rev().find_map(|bits| row_in(spec, f, column, Unit::Bits(bits)))
 }
 
 /// The same where the result's unit is no power of 2: of several, with as many fraction bits as fit, the fairest.
-fn with_factor(task: &Task<'_>, f: &Factors<'_>, column: &Column) -> Option<Found> {
-    if task.chained || task.post() != Post::None {
+fn with_factor(spec: &Spec<'_>, f: &Factors<'_>, column: &Column) -> Option<RoundedPasses> {
+    if spec.chained || spec.post() != Post::None {
         return None;
     }
     (1..=14).rev().find_map(|bits| {
         let factors = (0..FACTORS).map(|i| (1 << (15 - bits)) + 2 * i + 1);
-        let found = factors.filter_map(|factor| row_in(task, f, column, Unit::Factor(factor)));
+        let found = factors.filter_map(|factor| row_in(spec, f, column, Unit::Factor(factor)));
         found.min_by(|a, b| a.cost().total_cmp(&b.cost()))
     })
 }
@@ -247,7 +249,7 @@ impl Unit {
 }
 
 /// A row whose sums have this unit.
-fn row_in(task: &Task<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Option<Found> {
+fn row_in(spec: &Spec<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Option<RoundedPasses> {
     let Column { taps: q, shift, scale, start: least_start, room, folds } = column;
     let (scale, folds) = (*scale, *folds);
     let column_unit = scale * f64::from(*shift).exp2();
@@ -293,21 +295,21 @@ fn row_in(task: &Task<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Opt
         + products as f64 / unit / unit)
         / 12.0;
     // What no start makes up for.
-    let mut arithmetic = task.arithmetic(Arithmetic::I16Rounded, bound);
+    let mut arithmetic = spec.arithmetic(Arithmetic::I16Rounded, bound);
     arithmetic.noise = Noise::new(gain, squares, (0.0, 255.0), (-127.5 * gain, variance));
-    if !arithmetic.is_fair(task) {
+    if !arithmetic.is_fair(spec) {
         return None;
     }
     // The ½ that makes a shift round, which a multiplication does by itself, and what results are rounded up by on
     // the whole: half a unit of a sum where all of its bits are shifted out.
-    let rounds = task.post() == Post::None;
+    let rounds = spec.post() == Post::None;
     let (half, up) = match level {
         Unit::Bits(bits) if rounds && bits > 0 => (0.5, 0.5),
         Unit::Bits(_) => (0.0, 0.0),
         Unit::Factor(factor) => (0.0, unit * rounded_mean(f64::from(factor), 15, 1.0, 0.0)),
     };
     let (step, gain_of_row, shown) =
-        (common_divisor(q), sum(&t) / 32768.0, (task.offset() + half) * unit);
+        (common_divisor(q), sum(&t) / 32768.0, (spec.offset() + half) * unit);
     // What columns start with is taken back, so it counts for the start only modulo 2¹⁶: the one that
     // leaves least to be rounded.
     let started = |more: usize| {
@@ -329,9 +331,9 @@ fn row_in(task: &Task<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Opt
         .min_by(|a, b| a.2.abs().total_cmp(&b.2.abs()))?;
     let (least, most) = ((low - bound) * unit, (high + bound) * unit);
     let (mut fixed, bits) = match level {
-        Unit::Bits(bits) => (fixed(task, bits, shown, least, most)?, bits),
+        Unit::Bits(bits) => (fixed(spec, bits, shown, least, most)?, bits),
         Unit::Factor(factor) => {
-            let offset = task.offset() * unit;
+            let offset = spec.offset() * unit;
             let fits = least + offset >= -32768.0 && most + offset <= 32767.0;
             (fits.then(|| Fixed { factor, ..Fixed::default() })?, unit.log2().round() as u32)
         }
@@ -343,8 +345,8 @@ fn row_in(task: &Task<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Opt
     arithmetic.peak = (high - low + 2.0 * bound) * unit;
     // What is right for a chain shows at its end.
     let constant = 255.0 * gain.abs() + rounding + f.residual;
-    let good = task.chained
-        || bound < 1.0 && arithmetic.is_fair(task) && (!task.keeps_constants() || constant < 0.5);
+    let good = spec.chained
+        || bound < 1.0 && arithmetic.is_fair(spec) && (!spec.keeps_constants() || constant < 0.5);
     let passes = Passes {
         column: Rows::single(taps(q)),
         row: taps(&t),
@@ -352,7 +354,7 @@ fn row_in(task: &Task<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Opt
         shift: *shift,
         order: RowOrder::InOrder,
     };
-    good.then_some(Found { proved: arithmetic, passes, fixed, identity })
+    good.then_some(RoundedPasses { proved: arithmetic, passes, fixed, identity })
 }
 
 /// The range of results: of the product, but for the tap that the image's own is added to.

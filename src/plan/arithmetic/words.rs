@@ -5,7 +5,7 @@
 
 use super::noise::{Noise, common_divisor, errors_and_squares, parts, rounded_mean, rounds_right};
 use super::{
-    Arithmetic, Factors, Passes, Proved, Rows, Separable, Task, abs_sum, errors, errors_of,
+    Arithmetic, Factors, Passes, Proved, Rows, Separable, Spec, abs_sum, errors, errors_of,
     fits_i16, quantise, whole,
 };
 use crate::filter::Post;
@@ -31,20 +31,20 @@ pub(super) fn taps(q: &[f64]) -> Taps {
 }
 
 /// The finish of sums between `low` and `high` that start with `start`; `None` if they do not fit.
-pub(super) fn fixed(task: &Task<'_>, shift: u32, start: f64, low: f64, high: f64) -> Option<Fixed> {
+pub(super) fn fixed(spec: &Spec<'_>, shift: u32, start: f64, low: f64, high: f64) -> Option<Fixed> {
     let (low, high) = (low + start, high + start);
     let half = f64::from(shift).exp2() / 2.0;
-    let signed = match task.post() {
+    let signed = match spec.post() {
         Post::None => low >= -32768.0 && high <= 32767.0,
         Post::Abs => low - half >= -32767.0 && high + half <= 32767.0,
         // The results of both kernels are whole, and so may be squared and added.
         Post::Magnitude => shift == 0 && low >= -32767.0 && high <= 32767.0,
     };
     // A result without a sign must have one place for it before it is stored.
-    let unsigned = task.post() == Post::None && low >= 0.0 && high <= 65535.0 && shift > 0;
+    let unsigned = spec.post() == Post::None && low >= 0.0 && high <= 65535.0 && shift > 0;
     let unit = (-f64::from(shift)).exp2() as f32;
     // A product's high half is rounded: then there is no ½ to start with.
-    let factor = signed && task.post() == Post::None && shift > 0 && low - half >= -32768.0;
+    let factor = signed && spec.post() == Post::None && shift > 0 && low - half >= -32768.0;
     let (start, factor) = if factor { (start - half, 1 << (15 - shift)) } else { (start, 0) };
     // Modulo 2¹⁶.
     let start = start as i32;
@@ -53,35 +53,35 @@ pub(super) fn fixed(task: &Task<'_>, shift: u32, start: f64, low: f64, high: f64
 }
 
 /// Whether images, and results, are of the types that this arithmetic is for.
-pub(super) fn suits(task: &Task<'_>) -> bool {
-    task.source == SampleType::U8
-        && matches!(task.output, SampleType::U8 | SampleType::I16)
-        && !task.premultiplied
-        && (task.post() != Post::Magnitude || task.offset() == 0.0)
+pub(super) fn suits(spec: &Spec<'_>) -> bool {
+    spec.source == SampleType::U8
+        && matches!(spec.output, SampleType::U8 | SampleType::I16)
+        && !spec.premultiplied
+        && (spec.post() != Post::Magnitude || spec.offset() == 0.0)
 }
 
 /// What whole sums with `shift` fraction bits start with, if that is a whole number.
-fn whole_start(task: &Task<'_>, shift: u32) -> Option<f64> {
+fn whole_start(spec: &Spec<'_>, shift: u32) -> Option<f64> {
     let unit = f64::from(shift).exp2();
-    match task.post() {
+    match spec.post() {
         // floor((S + (offset + ½)·2^s) / 2^s) is right whatever follows the point.
-        Post::None => Some(((task.offset() + 0.5) * unit).floor()),
-        Post::Abs => Some(task.offset() * unit).filter(|start| start.fract() == 0.0),
+        Post::None => Some(((spec.offset() + 0.5) * unit).floor()),
+        Post::Abs => Some(spec.offset() * unit).filter(|start| start.fract() == 0.0),
         Post::Magnitude => Some(0.0),
     }
 }
 
 /// Two passes in whole numbers, exact but for the root of a magnitude.
-pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
-    if !suits(task) {
+pub(super) fn exact(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+    if !suits(spec) {
         return None;
     }
-    let mut finish = task.finish();
+    let mut finish = spec.finish();
     let mut passes = Vec::new();
-    let mut arithmetic = task.arithmetic(Arithmetic::I16, 0.0);
+    let mut arithmetic = spec.arithmetic(Arithmetic::I16, 0.0);
     let mut bounds = Vec::new();
     for (kernel, f) in factors.iter().enumerate() {
-        let row: Vec<f64> = f.written.1.iter().map(|t| t * task.filter.get_scale()).collect();
+        let row: Vec<f64> = f.written.1.iter().map(|t| t * spec.filter.get_scale()).collect();
         let ((column_bits, c), (row_bits, mut r)) = (whole(f.written.0)?, whole(&row)?);
         let mut shift = column_bits + row_bits;
         // What the shift would take away anyway: the scale may have multiplied all taps of the row.
@@ -93,14 +93,14 @@ pub(super) fn exact(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separabl
             return None;
         }
         let (low, high) = range(&c, &r);
-        finish.fixed[kernel] = fixed(task, shift, whole_start(task, shift)?, low, high)?;
+        finish.fixed[kernel] = fixed(spec, shift, whole_start(spec, shift)?, low, high)?;
         arithmetic.bits = (column_bits, shift);
         arithmetic.peak = arithmetic.peak.max(high - low);
         let column = Rows::single(taps(&c));
         passes.push(Passes { column, row: taps(&r), start: 0, shift: 0, order: RowOrder::InOrder });
         bounds.push((0.0, high.max(-low)));
     }
-    arithmetic.bound = task.after_post(bounds.into_iter());
+    arithmetic.bound = spec.after_post(bounds.into_iter());
     Some((arithmetic, passes, finish))
 }
 
@@ -121,15 +121,15 @@ pub(super) fn multiples_of(v: &[f64]) -> Option<(f64, Vec<f64>)> {
 const MOST_PARTS: u32 = 4;
 
 /// Whether sums of whole numbers may be multiplied by what taps have in common.
-fn may_divide(task: &Task<'_>) -> bool {
-    suits(task) && task.post() == Post::None && task.offset() == 0.0 && !task.must_be_exact()
+fn may_divide(spec: &Spec<'_>) -> bool {
+    suits(spec) && spec.post() == Post::None && spec.offset() == 0.0 && !spec.must_be_exact()
 }
 
 /// Two passes in whole numbers whose sum is multiplied by what the taps have in common, such as
 /// the ninth of a box of 3×3: one rounding, of the result.
-pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
+pub(super) fn multiples(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let [f] = factors else { return None };
-    if !may_divide(task) {
+    if !may_divide(spec) {
         return None;
     }
     let ((column_unit, c), (row_unit, r)) = (multiples_of(&f.column)?, multiples_of(&f.row)?);
@@ -140,8 +140,8 @@ pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
     let (row_each, _) = errors_of(&f.row, &r, 1.0 / row_unit);
     let taps_error = 255.0 * (column_each * abs_sum(&f.row) + row_each * abs_sum(&f.column));
     let unit = column_unit * row_unit;
-    let (fixed, arithmetic) = divided(task, unit, range(&c, &r), taps_error + f.residual)?;
-    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+    let (fixed, arithmetic) = divided(spec, unit, range(&c, &r), taps_error + f.residual)?;
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..spec.finish() };
     let column = Rows::single(taps(&c));
     let pass = Passes { column, row: taps(&r), start: 0, shift: 0, order: RowOrder::InOrder };
     Some((arithmetic, vec![pass], finish))
@@ -149,11 +149,11 @@ pub(super) fn multiples(task: &Task<'_>, factors: &[Factors<'_>]) -> Option<Sepa
 
 /// The same in one direct pass.
 pub(super) fn dense_multiples(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     kernels: &[(usize, Vec<f64>)],
 ) -> Option<(Proved, Vec<Rows>, Finish)> {
     let [(_, written)] = kernels else { return None };
-    if !may_divide(task) {
+    if !may_divide(spec) {
         return None;
     }
     let (unit, q) = multiples_of(written)?;
@@ -161,8 +161,8 @@ pub(super) fn dense_multiples(
         return None;
     }
     let (each, _) = errors_of(written, &q, 1.0 / unit);
-    let (fixed, arithmetic) = divided(task, unit, range(&q, &[1.0]), 255.0 * each)?;
-    let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+    let (fixed, arithmetic) = divided(spec, unit, range(&q, &[1.0]), 255.0 * each)?;
+    let finish = Finish { fixed: [fixed, Fixed::default()], ..spec.finish() };
     Some((arithmetic, vec![Rows::single(taps(&q))], finish))
 }
 
@@ -170,7 +170,7 @@ pub(super) fn dense_multiples(
 /// much. One rounded multiplication if that is right; else, at a little more cost, a division, which is off by
 /// less and never too low.
 fn divided(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     unit: f64,
     (low, high): (f64, f64),
     taps_error: f64,
@@ -179,7 +179,7 @@ fn divided(
     let even = (unit * count - 1.0).abs() <= 1e-12;
     let parts = if even { Some(count as u32) } else { parts(&[unit]) };
     // What is below 0 does not show in samples without a sign.
-    let below = if task.output == SampleType::U8 { 0.0 } else { low };
+    let below = if spec.output == SampleType::U8 { 0.0 } else { low };
     // `start` is added to a sum, which is off by `more` for that.
     let accepted = |fixed: Fixed, effective: f64, start: f64, more: f64| {
         let errors = [below, high].map(|sum| (effective - unit) * sum + more);
@@ -188,10 +188,10 @@ fn divided(
         let gain = (effective - unit) * (low + high) / 255.0;
         let noise = Noise::new(gain, 0.0, (0.0, 255.0), (more, 0.0));
         let fits = low + start >= -32768.0 && high + start <= 32767.0;
-        let mut arithmetic = task.arithmetic(Arithmetic::I16, most.max(-least) + taps_error);
+        let mut arithmetic = spec.arithmetic(Arithmetic::I16, most.max(-least) + taps_error);
         arithmetic.peak = high - low;
         arithmetic.noise = if right { Noise::default() } else { noise };
-        let good = fits && arithmetic.is_fair(task) && task.accepts(arithmetic.bound);
+        let good = fits && arithmetic.is_fair(spec) && spec.accepts(arithmetic.bound);
         good.then_some((fixed, arithmetic, right))
     };
     let factor = (unit * 32768.0).round();
@@ -221,15 +221,15 @@ fn divided(
 
 /// A direct 2D pass in whole numbers, exact but for the root of a magnitude.
 pub(super) fn dense(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     kernels: &[(usize, Vec<f64>)],
 ) -> Option<(Proved, Vec<Rows>, Finish)> {
-    if !suits(task) {
+    if !suits(spec) {
         return None;
     }
-    let mut finish = task.finish();
+    let mut finish = spec.finish();
     let mut all = Vec::new();
-    let mut arithmetic = task.arithmetic(Arithmetic::I16, 0.0);
+    let mut arithmetic = spec.arithmetic(Arithmetic::I16, 0.0);
     let mut bounds = Vec::new();
     for (kernel, (_, written)) in kernels.iter().enumerate() {
         let (shift, q) = whole(written)?;
@@ -237,23 +237,23 @@ pub(super) fn dense(
             return None;
         }
         let (low, high) = range(&q, &[1.0]);
-        finish.fixed[kernel] = fixed(task, shift, whole_start(task, shift)?, low, high)?;
+        finish.fixed[kernel] = fixed(spec, shift, whole_start(spec, shift)?, low, high)?;
         arithmetic.bits = (0, shift);
         arithmetic.peak = arithmetic.peak.max(high - low);
         all.push(Rows::single(taps(&q)));
         bounds.push((0.0, high.max(-low)));
     }
-    arithmetic.bound = task.after_post(bounds.into_iter());
+    arithmetic.bound = spec.after_post(bounds.into_iter());
     Some((arithmetic, all, finish))
 }
 
 /// A direct pass of 3×3 taps, whatever they are, with rounded products.
 pub(super) fn nine(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     kernels: &[(usize, Vec<f64>)],
 ) -> Option<(Proved, Vec<Rows>, Finish)> {
     let [(3, written)] = kernels else { return None };
-    let suitable = suits(task) && task.post() != Post::Magnitude && !task.must_be_exact();
+    let suitable = suits(spec) && spec.post() != Post::Magnitude && !spec.must_be_exact();
     if !suitable || written.len() != 9 {
         return None;
     }
@@ -271,42 +271,42 @@ pub(super) fn nine(
         // of that comes back with the start, and so does what is taken from samples.
         let whole = f64::from(ROUNDED_BITS).exp2();
         let lost: f64 = t.iter().map(|t| 1.0 - common_divisor(&[*t, whole]) / whole).sum();
-        let none = task.post() == Post::None;
+        let none = spec.post() == Post::None;
         // Halves are rounded up, which on the whole is half a unit too much.
         let (half, up) = if none { (0.5, 0.5) } else { (0.0, 0.0) };
-        let shown = (task.offset() + half) * unit;
+        let shown = (spec.offset() + half) * unit;
         let start = shown + t.iter().sum::<f64>() * 128.0 / whole + lost / 2.0 - up;
         let rounding = (lost / 2.0 + (start.round() - start).abs() + up) / unit;
         let bound = 127.5 * (each + sum) + rounding;
         // What was taken is added modulo 2¹⁶.
-        let mut fixed = fixed(task, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
+        let mut fixed = fixed(spec, bits, shown, (low - bound) * unit, (high + bound) * unit)?;
         let half = if fixed.factor != 0 { unit / 2.0 } else { 0.0 };
         fixed.start = (start - half).round() as i32;
-        let mut arithmetic = task.arithmetic(Arithmetic::I16Rounded, bound);
+        let mut arithmetic = spec.arithmetic(Arithmetic::I16Rounded, bound);
         let (gain, squares) = errors_and_squares(written, &t, f64::from(tap_bits).exp2());
         let rounded = ((start.round() - start) / unit, lost / 12.0 / unit / unit);
         arithmetic.noise = Noise::new(gain, squares, (0.0, 255.0), rounded);
         let good = bound < 1.0
-            && arithmetic.is_fair(task)
-            && (!task.keeps_constants() || 255.0 * sum + rounding < 0.5);
+            && arithmetic.is_fair(spec)
+            && (!spec.keeps_constants() || 255.0 * sum + rounding < 0.5);
         arithmetic.bits = (0, bits);
         arithmetic.peak = (high - low + 2.0 * bound) * unit;
-        let finish = Finish { fixed: [fixed, Fixed::default()], ..task.finish() };
+        let finish = Finish { fixed: [fixed, Fixed::default()], ..spec.finish() };
         good.then_some((arithmetic, vec![Rows::single(taps(&t))], finish))
     })
 }
 
 /// Running sums of `u8` samples, whose taps are all `mean` but for `spread` in sum.
 pub(super) fn running(
-    task: &Task<'_>,
+    spec: &Spec<'_>,
     kernel: &Kernel,
     mean: f64,
     spread: f64,
 ) -> Option<(Share, Proved)> {
     let (width, height) = (kernel.width() as f64, kernel.height() as f64);
-    let tap = mean * task.filter.get_scale();
-    let plain = task.post() == Post::None && task.offset() == 0.0 && tap > 0.0;
-    if !suits(task) || task.must_be_exact() || !plain || 255.0 * height > 65535.0 {
+    let tap = mean * spec.filter.get_scale();
+    let plain = spec.post() == Post::None && spec.offset() == 0.0 && tap > 0.0;
+    if !suits(spec) || spec.must_be_exact() || !plain || 255.0 * height > 65535.0 {
         return None;
     }
     let count = kernel.taps().len();
@@ -316,11 +316,11 @@ pub(super) fn running(
         // does not show; nor is anything rounded of 2^−n.
         let same = spread == 0.0 && tap * count as f64 == 1.0;
         let right = !count.is_multiple_of(2) || (count.is_power_of_two() && same);
-        let bound = 255.0 * (spread * task.filter.get_scale() + 1e-12);
+        let bound = 255.0 * (spread * spec.filter.get_scale() + 1e-12);
         let bound = if right { 0.0 } else { bound };
-        let mut arithmetic = task.arithmetic(Arithmetic::RunningI16, bound);
+        let mut arithmetic = spec.arithmetic(Arithmetic::RunningI16, bound);
         arithmetic.peak = 255.5 * count as f64;
-        return task.accepts(bound).then_some((share, arithmetic));
+        return spec.accepts(bound).then_some((share, arithmetic));
     }
     // As many fraction bits as fit.
     (0..=8).rev().find_map(|shift| {
@@ -340,8 +340,8 @@ pub(super) fn running(
             return None;
         }
         let tap_error = (up / 32768.0 * kept - exact).abs() * brightest;
-        let bound = (tap_error + rounding) / unit + spread * task.filter.get_scale() * 255.0;
-        let mut arithmetic = task.arithmetic(Arithmetic::RunningI16, bound);
+        let bound = (tap_error + rounding) / unit + spread * spec.filter.get_scale() * 255.0;
+        let mut arithmetic = spec.arithmetic(Arithmetic::RunningI16, bound);
         arithmetic.bits = (0, shift);
         arithmetic.peak = largest;
         let gain = (up / 32768.0 * kept / unit - tap) * width * height;
@@ -352,6 +352,6 @@ pub(super) fn running(
         let variance = (width + once) / 12.0 / unit / unit;
         arithmetic.noise = Noise::new(gain, 0.0, (0.0, 255.0), (mean / unit, variance));
         let share = Share { tap: up as i16, factor: correction as i16, half: 0, shift };
-        (task.accepts(bound) && arithmetic.is_fair(task)).then_some((share, arithmetic))
+        (spec.accepts(bound) && arithmetic.is_fair(spec)).then_some((share, arithmetic))
     })
 }
