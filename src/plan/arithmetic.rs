@@ -23,7 +23,7 @@ mod rounded;
 mod whole;
 mod words;
 
-pub(crate) use between::{Limits, SHORT, between, sums};
+pub(crate) use between::{Limits, between, shorts, sums};
 pub(crate) use boxes::running;
 pub(crate) use direct::dense;
 use direct::pack_rows;

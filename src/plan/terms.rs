@@ -8,10 +8,10 @@
 use super::Pass;
 use super::arithmetic::noise::{self, errors_and_squares};
 use super::arithmetic::{
-    Arithmetic, Choice, Noise, Proved, SHORT, Spec, U, abs_sum, pack, with_identity,
+    Arithmetic, Choice, Noise, Proved, Spec, U, abs_sum, pack, shorts, with_identity,
 };
 use super::choose::{may_leave, separable_cost};
-use super::filter::{FilterStage, Setting, of_passes, under_anchor};
+use super::filter::{FilterFacts, FilterStage, Setting, of_passes, under_anchor};
 use super::multirate;
 use super::words;
 use crate::border::Border;
@@ -22,7 +22,7 @@ use crate::pass::{Finish, Fixed, MOST_ROWS, SAMPLE_BITS, Taps};
 use crate::sample::SampleType;
 use crate::view::Shape;
 
-/// Taps of a direct pass, per tap of the terms' passes, from which terms are faster.
+/// Taps of a direct pass, per tap of the terms' passes, from which terms clearly pay.
 const TAPS_EACH: usize = 3;
 /// Taps of kernels that are faster directly all the same.
 const FEW_TAPS: usize = 25;
@@ -160,8 +160,7 @@ pub(super) fn terms(
     let sum = Summands::new(spec, parts, input, types, setting)?;
     if types.0 == SampleType::U8 && !spec.float_source() && !spec.float_output() {
         let addends = sum.at_two_rates();
-        let short = || SHORT.iter().find_map(|&taps| sum.of_words(&addends, taps));
-        let found = sum.in_two_passes(&addends).or_else(short);
+        let found = sum.in_two_passes(&addends).or_else(|| sum.of_words(&addends));
         if found.is_some() {
             return found;
         }
@@ -307,9 +306,9 @@ impl<'a> Summands<'a> {
         self.filters.iter().map(|filter| of(filter).map(Planned::of_addend)).collect()
     }
 
-    /// Rows of 16 bits of `u8` images: those at two rates, and others, whose sums have 16 bits if they have no more taps
-    /// a side than `short`.
-    fn of_words(&self, addends: &[Option<Planned>], short: usize) -> Option<Choice> {
+    /// Rows of 16 bits of `u8` images: those at two rates, and others, in the fastest arithmetic in which all of them
+    /// together keep the contract.
+    fn of_words(&self, addends: &[Option<Planned>]) -> Option<Choice> {
         // Of each factor of each term, and as much again for what makes up for it. Without a border, windows of shorter
         // terms would lie elsewhere.
         let tails = self.tolerance().map_or(TAILS, |given| given.min(TAILS));
@@ -317,15 +316,29 @@ impl<'a> Summands<'a> {
         let tails = tails / self.spec.range() / self.spec.filter.get_scale().abs();
         let tails = (!self.valid).then_some(tails);
         let setting = Setting { chained: true, ..self.setting };
-        let planned = self.filters.iter().zip(addends).map(|(filter, addend)| {
-            addend.clone().or_else(|| in_words(filter, self.input, setting, short, tails))
+        let others = self.filters.iter().zip(addends).map(|(filter, addend)| match addend {
+            Some(_) => Some(None),
+            None => Alone::new(filter, self.input, setting, tails).map(Some),
         });
-        let planned = planned.collect::<Option<Vec<_>>>()?;
+        let others = others.collect::<Option<Vec<_>>>()?;
+        let sides = others.iter().flatten().map(|alone| words::longer_side(&alone.stage.filter));
+        let sides: Vec<_> = sides.collect();
+        shorts(&sides).find_map(|short| {
+            let planned = others.iter().zip(addends).map(|(other, addend)| match other {
+                Some(alone) => alone.in_words(short),
+                None => addend.clone(),
+            });
+            self.of_rows(&planned.collect::<Option<Vec<_>>>()?)
+        })
+    }
+
+    /// Such rows, once all of them are planned.
+    fn of_rows(&self, planned: &[Planned]) -> Option<Choice> {
         let narrow = matches!(self.types.1, SampleType::U8 | SampleType::I16);
-        let pairs = Pairs::new(self.identity(), &planned, self.value);
+        let pairs = Pairs::new(self.identity(), planned, self.value);
         let pairs = pairs.filter(|_| narrow && self.spec.has_bytes());
-        let paired = pairs.and_then(|pairs| self.added(&planned, Some(pairs)));
-        paired.or_else(|| self.added(&planned, None))
+        let paired = pairs.and_then(|pairs| self.added(planned, Some(pairs)));
+        paired.or_else(|| self.added(planned, None))
     }
 
     /// The image and one product of the kernel's size that is known as one, in two passes.
@@ -353,17 +366,16 @@ fn left_out(kernel: &Kernel, other: &Kernel, scale: f64, range: f64) -> (f64, No
 }
 
 /// A product without the outermost taps of its factors, where they come to no more than `most`: terms are as long as
-/// the longest of them, where a narrow Gaussian has long become too small to show.
-fn cut(term: &Kernel, most: f64) -> Kernel {
-    let shorter = || {
-        let (column, row) = term.factors()?;
-        let (x, y) = term.anchor();
-        let (above, inner_column) = inner(column, y, most / abs_sum(row));
-        let (left, inner_row) = inner(row, x, most / abs_sum(column));
-        let shorter = Kernel::separable(&inner_column, &inner_row).ok()?;
-        shorter.with_anchor(x - left, y - above).ok().filter(|_| above + left > 0)
-    };
-    shorter().unwrap_or_else(|| term.clone())
+/// the longest of them, where a narrow Gaussian has long become too small to show. `None` if that leaves out nothing.
+fn cut(term: &Kernel, most: f64) -> Option<Kernel> {
+    let (column, row) = term.factors()?;
+    let (x, y) = term.anchor();
+    let (above, inner_column) = inner(column, y, most / abs_sum(row));
+    let (left, inner_row) = inner(row, x, most / abs_sum(column));
+    if above + left == 0 {
+        return None;
+    }
+    Kernel::separable(&inner_column, &inner_row).ok()?.with_anchor(x - left, y - above).ok()
 }
 
 /// The taps around an anchor but for as many at each end as come to no more than `most`, and how many these are. The
@@ -404,30 +416,43 @@ fn in_floats(
     })
 }
 
-/// A term of `u8` images whose rows have 16 bits.
-fn in_words(
-    filter: &Filter,
-    input: Shape,
-    setting: Setting,
-    short: usize,
-    tails: Option<f64>,
-) -> Option<Planned> {
-    let (kernel, scale) = (&filter.kernels()[0], filter.get_scale());
-    let shorter = tails.map_or_else(|| kernel.clone(), |tails| cut(kernel, tails));
-    let (border_x, border_y) = filter.get_borders();
-    let one = Filter::new(shorter.clone()).scale(scale).borders(border_x.clone(), border_y.clone());
-    let types = (SampleType::U8, SampleType::F32);
-    let (stage, facts) = FilterStage::new(&one, input, types, setting).ok()?;
-    let (stage, bits, mut bound, mut noise) = words::of_one(&stage?, &facts, short)?;
-    if shorter != *kernel {
-        let shorter = shorter.embedded(kernel.width(), kernel.height(), kernel.anchor());
-        let (left, gone) = left_out(kernel, &shorter, scale, 255.0);
-        bound += left;
-        noise = gone.after(noise, 1.0, 1.0, 1.0);
+/// A term of `u8` images as a filter alone, without the tails of its kernel.
+struct Alone {
+    stage: FilterStage,
+    facts: FilterFacts,
+    /// How far results are off by what was cut, and what that makes of noise; if anything was.
+    cut: Option<(f64, Noise)>,
+    /// What its results change by from a sample to the next of a constant image.
+    slope: f64,
+}
+
+impl Alone {
+    fn new(filter: &Filter, input: Shape, setting: Setting, tails: Option<f64>) -> Option<Self> {
+        let (kernel, scale) = (&filter.kernels()[0], filter.get_scale());
+        let shorter = tails.and_then(|tails| cut(kernel, tails));
+        let cut = shorter.as_ref().map(|shorter| {
+            let shorter = shorter.embedded(kernel.width(), kernel.height(), kernel.anchor());
+            left_out(kernel, &shorter, scale, 255.0)
+        });
+        let (border_x, border_y) = filter.get_borders();
+        let of = |k| Filter::new(k).scale(scale).borders(border_x.clone(), border_y.clone());
+        let filter = shorter.map_or_else(|| filter.clone(), of);
+        let types = (SampleType::U8, SampleType::F32);
+        let (stage, facts) = FilterStage::new(&filter, input, types, setting).ok()?;
+        Some(Self { stage: stage?, facts, cut, slope: kernel.sum() * scale })
     }
-    let unit = (-f64::from(bits)).exp2();
-    let slope = kernel.sum() * scale / unit;
-    Some(Planned { term: TermStage { stage, unit }, zero: 0.0, slope, bound, noise })
+
+    /// Its rows in 16 bits; if it has no more taps a side than `short`, its sums have 16 bits, too.
+    fn in_words(&self, short: usize) -> Option<Planned> {
+        let (stage, bits, bound, noise) = words::of_one(&self.stage, &self.facts, short)?;
+        let unit = (-f64::from(bits)).exp2();
+        let (left, noise) = match self.cut {
+            Some((left, gone)) => (left, gone.after(noise, 1.0, 1.0, 1.0)),
+            None => (0.0, noise),
+        };
+        let (slope, bound) = (self.slope / unit, bound + left);
+        Some(Planned { term: TermStage { stage, unit }, zero: 0.0, slope, bound, noise })
+    }
 }
 
 /// How samples and rows of 16 bits are added in pairs of products.

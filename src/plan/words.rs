@@ -2,7 +2,7 @@
 //! together stay small enough. No value between filters is rounded to a sample.
 
 use super::Pass;
-use super::arithmetic::{Arithmetic, Limits, Noise, SHORT, Spec, between, sums};
+use super::arithmetic::{Arithmetic, Limits, Noise, Spec, between, shorts, sums};
 use super::filter::{FilterFacts, FilterStage};
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Method, Post};
@@ -25,7 +25,14 @@ pub(super) fn words(
     allowed: f64,
     whole: bool,
 ) -> Option<Words> {
-    SHORT.iter().find_map(|&short| words_with(filters, allowed, Limits { short, whole }))
+    let sides: Vec<_> = filters.iter().map(|(one, _)| longer_side(&one.filter)).collect();
+    shorts(&sides).find_map(|short| words_with(filters, allowed, Limits { short, whole }))
+}
+
+/// Taps on the longer side of a filter's kernel.
+pub(super) fn longer_side(filter: &Filter) -> usize {
+    let kernel = &filter.kernels()[0];
+    kernel.width().max(kernel.height())
 }
 
 fn words_with(

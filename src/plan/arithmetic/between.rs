@@ -27,8 +27,18 @@ pub(crate) struct Limits {
     pub whole: bool,
 }
 
-/// Such taps, from fast to exact: those of products rounded in both passes, in one, and none.
-pub(crate) const SHORT: [usize; 3] = [MOST_SYMMETRIC, rounded::HIGH_TO, 0];
+/// From fast to exact: taps of products that are rounded in both passes, in one, and none.
+const SHORT: [usize; 3] = [MOST_SYMMETRIC, rounded::HIGH_TO, 0];
+
+/// The values of [`Limits::short`] that make a difference for kernels with such longer sides, from fast to exact.
+pub(crate) fn shorts(sides: &[usize]) -> impl Iterator<Item = usize> {
+    let next = SHORT.iter().skip(1);
+    let differ = SHORT
+        .iter()
+        .zip(next)
+        .filter(|(most, next)| sides.iter().any(|side| side <= most && side > next));
+    differ.map(|(most, _)| *most).chain([0])
+}
 
 /// Two passes, or a direct one, on samples from `samples.0` ≤ 0 to `samples.1` ≥ 0; `None` if sums
 /// do not fit. The bound is that of one filter alone, on exact samples.

@@ -312,6 +312,7 @@ fn row_in(spec: &Spec<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Opt
         (common_divisor(q), sum(&t) / 32768.0, (spec.offset() + half) * unit);
     // What columns start with is taken back, so it counts for the start only modulo 2¹⁶: the one that
     // leaves least to be rounded.
+    let of_identity = rounded_mean(identity.part.into(), 15, IDENTITY_SCALE, 0.0);
     let started = |more: usize| {
         let start = least_start + more as f64;
         let means: f64 = if folds {
@@ -321,7 +322,6 @@ fn row_in(spec: &Spec<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Opt
         } else {
             t.iter().map(|t| rounded_mean(*t, 15, step, start)).sum()
         };
-        let of_identity = rounded_mean(identity.part.into(), 15, IDENTITY_SCALE, 0.0);
         let means = means + of_identity + column_means * gain_of_row;
         let exact = shown - start * gain_of_row - means - up;
         (start, exact.round(), exact.round() - exact)
