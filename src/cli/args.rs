@@ -6,17 +6,19 @@ mod help;
 mod values;
 
 pub use chain::{Kind, StageArgs, set};
-pub use help::{command, completions, man, wrapped_flags};
+pub use help::{completions, man};
 pub use values::{
     AlphaArg, CompatArg, Compression, Depth, Explain, MethodArg, RangeArg, Sweep, Unseen,
 };
 
 use chain::KernelFlags;
-use clap::{FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use twopass::{Border, Level, Rect};
-use values::{Offers, borders, bytes, finite, region, sweep, tolerance, unseen};
+use values::{
+    Offers, all_borders, borders, bytes, finite, formats, region, sweep, tolerance, unseen,
+};
 
 const INPUT: &str = "Input";
 const OUTPUT: &str = "Output";
@@ -70,7 +72,7 @@ pub struct Args {
 
     /// What lies outside the image.
     #[arg(long, value_name = "BORDER", help_heading = VALUES, hide_possible_values = true,
-          value_parser = Offers { read: borders, names: help::borders })]
+          value_parser = Offers { read: borders, names: all_borders })]
     pub border: Option<(Border, Border)>,
 
     /// Do as this tool does, where flags do not say otherwise: the size of a Gaussian that follows
@@ -163,7 +165,7 @@ pub struct Args {
     /// Format of the output, as an extension: png, jpg, webp, tiff, bmp, gif, pnm, pgm, ppm, pam,
     /// pfm, qoi, hdr, exr, tga.
     #[arg(long, value_name = "FORMAT", help_heading = OUTPUT, hide_possible_values = true,
-          value_parser = Offers { read: |t| Ok(t.to_owned()), names: help::formats })]
+          value_parser = Offers { read: |t| Ok(t.to_owned()), names: formats })]
     pub format: Option<String>,
 
     /// Bits of the output's samples, or f32 [default: the input's].
@@ -310,7 +312,7 @@ pub struct Args {
 impl Args {
     /// Parses the command line. The error may be a request for help.
     pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut command = help::command();
+        let mut command = command();
         let matches = command.try_get_matches_from_mut(complete(args))?;
         let mut args = Self::from_arg_matches(&matches)?;
         args.chain = args
@@ -329,6 +331,11 @@ impl Args {
             || self.bench.is_some()
             || self.compare.is_some()
     }
+}
+
+/// The command, with all of its help.
+pub fn command() -> clap::Command {
+    help::explained(Args::command())
 }
 
 /// `--bench` takes a number or nothing: where something else follows, it took nothing.

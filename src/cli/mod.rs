@@ -59,6 +59,7 @@ pub mod together;
 pub mod unseen;
 pub mod verify;
 pub mod webp;
+pub mod wrap;
 
 use args::Args;
 use failure::Failure;
@@ -125,10 +126,12 @@ fn with_help(line: &str) -> String {
 
 fn filter(args: &Args) -> Result<(), Failure> {
     if let Some(shell) = args.completions {
-        return output::to_stdout(&args::completions(shell)).map_err(|e| stdout_failed(&e));
+        return output::to_stdout(&args::completions(args::command(), shell))
+            .map_err(|e| stdout_failed(&e));
     }
     if args.man {
-        return args::man().and_then(|man| output::to_stdout(&man)).map_err(|e| stdout_failed(&e));
+        let man = args::man(args::command()).and_then(|man| output::to_stdout(&man));
+        return man.map_err(|e| stdout_failed(&e));
     }
     if args.list_kernels {
         return print(&if args.json { format!("{}\n", list::json()) } else { list::text() });

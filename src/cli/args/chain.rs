@@ -5,8 +5,7 @@
 //! this looks at positions: a parameter belongs to the last kernel before it, one before the first
 //! kernel to the first.
 
-use super::help;
-use super::values::{Offers, anchor, finite};
+use super::values::{Offers, anchor, finite, kernel_names, mix_names};
 use clap::ArgMatches;
 use twopass::KernelParams;
 
@@ -18,7 +17,7 @@ const KERNEL: &str = "Stages";
 pub struct KernelFlags {
     /// A named kernel, a matrix such as "1 2 1; 2 4 2; 1 2 1", or @FILE with a matrix in it.
     #[arg(short, long, value_name = "KERNEL", allow_hyphen_values = true, hide_possible_values = true,
-          value_parser = Offers { read: text, names: help::kernel_names },
+          value_parser = Offers { read: text, names: kernel_names },
           required_unless_present_any = ["mix", "depthwise", "list_kernels", "completions", "man"])]
     pub kernel: Vec<String>,
 
@@ -27,12 +26,12 @@ pub struct KernelFlags {
     /// Each is what --kernel takes. Kernels of different size lie on each other by their anchors.
     /// Colours are filtered as they are; an alpha channel is kept, or has one kernel more.
     #[arg(long, value_name = "KERNEL", allow_hyphen_values = true, hide_possible_values = true,
-          value_parser = Offers { read: text, names: help::kernel_names })]
+          value_parser = Offers { read: text, names: kernel_names })]
     pub depthwise: Vec<String>,
 
     /// A matrix over the channels of each pixel: a named one, numbers, or @FILE.
     #[arg(long, value_name = "MATRIX", allow_hyphen_values = true, hide_possible_values = true,
-          value_parser = Offers { read: text, names: help::mix_names })]
+          value_parser = Offers { read: text, names: mix_names })]
     pub mix: Vec<String>,
 
     /// Taps a side, or across if --size-y is given as well.

@@ -1,11 +1,10 @@
 //! Help: the texts that are not a flag's own, from which `--help` and the manual page are made alike; and completions.
 
-use super::Args;
-use super::values::border_names;
-use crate::cli::format;
+use super::values::{border_names, kernel_names, mix_names};
 use crate::cli::list;
 use crate::cli::mix::NamedMix;
-use clap::CommandFactory;
+use crate::cli::wrap::{KEPT, whole, wrapped, wrapped_flags};
+use clap::Command;
 use clap::builder::styling::{AnsiColor, Styles};
 use roff::{Roff, bold, roman};
 use twopass::NamedKernel;
@@ -147,27 +146,12 @@ fn table(rows: impl IntoIterator<Item = (String, String)>) -> String {
     out
 }
 
-/// Lines of at most so many columns.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 fn owned((name, text): &(&str, &str)) -> (String, String) {
     ((*name).to_owned(), (*text).to_owned())
 }
 
 /// The command with the tables of kernels, mixes and borders in its help.
-pub fn command() -> clap::Command {
+pub fn explained(command: Command) -> Command {
     let names = kernel_names();
     let rows = NamedKernel::all().iter().map(|k| {
         let takes = list::parameters(k);
@@ -188,7 +172,7 @@ pub fn command() -> clap::Command {
                   [default: reflect101]";
     let borders = format!("{border}.\n\n{}", table(BORDERS.iter().map(owned)));
     let brief = format!("{border}. Names: {}", border_names().collect::<Vec<_>>().join(", "));
-    Args::command()
+    command
         .override_usage(USAGE)
         .after_long_help(after())
         .mut_arg("kernel", |arg| arg.help(short).long_help(long))
@@ -215,32 +199,6 @@ fn after() -> String {
     out
 }
 
-/// Stands for a space at which a line does not end.
-const KEPT: char = '\u{1}';
-
-/// The same where flags keep their values.
-pub fn wrapped_flags(text: &str, columns: usize) -> Vec<String> {
-    let lines = wrapped(&whole(text), columns);
-    lines.into_iter().map(|line| line.replace(KEPT, " ")).collect()
-}
-
-/// A text whose flags keep their values.
-fn whole(command: &str) -> String {
-    let words: Vec<_> = command.split(' ').collect();
-    let mut out = String::new();
-    for (i, word) in words.iter().enumerate() {
-        let flag = i > 0 && words[i - 1].trim_start_matches(['(', '\\']).starts_with('-');
-        let value = flag && !word.starts_with('-');
-        match i {
-            0 => {}
-            _ if value => out.push(KEPT),
-            _ => out.push(' '),
-        }
-        out.push_str(word);
-    }
-    out
-}
-
 /// The helps of `--mix`, with the table of named mixes.
 fn mixes() -> (String, String) {
     let rows = NamedMix::all().iter().map(|m| (m.name.to_owned(), m.summary.to_owned()));
@@ -255,37 +213,17 @@ fn mixes() -> (String, String) {
     (format!("{what}. Names: {}", mix_names().join(", ")), long)
 }
 
-/// What completions offer for `--kernel`.
-pub fn kernel_names() -> Vec<&'static str> {
-    NamedKernel::all().iter().map(NamedKernel::name).collect()
-}
-
-/// What completions offer for `--mix`.
-pub fn mix_names() -> Vec<&'static str> {
-    NamedMix::all().iter().map(|m| m.name).collect()
-}
-
-/// What completions offer for `--border`.
-pub fn borders() -> Vec<&'static str> {
-    border_names().collect()
-}
-
-/// What completions offer for `--format`.
-pub fn formats() -> Vec<&'static str> {
-    format::extensions().collect()
-}
-
-/// The completion script for a shell.
-pub fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+/// The completion script of a command for a shell.
+pub fn completions(mut command: Command, shell: clap_complete::Shell) -> Vec<u8> {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut command(), "filter", &mut out);
+    clap_complete::generate(shell, &mut command, "filter", &mut out);
     out
 }
 
-/// The manual page, in roff: the flags as `clap_mangen` writes them, their tables as lists, and sections of our own.
-pub fn man() -> std::io::Result<Vec<u8>> {
+/// A command's manual page, in roff: the flags as `clap_mangen` writes them, their tables as lists, and sections of our own.
+pub fn man(command: Command) -> std::io::Result<Vec<u8>> {
     // Without a date what follows it would stand in its place.
-    let page = clap_mangen::Man::new(command()).date(" ").manual("User Commands");
+    let page = clap_mangen::Man::new(command).date(" ").manual("User Commands");
     let mut head = Vec::new();
     page.render_title(&mut head)?;
     // Commands and names are neither stretched nor hyphenated.
@@ -348,6 +286,7 @@ fn lists(roff: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::command;
 
     #[test]
     fn the_command_is_consistent() {

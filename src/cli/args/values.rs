@@ -1,10 +1,11 @@
 //! The values that flags take, and how their text is read.
 
-use crate::cli::suggest;
+use crate::cli::mix::NamedMix;
+use crate::cli::{format, suggest};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, TypedValueParser};
 use std::ffi::OsStr;
-use twopass::{Border, Compat, Range, Rect, SampleType, Shape};
+use twopass::{Border, Compat, NamedKernel, Range, Rect, SampleType, Shape};
 
 /// How signed results become pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -339,6 +340,26 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     let shift = unit.map_or(0, |u| 10 * (u as u32 + 1));
     let count: u64 = number.parse().map_err(|_| "not a size such as 512M or 2G".to_owned())?;
     count.checked_mul(1 << shift).filter(|n| *n > 0).ok_or_else(|| "out of range".to_owned())
+}
+
+/// What completions offer for `--kernel`.
+pub fn kernel_names() -> Vec<&'static str> {
+    NamedKernel::all().iter().map(NamedKernel::name).collect()
+}
+
+/// What completions offer for `--mix`.
+pub fn mix_names() -> Vec<&'static str> {
+    NamedMix::all().iter().map(|m| m.name).collect()
+}
+
+/// What completions offer for `--border`.
+pub fn all_borders() -> Vec<&'static str> {
+    border_names().collect()
+}
+
+/// What completions offer for `--format`.
+pub fn formats() -> Vec<&'static str> {
+    format::extensions().collect()
 }
 
 #[cfg(test)]
