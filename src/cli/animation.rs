@@ -8,7 +8,7 @@
 
 use super::failure::Failure;
 use super::format;
-use super::input;
+use super::source;
 use super::webp;
 use image::codecs::{gif::GifDecoder, png::PngDecoder};
 use image::metadata::LoopCount;
@@ -56,7 +56,7 @@ impl Moving {
                 _ => with(PngDecoder::with_limits(source, limits)?.apng()?),
             })
         };
-        let (frames, plays) = open().map_err(|e| input::failure(&e, self.format))?;
+        let (frames, plays) = open().map_err(|e| source::failure(&e, self.format))?;
         // A GIF file that says nothing of loops is shown once.
         let said = |name: &[u8]| self.bytes.windows(name.len()).any(|w| w == name);
         let once =

@@ -2,11 +2,11 @@
 
 use super::channels::convert;
 use super::failure::Failure;
-use super::input::{self, Wanted};
+use super::input;
 use super::pixels::{Buffer, Picture};
-use super::run::Request;
+use super::source::Wanted;
 use std::path::Path;
-use twopass::{Image, Rect, Sample, Shape, Source, View};
+use twopass::{Image, Sample, Shape, Source, View};
 
 /// How bright a picture is, from 0 to 1, pixel by pixel.
 pub struct Mask {
@@ -90,30 +90,4 @@ pub fn by<I: Source, O: Sample>(
         }
     }
     Ok(())
-}
-
-/// The whole output: the result at its place, the source around it.
-pub fn into<I: Source, O: Sample>(
-    part: Image<O>,
-    place: Rect,
-    whole: Shape,
-    source: View<'_, I>,
-    request: &Request,
-) -> Result<Image<O>, Failure> {
-    let convert = convert::<I, O>(request.linear);
-    let (alpha, origin) = (request.form.alpha, request.origin());
-    let mut image = Image::<O>::new(whole)?;
-    let mut out = image.view_mut();
-    for y in 0..whole.height {
-        let from = &source.row(y + origin.1)[origin.0 * whole.channels..];
-        let row = out.row_mut(y);
-        for (i, (out, from)) in row.iter_mut().zip(from).enumerate() {
-            *out = convert(from.to_f64(), alpha && (i + 1) % whole.channels == 0);
-        }
-        if let Some(y) = y.checked_sub(place.y).filter(|y| *y < place.height) {
-            let to = &mut row[place.x * whole.channels..][..place.width * whole.channels];
-            to.copy_from_slice(part.view().row(y));
-        }
-    }
-    Ok(image)
 }

@@ -2,8 +2,7 @@
 
 use super::encode::widen;
 use super::failure::Failure;
-use super::pixels::Buffer;
-use super::run::Store;
+use super::pixels::{Buffer, Store};
 use twopass::{Image, Sample, Shape, Source, View};
 
 /// Before, in the samples of the result, and to its right the result. A result that is smaller

@@ -2,7 +2,7 @@
 
 use super::kernel::{Stage, Step};
 use super::mix::count;
-use super::report::number;
+use super::text::number;
 use super::together::Together;
 use std::fmt::Write as _;
 use twopass::{AnyPlan, Filter, Kernel, Post, Separation, Term};

@@ -6,9 +6,9 @@
 
 use super::channels::Selection;
 use super::failure::Failure;
-use super::input::{Source, Wanted};
 use super::lost::Lost;
 use super::pixels::{Buffer, Picture};
+use super::source::{Source, Wanted};
 use super::spare::is_there;
 use exr::error::Error;
 use exr::image::{AnyChannel, AnyChannels, Blocks, Encoding, FlatSamples};

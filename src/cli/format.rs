@@ -5,7 +5,6 @@
 
 use super::failure::Failure;
 use super::foreign;
-use super::meta::Kind;
 use super::suggest;
 use image::ImageFormat;
 use std::path::Path;
@@ -261,5 +260,27 @@ pub fn depth(sample: SampleType) -> &'static str {
         SampleType::U8 => "8",
         SampleType::U16 => "16",
         _ => "f32",
+    }
+}
+/// The kinds of what a file says beside its pixels that formats have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Profile,
+    Exif,
+    Xmp,
+    Iptc,
+    Resolution,
+}
+
+impl Kind {
+    /// What is lost without it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Profile => "colour profile",
+            Self::Exif => "Exif",
+            Self::Xmp => "XMP",
+            Self::Iptc => "IPTC",
+            Self::Resolution => "resolution",
+        }
     }
 }

@@ -2,8 +2,8 @@
 //! knows one order of pixels of eight, so the header is read here and handed on in that order.
 
 use super::failure::Failure;
-use super::input::Source;
 use super::pixels::{Buffer, Picture};
+use super::source::Source;
 use image::codecs::hdr::HdrDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder};

@@ -7,27 +7,23 @@ use super::bmp;
 use super::exr;
 use super::failure::Failure;
 use super::foreign;
-use super::format;
+use super::format::{self, Kind};
 use super::hdr;
 use super::jpeg;
 use super::lost::Lost;
-use super::meta::{Kind, Meta};
+use super::meta::Meta;
 use super::pfm;
 use super::pixels::{Buffer, Picture};
 use super::png;
+use super::source::{Source, Wanted, failure, guarded, max_bytes, source};
 use super::spare;
 use super::tiff;
 use super::webp;
 use image::metadata::Orientation;
-use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
-};
-use std::cell::Cell;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read, Seek};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use twopass::{Image, SampleType, Shape};
 
 /// A file whose header has been read and found within the limits.
@@ -91,15 +87,6 @@ pub struct Stored {
     pub lossy_webp: bool,
 }
 
-/// What of a file is to be read.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Wanted<'a> {
-    /// The first of several pictures; without it, all of an animation or of pages, and others are refused.
-    pub first_frame: bool,
-    /// Channels, where they have names.
-    pub channels: Option<&'a str>,
-}
-
 /// Opens the image at `path` (`-` is standard input), of at most `max_pixels`.
 pub fn open(path: &Path, max_pixels: u64, wanted: Wanted<'_>) -> Result<Opened, Failure> {
     let name = path.display().to_string();
@@ -117,11 +104,6 @@ pub fn read(
     let mut opened = named(opened, &name)?;
     opened.name = name;
     Ok(opened)
-}
-
-/// The widest pixel is four `f32`; what a decoder needs beside the pixels is small.
-pub fn max_bytes(max_pixels: u64) -> u64 {
-    max_pixels.saturating_mul(16).saturating_add(64 << 20)
 }
 
 impl Opened {
@@ -238,54 +220,6 @@ fn named<T>(result: Option<Result<T, Failure>>, name: &str) -> Result<T, Failure
     result
         .unwrap_or_else(|| Err(Failure::input("the decoder gave up on it: the file is damaged")))
         .map_err(|f| Failure { message: format!("{name}: {}", f.message), ..f })
-}
-
-/// What decoders read from.
-pub trait Source: BufRead + Seek {
-    /// The file that is read, with the place that is read next; `None` if all is in memory.
-    fn file(&self) -> Option<&File> {
-        None
-    }
-}
-
-impl Source for BufReader<File> {
-    fn file(&self) -> Option<&File> {
-        Some(self.get_ref())
-    }
-}
-
-impl<T: AsRef<[u8]>> Source for Cursor<T> {}
-
-fn source(path: &Path, max_bytes: u64) -> Result<Box<dyn Source>, Failure> {
-    let fail = |e: std::io::Error| Failure::input(format!("cannot read {}: {e}", path.display()));
-    let stdin = path.as_os_str() == "-";
-    if !stdin {
-        let file = File::open(path).map_err(fail)?;
-        let kind = file.metadata().map_err(fail)?;
-        if kind.is_file() {
-            return Ok(Box::new(BufReader::with_capacity(1 << 18, file)));
-        }
-        if kind.is_dir() {
-            return Err(Failure::input(format!(
-                "{} is a directory; -r filters the images in it",
-                path.display()
-            )));
-        }
-        return buffer(file, max_bytes).map_err(fail)?;
-    }
-    buffer(std::io::stdin().lock(), max_bytes).map_err(fail)?
-}
-
-/// Pipes and devices cannot seek, so they are read whole; an endless one ends at the limit.
-fn buffer(from: impl Read, max: u64) -> std::io::Result<Result<Box<dyn Source>, Failure>> {
-    let mut bytes = Vec::new();
-    from.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max {
-        return Ok(Err(Failure::limit(format!(
-            "the input is longer than {max} bytes; --max-pixels raises the limit"
-        ))));
-    }
-    Ok(Ok(Box::new(Cursor::new(bytes))))
 }
 
 fn header(
@@ -567,33 +501,4 @@ fn describes(profile: &[u8], picture: &Picture) -> bool {
     let colours = picture.buffer.shape().channels - usize::from(picture.alpha);
     let space: &[u8] = if colours == 3 { b"RGB " } else { b"GRAY" };
     profile.get(16..20) == Some(space)
-}
-
-pub fn failure(error: &ImageError, format: ImageFormat) -> Failure {
-    match error {
-        ImageError::Limits(e) => Failure::limit(format!("{e}; --max-pixels raises the limit")),
-        e => Failure::input(format!("not a readable {} file: {e}", format::name(format))),
-    }
-}
-
-thread_local! {
-    /// Whether a panic of this thread is a decoder's or an encoder's, and expected.
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a decoder or encoder. One that panics on a damaged file has failed, no more: `None`.
-pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
-                usual(info);
-            }
-        }));
-    });
-    let before = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(work)).ok();
-    GUARDED.set(before);
-    result
 }

@@ -5,8 +5,8 @@ use super::args::{Args, Kind, MethodArg, StageArgs};
 use super::failure::Failure;
 use super::matrix::{self, is_matrix};
 use super::mix::{Form, Mix};
-use super::report::number;
 use super::suggest;
+use super::text::number;
 use std::path::Path;
 use twopass::{
     Border, Compat, Depthwise, Filter, Kernel, KernelParams, Level, Method, NamedKernel, Padding,

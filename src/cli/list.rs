@@ -1,6 +1,6 @@
 //! `--list-kernels`: the library's table of named kernels, for people and for programs.
 
-use super::wrap::wrapped_flags;
+use super::text::wrapped_flags;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use twopass::{KernelParam, KernelParams, NamedKernel};

@@ -4,16 +4,13 @@ use super::bench::{bench, bench_chain};
 use super::clip;
 use super::explain::{explain, explain_chain};
 use super::failure::Failure;
-use super::kernel;
-use super::report::{
-    ChainPart, InputPart, KernelPart, PlanPart, Report, StagePart, StepsPart, number,
-};
-use super::run::{Operation, Request, Store};
+use super::pixels::Store;
+use super::report::{ChainPart, InputPart, KernelPart, PlanPart, Report, StagePart, StepsPart};
+use super::request::{Operation, Request};
 use super::verify::{verify, verify_chain};
 use std::time::Instant;
 use twopass::{
-    AnyPlan, Clipping, Filter, Image, Kernel, Plan, Post, Range, Rect, Sample, SampleType, Shape,
-    Source, View, Workspace,
+    AnyPlan, Clipping, Image, Plan, Rect, Sample, SampleType, Shape, Source, View, Workspace,
 };
 
 /// The share of samples cut off from which on it is said; and for derivatives that are shown by their magnitude, whose
@@ -196,60 +193,6 @@ impl<'a> Log<'a> {
                 100.0 * share,
                 self.request.advice(above >= below)
             ));
-        }
-    }
-}
-
-impl Request {
-    /// Whether results are derivatives, by their magnitude.
-    fn shows_edges(&self) -> bool {
-        let magnitude = |f: &Filter| f.get_post() == Post::Magnitude;
-        let last = self.chain.last().and_then(|stage| stage.filter());
-        self.range == Range::Abs || last.is_some_and(magnitude)
-    }
-
-    /// Whether results can lie outside of the range of the samples: not where they are means of them.
-    fn may_clip(&self) -> bool {
-        let mut gain = 1.0;
-        for stage in &self.chain {
-            match stage.filter() {
-                Some(filter) if !filter.has_negative_tap() && filter.get_scale() >= 0.0 => {
-                    gain *= filter.kernels()[0].sum() * filter.get_scale();
-                    if filter.get_offset() != 0.0 {
-                        return true;
-                    }
-                }
-                _ => return true,
-            }
-        }
-        gain > 1.0 + 1e-6 || self.range != Range::Clamp
-    }
-
-    /// The flag that helps where many samples are cut off.
-    fn advice(&self, above: bool) -> String {
-        let filters: Option<Vec<&Filter>> = self.chain.iter().map(|stage| stage.filter()).collect();
-        let signed = |f: &&Filter| f.kernels().iter().all(Kernel::is_zero_sum);
-        let gain = |f: &Filter| kernel::gain(&f.kernels()[0]) * f.get_scale();
-        let factors = filters.iter().flatten().map(|f| gain(f));
-        let all: f64 = factors.product();
-        if self.threshold.is_some() {
-            return "a smaller --amount sharpens less".to_owned();
-        }
-        match filters {
-            Some(filters) if filters.iter().any(signed) => match self.range {
-                Range::Clamp if !above => "--range offset shows 0 as mid-grey, --range abs magnitudes".to_owned(),
-                _ if self.normalized => "--range stretch fits results into the range".to_owned(),
-                _ => "--normalize divides the taps by the sum of their magnitudes, --range stretch fits results into \
-                      the range"
-                    .to_owned(),
-            },
-            Some(_) if above && !self.normalized && all > 1.01 => {
-                format!("the taps add up to {}, and --normalize divides them by that", number(all))
-            }
-            Some(_) if !above && !self.normalized && all < -0.01 => {
-                format!("the taps add up to {}, and --normalize divides them by that", number(all))
-            }
-            _ => "--range stretch fits results into the range".to_owned(),
         }
     }
 }

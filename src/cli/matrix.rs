@@ -65,7 +65,7 @@ pub fn hint(kernel: &Kernel) -> Option<String> {
         return None;
     }
     let rows = taps.chunks_exact(side);
-    let row = |row: &[f64]| row.iter().map(|t| super::report::number(*t)).collect::<Vec<_>>();
+    let row = |row: &[f64]| row.iter().map(|t| super::text::number(*t)).collect::<Vec<_>>();
     let text: Vec<_> = rows.map(|taps| row(taps).join(" ")).collect();
     let example = if side <= 5 { format!(": \"{}\"", text.join("; ")) } else { String::new() };
     Some(format!(

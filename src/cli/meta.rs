@@ -1,6 +1,6 @@
 //! What a file says beside its pixels, and what of it a file of another format has a place for.
 
-use super::format::Target;
+use super::format::{Kind, Target};
 use super::lost::Lost;
 use image::ImageFormat;
 
@@ -63,29 +63,6 @@ pub struct Part {
     pub data: Vec<u8>,
     /// What is lost without it, if anything is.
     pub name: Option<&'static str>,
-}
-
-/// The kinds of what a file says beside its pixels that formats have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Profile,
-    Exif,
-    Xmp,
-    Iptc,
-    Resolution,
-}
-
-impl Kind {
-    /// What is lost without it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Profile => "colour profile",
-            Self::Exif => "Exif",
-            Self::Xmp => "XMP",
-            Self::Iptc => "IPTC",
-            Self::Resolution => "resolution",
-        }
-    }
 }
 
 impl Meta {

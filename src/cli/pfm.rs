@@ -1,9 +1,9 @@
 //! PFM files, grey or RGB floats: three lines of text, then rows from the bottom up. No crate at hand has them.
 
 use super::failure::Failure;
-use super::input::Source;
 use super::lost::Lost;
 use super::pixels::{Buffer, Picture};
+use super::source::Source;
 use std::io::{self, Read, Seek};
 use twopass::{Image, Shape};
 

@@ -5,13 +5,48 @@ use super::failure::Failure;
 use super::spare;
 use image::DynamicImage;
 use image::metadata::Orientation;
-use twopass::{Image, Sample, SampleType, Shape, View};
+use twopass::{Image, Sample, SampleType, Shape, Source, View};
 
 /// Samples of any type that a file can hold.
 pub enum Buffer {
     U8(Image<u8>),
     U16(Image<u16>),
     F32(Image<f32>),
+}
+
+/// A sample that files can hold.
+pub trait Store: Source {
+    fn wrap(image: Image<Self>) -> Buffer;
+
+    /// An image that will be written.
+    fn image(shape: Shape) -> Result<Image<Self>, twopass::Error> {
+        Image::new(shape)
+    }
+}
+
+impl Store for u8 {
+    fn wrap(image: Image<Self>) -> Buffer {
+        Buffer::U8(image)
+    }
+
+    fn image(shape: Shape) -> Result<Image<Self>, twopass::Error> {
+        match spare::take(shape.samples()?) {
+            Some(samples) => Image::from_vec(samples, shape),
+            None => Image::new(shape),
+        }
+    }
+}
+
+impl Store for u16 {
+    fn wrap(image: Image<Self>) -> Buffer {
+        Buffer::U16(image)
+    }
+}
+
+impl Store for f32 {
+    fn wrap(image: Image<Self>) -> Buffer {
+        Buffer::F32(image)
+    }
 }
 
 /// Borrowed samples.

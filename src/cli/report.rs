@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
-use twopass::{AnyPlan, Kernel, Operations, Separation, Shape};
+use twopass::{AnyPlan, Kernel, Operations, Separation};
 
 /// Everything that was found out, in the shape of `--json`. Absent parts are left out.
 #[derive(Debug, Serialize)]
@@ -305,44 +305,5 @@ impl PlanPart {
             "{how}, {done} multiplications per sample{instead}, {}, {} {threads}",
             self.level, self.threads
         )
-    }
-}
-
-/// At most six significant digits, and no more than the number has.
-pub fn number(x: f64) -> String {
-    if x == 0.0 {
-        return "0".to_owned();
-    }
-    if !(1e-4..1e9).contains(&x.abs()) {
-        return format!("{x:.3e}");
-    }
-    let digits = (5 - x.abs().log10().floor() as i32).clamp(0, 12) as usize;
-    let text = format!("{x:.digits$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
-}
-
-/// `1200×800 RGB u8`.
-pub fn describe(shape: Shape, sample: impl std::fmt::Display) -> String {
-    let kind = match shape.channels {
-        1 => "grey",
-        2 => "grey+alpha",
-        3 => "RGB",
-        _ => "RGBA",
-    };
-    format!("{}×{} {kind} {sample}", shape.width, shape.height)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::number;
-
-    #[test]
-    fn numbers_are_short() {
-        let texts = [0.0, 1.0, -2.0, 0.1, 1.0 / 3.0, 1234.5678, 1e-9, 1e300].map(number);
-        assert_eq!(texts, ["0", "1", "-2", "0.1", "0.333333", "1234.57", "1.000e-9", "1.000e300"]);
     }
 }

@@ -5,68 +5,20 @@
 //! everything else in the plan of a chain: nothing is rounded between stages. `log` runs plans and notes what is found
 //! out on the way, the library's `Mapping` makes samples of floats, `blend` puts results beside what is not filtered.
 
-use super::blend::{self, Mask};
-use super::channels::Selection;
+use super::blend;
+use super::channels::convert;
 use super::failure::Failure;
 use super::kernel::{Stage, Step};
 use super::log::Log;
 use super::mix::{Form, Units};
-use super::pixels::Buffer;
+use super::pixels::{Buffer, Store};
 use super::report::Report;
-use super::spare;
-use std::sync::Arc;
+use super::request::{Operation, Request, Threshold};
 use std::time::Instant;
 use twopass::{
-    Alpha, Border, Chain, Ending, Filter, Image, Kernel, Layer, Level, MappedPlan, Mapping, Plan,
-    Pointwise, Post, Range, Rect, Sample, SampleType, Shape, Source, View, Workspace, light,
+    Border, Chain, Ending, Filter, Image, Kernel, Layer, MappedPlan, Mapping, Plan, Pointwise,
+    Post, Range, Rect, Sample, SampleType, Shape, Source, View, Workspace, light,
 };
-
-/// What to do, apart from the pixels.
-pub struct Request {
-    /// The stages. Filters have border, method, level and threads, and the alpha handling of an
-    /// image that has alpha; the last one scale and offset as the user gave them.
-    pub chain: Vec<Stage>,
-    /// Scale and offset, for a last stage that is no filter.
-    pub scale: f64,
-    pub offset: f64,
-    /// The channels of the input.
-    pub form: Form,
-    pub level: Option<Level>,
-    /// Of all stages together; 0 is all there are.
-    pub threads: usize,
-    /// Path of the input, for reports.
-    pub path: Option<String>,
-    pub range: Range,
-    /// Whether it is said that many samples are clipped, and whether taps are divided by their sum already.
-    pub warns: bool,
-    pub normalized: bool,
-    /// Whether light is made linear.
-    pub linear: bool,
-    /// The channels that are filtered, if not all.
-    pub channels: Option<Selection>,
-    /// The part of the output that is filtered, if not all.
-    pub region: Option<Rect>,
-    /// What the result is blended with the input by.
-    pub mask: Option<Arc<Mask>>,
-    pub threshold: Option<Threshold>,
-    pub explain: bool,
-    /// Whether terms are explained too.
-    pub terms: bool,
-    pub verify: bool,
-    /// Runs to time.
-    pub bench: Option<u32>,
-    /// Whether plain 2D filtering is timed too.
-    pub naive: bool,
-}
-
-/// The result stands only where the picture differs from its blur by more than that.
-#[derive(Debug, Clone, Copy)]
-pub struct Threshold {
-    /// In units of the input's samples.
-    pub levels: f64,
-    /// How many times the difference from the blur is added to the picture.
-    pub amount: f64,
-}
 
 /// What was done.
 pub struct Done {
@@ -75,41 +27,6 @@ pub struct Done {
     pub warnings: Vec<String>,
     /// Time of the filter alone.
     pub milliseconds: f64,
-}
-
-/// A sample that files can hold.
-pub trait Store: Source {
-    fn wrap(image: Image<Self>) -> Buffer;
-
-    /// An image that will be written.
-    fn image(shape: Shape) -> Result<Image<Self>, twopass::Error> {
-        Image::new(shape)
-    }
-}
-
-impl Store for u8 {
-    fn wrap(image: Image<Self>) -> Buffer {
-        Buffer::U8(image)
-    }
-
-    fn image(shape: Shape) -> Result<Image<Self>, twopass::Error> {
-        match spare::take(shape.samples()?) {
-            Some(samples) => Image::from_vec(samples, shape),
-            None => Image::new(shape),
-        }
-    }
-}
-
-impl Store for u16 {
-    fn wrap(image: Image<Self>) -> Buffer {
-        Buffer::U16(image)
-    }
-}
-
-impl Store for f32 {
-    fn wrap(image: Image<Self>) -> Buffer {
-        Buffer::F32(image)
-    }
 }
 
 /// Does the request with an output of type `out`.
@@ -164,10 +81,36 @@ fn run_to<I: Store, O: Store>(request: &Request, view: View<'_, I>) -> Result<Do
         blend::by(mask, &mut image, view, (x, y), request.form.alpha, request.linear)?;
     }
     if part != log.whole.rect() {
-        image = blend::into(image, part, log.whole, view, request)?;
+        image = placed(image, part, log.whole, view, request)?;
     }
     let Log { report, warnings, milliseconds, .. } = log;
     Ok(Done { buffer: O::wrap(image), report, warnings, milliseconds })
+}
+
+/// The whole output: the result at its place, the source around it.
+fn placed<I: Source, O: Sample>(
+    part: Image<O>,
+    place: Rect,
+    whole: Shape,
+    source: View<'_, I>,
+    request: &Request,
+) -> Result<Image<O>, Failure> {
+    let convert = convert::<I, O>(request.linear);
+    let (alpha, origin) = (request.form.alpha, request.origin());
+    let mut image = Image::<O>::new(whole)?;
+    let mut out = image.view_mut();
+    for y in 0..whole.height {
+        let from = &source.row(y + origin.1)[origin.0 * whole.channels..];
+        let row = out.row_mut(y);
+        for (i, (out, from)) in row.iter_mut().zip(from).enumerate() {
+            *out = convert(from.to_f64(), alpha && (i + 1) % whole.channels == 0);
+        }
+        if let Some(y) = y.checked_sub(place.y).filter(|y| *y < place.height) {
+            let to = &mut row[place.x * whole.channels..][..place.width * whole.channels];
+            to.copy_from_slice(part.view().row(y));
+        }
+    }
+    Ok(image)
 }
 
 /// Results that are mapped, where all of them have to be there before; of values `J`.
@@ -239,36 +182,6 @@ fn plan_to<I: Source, O: Store>(request: &Request, shape: Shape) -> Result<Repor
     Ok(log.report)
 }
 
-impl Request {
-    /// The pixel of the input that lies under the output's first.
-    pub fn origin(&self) -> (usize, usize) {
-        let origins = self.chain.iter().map(Stage::origin);
-        origins.fold((0, 0), |at, shift| (at.0 + shift.0, at.1 + shift.1))
-    }
-
-    /// The channels of the output.
-    pub fn result(&self) -> Result<Form, Failure> {
-        self.chain.iter().try_fold(self.form, |form, stage| stage.form(form))
-    }
-
-    /// Whether all results have to be there before they become samples.
-    fn waits(&self) -> bool {
-        self.threshold.is_some() || self.verify || self.bench.is_some()
-    }
-
-    /// Whether the last stage treats alpha apart, so that it is not scaled like colour.
-    fn alpha_apart(&self) -> bool {
-        let last = self.chain.last().and_then(Stage::filter).and_then(Filter::get_alpha);
-        matches!(last, Some(Alpha::Premultiply | Alpha::Keep))
-    }
-
-    /// The offset that the user gave.
-    fn given_offset(&self) -> f64 {
-        let last = self.chain.last().and_then(Stage::filter);
-        last.map_or(self.offset, Filter::get_offset)
-    }
-}
-
 /// How the samples of the input become values, and results samples of the output.
 struct Way {
     mapping: Mapping,
@@ -317,13 +230,6 @@ impl Way {
     }
 }
 
-/// What is planned.
-pub enum Operation<'a> {
-    /// A filter, by its name.
-    One(&'a str, Box<Filter>),
-    Chain(Chain),
-}
-
 impl<'a> Operation<'a> {
     fn new(request: &'a Request, way: &Way) -> Result<Self, Failure> {
         if let [Stage { name, step: Step::Filter(filter) }] = request.chain.as_slice() {
@@ -331,13 +237,6 @@ impl<'a> Operation<'a> {
             return Ok(Self::One(name, Box::new(filter)));
         }
         chain(request, way).map(Self::Chain)
-    }
-
-    pub fn plan<I: Source, O: Sample>(&self, shape: Shape) -> Result<Plan<I, O>, twopass::Error> {
-        match self {
-            Self::One(_, filter) => filter.plan(shape),
-            Self::Chain(chain) => chain.plan(shape),
-        }
     }
 }
 

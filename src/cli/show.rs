@@ -5,7 +5,7 @@ use super::args::Args;
 use super::draw::{Anchor, BLACK, Colour, Drawing, GREY, LETTER, LINE};
 use super::failure::Failure;
 use super::kernel::{Stage, Step};
-use super::report::number;
+use super::text::number;
 use super::{preview, say};
 use std::path::Path;
 use twopass::{Kernel, Separation, Term};

@@ -6,12 +6,13 @@ use super::draw::{Anchor, BLACK, Colour, Drawing, GREY, LETTER, LINE};
 use super::failure::Failure;
 use super::job::Setup;
 use super::kernel;
-use super::report::number;
-use super::unseen::noise;
+use super::text::number;
 use super::{preview, print, say};
 use serde::Serialize;
 use std::time::Instant;
-use twopass::{Alpha, Error, Filter, Image, Method, SampleType, Source, View, Workspace, naive};
+use twopass::{
+    Alpha, Error, Filter, Image, Method, Sample, SampleType, Shape, Source, View, Workspace, naive,
+};
 
 /// Milliseconds that a method is given for each value, beyond one run; and what plain loops may take, if it can be told
 /// from those before.
@@ -296,4 +297,21 @@ fn panel(
         drawing.text((at + 14.0 + LETTER, line), curve.name, BLACK, Anchor::Start);
     }
     drawing.reach(left + WIDTH + 24.0, top + HEIGHT + 8.0 + 2.0 * LINE + 8.0);
+}
+
+/// Noise, the same in every run (SplitMix64 by Steele, Lea and Flood).
+pub fn noise<S: Sample>(shape: Shape) -> Result<Image<S>, Failure> {
+    let mut image = Image::<S>::new(shape)?;
+    let mut state = 0u64;
+    let mut view = image.view_mut();
+    for y in 0..shape.height {
+        for v in view.row_mut(y) {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            *v = S::from_f64((z >> 11) as f64 / (1u64 << 53) as f64 * S::FULL);
+        }
+    }
+    Ok(image)
 }

@@ -6,9 +6,11 @@ use super::failure::Failure;
 use super::format::has_alpha;
 use super::job::{Setup, depth, plain_task};
 use super::mix::Form;
-use super::run::{self, Request};
-use super::{print, report_text, sweep};
-use twopass::{Image, Sample, SampleType, Shape};
+use super::request::Request;
+use super::run;
+use super::sweep::{self, noise};
+use super::{print, report_text};
+use twopass::SampleType;
 
 /// Does what needs no picture.
 pub fn run(setup: &Setup<'_>) -> Result<(), Failure> {
@@ -66,21 +68,4 @@ fn check(args: &Args) -> Result<(), Failure> {
         Some((_, flag)) => Err(Failure::usage(format!("{flag} needs an input"))),
         None => Ok(()),
     }
-}
-
-/// Noise, the same in every run (SplitMix64 by Steele, Lea and Flood).
-pub fn noise<S: Sample>(shape: Shape) -> Result<Image<S>, Failure> {
-    let mut image = Image::<S>::new(shape)?;
-    let mut state = 0u64;
-    let mut view = image.view_mut();
-    for y in 0..shape.height {
-        for v in view.row_mut(y) {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            *v = S::from_f64((z >> 11) as f64 / (1u64 << 53) as f64 * S::FULL);
-        }
-    }
-    Ok(image)
 }

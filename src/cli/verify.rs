@@ -1,7 +1,8 @@
 //! `--verify`: compares a result with the reference, sample by sample.
 
 use super::failure::{Failure, Kind};
-use super::report::{VerifyPart, number};
+use super::report::VerifyPart;
+use super::text::number;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use twopass::{

@@ -3,7 +3,7 @@
 use super::values::{border_names, kernel_names, mix_names};
 use crate::cli::list;
 use crate::cli::mix::NamedMix;
-use crate::cli::wrap::{KEPT, whole, wrapped, wrapped_flags};
+use crate::cli::text::{KEPT, whole, wrapped, wrapped_flags};
 use clap::Command;
 use clap::builder::styling::{AnsiColor, Styles};
 use roff::{Roff, bold, roman};

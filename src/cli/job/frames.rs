@@ -7,8 +7,8 @@ use super::{
     exif, place, ready::turn, request, result, run, several::Several,
 };
 use crate::cli::animation::{self, Moving};
-use crate::cli::input::{guarded, max_bytes};
 use crate::cli::pixels::Pixels;
+use crate::cli::source::{self, guarded, max_bytes};
 use image::{Delay, DynamicImage};
 use std::path::PathBuf;
 
@@ -68,7 +68,7 @@ pub fn filter(
         let frame = Times::of(&mut times.decode_ms, || guarded(|| source.next()));
         let damaged = || named(Failure::input("the decoder gave up on it: the file is damaged"));
         let Some(frame) = frame.ok_or_else(damaged)? else { break };
-        let frame = frame.map_err(|e| named(crate::cli::input::failure(&e, format)))?;
+        let frame = frame.map_err(|e| named(source::failure(&e, format)))?;
         let delay = frame.delay();
         let picture = Picture::of(DynamicImage::ImageRgba8(frame.into_buffer()))?;
         let mut unused = Meta::default();

@@ -6,6 +6,7 @@ mod photoshop;
 mod planes;
 mod read;
 mod scans;
+mod segments;
 mod write;
 
 pub use read::Reader;

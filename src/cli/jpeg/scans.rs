@@ -8,7 +8,7 @@
 use super::SCAN;
 use super::blocks::{Data, Unit};
 use super::codes::{Bits, Codes};
-use super::read::{Frame, Whole};
+use super::segments::{Frame, Whole};
 use libjpeg_turbo_rs::encode::tables::{
     AC_CHROMINANCE_BITS, AC_CHROMINANCE_VALUES, AC_LUMINANCE_BITS, AC_LUMINANCE_VALUES,
     DC_CHROMINANCE_BITS, DC_CHROMINANCE_VALUES, DC_LUMINANCE_BITS, DC_LUMINANCE_VALUES,

@@ -2,10 +2,10 @@
 //! tiles, together or in planes, with alpha or without.
 
 use super::super::failure::Failure;
-use super::super::input::Source;
 use super::super::lost::Lost;
 use super::super::meta::Meta;
 use super::super::pixels::{Buffer, Picture};
+use super::super::source::Source;
 use super::super::spare::is_there;
 use super::chunks::{self, Coding};
 use super::tags::{self, Page};
