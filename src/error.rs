@@ -1,7 +1,7 @@
 //! The one error type of the library: every variant names the thing that is wrong and, where
 //! there is one, the limit. Nothing a caller supplies panics; it ends here.
 
-use crate::view::{Rect, Shape};
+use crate::shape::{Rect, Shape};
 
 /// What can be wrong with a kernel, a filter, an image or a plan.
 ///

@@ -38,11 +38,12 @@ mod tile;
 mod tile_rows;
 mod windows;
 
+use crate::any_view::{AnyView, AnyViewMut, Source};
 use crate::error::Error;
-use crate::plan::AnyPlan;
+use crate::plan::{AnyPlan, Plan};
 use crate::reference;
-use crate::sample::{Sample, Source};
-use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut};
+use crate::sample::Sample;
+use crate::view::{Rect, Shape, View, ViewMut, check_part};
 pub(crate) use bands::{BandSource, BandTarget, run_in_bands};
 use memory::Memory;
 use segment::{WorkerSlot, run_segment};
@@ -84,6 +85,97 @@ impl Workspace {
     }
 }
 
+impl AnyPlan {
+    /// Runs all layers on `source`. A second run with the same workspace allocates nothing at one
+    /// thread, except where the reference does the work.
+    ///
+    /// Errors: shapes, or sample types, other than the plan's.
+    pub fn run(
+        &self,
+        source: AnyView<'_>,
+        out: AnyViewMut<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        let (expected, given) = (self.input_shape(), source.shape());
+        if given != expected {
+            return Err(Error::ShapeMismatch { what: "source", expected, given });
+        }
+        self.run_region(source, (0, 0), self.output_shape().rect(), out, workspace)
+    }
+
+    /// Computes just the output rectangle `rect`: the same bytes as in the whole image. `part`
+    /// holds at least [`input_region(rect)`](Self::input_region), its top left pixel being
+    /// `origin` (column, row) in the whole image.
+    ///
+    /// Errors: as of [`run`](Self::run); a rectangle outside the output, a part that holds less than is needed.
+    pub fn run_region(
+        &self,
+        part: AnyView<'_>,
+        origin: (usize, usize),
+        rect: Rect,
+        out: AnyViewMut<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        if (part.sample(), out.sample()) != self.sample_types() {
+            return Err(Error::Unsupported("samples of other types than those that were planned"));
+        }
+        let needed = self.input_region(rect)?;
+        let channels = self.output_shape().channels;
+        let (expected, given) = (Shape::new(rect.width, rect.height, channels), out.shape());
+        if given != expected {
+            return Err(Error::ShapeMismatch { what: "output", expected, given });
+        }
+        check_part(self.input_shape(), part.shape(), origin, needed)?;
+        run_with(self, Part { view: part, origin }, rect, out, workspace, self.most_workers())
+    }
+}
+
+impl<I: Source, O: Sample> Plan<I, O> {
+    /// As [`AnyPlan::run`].
+    pub fn run(
+        &self,
+        source: View<'_, I>,
+        out: ViewMut<'_, O>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        (**self).run(AnyView::new(source), AnyViewMut::new(out), workspace)
+    }
+
+    /// As [`AnyPlan::run_region`].
+    pub fn run_region(
+        &self,
+        part: View<'_, I>,
+        origin: (usize, usize),
+        rect: Rect,
+        out: ViewMut<'_, O>,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        (**self).run_region(AnyView::new(part), origin, rect, AnyViewMut::new(out), workspace)
+    }
+
+    /// Runs all layers on each of `images` images, which lie one after the other: several images
+    /// at a time, if there are several workers. The results are those of [`run`](Self::run).
+    pub fn run_batch(
+        &self,
+        source: &[I],
+        out: &mut [O],
+        images: usize,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        let check = |what, shape: Shape, given: usize| {
+            let needed = shape.samples()?.checked_mul(images);
+            let needed = needed.ok_or(Error::SizeOverflow(shape))?;
+            if given == needed {
+                return Ok(());
+            }
+            Err(Error::BatchLength { what, images, shape, needed, given })
+        };
+        check("source", self.input_shape(), source.len())?;
+        check("output", self.output_shape(), out.len())?;
+        run_batch(self, source, out, images, workspace)
+    }
+}
+
 /// A part of an image, or of a map between segments.
 #[derive(Clone, Copy)]
 struct Part<'a> {
@@ -92,23 +184,10 @@ struct Part<'a> {
     origin: (usize, usize),
 }
 
-/// Computes `rect` of a plan's output from `part`, whose first pixel is `origin` in the whole image. The plan has
-/// checked that everything fits.
+/// Computes `rect` of a plan's output from `part` with at most `most` workers. It has been checked that everything fits.
 ///
 /// Not generic, so that the passes are compiled once, in this crate, and not in every crate that
 /// runs a plan.
-pub(crate) fn run(
-    plan: &AnyPlan,
-    view: AnyView<'_>,
-    origin: (usize, usize),
-    rect: Rect,
-    out: AnyViewMut<'_>,
-    workspace: &mut Workspace,
-) -> Result<(), Error> {
-    run_with(plan, Part { view, origin }, rect, out, workspace, plan.most_workers())
-}
-
-/// The same with at most `most` workers.
 fn run_with(
     plan: &AnyPlan,
     part: Part<'_>,
@@ -182,7 +261,7 @@ fn by_definition<I: Source>(
 
 /// Runs a plan on images that lie one after the other: as many at a time as there are workers, and
 /// what remains chunk by chunk. The plan has checked the lengths.
-pub(crate) fn run_batch<I: Source, O: Sample>(
+fn run_batch<I: Source, O: Sample>(
     plan: &AnyPlan,
     source: &[I],
     out: &mut [O],
@@ -192,7 +271,8 @@ pub(crate) fn run_batch<I: Source, O: Sample>(
     let len = |shape: Shape| shape.row() * shape.height;
     let (input, output) = (len(plan.input_shape()), len(plan.output_shape()));
     let one = |source: &[I], out: &mut [O], workspace: &mut Workspace, most: usize| {
-        let part = Part { view: I::any(View::gapless(source, plan.input_shape())), origin: (0, 0) };
+        let part =
+            Part { view: AnyView::new(View::gapless(source, plan.input_shape())), origin: (0, 0) };
         let out = AnyViewMut::new(ViewMut::gapless(out, plan.output_shape()));
         run_with(plan, part, plan.output_shape().rect(), out, workspace, most)
     };

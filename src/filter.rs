@@ -346,6 +346,60 @@ impl Filter {
         self.kernels.iter().any(Kernel::has_negative_tap)
     }
 
+    /// The shape that it makes of an image of shape `input`; smaller only with border [`Valid`](Border::Valid).
+    ///
+    /// Errors: all that depend on filter and shape alone, as of [`plan`](Self::plan).
+    pub fn output_shape(&self, input: Shape) -> Result<Shape, Error> {
+        input.samples()?;
+        let kernel = &self.kernels()[0];
+        let (border_x, border_y) = self.get_borders();
+        let nothing = || Error::NothingValid {
+            kernel_width: kernel.width(),
+            kernel_height: kernel.height(),
+            shape: input,
+        };
+        let axis = |border: &Border, len: usize, taps: usize| match border {
+            Border::Valid if len < taps => Err(nothing()),
+            Border::Valid => Ok(len - taps + 1),
+            Border::Constant(values) => {
+                let (given, channels) = (values.len(), input.channels);
+                if given == 1 || given == channels {
+                    Ok(len)
+                } else {
+                    Err(Error::ConstantCount { given, channels })
+                }
+            }
+            _ => Ok(len),
+        };
+        for (name, value) in [("scale", self.get_scale()), ("offset", self.get_offset())] {
+            if !value.is_finite() {
+                return Err(Error::Parameter { name, value, expected: "finite" });
+            }
+        }
+        if let Some(value) = self.get_tolerance().filter(|t| !(t.is_finite() && *t >= 0.0)) {
+            return Err(Error::Parameter {
+                name: "tolerance",
+                value,
+                expected: "finite, at least 0",
+            });
+        }
+        if matches!(self.get_alpha(), Some(Alpha::Premultiply | Alpha::Keep))
+            && !matches!(input.channels, 2 | 4)
+        {
+            return Err(Error::NoAlpha { channels: input.channels });
+        }
+        if self.get_alpha() == Some(Alpha::Premultiply) && self.kernels().len() > 1 {
+            return Err(Error::Unsupported(
+                "a gradient magnitude has no premultiplied form; filter alpha plain or keep it",
+            ));
+        }
+        Ok(Shape {
+            width: axis(border_x, input.width, kernel.width())?,
+            height: axis(border_y, input.height, kernel.height())?,
+            channels: input.channels,
+        })
+    }
+
     /// What the kernels do on each axis of an image of shape `input`, which has been checked.
     pub(crate) fn axes(&self, input: Shape) -> [Axis; 2] {
         let kernel = &self.kernels[0];

@@ -5,12 +5,13 @@
 //! What these types know and a raw view does not, this module adds: which channel is alpha, and
 //! in which colour space the numbers are meant.
 
+use crate::any_view::Source;
 use crate::error::Error;
 use crate::exec::Workspace;
 use crate::filter::{Alpha, Filter};
 use crate::layer::Chain;
 use crate::mapping::Mapping;
-use crate::sample::{Sample, Source};
+use crate::sample::Sample;
 use crate::view::{Image, Shape, View, ViewMut};
 use image::{DynamicImage, ImageBuffer, Luma, LumaA, Pixel, Rgb, Rgba};
 use std::ops::{Deref, DerefMut};

@@ -85,6 +85,7 @@ pub mod light;
 pub mod naive;
 pub mod reference;
 
+mod any_view;
 mod border;
 mod compat;
 mod error;
@@ -109,6 +110,7 @@ mod view;
 #[cfg(feature = "weights")]
 mod weights;
 
+pub use any_view::{AnyView, AnyViewMut, Source};
 pub use border::Border;
 pub use compat::Compat;
 pub use error::Error;
@@ -120,10 +122,10 @@ pub use layer::{
 };
 pub use mapping::{Clipping, Ending, MappedPlan, Mapping, Range};
 pub use plan::{AnyPlan, Arithmetic, Candidate, Operations, Plan, StageInfo};
-pub use sample::{Sample, SampleType, Source};
+pub use sample::{Sample, SampleType};
 pub use simd::Level;
 pub use strided::{Strided, StridedMut};
-pub use view::{AnyView, AnyViewMut, Image, Rect, Shape, View, ViewMut};
+pub use view::{Image, Rect, Shape, View, ViewMut};
 #[cfg(feature = "weights")]
 pub use weights::{Tensor, WeightOrder, Weights};
 

@@ -6,6 +6,7 @@ mod encode;
 
 pub use encode::Clipping;
 
+use crate::any_view::{AnyView, Source};
 use crate::border::Border;
 use crate::error::Error;
 use crate::exec::{BandSource, BandTarget, Workspace, run_in_bands};
@@ -14,8 +15,8 @@ use crate::kernel::Kernel;
 use crate::layer::{Chain, Layer, Pointwise};
 use crate::light::decode;
 use crate::plan::AnyPlan;
-use crate::sample::{SampleType, Source};
-use crate::view::{AnyView, Image, Rect, Shape, View, ViewMut};
+use crate::sample::SampleType;
+use crate::view::{Image, Rect, Shape, View, ViewMut};
 use encode::Encoder;
 use std::marker::PhantomData;
 

@@ -7,12 +7,12 @@
 //! only `i32` holds exactly; rounding does not call the mathematics library. What it lacks is
 //! what the crate adds: separation, chosen instruction sets, tiles, threads.
 
+use crate::any_view::Source;
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
-use crate::reference::output_shape;
-use crate::sample::{Sample, SampleType, Source};
+use crate::sample::{Sample, SampleType};
 use crate::view::{View, ViewMut};
 use std::any::Any;
 use std::ops::{AddAssign, Mul};
@@ -24,7 +24,7 @@ pub fn filter<I: Source, O: Sample>(
     source: View<'_, I>,
     out: ViewMut<'_, O>,
 ) -> Result<(), Error> {
-    let expected = output_shape(filter, source.shape())?;
+    let expected = filter.output_shape(source.shape())?;
     if out.shape() != expected {
         return Err(Error::ShapeMismatch { what: "output", expected, given: out.shape() });
     }

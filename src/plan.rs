@@ -32,16 +32,16 @@ pub(crate) use segment::{LayerStage, MixStage, Segment, Stage, WindowKind, Windo
 pub use stages::StageInfo;
 pub(crate) use terms::Terms;
 
+use crate::any_view::Source;
 use crate::error::Error;
-use crate::exec::{self, Workspace};
 use crate::filter::{Filter, Method};
 use crate::geometry::Axis;
 use crate::layer::{Chain, Layer};
 use crate::pass::{Identity, Nine, RowLevel, Share};
 use crate::reference;
-use crate::sample::{Sample, SampleType, Source};
+use crate::sample::{Sample, SampleType};
 use crate::simd::Level;
-use crate::view::{AnyView, AnyViewMut, Rect, Shape, View, ViewMut, check_part};
+use crate::view::{Rect, Shape};
 use arithmetic::{Noise, Passes, Rows};
 use filter::FilterFacts;
 use proof::Proof;
@@ -400,49 +400,6 @@ impl AnyPlan {
         }
         Ok(self.regions(rect).last().map_or(rect, |(_, reads)| reads))
     }
-
-    /// Runs all layers on `source`. A second run with the same workspace allocates nothing at one
-    /// thread, except where the reference does the work.
-    ///
-    /// Errors: shapes, or sample types, other than the plan's.
-    pub fn run(
-        &self,
-        source: AnyView<'_>,
-        out: AnyViewMut<'_>,
-        workspace: &mut Workspace,
-    ) -> Result<(), Error> {
-        let (expected, given) = (self.input, source.shape());
-        if given != expected {
-            return Err(Error::ShapeMismatch { what: "source", expected, given });
-        }
-        self.run_region(source, (0, 0), self.output.rect(), out, workspace)
-    }
-
-    /// Computes just the output rectangle `rect`: the same bytes as in the whole image. `part`
-    /// holds at least [`input_region(rect)`](Self::input_region), its top left pixel being
-    /// `origin` (column, row) in the whole image.
-    ///
-    /// Errors: as of [`run`](Self::run); a rectangle outside the output, a part that holds less than is needed.
-    pub fn run_region(
-        &self,
-        part: AnyView<'_>,
-        origin: (usize, usize),
-        rect: Rect,
-        out: AnyViewMut<'_>,
-        workspace: &mut Workspace,
-    ) -> Result<(), Error> {
-        if (part.sample(), out.sample()) != self.types {
-            return Err(Error::Unsupported("samples of other types than those that were planned"));
-        }
-        let needed = self.input_region(rect)?;
-        let channels = self.output.channels;
-        let (expected, given) = (Shape::new(rect.width, rect.height, channels), out.shape());
-        if given != expected {
-            return Err(Error::ShapeMismatch { what: "output", expected, given });
-        }
-        check_part(self.input, part.shape(), origin, needed)?;
-        exec::run(self, part, origin, rect, out, workspace)
-    }
 }
 
 impl<I, O> Deref for Plan<I, O> {
@@ -470,49 +427,5 @@ impl<I: Source, O: Sample> Plan<I, O> {
     pub fn with_tiles(mut self, tile: usize, rows: usize, strip: usize) -> Self {
         self.plan = self.plan.with_tiles(tile, rows, strip);
         self
-    }
-
-    /// As [`AnyPlan::run`].
-    pub fn run(
-        &self,
-        source: View<'_, I>,
-        out: ViewMut<'_, O>,
-        workspace: &mut Workspace,
-    ) -> Result<(), Error> {
-        self.plan.run(I::any(source), AnyViewMut::new(out), workspace)
-    }
-
-    /// As [`AnyPlan::run_region`].
-    pub fn run_region(
-        &self,
-        part: View<'_, I>,
-        origin: (usize, usize),
-        rect: Rect,
-        out: ViewMut<'_, O>,
-        workspace: &mut Workspace,
-    ) -> Result<(), Error> {
-        self.plan.run_region(I::any(part), origin, rect, AnyViewMut::new(out), workspace)
-    }
-
-    /// Runs all layers on each of `images` images, which lie one after the other: several images
-    /// at a time, if there are several workers. The results are those of [`run`](Self::run).
-    pub fn run_batch(
-        &self,
-        source: &[I],
-        out: &mut [O],
-        images: usize,
-        workspace: &mut Workspace,
-    ) -> Result<(), Error> {
-        let check = |what, shape: Shape, given: usize| {
-            let needed = shape.samples()?.checked_mul(images);
-            let needed = needed.ok_or(Error::SizeOverflow(shape))?;
-            if given == needed {
-                return Ok(());
-            }
-            Err(Error::BatchLength { what, images, shape, needed, given })
-        };
-        check("source", self.input, source.len())?;
-        check("output", self.output, out.len())?;
-        exec::run_batch(&self.plan, source, out, images, workspace)
     }
 }

@@ -17,11 +17,12 @@
 
 pub mod layer;
 
+use crate::any_view::Source;
 use crate::border::Border;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
-use crate::sample::{Sample, SampleType, Source, with_sample};
+use crate::sample::{Sample, SampleType, with_sample};
 use crate::view::{Image, Rect, Shape, View, check_part};
 
 /// Filters the whole image by the definition. Slow: one core, `f64`, no SIMD.
@@ -30,7 +31,7 @@ pub fn filter<I: Source, O: Sample>(
     source: View<'_, I>,
 ) -> Result<Image<O>, Error> {
     let whole = source.shape();
-    let shape = output_shape(filter, whole)?;
+    let shape = filter.output_shape(whole)?;
     let exact = region(filter, whole, source, (0, 0), shape.rect())?;
     Image::from_vec(exact.into_iter().map(O::from_f64).collect(), shape)
 }
@@ -48,7 +49,7 @@ pub fn region<I: Source>(
     origin: (usize, usize),
     rect: Rect,
 ) -> Result<Vec<f64>, Error> {
-    let shape = output_shape(filter, whole)?;
+    let shape = filter.output_shape(whole)?;
     if !rect.fits(shape) {
         return Err(Error::RectOutside { rect, shape });
     }
@@ -66,7 +67,7 @@ fn region_of<V: Value>(
     rect: Rect,
     opacity: Opacity,
 ) -> Result<Vec<f64>, Error> {
-    let shape = output_shape(filter, whole)?;
+    let shape = filter.output_shape(whole)?;
     if !rect.fits(shape) {
         return Err(Error::RectOutside { rect, shape });
     }
@@ -103,55 +104,6 @@ fn region_of<V: Value>(
         }
     }
     Ok(out)
-}
-
-/// The shape that the filter makes of an image of shape `whole`; smaller only with border
-/// `Valid`. Checks everything that depends on filter and shape alone.
-pub fn output_shape(filter: &Filter, whole: Shape) -> Result<Shape, Error> {
-    whole.samples()?;
-    let kernel = &filter.kernels()[0];
-    let (border_x, border_y) = filter.get_borders();
-    let nothing = || Error::NothingValid {
-        kernel_width: kernel.width(),
-        kernel_height: kernel.height(),
-        shape: whole,
-    };
-    let axis = |border: &Border, len: usize, taps: usize| match border {
-        Border::Valid if len < taps => Err(nothing()),
-        Border::Valid => Ok(len - taps + 1),
-        Border::Constant(values) => {
-            let (given, channels) = (values.len(), whole.channels);
-            if given == 1 || given == channels {
-                Ok(len)
-            } else {
-                Err(Error::ConstantCount { given, channels })
-            }
-        }
-        _ => Ok(len),
-    };
-    for (name, value) in [("scale", filter.get_scale()), ("offset", filter.get_offset())] {
-        if !value.is_finite() {
-            return Err(Error::Parameter { name, value, expected: "finite" });
-        }
-    }
-    if let Some(value) = filter.get_tolerance().filter(|t| !(t.is_finite() && *t >= 0.0)) {
-        return Err(Error::Parameter { name: "tolerance", value, expected: "finite, at least 0" });
-    }
-    if matches!(filter.get_alpha(), Some(Alpha::Premultiply | Alpha::Keep))
-        && !matches!(whole.channels, 2 | 4)
-    {
-        return Err(Error::NoAlpha { channels: whole.channels });
-    }
-    if filter.get_alpha() == Some(Alpha::Premultiply) && filter.kernels().len() > 1 {
-        return Err(Error::Unsupported(
-            "a gradient magnitude has no premultiplied form; filter alpha plain or keep it",
-        ));
-    }
-    Ok(Shape {
-        width: axis(border_x, whole.width, kernel.width())?,
-        height: axis(border_y, whole.height, kernel.height())?,
-        channels: whole.channels,
-    })
 }
 
 /// A sample of an image, or a value between the layers of a chain.

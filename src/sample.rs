@@ -1,6 +1,5 @@
 //! The pixel types. A new one is one `impl Sample` here (and its lanes in `simd`).
 
-use crate::view::{AnyView, View};
 use std::fmt;
 
 /// Names of the sample types, for plans and messages.
@@ -74,16 +73,7 @@ macro_rules! with_sample {
 pub(crate) use with_sample;
 
 pub(crate) mod sealed {
-    use crate::view::{AnyView, View};
-
     pub trait Sealed: crate::simd::SampleLanes {}
-
-    pub trait SealedSource: Sealed {
-        fn any(view: View<'_, Self>) -> AnyView<'_>;
-
-        /// A code of an integer, the nearest that there is.
-        fn of_code(code: i32) -> Self;
-    }
 }
 
 /// A sample that an image can hold: `u8`, `u16`, `i16` or `f32`. Sealed.
@@ -113,41 +103,6 @@ pub trait Sample:
     /// round-to-nearest for `f32`.
     fn from_f64(x: f64) -> Self;
 }
-
-/// A sample that can be filtered: `u8`, `u16`, `f32`. Sealed.
-///
-/// ```
-/// use twopass::{Error, Filter, Image, Kernel, Source, View, Workspace};
-///
-/// fn blurred<S: Source>(view: View<'_, S>) -> Result<Image<S>, Error> {
-///     let plan = Filter::new(Kernel::gaussian(1.0)?).plan::<S, S>(view.shape())?;
-///     let mut out = Image::new(plan.output_shape())?;
-///     plan.run(view, out.view_mut(), &mut Workspace::new())?;
-///     Ok(out)
-/// }
-/// ```
-pub trait Source: Sample + sealed::SealedSource {}
-
-macro_rules! source {
-    ($t:ty, $name:ident) => {
-        impl sealed::SealedSource for $t {
-            fn any(view: View<'_, Self>) -> AnyView<'_> {
-                AnyView::$name(view)
-            }
-
-            #[inline(always)]
-            fn of_code(code: i32) -> Self {
-                // The limits of floats are beyond those of codes.
-                code.clamp(<$t>::MIN as i32, <$t>::MAX as i32) as $t
-            }
-        }
-        impl Source for $t {}
-    };
-}
-
-source!(u8, U8);
-source!(u16, U16);
-source!(f32, F32);
 
 macro_rules! integer_sample {
     ($t:ty, $name:ident) => {

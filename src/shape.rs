@@ -1,6 +1,5 @@
-//! The sizes of images, and rectangles in them. All products are checked.
+//! The sizes of images, and rectangles in them.
 
-use crate::error::Error;
 use std::fmt;
 
 /// Width and height in pixels, and interleaved channels.
@@ -34,19 +33,6 @@ impl Shape {
     #[must_use]
     pub const fn row(&self) -> usize {
         self.width * self.channels
-    }
-
-    /// Samples in the whole image, or an error if that is 0 or does not fit `isize`.
-    pub fn samples(&self) -> Result<usize, Error> {
-        if self.width == 0 || self.height == 0 || self.channels == 0 {
-            return Err(Error::EmptyImage(*self));
-        }
-        self.width
-            .checked_mul(self.channels)
-            .and_then(|row| row.checked_mul(self.height))
-            // Four bytes is the widest sample; byte offsets must fit `isize`.
-            .filter(|&n| n <= isize::MAX as usize / 8)
-            .ok_or(Error::SizeOverflow(*self))
     }
 
     /// The rectangle that covers the whole image.

@@ -3,10 +3,11 @@
 //! Passes read rows without gaps. Some rows at a time are gathered into memory that stays in the cache, and results
 //! are put where they belong from there: no image is copied as a whole, and every plan can read them.
 
+use crate::any_view::Source;
 use crate::error::Error;
 use crate::exec::{BandSource, BandTarget, Workspace, run_in_bands};
 use crate::plan::Plan;
-use crate::sample::{Sample, Source};
+use crate::sample::Sample;
 use crate::view::{Rect, Shape, View, ViewMut};
 use std::ops::Range;
 

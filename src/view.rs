@@ -2,9 +2,8 @@
 //! view; nothing is copied.
 
 use crate::error::Error;
-use crate::sample::{Sample, SampleType, Source, with_sample};
 pub use crate::shape::{Rect, Shape};
-use wide::bytemuck::{Pod, cast_slice, cast_slice_mut};
+use wide::bytemuck::{Pod, cast_slice_mut};
 
 /// Checks shape and stride against a slice of `len` samples.
 fn check(len: usize, shape: Shape, stride: usize) -> Result<(), Error> {
@@ -238,6 +237,18 @@ impl<'a, S> ViewMut<'a, S> {
         Ok(Self { data: &mut self.data[start..], shape, stride: self.stride })
     }
 
+    /// The same memory as bytes, as many channels as a sample has bytes.
+    pub(crate) fn into_bytes(self) -> ViewMut<'a, u8>
+    where
+        S: Pod,
+    {
+        let each = size_of::<S>();
+        // The stride of a lone row may be any number.
+        let stride = if self.shape.height > 1 { self.stride } else { self.shape.row() };
+        let shape = Shape { channels: self.shape.channels * each, ..self.shape };
+        ViewMut { data: cast_slice_mut(self.data), shape, stride: stride * each }
+    }
+
     /// The first `rows` rows and the rest, both not empty.
     #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "one worker takes all"))]
     pub(crate) fn split_at_row(self, rows: usize) -> (Self, Self) {
@@ -252,194 +263,18 @@ impl<'a, S> ViewMut<'a, S> {
     }
 }
 
-/// Pixels to read, of samples of any type that can be filtered. What is not generic is compiled once, with this
-/// crate.
-///
-/// ```
-/// use twopass::{AnyView, Image, SampleType, Shape};
-///
-/// // What a file holds is known when it is read.
-/// fn describe(pixels: AnyView<'_>) -> String {
-///     format!("{} of {}", pixels.shape(), pixels.sample())
-/// }
-/// let deep = Image::<u16>::new(Shape::new(40, 30, 3))?;
-/// assert_eq!(describe(AnyView::new(deep.view())), "40×30×3 of u16");
-/// # Ok::<(), twopass::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum AnyView<'a> {
-    /// Of `u8`.
-    U8(View<'a, u8>),
-    /// Of `u16`.
-    U16(View<'a, u16>),
-    /// Of `f32`.
-    F32(View<'a, f32>),
-}
-
-impl<'a> AnyView<'a> {
-    /// A view as one of any type.
-    #[must_use]
-    pub fn new<I: Source>(view: View<'a, I>) -> Self {
-        I::any(view)
-    }
-
-    /// Width, height, channels.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        match self {
-            Self::U8(view) => view.shape(),
-            Self::U16(view) => view.shape(),
-            Self::F32(view) => view.shape(),
+impl Shape {
+    /// Samples in the whole image, or an error if that is 0 or does not fit `isize`.
+    pub fn samples(&self) -> Result<usize, Error> {
+        if self.width == 0 || self.height == 0 || self.channels == 0 {
+            return Err(Error::EmptyImage(*self));
         }
-    }
-
-    /// The type of its samples.
-    #[must_use]
-    pub fn sample(&self) -> SampleType {
-        match self {
-            Self::U8(_) => SampleType::U8,
-            Self::U16(_) => SampleType::U16,
-            Self::F32(_) => SampleType::F32,
-        }
-    }
-}
-
-/// Pixels to write, of samples of any type, as the bytes that they are. What is not generic is compiled
-/// once, and looks the type up where it stores.
-///
-/// ```
-/// use twopass::{AnyView, AnyViewMut, Filter, Image, Kernel, Shape, Workspace};
-///
-/// let photo = Image::from_vec(vec![10u8; 48], Shape::new(4, 4, 3))?;
-/// let mut blurred = Image::<u8>::new(photo.shape())?;
-/// let plan = Filter::new(Kernel::gaussian(1.0)?).plan::<u8, u8>(photo.shape())?.into_any();
-/// plan.run(AnyView::new(photo.view()), AnyViewMut::new(blurred.view_mut()), &mut Workspace::new())?;
-/// assert_eq!(blurred, photo);
-/// # Ok::<(), twopass::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct AnyViewMut<'a> {
-    pub(crate) sample: SampleType,
-    /// A sample's bytes are as many channels.
-    pub(crate) bytes: ViewMut<'a, u8>,
-}
-
-impl<'a> AnyViewMut<'a> {
-    /// A view as one of any type.
-    #[must_use]
-    pub fn new<O: Sample>(view: ViewMut<'a, O>) -> Self {
-        let each = size_of::<O>();
-        let ViewMut { data, shape, stride } = view;
-        // The stride of a lone row may be any number.
-        let stride = if shape.height > 1 { stride } else { shape.row() };
-        let shape = Shape { channels: shape.channels * each, ..shape };
-        let bytes = ViewMut { data: cast_slice_mut(data), shape, stride: stride * each };
-        Self { sample: O::TYPE, bytes }
-    }
-
-    /// The type of its samples.
-    #[must_use]
-    pub fn sample(&self) -> SampleType {
-        self.sample
-    }
-
-    /// Width, height, channels.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        let shape = self.bytes.shape;
-        Shape { channels: shape.channels / self.sample.bytes(), ..shape }
-    }
-
-    /// R rows from row `y` on.
-    #[inline]
-    pub(crate) fn rows_mut<const R: usize>(&mut self, y: usize) -> [OutRow<'_>; R] {
-        let sample = self.sample;
-        self.bytes.rows_mut(y).map(|bytes| OutRow::from_bytes(sample, bytes))
-    }
-}
-
-/// A row of samples to write, of a type that is looked up where they are stored.
-pub struct OutRow<'a> {
-    sample: SampleType,
-    /// Whole samples, aligned as such.
-    bytes: &'a mut [u8],
-}
-
-impl<'a> OutRow<'a> {
-    pub(crate) fn new<O: Sample>(out: &'a mut [O]) -> Self {
-        Self { sample: O::TYPE, bytes: cast_slice_mut(out) }
-    }
-
-    /// Samples as the bytes that they are.
-    #[inline]
-    pub(crate) fn from_bytes(sample: SampleType, bytes: &'a mut [u8]) -> Self {
-        let each = sample.bytes();
-        let aligned = bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(each);
-        assert!(aligned && bytes.len().is_multiple_of(each));
-        Self { sample, bytes }
-    }
-
-    /// A row without samples.
-    pub(crate) fn none(sample: SampleType) -> Self {
-        Self { sample, bytes: &mut [] }
-    }
-
-    /// The row as what it was made of, which is O.
-    pub(crate) fn typed<O: Sample>(self) -> &'a mut [O] {
-        assert!(O::TYPE == self.sample);
-        cast_slice_mut(self.bytes)
-    }
-
-    /// Fills it with these values, rounded.
-    pub(crate) fn round(self, values: &[f64]) {
-        with_sample!(self.sample, O => {
-            for (o, v) in self.typed::<O>().iter_mut().zip(values) {
-                *o = O::from_f64(*v);
-            }
-        });
-    }
-
-    /// The type of its samples.
-    #[inline(always)]
-    pub(crate) fn sample(&self) -> SampleType {
-        self.sample
-    }
-
-    /// Samples.
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len() / self.sample.bytes()
-    }
-
-    /// Its samples, as the bytes that they are.
-    #[inline]
-    pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        self.bytes
-    }
-
-    #[inline(always)]
-    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.bytes.as_mut_ptr()
-    }
-
-    /// The same row, borrowed for a shorter time.
-    #[inline]
-    pub(crate) fn whole(&mut self) -> OutRow<'_> {
-        OutRow { sample: self.sample, bytes: self.bytes }
-    }
-
-    /// Fills it from sample `x` on with the first of the samples in this memory.
-    #[inline(always)]
-    pub(crate) fn end_from<W: Pod>(&mut self, x: usize, memory: &[W]) {
-        let end = &mut self.bytes[x * self.sample.bytes()..];
-        end.copy_from_slice(&cast_slice(memory)[..end.len()]);
-    }
-
-    /// The same for all of it.
-    #[inline(always)]
-    pub(crate) fn copy_from<W: Pod>(&mut self, memory: &[W]) {
-        self.end_from(0, memory);
+        self.width
+            .checked_mul(self.channels)
+            .and_then(|row| row.checked_mul(self.height))
+            // Four bytes is the widest sample; byte offsets must fit `isize`.
+            .filter(|&n| n <= isize::MAX as usize / 8)
+            .ok_or(Error::SizeOverflow(*self))
     }
 }
 
@@ -565,23 +400,6 @@ mod tests {
         );
         let huge = Shape::new(usize::MAX / 2, 3, 1);
         assert_eq!(View::new(&data, huge).unwrap_err(), Error::SizeOverflow(huge));
-    }
-
-    #[test]
-    fn any_view_is_the_view_that_it_was_made_of() {
-        let mut data: Vec<u16> = (0..60).collect();
-        let view = ViewMut::with_stride(&mut data, Shape::new(4, 5, 2), 12).unwrap();
-        let mut any = AnyViewMut::new(view);
-        assert_eq!(any.shape(), Shape::new(4, 5, 2));
-        let [_, mut row] = any.rows_mut(1);
-        assert_eq!((row.len(), row.sample()), (8, SampleType::U16));
-        row.end_from(6, &[700u16, 800, 900]);
-        assert_eq!(row.typed::<u16>(), &[24, 25, 26, 27, 28, 29, 700, 800]);
-
-        let lone = ViewMut::with_stride(&mut data, Shape::new(4, 1, 2), usize::MAX).unwrap();
-        let mut lone = AnyViewMut::new(lone);
-        let [row] = lone.rows_mut(0);
-        assert_eq!(row.len(), 8);
     }
 
     #[test]

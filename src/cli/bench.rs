@@ -67,7 +67,7 @@ pub fn bench_chain<I: Source, O: Sample>(
 }
 
 fn plain<I: Source>(filter: &Filter, view: View<'_, I>) -> Result<Image<f32>, Error> {
-    let mut out = Image::new(twopass::reference::output_shape(filter, view.shape())?)?;
+    let mut out = Image::new(filter.output_shape(view.shape())?)?;
     naive::filter(filter, view, out.view_mut())?;
     Ok(out)
 }

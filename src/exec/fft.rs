@@ -12,6 +12,7 @@ use super::memory::{Memory, Ring, recycle};
 use super::sink::Sink;
 use super::tile::{Run, Tile};
 use super::tile_rows::TileRows;
+use crate::any_view::OutRow;
 use crate::pass::{
     Addend, Datapath, Dense, Emit, F32, F32Fused, Finish, Join, Multiply, PAIRS, Pair, Planes,
     SumRows, Unpack,
@@ -21,7 +22,6 @@ use crate::plan::{Fft, FilterStage};
 use crate::sample::{Sample, SampleType};
 use crate::simd::{MAX_LANES, prefetch};
 use crate::transform::Complex;
-use crate::view::OutRow;
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;

@@ -7,6 +7,7 @@ use super::separable::ScratchRows;
 use super::sink::Sink;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use crate::any_view::OutRow;
 use crate::pass::{
     ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Nine, RowHalves, STENCIL_ROWS,
     Stencil, StencilSample, SymmetricHalves,
@@ -14,7 +15,6 @@ use crate::pass::{
 use crate::plan::arithmetic::Passes;
 use crate::plan::{FilterStage, Pass};
 use crate::sample::Sample;
-use crate::view::OutRow;
 use std::mem::take;
 use wide::bytemuck::{Pod, cast_slice};
 

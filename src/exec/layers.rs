@@ -14,6 +14,7 @@ use super::rows::{AnyRows, Direct, Rows, with_rows};
 use super::segment::{StageSlot, Walk};
 use super::sink::Target;
 use super::windows::{Piece, Windows, prepare};
+use crate::any_view::OutRow;
 use crate::layer::Activation;
 use crate::pass::{
     Depthwise, F32, Finish, Input, Mix, Narrow, NarrowWeights, Prepare, Row, RowOrder, TapRows,
@@ -21,7 +22,7 @@ use crate::pass::{
 use crate::plan::{LayerStage, MixStage, WindowKind, WindowStage};
 use crate::sample::{Sample, SampleType, with_sample};
 use crate::simd::{Level, MAX_LANES, SampleLanes};
-use crate::view::{OutRow, Rect, View};
+use crate::view::{Rect, View};
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;

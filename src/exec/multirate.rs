@@ -15,12 +15,12 @@ use super::separable::sum as sum_of;
 use super::sink::Sink;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use crate::any_view::OutRow;
 use crate::pass::{Column, Datapath, F32, Finish, Input, Merge, Row, RowOrder, Split, Sum};
 use crate::plan::arithmetic::Passes;
 use crate::plan::{FilterStage, Multirate, Rate, SPAN};
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
-use crate::view::OutRow;
 use std::mem::take;
 
 /// What is kept at lower rates.

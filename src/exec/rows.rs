@@ -3,10 +3,11 @@
 
 use super::memory::Ring;
 use super::tile::Tile;
+use crate::any_view::AnyView;
 use crate::pass::Premultiply;
 use crate::plan::FilterStage;
 use crate::sample::Sample;
-use crate::view::{AnyView, View};
+use crate::view::View;
 use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice};
 

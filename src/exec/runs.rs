@@ -6,11 +6,11 @@ use super::memory::recycle;
 use super::sink::Sink;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use crate::any_view::OutRow;
 use crate::pass::{Datapath, Doubled, Kept, Prepare, Sparse, SparseSums};
 use crate::plan::{BLOCK_ROWS, FilterStage, Runs, Sums};
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
-use crate::view::OutRow;
 use std::mem::take;
 use wide::bytemuck::cast_slice;
 

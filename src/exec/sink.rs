@@ -3,12 +3,12 @@
 use super::chunks::ChunkRows;
 use super::memory::Memory;
 use super::rows::{AnyRows, with_rows};
+use crate::any_view::OutRow;
 use crate::filter::Post;
 use crate::pass::{KeepAlpha, Unpremultiply};
 use crate::reference::Opacity;
 use crate::sample::{Sample, SampleType, with_sample};
 use crate::simd::Level;
-use crate::view::OutRow;
 use std::array::from_fn;
 use std::ops::Range;
 

@@ -7,6 +7,7 @@ use super::memory::recycle;
 use super::sink::Sink;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use crate::any_view::OutRow;
 use crate::pass::{
     Accumulate, AccumulatePhases, AccumulateWords, GROUP, GROUPS_FROM, Halves, LEAST_SUM,
     MeansPhases, MeansWords, PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums,
@@ -15,7 +16,6 @@ use crate::pass::{
 use crate::plan::FilterStage;
 use crate::sample::{Sample, SampleType};
 use crate::simd::{Level, MAX_LANES};
-use crate::view::OutRow;
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;

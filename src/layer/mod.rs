@@ -25,7 +25,6 @@ pub use window::{Padding, Window};
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
-use crate::reference;
 use crate::view::Shape;
 use std::fmt;
 
@@ -88,7 +87,7 @@ impl Layer {
             Self::Pointwise(layer) => layer.output_shape(input),
             Self::Separable(layer) => layer.output_shape(input),
             Self::Conv2d(layer) => layer.output_shape(input),
-            Self::Filter(filter) => reference::output_shape(filter, input),
+            Self::Filter(filter) => filter.output_shape(input),
         }
     }
 

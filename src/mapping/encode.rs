@@ -1,7 +1,8 @@
 //! From `f32` results to samples: scaled or stretched to their range, and encoded where they are linear light.
 
+use crate::any_view::Source;
 use crate::light::{self, Code};
-use crate::sample::{Sample, SampleType, Source};
+use crate::sample::{Sample, SampleType};
 use crate::view::{View, ViewMut};
 
 /// How many results did not fit the samples and were cut off, by channel.

@@ -85,11 +85,11 @@ pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil, StencilSample};
 pub use sum::{Addend, MOST_ROWS, SAMPLE_BITS, SumPairs, SumRows};
 pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
 
+use crate::any_view::OutRow;
 use crate::filter::Post;
 use crate::layer::Activation;
 use crate::sample::{SampleType, with_sample};
 use crate::simd::Lanes;
-use crate::view::OutRow;
 
 /// Taps as an arithmetic wants them. For paired arithmetic, an `i32` is two `i16` taps.
 #[derive(Debug, Clone, PartialEq)]

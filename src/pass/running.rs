@@ -11,9 +11,9 @@ pub use words::{AccumulateWords, Halves, LEAST_SUM, MeansWords, Share, parity_un
 
 use super::datapath::{finish_scaled, rounded};
 use super::{Finish, PIECE};
+use crate::any_view::OutRow;
 use crate::sample::{Sample, with_sample};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
-use crate::view::OutRow;
 
 /// `sums[x] += add[x] − take[x]`; without `take`, `sums[x] += add[x]`.
 pub struct Accumulate<'a, T> {

@@ -20,7 +20,7 @@ pub(super) mod noise;
 mod pairs;
 mod quantise;
 mod rounded;
-mod whole;
+mod whole_taps;
 mod words;
 
 pub(crate) use between::{Limits, between, shorts, sums};
@@ -40,7 +40,7 @@ use quantise::{
     whole,
 };
 pub(crate) use rounded::with_identity;
-pub(super) use whole::whole as whole_taps;
+pub(super) use whole_taps::whole_taps;
 
 use crate::filter::{Filter, Post};
 use crate::kernel::{Kernel, Separation};

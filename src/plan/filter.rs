@@ -11,7 +11,7 @@ use crate::filter::{Alpha, Filter, Method, Post};
 use crate::geometry::Axis;
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, Nine};
-use crate::reference::{self, Opacity};
+use crate::reference::Opacity;
 use crate::sample::SampleType;
 use crate::simd::Level;
 use crate::view::Shape;
@@ -75,7 +75,7 @@ impl FilterStage {
         types: (SampleType, SampleType),
         setting: Setting,
     ) -> Result<(Option<Self>, FilterFacts), Error> {
-        let output = reference::output_shape(filter, input)?;
+        let output = filter.output_shape(input)?;
         let (border_x, border_y) = filter.get_borders();
         let mut samples = true;
         for border in [border_x, border_y] {
@@ -201,7 +201,7 @@ impl FilterStage {
             }
         }
         self.axes = self.pass.axes(&self.filter, input);
-        self.output = reference::output_shape(&self.filter, input)?;
+        self.output = self.filter.output_shape(input)?;
         self.input = input;
         Ok(())
     }

@@ -18,7 +18,6 @@ use crate::filter::{Filter, Method};
 use crate::geometry::Axis;
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, Fixed, Taps};
-use crate::reference;
 use crate::sample::SampleType;
 use crate::view::Shape;
 use fit::Fit;
@@ -258,7 +257,7 @@ pub(super) fn addend(
         })?;
     let Setting { level, opacity, .. } = setting;
     let proved = Proved { noise, bound, ..Proved::reference(SampleType::U8) };
-    let output = reference::output_shape(filter, input).ok()?;
+    let output = filter.output_shape(input).ok()?;
     let stage = FilterStage {
         filter: filter.clone(),
         axes: pass.axes(filter, input),

@@ -241,10 +241,11 @@ impl LayerStage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::any_view::Source;
     use crate::filter::{Filter, Method};
     use crate::kernel::{Kernel, KernelParams, NamedKernel};
     use crate::layer::{Chain, Depthwise};
-    use crate::sample::{Sample, Source};
+    use crate::sample::Sample;
     use crate::view::Shape;
 
     /// What a filter takes on images of so many channels.

@@ -13,11 +13,11 @@
 //! chain on an integer image.
 
 use super::{Border, Opacity, region_of};
+use crate::any_view::Source;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::geometry::Axis;
 use crate::layer::{Chain, Conv2d, Depthwise, Layer, Pointwise};
-use crate::sample::Source;
 use crate::view::{Rect, Shape, View, check_part};
 use std::ops::Range;
 

@@ -389,7 +389,7 @@ pub fn check_levels<I: Source, O: Sample>(
 ) -> Result<Vec<O>, String> {
     let fail = |e: Error| e.to_string();
     let whole = source.shape();
-    let shape = reference::output_shape(filter, whole).map_err(fail)?;
+    let shape = filter.output_shape(whole).map_err(fail)?;
     let exact = reference::region(filter, whole, source, (0, 0), shape.rect()).map_err(fail)?;
     check_levels_with(filter, source, &exact)
 }

@@ -31,7 +31,7 @@ fn by_hand<I: Source, O: Source>(
     let (x, y) = filter.get_borders();
     let plain = filter.clone().offset(0.0).borders(constant(x), constant(y));
     let results = reference::region(&plain, shape, values.view(), (0, 0), {
-        let out = reference::output_shape(&plain, shape).unwrap();
+        let out = plain.output_shape(shape).unwrap();
         out.rect()
     })
     .unwrap();

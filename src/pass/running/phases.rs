@@ -7,10 +7,10 @@
 //! [`Windows`](super::Windows) are.
 
 use super::{PIECE, index, rounded};
+use crate::any_view::OutRow;
 use crate::pass::Finish;
 use crate::sample::{Sample, SampleType};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes, prefetch};
-use crate::view::OutRow;
 
 /// Elements that each row of sums has beyond what is used of it.
 pub const PHASE_SLACK: usize = 2 * MAX_LANES;

@@ -8,7 +8,7 @@ const BITS: f64 = 50.0;
 
 /// Taps in units of 2^−bits, so many that sums of their products with digits, which are off by at most `error` times
 /// their 2-norm, are off by at most `near`; and what is proved of results that are rounded no further.
-pub(in crate::plan) fn whole(
+pub(in crate::plan) fn whole_taps(
     spec: &Spec<'_>,
     taps: &[f64],
     (error, near): (f64, f64),
