@@ -33,9 +33,11 @@ mod runs;
 mod segment;
 mod separable;
 mod sink;
+mod slots;
 mod sums;
 mod tile;
 mod tile_rows;
+mod walk;
 mod windows;
 
 use crate::any_view::{AnyView, AnyViewMut, Source};
@@ -46,7 +48,8 @@ use crate::sample::Sample;
 use crate::view::{Rect, Shape, View, ViewMut, check_part};
 pub(crate) use bands::{BandSource, BandTarget, run_in_bands};
 use memory::Memory;
-use segment::{WorkerSlot, run_segment};
+use segment::run_segment;
+use slots::WorkerSlot;
 
 /// The scratch memory that plans need, kept between runs. Any plan can use any workspace; a second
 /// run of the same plan allocates nothing. Each thread that runs a plan by itself needs one of its own.

@@ -1,10 +1,11 @@
 //! Passes over windows of whole rows: direct 2D ones, and what else reads rows where they lie.
 
-use super::filter::FilterRun;
 use super::memory::recycle;
 use super::sink::Sink;
+use super::slots::Copied;
 use super::tile::{Run, Tile};
 use super::tile_rows::TileRows;
+use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{ACROSS_SLACK, Across, Datapath, Dense, I16Pairs, Part, Prepare};
 use crate::plan::BLOCK_ROWS;
@@ -16,15 +17,6 @@ use std::array::from_fn;
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::{Pod, cast_slice};
-
-/// What padded copies of a row are made of.
-#[derive(Debug, Default)]
-pub(super) struct Copied {
-    /// Pieces of it, and of a border's constant.
-    pieces: Vec<Run>,
-    /// Single samples: their places in a copy, and in the row from the tile's first column on.
-    samples: Vec<(usize, usize)>,
-}
 
 /// Pieces of fewer samples than this are copied one by one: a call to copy them takes longer.
 const PIECE: usize = 16;

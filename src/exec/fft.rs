@@ -7,11 +7,12 @@
 //! Block (i, j) is the output from (i·W, j·H) on, wherever tiles and strips begin: of floats all of it is made, even
 //! where less is asked for, so that it is rounded the same way. What results do not need is taken for 0.
 
-use super::filter::FilterRun;
-use super::memory::{Memory, Ring, recycle};
+use super::memory::recycle;
 use super::sink::Sink;
+use super::slots::FftSlot;
 use super::tile::{Run, Tile};
 use super::tile_rows::TileRows;
+use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{
     Addend, Datapath, Dense, Emit, F32, F32Fused, Finish, Join, Multiply, PAIRS, Pair, Planes,
@@ -31,27 +32,6 @@ const SLACK: usize = 4;
 
 /// How far below a row that is read others are asked for: they are short pieces, far from each other.
 const AHEAD: isize = 8;
-
-/// The scratch memory of transforms.
-#[derive(Debug, Default)]
-pub(super) struct FftSlot {
-    /// Padded rows of the tile, channels apart.
-    planes: Ring,
-    /// A row of what stands for 0.
-    blank: Memory,
-    /// The rows that are transformed together.
-    rows: Memory,
-    /// The same on the way back, for the second digit.
-    more: Memory,
-    /// Columns of each digit.
-    columns: [Memory; 2],
-    scratch: Memory,
-    /// Results of a block.
-    results: Memory,
-    /// A row of one channel of them, and the rows of a window: for blocks that are mended.
-    row: Memory,
-    list: Vec<&'static [u8]>,
-}
 
 /// A tile, and how its blocks lie.
 struct Grid<'a> {

@@ -1,87 +1,23 @@
 //! The stage of one filter: what it reads, alpha, and the pass that does its work.
 
-use super::dense::Copied;
-use super::fft::FftSlot;
-use super::memory::{Memory, Ring};
-use super::multirate::RateSlot;
 use super::rows::{AnyRows, Feed, Relaid, Rows, Widened, collide};
 use super::separable::Whole;
 use super::sink::{AlphaOf, Places, Sink, SourceAlpha, Target, Unrounded};
-use super::tile::Tile;
+use super::slots::FilterSlot;
 use super::tile_rows::TileRows;
-use crate::border::Border;
+use super::walk::FilterRun;
 use crate::filter::Alpha;
 use crate::pass::{
     Addend, Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, MOST_ROWS, STENCIL_ROWS,
     SumPairs, SumRows,
 };
-use crate::plan::{Arithmetic, BLOCK_ROWS, FilterStage, Pass, Terms};
-use crate::sample::{Sample, SampleType, with_sample};
+use crate::plan::{Arithmetic, FilterStage, Pass, Terms};
+use crate::sample::{Sample, SampleType};
 use crate::simd::MAX_LANES;
 use std::mem::take;
 use std::ops::Range;
 use std::slice;
 use wide::bytemuck::cast_slice;
-
-/// The scratch memory of a filter, by use.
-#[derive(Debug, Default)]
-pub(super) struct FilterSlot {
-    /// Column sums: as many rows as are computed together.
-    scratch: [Memory; BLOCK_ROWS],
-    /// Widened rows.
-    wide: Ring,
-    /// Copies of source rows: as `f32`, or in better places.
-    copies: Ring,
-    /// A filtered row before its division by alpha.
-    filtered: Memory,
-    /// A row of the constant of the horizontal border, and one of the vertical.
-    constants: [Memory; 2],
-    /// Padded source rows.
-    padded: [Memory; 2],
-    /// The rows of a window; empty between uses.
-    window: Vec<&'static [u8]>,
-    /// What padded copies of a tile's edges are made of.
-    edges: Copied,
-    tile: Tile,
-    /// Whether nothing of the tile has been made yet.
-    fresh: bool,
-    /// The rows in the column sums of a window that moves.
-    held: Range<isize>,
-    /// What is kept at lower rates.
-    rates: RateSlot,
-    /// What transforms need.
-    fft: FftSlot,
-    /// Those of a sum's terms, and the rows that each has made.
-    terms: Vec<FilterSlot>,
-    added: Memory,
-}
-
-impl FilterSlot {
-    /// Begins a tile of output columns `x`, and says which columns of its input that reads.
-    pub(super) fn start(&mut self, stage: &FilterStage, x: Range<usize>) -> Range<usize> {
-        self.tile.set(stage, x);
-        self.fresh = true;
-        let premultiplied = stage.filter.get_alpha() == Some(Alpha::Premultiply);
-        let len = self.tile.len * stage.input.channels;
-        for (memory, axis) in self.constants.iter_mut().zip(&stage.axes) {
-            with_sample!(stage.reads(), T => {
-                fill::<T>(memory.get(len), &axis.border, premultiplied, stage.input.channels);
-            });
-        }
-        if let Pass::Terms(terms) = &stage.pass {
-            self.terms.resize_with(terms.stages.len().max(self.terms.len()), Default::default);
-            for (term, slot) in terms.stages.iter().zip(&mut self.terms) {
-                slot.start(&term.stage, self.tile.x.clone());
-            }
-        }
-        self.tile.columns.clone()
-    }
-
-    /// The columns of its input that the tile reads.
-    pub(super) fn columns(&self) -> Range<usize> {
-        self.tile.columns.clone()
-    }
-}
 
 /// What one filter is to do.
 pub(super) struct Request<'a> {
@@ -395,58 +331,5 @@ impl Request<'_> {
             }
             (_, arithmetic) => unreachable!("{arithmetic:?} is not planned for {}", T::TYPE),
         }
-    }
-}
-
-/// Fills a row with a border's constant; multiplied by alpha if the rows are.
-fn fill<'a, T: Sample>(row: &'a mut [T], border: &Border, alpha: bool, channels: usize) -> &'a [T] {
-    if let Border::Constant(_) = border {
-        let full = border.constant(channels - 1);
-        for pixel in row.chunks_exact_mut(channels) {
-            for (c, sample) in pixel.iter_mut().enumerate() {
-                let factor = if alpha && c + 1 < channels { full } else { 1.0 };
-                *sample = T::from_f64(border.constant(c) * factor);
-            }
-        }
-    }
-    row
-}
-
-/// A filter at work on rows of one tile.
-pub(super) struct FilterRun<'a> {
-    pub(super) stage: &'a FilterStage,
-    /// Output rows.
-    pub(super) rows: Range<usize>,
-    /// The end of the run's output rows: nothing below their windows may be read.
-    pub(super) last: usize,
-    pub(super) scratch: &'a mut [Memory; BLOCK_ROWS],
-    pub(super) wide: &'a mut Ring,
-    pub(super) padded: &'a mut [Memory; 2],
-    pub(super) window: &'a mut Vec<&'static [u8]>,
-    pub(super) edges: &'a mut Copied,
-    pub(super) stream: bool,
-    /// Whether nothing of the tile has been made yet.
-    pub(super) fresh: bool,
-    /// The rows in the column sums of a window that moves.
-    pub(super) held: &'a mut Range<isize>,
-    pub(super) rates: &'a mut RateSlot,
-    pub(super) fft: &'a mut FftSlot,
-}
-
-impl FilterRun<'_> {
-    /// The blocks of output rows that are computed together, of the first of `sizes` that is left,
-    /// each its first row and its rows.
-    pub(super) fn blocks(&self, sizes: [usize; 3]) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let Range { mut start, end } = self.rows.clone();
-        std::iter::from_fn(move || {
-            let rows = sizes.into_iter().find(|rows| start + rows <= end)?;
-            start += rows;
-            Some((start - rows, rows))
-        })
-    }
-
-    /// The first virtual row below all windows of the run: it and what follows may not be read.
-    pub(super) fn below(&self) -> isize {
-        self.stage.rows(self.last - 1..self.last).end
     }
 }

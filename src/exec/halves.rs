@@ -1,12 +1,12 @@
 //! 16-bit arithmetic on `u8` images: 3×3 kernels in one pass, and two passes that keep even and odd
 //! samples apart.
 
-use super::filter::FilterRun;
 use super::memory::Memory;
 use super::separable::ScratchRows;
 use super::sink::Sink;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{
     ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Nine, RowHalves, STENCIL_ROWS,

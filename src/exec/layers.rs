@@ -11,8 +11,9 @@
 
 use super::memory::{Memory, recycle};
 use super::rows::{AnyRows, Direct, Rows, with_rows};
-use super::segment::{StageSlot, Walk};
 use super::sink::Target;
+use super::slots::{LayerSlot, StageSlot};
+use super::walk::Walk;
 use super::windows::{Piece, Windows, prepare};
 use crate::any_view::OutRow;
 use crate::layer::Activation;
@@ -26,27 +27,6 @@ use crate::view::{Rect, View};
 use std::mem::take;
 use std::ops::Range;
 use wide::bytemuck::cast_slice;
-
-/// The scratch memory of layers.
-#[derive(Debug, Default)]
-pub(super) struct LayerSlot {
-    /// Rows between layers; and widened ones.
-    rows: [Memory; 2],
-    windows: Windows,
-    /// Results that are yet to be rounded.
-    result: Memory,
-    /// Column sums of two passes.
-    sums: Memory,
-}
-
-impl LayerSlot {
-    /// Begins a tile of output columns `x`, and says which columns of its input that reads.
-    pub(super) fn start(&mut self, layers: &LayerStage, x: Range<usize>) -> Range<usize> {
-        let Some(window) = &layers.window else { return x };
-        self.windows.set(window, x.clone());
-        window.axes[0].reads(x)
-    }
-}
 
 impl Walk<'_> {
     /// Output rows `y` of layers.

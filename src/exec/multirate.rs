@@ -9,12 +9,13 @@
 //! Block q of an axis is its samples from q·D on, wherever tiles and strips begin: rows of the rings are known by the
 //! numbers of their blocks.
 
-use super::filter::FilterRun;
-use super::memory::{Memory, Ring, recycle};
+use super::memory::recycle;
 use super::separable::sum as sum_of;
 use super::sink::Sink;
+use super::slots::RateSlot;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{Column, Datapath, F32, Finish, Input, Merge, Row, RowOrder, Split, Sum};
 use crate::plan::arithmetic::Passes;
@@ -22,22 +23,6 @@ use crate::plan::{FilterStage, Multirate, Rate, SPAN};
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
 use std::mem::take;
-
-/// What is kept at lower rates.
-#[derive(Debug, Default)]
-pub(super) struct RateSlot {
-    /// A row decimated down, its phases, and decimated across.
-    row: Memory,
-    phases: Memory,
-    low: Memory,
-    /// Low rows.
-    lows: Ring,
-    /// A low row of the output, and what is interpolated from it, phase by phase.
-    sum: Memory,
-    parts: Memory,
-    /// Rows of the full width.
-    full: Ring,
-}
 
 /// How a tile lies on the grid.
 struct Grid<'a> {

@@ -1,11 +1,11 @@
 //! Runs of equal taps, and single taps: each output row reads some places of its window.
 
 use super::dense::Preparation;
-use super::filter::FilterRun;
 use super::memory::recycle;
 use super::sink::Sink;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{Datapath, Doubled, Kept, Prepare, Sparse, SparseSums};
 use crate::plan::{BLOCK_ROWS, FilterStage, Runs, Sums};

@@ -10,53 +10,23 @@
 
 use super::Part;
 use super::chunks::each_chunk;
-use super::filter::{FilterSlot, Request};
-use super::layers::LayerSlot;
-use super::memory::Ring;
-use super::rows::{AnyRows, Direct, Rows, StageRows};
+use super::filter::Request;
+use super::rows::{AnyRows, Direct, Rows};
 use super::sink::{Chunk, Places, Target};
+use super::slots::{StageSlot, WorkerSlot};
+use super::walk::Walk;
 use crate::any_view::AnyViewMut;
 use crate::pass::{Colour, ColourWeights, STENCIL_ROWS};
 use crate::plan::{AnyPlan, FilterStage, Segment, Stage, parts};
 use crate::sample::SampleType;
-use crate::simd::{Level, fence, prefetch};
+use crate::simd::{fence, prefetch};
 use crate::view::Rect;
 use std::mem::take;
 use std::ops::Range;
-use wide::bytemuck::Pod;
 
 /// Outputs above this size are written past the cache: a line need not be read before it is overwritten,
 /// and the source stays in the cache. With a source as large, that is half of a usual last-level cache.
 const STREAM_BYTES: usize = 8 << 20;
-
-/// The scratch memory of one worker: one for each stage.
-#[derive(Debug, Default)]
-pub(super) struct WorkerSlot {
-    stages: Vec<StageSlot>,
-}
-
-/// The scratch memory of one stage.
-#[derive(Debug, Default)]
-pub(super) struct StageSlot {
-    filter: FilterSlot,
-    pub(super) layers: LayerSlot,
-    /// Output columns, for the tile.
-    pub(super) columns: Range<usize>,
-    /// What the next stage reads.
-    ring: Ring,
-    /// Samples from one row of the ring to the next, and channels.
-    pitch: usize,
-    channels: usize,
-}
-
-impl StageSlot {
-    /// The rows of its ring, as what the next stage reads.
-    fn made<E: Pod>(&self) -> Rows<'_, E> {
-        let rows = self.ring.memory.kept(self.ring.tags.len() * self.pitch);
-        let (pitch, first, channels) = (self.pitch, self.columns.start, self.channels);
-        Rows::Ring(StageRows { rows, ring: &self.ring, pitch, first, channels })
-    }
-}
 
 /// Computes a rectangle of one segment's output, with at most `most` workers.
 pub(super) fn run_segment(
@@ -97,19 +67,6 @@ pub(super) fn run_segment(
             fence();
         }
     });
-}
-
-/// A run of one segment.
-pub(super) struct Walk<'a> {
-    pub(super) segment: &'a Segment,
-    pub(super) source: AnyRows<'a>,
-    /// The part of the output to compute.
-    rect: Rect,
-    pub(super) level: Level,
-    /// Whether multiply-adds may be fused.
-    pub(super) fused: bool,
-    /// Whether the output goes past the cache.
-    pub(super) stream: bool,
 }
 
 impl Walk<'_> {

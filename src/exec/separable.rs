@@ -1,10 +1,10 @@
 //! A column pass and a row pass: one walk down a strip, whatever scratch rows hold.
 
-use super::filter::FilterRun;
 use super::memory::{Memory, recycle};
 use super::sink::Sink;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{Column, Datapath, Input, Row, Sum};
 use crate::plan::BLOCK_ROWS;

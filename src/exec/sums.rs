@@ -1,12 +1,12 @@
 //! Filters whose taps are all equal: sums of windows whose cost hardly depends on their size, running
 //! ones of integers, and of blocks of `f32`.
 
-use super::filter::FilterRun;
 use super::halves::{LINE, copies_of, layout, pad, place_in_halves};
 use super::memory::recycle;
 use super::sink::Sink;
 use super::tile::Tile;
 use super::tile_rows::TileRows;
+use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{
     Accumulate, AccumulatePhases, AccumulateWords, GROUP, GROUPS_FROM, Halves, LEAST_SUM,
