@@ -7,6 +7,7 @@ mod build;
 mod candidates;
 mod chain;
 mod choose;
+mod costs;
 mod cut;
 mod explain;
 mod fft;

@@ -29,7 +29,7 @@ pub(crate) use direct::dense;
 use direct::pack_rows;
 pub(super) use floats::float_exact;
 use floats::{double, double_bound, exact_i32, float, float_sum_error};
-pub(crate) use nine::nine;
+pub(crate) use nine::{nine, stencil};
 pub(super) use noise::rounded_mean;
 pub(crate) use noise::{Noise, noise_of_roundings};
 use pairs::{PairedPasses, moved, pairs, pairs_exact, pairs_rounded, row_first, spread};
@@ -336,6 +336,15 @@ impl Spec<'_> {
             return bound == 0.0;
         }
         bound < allowed
+    }
+
+    /// What one product may leave out of a kernel, so that it disappears in the rounding.
+    pub fn may_leave(&self, kernel: &Kernel) -> f64 {
+        if self.source == SampleType::F32 || self.output == SampleType::F32 {
+            return kernel.abs_sum() / f64::from(1 << 22);
+        }
+        let range = if self.source == SampleType::U8 { 255.0 } else { 65535.0 };
+        (0.25 / (range * self.filter.get_scale().abs())).min(f64::MAX)
     }
 
     pub fn arithmetic(&self, arithmetic: Arithmetic, bound: f64) -> Proved {

@@ -8,7 +8,6 @@ use crate::filter::Filter;
 use crate::kernel::{Kernel, Separation};
 use crate::layer::{Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, Window};
 use crate::pass::{TapRows, Weights};
-use crate::plan::choose::negligible;
 use crate::reference::Opacity;
 use crate::sample::SampleType;
 use crate::simd::Level;
@@ -243,4 +242,9 @@ impl Segment {
         let multiplications = layer.multiplications(input)?;
         Ok(Self::of_window(input, layer.output_shape(input)?, window, multiplications))
     }
+}
+
+/// Whether what one product leaves out disappears in the rounding of `f32`.
+fn negligible(separation: &Separation, kernel: &Kernel) -> bool {
+    separation.residual(1) <= kernel.abs_sum() / f64::from(1 << 22)
 }

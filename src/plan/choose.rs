@@ -1,17 +1,119 @@
-//! The choice of a method and its arithmetic: the cheapest that keep the contract.
+//! The stage of a filter, chosen: the method and arithmetic that are cheapest and keep the contract.
 
 use super::Pass;
-use super::arithmetic::{self, Arithmetic, Choice, Spec};
+use super::arithmetic::{self, Choice, Proved, Spec, stencil};
+use super::costs::direct_cost;
 use super::fft::fft;
+use super::filter::{FilterFacts, FilterStage, Separations, Setting, under_anchor};
 use super::multirate::multirate;
 use super::runs::runs;
+use super::terms;
 use crate::border::Border;
 use crate::error::Error;
-use crate::filter::{Filter, Method};
+use crate::filter::{Alpha, Filter, Method, Post};
 use crate::kernel::{Kernel, Separation};
-use crate::pass::Nine;
 use crate::sample::SampleType;
-use std::sync::OnceLock;
+use crate::view::Shape;
+
+impl FilterStage {
+    /// The stage, unless the reference has to do its work; and what was found out.
+    pub(super) fn new(
+        filter: &Filter,
+        input: Shape,
+        types: (SampleType, SampleType),
+        setting: Setting,
+    ) -> Result<(Option<Self>, FilterFacts), Error> {
+        let output = filter.output_shape(input)?;
+        let (border_x, border_y) = filter.get_borders();
+        let mut samples = true;
+        for border in [border_x, border_y] {
+            samples &= check_constants(border, types.0)?;
+        }
+        let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
+        let widened = !samples && !premultiplied;
+        let Setting { level, fused, opacity, precise, chained } = setting;
+        let float = SampleType::F32;
+        let (source, target) = if chained { (float, float) } else { types };
+        let spec = Spec {
+            filter,
+            channels: input.channels,
+            source,
+            output: target,
+            premultiplied,
+            widened: widened && !chained,
+            level,
+            fused,
+            precise,
+            chained,
+            unit: 1.0,
+        };
+        let terms = terms::may(filter) && !premultiplied && !widened;
+        let separation = |k: &Kernel| match chained && !terms {
+            true => Separation::of(k),
+            false => Separation::within(k, spec.may_leave(k)),
+        };
+        let separations: Vec<_> = filter.kernels().iter().map(separation).collect();
+        let forced = filter.get_method() == Method::Terms;
+        let terms = terms && (forced || !separations[0].is_separable());
+        let known = filter.kernels()[0].terms();
+        let sum = if terms { terms::terms(&spec, known, input, types, setting) } else { None };
+        let splits = !(sum.is_some() || premultiplied || widened || separations[0].is_separable())
+            && terms::may_split(filter, chained)
+            && separations[0].residual(1) > spec.may_leave(&filter.kernels()[0]);
+        let mut products =
+            if splits { terms::products(&spec, input, types, setting) } else { None };
+        let asked = products.take_if(|_| forced).map(|(_, found)| found);
+        let sum = sum.or(asked);
+        let mut chosen = match sum {
+            Some(found) => Some(found),
+            None if forced => {
+                return Err(Error::Unsupported(
+                    "no terms of this kernel are known that keep the error bound, and it is no sum of four products or fewer; use method auto",
+                ));
+            }
+            None => {
+                // Rows of integers, which a chain begins with, are summed as such.
+                let whole = if premultiplied || widened { source } else { types.0 };
+                choose(&spec, &Spec { source: whole, ..spec }, &separations, products)?
+            }
+        };
+        if let Some((_, arithmetic, _)) = &mut chosen
+            && chained
+            && !arithmetic.relative
+        {
+            arithmetic.bound /= opacity.full;
+            arithmetic.relative = true;
+        }
+        let method = chosen.as_ref().map_or(Method::Naive, |(pass, ..)| pass.method());
+        let arithmetic = match &chosen {
+            Some((_, arithmetic, _)) => arithmetic.clone(),
+            None => Proved::reference(types.0),
+        };
+        let multiplications = chosen.as_ref().and_then(|(pass, ..)| pass.multiplications());
+        let facts = FilterFacts {
+            multiplications,
+            whole: is_whole(filter, method, &separations),
+            separations: Separations::new(separations),
+            method,
+            arithmetic,
+        };
+        let stage = chosen.map(|(pass, arithmetic, finish)| Self {
+            filter: filter.clone(),
+            axes: pass.axes(filter, input),
+            anchor: under_anchor(filter, input),
+            input,
+            output,
+            types,
+            pass,
+            arithmetic,
+            finish,
+            level,
+            opacity,
+            widened,
+        });
+        Ok((stage, facts))
+    }
+}
 
 /// The cheapest pass and arithmetic that keep the contract; `None` is the reference. Sums of windows of equal taps
 /// are those of `summed`: the same spec, on the samples that are really read. The kernel may be done by a sum of
@@ -33,7 +135,7 @@ pub(super) fn choose(
         let apart = separations
             .iter()
             .zip(spec.filter.kernels())
-            .find(|(s, k)| !(s.is_separable() || s.residual(1) <= may_leave(spec, k)));
+            .find(|(s, k)| !(s.is_separable() || s.residual(1) <= spec.may_leave(k)));
         match apart {
             None => {
                 if !spec.precise
@@ -130,76 +232,15 @@ pub(super) fn check_constants(border: &Border, source: SampleType) -> Result<boo
     Ok(values.iter().all(|v| v.fract() == 0.0 && (0.0..=most).contains(v)))
 }
 
-/// What a direct pass takes for a tap and a sample, in nanoseconds (AMD Zen 4, one thread, AVX-512, 2026-11-29).
-pub(super) fn direct_cost(arithmetic: Arithmetic) -> f64 {
-    match arithmetic {
-        Arithmetic::I16 | Arithmetic::I16Rounded => 0.005,
-        Arithmetic::I16Pairs => 0.0095,
-        Arithmetic::F32 | Arithmetic::F32Fused => 0.02,
-        Arithmetic::I32 => 0.025,
-        _ => 0.04,
-    }
-}
-
-/// What two passes take for a tap and a sample, in nanoseconds, measured as [`direct_cost`].
-pub(super) fn separable_cost(arithmetic: Arithmetic) -> f64 {
-    match arithmetic {
-        Arithmetic::I16 | Arithmetic::I16Rounded => 0.012,
-        Arithmetic::I16Pairs => 0.0185,
-        Arithmetic::F32 | Arithmetic::F32Fused => 0.028,
-        _ => 0.045,
-    }
-}
-
-/// One pass for kernels that are all 3×3.
-pub(super) fn stencil(
-    spec: &Spec<'_>,
-    kernels: impl Iterator<Item = Option<Nine>>,
-) -> Option<Pass> {
-    let kernel = &spec.filter.kernels()[0];
-    // Nine taps may also lie in a line.
-    let small = (kernel.width(), kernel.height()) == (3, 3);
-    kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Pass::Stencil)
-}
-
-/// Whether what one product leaves out disappears in the rounding of `f32`.
-pub(super) fn negligible(separation: &Separation, kernel: &Kernel) -> bool {
-    separation.residual(1) <= kernel.abs_sum() / f64::from(1 << 22)
-}
-
-/// What one product may leave out of a kernel, so that it disappears in the rounding.
-pub(super) fn may_leave(spec: &Spec<'_>, kernel: &Kernel) -> f64 {
-    if spec.source == SampleType::F32 || spec.output == SampleType::F32 {
-        return kernel.abs_sum() / f64::from(1 << 22);
-    }
-    let range = if spec.source == SampleType::U8 { 255.0 } else { 65535.0 };
-    (0.25 / (range * spec.filter.get_scale().abs())).min(f64::MAX)
-}
-
-/// How a plan's kernels were separated, as far as it had to know; all of it when somebody asks.
-#[derive(Debug, Clone)]
-pub(crate) struct Separations {
-    known: Vec<Separation>,
-    whole: OnceLock<Vec<Separation>>,
-}
-
-impl Separations {
-    pub(super) fn new(known: Vec<Separation>) -> Self {
-        Self { known, whole: OnceLock::new() }
-    }
-
-    /// Those of the filter's kernels, whole.
-    pub(super) fn of(&self, filter: &Filter) -> &[Separation] {
-        if self.known.iter().all(Separation::rank_known) {
-            return &self.known;
-        }
-        self.whole.get_or_init(|| filter.kernels().iter().map(Separation::of).collect())
-    }
-}
-
-impl PartialEq for Separations {
-    /// What was asked for makes no difference.
-    fn eq(&self, other: &Self) -> bool {
-        self.known == other.known
-    }
+/// Whether a filter makes whole numbers of whole numbers, and all that it adds up is whole.
+fn is_whole(filter: &Filter, method: Method, separations: &[Separation]) -> bool {
+    let whole = |v: &f64| v.fract() == 0.0;
+    let mut terms = separations.iter().map(|s| &s.terms()[0]);
+    let factors =
+        method != Method::Separable || terms.all(|t| t.column.iter().chain(&t.row).all(whole));
+    let mut taps = filter.kernels().iter().flat_map(Kernel::taps);
+    factors
+        && taps.all(whole)
+        && [filter.get_scale(), filter.get_offset()].iter().all(whole)
+        && filter.get_post() != Post::Magnitude
 }

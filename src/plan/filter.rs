@@ -2,10 +2,8 @@
 //! pair of sample types and one instruction set.
 
 use super::Pass;
-use super::arithmetic::{Proved, Spec};
-use super::choose::{Separations, check_constants, choose, may_leave};
+use super::arithmetic::Proved;
 use super::runs::Sums;
-use super::terms;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::geometry::Axis;
@@ -16,6 +14,7 @@ use crate::sample::SampleType;
 use crate::simd::Level;
 use crate::view::Shape;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Instructions of a row of a tile that do not depend on its length.
 pub(super) const ROW: f64 = 2000.0;
@@ -54,6 +53,34 @@ pub(crate) struct FilterFacts {
     pub whole: bool,
 }
 
+/// How a plan's kernels were separated, as far as it had to know; all of it when somebody asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Separations {
+    known: Vec<Separation>,
+    whole: OnceLock<Vec<Separation>>,
+}
+
+impl Separations {
+    pub(super) fn new(known: Vec<Separation>) -> Self {
+        Self { known, whole: OnceLock::new() }
+    }
+
+    /// Those of the filter's kernels, whole.
+    pub(super) fn of(&self, filter: &Filter) -> &[Separation] {
+        if self.known.iter().all(Separation::rank_known) {
+            return &self.known;
+        }
+        self.whole.get_or_init(|| filter.kernels().iter().map(Separation::of).collect())
+    }
+}
+
+impl PartialEq for Separations {
+    /// What was asked for makes no difference.
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known
+    }
+}
+
 /// What the choice of a filter's pass depends on beside filter, shape and samples.
 #[derive(Clone, Copy)]
 pub(super) struct Setting {
@@ -68,104 +95,6 @@ pub(super) struct Setting {
 }
 
 impl FilterStage {
-    /// The stage, unless the reference has to do its work; and what was found out.
-    pub(super) fn new(
-        filter: &Filter,
-        input: Shape,
-        types: (SampleType, SampleType),
-        setting: Setting,
-    ) -> Result<(Option<Self>, FilterFacts), Error> {
-        let output = filter.output_shape(input)?;
-        let (border_x, border_y) = filter.get_borders();
-        let mut samples = true;
-        for border in [border_x, border_y] {
-            samples &= check_constants(border, types.0)?;
-        }
-        let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
-        let widened = !samples && !premultiplied;
-        let Setting { level, fused, opacity, precise, chained } = setting;
-        let float = SampleType::F32;
-        let (source, target) = if chained { (float, float) } else { types };
-        let spec = Spec {
-            filter,
-            channels: input.channels,
-            source,
-            output: target,
-            premultiplied,
-            widened: widened && !chained,
-            level,
-            fused,
-            precise,
-            chained,
-            unit: 1.0,
-        };
-        let terms = terms::may(filter) && !premultiplied && !widened;
-        let separation = |k: &Kernel| match chained && !terms {
-            true => Separation::of(k),
-            false => Separation::within(k, may_leave(&spec, k)),
-        };
-        let separations: Vec<_> = filter.kernels().iter().map(separation).collect();
-        let forced = filter.get_method() == Method::Terms;
-        let terms = terms && (forced || !separations[0].is_separable());
-        let known = filter.kernels()[0].terms();
-        let sum = if terms { terms::terms(&spec, known, input, types, setting) } else { None };
-        let splits = !(sum.is_some() || premultiplied || widened || separations[0].is_separable())
-            && terms::may_split(filter, chained)
-            && separations[0].residual(1) > may_leave(&spec, &filter.kernels()[0]);
-        let mut products =
-            if splits { terms::products(&spec, input, types, setting) } else { None };
-        let asked = products.take_if(|_| forced).map(|(_, found)| found);
-        let sum = sum.or(asked);
-        let mut chosen = match sum {
-            Some(found) => Some(found),
-            None if forced => {
-                return Err(Error::Unsupported(
-                    "no terms of this kernel are known that keep the error bound, and it is no sum of four products or fewer; use method auto",
-                ));
-            }
-            None => {
-                // Rows of integers, which a chain begins with, are summed as such.
-                let whole = if premultiplied || widened { source } else { types.0 };
-                choose(&spec, &Spec { source: whole, ..spec }, &separations, products)?
-            }
-        };
-        if let Some((_, arithmetic, _)) = &mut chosen
-            && chained
-            && !arithmetic.relative
-        {
-            arithmetic.bound /= opacity.full;
-            arithmetic.relative = true;
-        }
-        let method = chosen.as_ref().map_or(Method::Naive, |(pass, ..)| pass.method());
-        let arithmetic = match &chosen {
-            Some((_, arithmetic, _)) => arithmetic.clone(),
-            None => Proved::reference(types.0),
-        };
-        let multiplications = chosen.as_ref().and_then(|(pass, ..)| pass.multiplications());
-        let facts = FilterFacts {
-            multiplications,
-            whole: is_whole(filter, method, &separations),
-            separations: Separations::new(separations),
-            method,
-            arithmetic,
-        };
-        let stage = chosen.map(|(pass, arithmetic, finish)| Self {
-            filter: filter.clone(),
-            axes: pass.axes(filter, input),
-            anchor: under_anchor(filter, input),
-            input,
-            output,
-            types,
-            pass,
-            arithmetic,
-            finish,
-            level,
-            opacity,
-            widened,
-        });
-        Ok((stage, facts))
-    }
-
     /// What its passes read: samples of the source, or of rows that were changed first.
     pub fn reads(&self) -> SampleType {
         let changed = self.widened || self.filter.get_alpha() == Some(Alpha::Premultiply);
@@ -283,7 +212,7 @@ impl FilterStage {
                 lines.push(format!("row pass: {count}{width} taps, scratch row into output"));
             }
             Pass::WithIdentity(..) => {
-                let times = terms::identity(kernel) * self.filter.get_scale();
+                let times = identity(kernel) * self.filter.get_scale();
                 lines.push(format!("column pass: {height} taps, rows into a scratch row"));
                 lines.push(format!(
                     "row pass: {width} taps and {times} × the image, scratch row into output"
@@ -350,20 +279,21 @@ pub(super) fn multiplications(filter: &Filter, method: Method) -> usize {
     let kernels = filter.kernels();
     match method {
         Method::Separable => kernels.iter().map(|k| of_passes(k.height(), k.width())).sum(),
-        Method::Terms => kernels.iter().map(terms::multiplications).sum(),
+        Method::Terms => kernels.iter().map(of_terms).sum(),
         _ => kernels.iter().map(|k| k.taps().len()).sum(),
     }
 }
 
-/// Whether a filter makes whole numbers of whole numbers, and all that it adds up is whole.
-fn is_whole(filter: &Filter, method: Method, separations: &[Separation]) -> bool {
-    let whole = |v: &f64| v.fract() == 0.0;
-    let mut terms = separations.iter().map(|s| &s.terms()[0]);
-    let factors =
-        method != Method::Separable || terms.all(|t| t.column.iter().chain(&t.row).all(whole));
-    let mut taps = filter.kernels().iter().flat_map(Kernel::taps);
-    factors
-        && taps.all(whole)
-        && [filter.get_scale(), filter.get_offset()].iter().all(whole)
-        && filter.get_post() != Post::Magnitude
+/// Multiplications of a kernel's terms for each sample: those of both passes, or of the taps of what is no product.
+pub(super) fn of_terms(kernel: &Kernel) -> usize {
+    let of = |term: &Kernel| match term.factors() {
+        Some((column, row)) => of_passes(column.len(), row.len()),
+        None => term.taps().len(),
+    };
+    kernel.terms().iter().map(of).sum()
+}
+
+/// How many times a kernel has the pixel under its anchor as a term of its own.
+pub(super) fn identity(kernel: &Kernel) -> f64 {
+    kernel.terms().iter().filter(|term| term.taps().len() == 1).map(|term| term.taps()[0]).sum()
 }

@@ -10,8 +10,8 @@ use super::arithmetic::noise::{self, errors_and_squares};
 use super::arithmetic::{
     Arithmetic, Choice, Noise, Proved, Spec, U, abs_sum, pack, shorts, with_identity,
 };
-use super::choose::{may_leave, separable_cost};
-use super::filter::{FilterFacts, FilterStage, Setting, of_passes, under_anchor};
+use super::costs::separable_cost;
+use super::filter::{FilterFacts, FilterStage, Setting, of_terms, under_anchor};
 use super::multirate;
 use super::words;
 use crate::border::Border;
@@ -86,21 +86,7 @@ impl Planned {
 pub(super) fn pays(kernel: &Kernel) -> bool {
     let taps = kernel.taps().len();
     let terms = kernel.terms();
-    !terms.is_empty() && taps > FEW_TAPS && TAPS_EACH * multiplications(kernel) < taps
-}
-
-/// Multiplications of a kernel's terms for each sample: those of both passes, or of the taps of what is no product.
-pub(super) fn multiplications(kernel: &Kernel) -> usize {
-    let of = |term: &Kernel| match term.factors() {
-        Some((column, row)) => of_passes(column.len(), row.len()),
-        None => term.taps().len(),
-    };
-    kernel.terms().iter().map(of).sum()
-}
-
-/// How many times a kernel has the pixel under its anchor as a term of its own.
-pub(super) fn identity(kernel: &Kernel) -> f64 {
-    kernel.terms().iter().filter(|term| term.taps().len() == 1).map(|term| term.taps()[0]).sum()
+    !terms.is_empty() && taps > FEW_TAPS && TAPS_EACH * of_terms(kernel) < taps
 }
 
 /// Whether to weigh a filter's terms, or products that its kernel may be the sum of, against other methods. Terms that
@@ -129,7 +115,7 @@ pub(super) fn products(
     }
     let parts = match kernel.terms() {
         [] => {
-            let few = Separation::of_few(kernel, MOST_PRODUCTS, may_leave(spec, kernel))?;
+            let few = Separation::of_few(kernel, MOST_PRODUCTS, spec.may_leave(kernel))?;
             let (x, y) = kernel.anchor();
             let parts = few.iter().map(|term| term.to_kernel()?.with_anchor(x, y));
             &parts.collect::<Result<Vec<_>, _>>().ok()?

@@ -7,13 +7,13 @@ use super::boxes::running_between;
 use super::noise::{self, Noise, errors_and_squares, rounded_mean};
 use super::{
     Arithmetic, Choice, PairedPasses, Passes, Proved, Rows, Spec, abs_sum, errors, factors,
-    fits_i16, fixed, pack, pairs_exact, pairs_rounded, quantise, rounded, spread, words,
+    fits_i16, fixed, pack, pairs_exact, pairs_rounded, quantise, rounded, spread, stencil, words,
 };
 use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{Finish, Fixed, MOST_SYMMETRIC, Nine, RowOrder, Taps};
 use crate::plan::Pass;
-use crate::plan::choose::{direct_cost, stencil};
+use crate::plan::costs::direct_cost;
 use crate::plan::runs;
 use crate::sample::SampleType;
 

@@ -73,3 +73,14 @@ fn divided(spec: &Spec<'_>, written: &[f64]) -> Option<(Vec<f64>, Finish, Proved
     proved.noise = Noise::new(gain, 0.0, (0.0, spec.range()), (0.0, variance));
     Some((q, finish, proved))
 }
+
+/// One pass for kernels that are all 3×3.
+pub(crate) fn stencil(
+    spec: &Spec<'_>,
+    kernels: impl Iterator<Item = Option<Nine>>,
+) -> Option<Pass> {
+    let kernel = &spec.filter.kernels()[0];
+    // Nine taps may also lie in a line.
+    let small = (kernel.width(), kernel.height()) == (3, 3);
+    kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Pass::Stencil)
+}
