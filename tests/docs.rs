@@ -151,3 +151,110 @@ fn every_public_type_has_an_example() {
     }
     assert!(without.is_empty(), "without an example: {}", without.join(", "));
 }
+
+/// The paths that a tree of a `use` names, from `prefix` on.
+fn paths(prefix: &[String], tree: &str, out: &mut Vec<Vec<String>>) {
+    let tree = tree.trim();
+    let (head, list) = match tree.split_once('{') {
+        Some((head, rest)) => (head, Some(rest.rsplit_once('}').map_or(rest, |(list, _)| list))),
+        None => (tree, None),
+    };
+    let names = head.split("::").map(str::trim).filter(|name| !name.is_empty());
+    let path: Vec<_> = prefix.iter().cloned().chain(names.map(str::to_owned)).collect();
+    let Some(list) = list else {
+        out.extend((!tree.is_empty()).then_some(path));
+        return;
+    };
+    let (mut depth, mut from) = (0, 0);
+    for (i, c) in list.char_indices().chain([(list.len(), ',')]) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                paths(&path, &list[from..i], out);
+                from = i + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Which modules each module of the library and the program names, but for those inside of it, by their paths from `src`.
+fn dependencies() -> HashMap<String, Vec<String>> {
+    let src = root().join("src");
+    let mut all = Vec::new();
+    files(&src, "rs", &mut all);
+    let name = |path: &Path| {
+        let path = path.strip_prefix(&src).unwrap().with_extension("");
+        let path = path.to_str().unwrap().replace(std::path::MAIN_SEPARATOR, "::");
+        path.strip_suffix("::mod").unwrap_or(&path).to_owned()
+    };
+    let modules: Vec<_> = all.iter().map(|path| name(path)).collect();
+    let own = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let lines = text.lines().map(|line| line.split("//").next().unwrap());
+        let text = lines.collect::<Vec<_>>().join(" ");
+        let here = name(path);
+        let mut found = Vec::new();
+        for part in text.split("use ").skip(1) {
+            paths(&[], part.split(';').next().unwrap(), &mut found);
+        }
+        // Paths in code.
+        for part in text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
+            if part.starts_with("crate::") || part.starts_with("super::") {
+                paths(&[], part, &mut found);
+            }
+        }
+        let resolved = found.into_iter().filter_map(|path| {
+            let ups = path.iter().take_while(|name| *name == "super").count();
+            let parts: Vec<&str> = here.split("::").collect();
+            let mut whole = match path.first()?.as_str() {
+                "crate" => Vec::new(),
+                "super" => parts[..parts.len().saturating_sub(ups)].to_vec(),
+                _ => return None,
+            };
+            whole.extend(path.iter().skip(ups.max(1)).map(String::as_str));
+            let longest = (1..=whole.len()).rev().map(|n| whole[..n].join("::"));
+            longest.into_iter().find(|path| modules.contains(path))
+        });
+        let inside = format!("{here}::");
+        let others = resolved.filter(|other| *other != here && !other.starts_with(&inside));
+        let others = others.collect();
+        (here, others)
+    };
+    all.iter().map(own).collect()
+}
+
+/// Takes away what names nothing that is left, until nothing is. Panics where some name each other.
+fn no_circle(mut left: HashMap<String, Vec<String>>) {
+    while !left.is_empty() {
+        let names_none = |(_, others): &(&String, &Vec<String>)| {
+            !others.iter().any(|other| left.contains_key(other))
+        };
+        let below: Vec<_> = left.iter().filter(names_none).map(|(here, _)| here.clone()).collect();
+        assert!(!below.is_empty(), "a circle among {left:#?}");
+        left.retain(|here, _| !below.contains(here));
+    }
+}
+
+#[test]
+fn modules_depend_in_one_direction() {
+    let mut modules = dependencies();
+    assert!(modules["plan::choose"].contains(&"plan::filter".to_owned()));
+    assert!(modules["exec::segment"].contains(&"exec::walk".to_owned()));
+    // Folders, with the file of the same name; the library's root names all of them.
+    let folder = |path: &str| path.split("::").next().unwrap().to_owned();
+    let mut folders: HashMap<String, Vec<String>> = HashMap::new();
+    for (here, others) in &modules {
+        let (here, others) = (folder(here), others.iter().map(|other| folder(other)));
+        folders.entry(here.clone()).or_default().extend(others.filter(|other| *other != here));
+    }
+    assert!(folders["exec"].contains(&"plan".to_owned()));
+    no_circle(folders);
+    for (here, others) in &mut modules {
+        // What is below a module names it as that which it is a part of.
+        others.retain(|other| !here.starts_with(&format!("{other}::")));
+    }
+    no_circle(modules);
+}
