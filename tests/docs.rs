@@ -1,5 +1,5 @@
-//! Holds what is written for people to the repository: every link in every page leads somewhere, and every public type
-//! has an example. No network is used; links to other places are not looked at.
+//! Holds what is written to the repository, for people: every link in every page leads somewhere, every public type has
+//! an example, and no module depends on itself in a circle. No network is used; links to other places are not looked at.
 
 use std::collections::HashMap;
 use std::fs;
