@@ -150,7 +150,7 @@ impl FilterRun<'_> {
                         out.typed().copy_from_slice(source);
                     } else {
                         let (rows, finish) = (&[Addend::F32(source, 1.0)], &Finish::PLAIN);
-                        stage.level.run(SumRows { rows, finish, out });
+                        stage.level.run(SumRows { rows, finish, stream: false, out });
                     }
                     sink.done(y, 1, x.clone());
                 }

@@ -108,7 +108,7 @@ impl Request<'_> {
         mut sink: Sink<'_, '_>,
         slot: &mut FilterSlot,
     ) {
-        let Self { stage, y: all, last, .. } = self;
+        let Self { stage, y: all, last, stream } = self;
         let x = slot.tile.x.clone();
         let (level, channels) = (stage.level, stage.output.channels);
         let n = x.len() * channels;
@@ -168,7 +168,7 @@ impl Request<'_> {
                             };
                         }
                         let without = usize::from(terms.identity == 0.0);
-                        level.run(SumRows { rows: &all[without..count + 1], finish, out });
+                        level.run(SumRows { rows: &all[without..count + 1], finish, stream, out });
                     }
                 }
                 sink.done(y, 1, x.clone());

@@ -1,7 +1,7 @@
 //! The sum of filters' rows, and of the image's own: what they add up to is rounded once.
 
 use super::datapath::{Datapath, I16Pairs, post};
-use super::{Finish, OutRow, with_narrow, with_sample};
+use super::{Finish, OutRow, first_of_line, starts_before, with_narrow, with_sample};
 use crate::sample::{Sample, SampleType};
 use crate::simd::{Job, Lanes, MAX_LANES, SampleLanes};
 use wide::bytemuck::cast_slice;
@@ -57,6 +57,8 @@ pub struct SumRows<'a> {
     pub rows: &'a [Addend<'a>],
     /// Offset and post-step.
     pub finish: &'a Finish,
+    /// Whether the output is so large that it had better go past the cache.
+    pub stream: bool,
     /// Exactly the samples to write.
     pub out: OutRow<'a>,
 }
@@ -66,18 +68,29 @@ impl Job for SumRows<'_> {
     fn run<L: Lanes>(mut self, l: L) {
         let n = self.out.len();
         assert!(self.rows.iter().all(|row| row.len() == n));
+        let bytes = self.out.sample().bytes();
         let mut whole = [0u32; MAX_LANES];
         let out = if n < L::N { whole.as_mut_ptr().cast() } else { self.out.as_mut_ptr() };
-        // SAFETY: all rows have n samples; in the first loop x + 4·N ≤ n. The last vector starts at n − N, or where
-        // there are fewer samples than N, at 0: then rows are copied into whole ones, and `whole` has N samples.
+        // Whole lines are streamed, and no other store may touch those.
+        let first = self.stream.then(|| first_of_line(out.addr(), bytes, L::N)).flatten();
+        let first = first.filter(|first| first + L::N <= n);
+        let (stream, first) = (first.is_some(), first.unwrap_or(0));
+        // SAFETY: all rows have n samples; before the first line and in the loop over blocks vectors end at `first` and
+        // at x + 4·N ≤ n. The last vector starts at n − N, or where there are fewer samples than N, at 0: then rows are
+        // copied into whole ones, and `whole` has N samples.
         unsafe {
-            let mut x = 0;
+            for x in starts_before(first, L::N) {
+                self.block::<L, 1>(l, x, out, false);
+            }
+            let mut x = first;
             while x + 4 * L::N <= n {
-                self.block::<L, 4>(l, x, out);
+                // The last vector of all must not overlap these.
+                let whole = x + 5 * L::N <= n || x + 4 * L::N == n;
+                self.block::<L, 4>(l, x, out, stream && whole);
                 x += 4 * L::N;
             }
             while x < n {
-                self.block::<L, 1>(l, x.min(n.max(L::N) - L::N), out);
+                self.block::<L, 1>(l, x.min(n.max(L::N) - L::N), out, false);
                 x += L::N;
             }
         }
@@ -92,9 +105,10 @@ impl SumRows<'_> {
     ///
     /// # Safety
     ///
-    /// `out` must have x + U·N samples, and all rows, unless they have fewer than N and U is 1.
+    /// `out` must have x + U·N samples, and all rows, unless they have fewer than N and U is 1; to `stream`, a cache line
+    /// must begin at sample x.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut u8) {
+    unsafe fn block<L: Lanes, const U: usize>(&self, l: L, x: usize, out: *mut u8, stream: bool) {
         let mut sums = [l.f_splat(self.finish.offset as f32); U];
         // SAFETY: as promised by the caller; a copy has MAX_LANES ≥ N elements.
         unsafe {
@@ -111,7 +125,7 @@ impl SumRows<'_> {
                 *sum = post(l, [*sum], self.finish);
             }
             with_sample!(self.out.sample(), O => {
-                O::store_floats(l, out.cast::<O>().add(x), sums, self.finish.fits(), false);
+                O::store_floats(l, out.cast::<O>().add(x), sums, self.finish.fits(), stream);
             });
         }
     }
@@ -278,21 +292,26 @@ mod tests {
             .map(|b| i16::from_be_bytes([b[0], b[1]]))
     }
 
-    /// All samples of a row that a job writes with every level.
+    /// All samples of a row that a job writes with every level, past the cache or not, wherever in a line it begins.
     fn at_all_levels<O: Sample + PartialEq>(
         n: usize,
-        run: impl Fn(Level, OutRow<'_>),
+        run: impl Fn(Level, bool, OutRow<'_>),
         expected: impl Fn(usize) -> O,
     ) {
+        let mut memory = vec![O::zeroed(); n + 64];
         for level in Level::available() {
-            let mut out = vec![O::zeroed(); n];
-            run(level, OutRow::new(&mut out));
-            for (x, value) in out.iter().enumerate() {
-                assert!(
-                    *value == expected(x),
-                    "{level}, sample {x} of {n}: {value:?}, {:?}",
-                    expected(x)
-                );
+            for (stream, from) in [(false, 0), (true, 0), (true, 1), (true, 5), (true, 40)] {
+                memory.fill(O::zeroed());
+                run(level, stream, OutRow::new(&mut memory[from..from + n]));
+                for (x, value) in memory[from..from + n].iter().enumerate() {
+                    let expected = expected(x);
+                    assert!(
+                        *value == expected,
+                        "{level}, sample {x} of {n} from {from} on: {value:?}, {expected:?}"
+                    );
+                }
+                let zero = |v: &O| *v == O::zeroed();
+                assert!(memory[..from].iter().chain(&memory[from + n..]).all(zero), "{level}, {n}");
             }
         }
     }
@@ -314,8 +333,8 @@ mod tests {
                     let sum = first + -0.3 * f32::from(a[x]) + 0.7 * b[x];
                     if post == Post::Abs { sum.abs() } else { sum }
                 };
-                let run = |level: Level, out: OutRow<'_>| {
-                    level.run(SumRows { rows, finish: &finish, out })
+                let run = |level: Level, stream: bool, out: OutRow<'_>| {
+                    level.run(SumRows { rows, finish: &finish, stream, out })
                 };
                 at_all_levels(n, run, sum);
                 at_all_levels(n, run, |x| u16::from_f64(f64::from(sum(x))));
@@ -347,7 +366,7 @@ mod tests {
                         let sum: i32 = values.zip(taps).map(|(v, t)| v * t).sum();
                         f64::from((sum + 12345) >> 13)
                     };
-                    let run = |level: Level, out: OutRow<'_>| {
+                    let run = |level: Level, _: bool, out: OutRow<'_>| {
                         level.run(SumPairs {
                             source,
                             rows: &rows,
