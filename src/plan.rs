@@ -38,7 +38,7 @@ use crate::error::Error;
 use crate::filter::{Filter, Method};
 use crate::geometry::Axis;
 use crate::layer::{Chain, Layer};
-use crate::pass::{Identity, Nine, RowLevel, Share};
+use crate::pass::{Nine, RowLevel, Share, Taps};
 use crate::reference;
 use crate::sample::{Sample, SampleType};
 use crate::simd::Level;
@@ -121,8 +121,9 @@ pub struct AnyPlan {
 pub(crate) enum Pass {
     /// A column pass and a row pass, for each kernel.
     Separable(Vec<Passes>),
-    /// A column pass, and a row pass whose sums the image's own samples are added to.
-    WithIdentity(Passes, Identity),
+    /// A column pass, and a row pass whose sums the image's own samples are added to: multiplied by a number, which of
+    /// 16-bit sums has a whole part and another ([`Identity`](crate::pass::Identity)).
+    WithIdentity(Passes, Taps),
     /// A row pass, two rows at a time, then a column pass.
     RowFirst(Passes),
     /// 3×3 taps in one pass; for each kernel. All are products, or none.

@@ -15,8 +15,8 @@ use super::tile_rows::TileRows;
 use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{
-    Addend, Datapath, Dense, Emit, F32, F32Fused, Finish, Join, Multiply, PAIRS, Pair, Planes,
-    SumRows, Unpack,
+    Addend, AnyRow, Datapath, Dense, Emit, F32, F32Fused, Finish, Join, Multiply, PAIRS, Pair,
+    Planes, SumRows, Unpack,
 };
 use crate::plan::arithmetic::Rows;
 use crate::plan::{Fft, FilterStage};
@@ -149,7 +149,8 @@ impl FilterRun<'_> {
                     if out.sample() == SampleType::F32 {
                         out.typed().copy_from_slice(source);
                     } else {
-                        let (rows, finish) = (&[Addend::F32(source, 1.0)], &Finish::PLAIN);
+                        let (rows, finish) =
+                            (&[Addend { row: AnyRow::F32(source), factor: 1.0 }], &Finish::PLAIN);
                         stage.level.run(SumRows { rows, finish, stream: false, out });
                     }
                     sink.done(y, 1, x.clone());

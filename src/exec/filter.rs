@@ -8,8 +8,8 @@ use super::tile_rows::TileRows;
 use super::walk::FilterRun;
 use crate::filter::Alpha;
 use crate::pass::{
-    Addend, Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, MOST_ROWS, STENCIL_ROWS,
-    SumPairs, SumRows,
+    Addend, AnyRow, Datapath, F32, F32Fused, F64, I16, I16Pairs, I16Rounded, I32, MOST_ROWS,
+    STENCIL_ROWS, SumPairs, SumRows,
 };
 use crate::plan::{Arithmetic, FilterStage, Pass, Terms};
 use crate::sample::{Sample, SampleType};
@@ -157,15 +157,17 @@ impl Request<'_> {
                     }
                     None => {
                         // The samples, and those of each term.
-                        let mut all = [Addend::of(source, terms.identity); MOST_ROWS + 1];
+                        let mut all = [Addend { row: AnyRow::of(source), factor: terms.identity };
+                            MOST_ROWS + 1];
                         let made = terms.stages.iter().zip(&mut all[1..]);
                         for (i, (term, addend)) in made.enumerate() {
                             let start = i * step * bytes / term.stage.types.1.bytes() + row;
-                            let (len, unit) = (start + n, term.unit as f32);
-                            *addend = match term.stage.types.1 {
-                                SampleType::I16 => Addend::I16(&added.kept(len)[start..], unit),
-                                _ => Addend::F32(&added.kept(len)[start..], unit),
+                            let len = start + n;
+                            let row = match term.stage.types.1 {
+                                SampleType::I16 => AnyRow::I16(&added.kept(len)[start..]),
+                                _ => AnyRow::F32(&added.kept(len)[start..]),
                             };
+                            *addend = Addend { row, factor: term.unit as f32 };
                         }
                         let without = usize::from(terms.identity == 0.0);
                         level.run(SumRows { rows: &all[without..count + 1], finish, stream, out });
@@ -259,6 +261,12 @@ impl Request<'_> {
             }
             (Pass::Separable(p), Arithmetic::F32Fused) if const { T::FLOAT } => {
                 two_passes!(F32Fused, p);
+            }
+            (Pass::WithIdentity(p, _), Arithmetic::F32) if const { T::INTEGER || T::FLOAT } => {
+                two_passes!(F32, slice::from_ref(p));
+            }
+            (Pass::WithIdentity(p, _), Arithmetic::F32Fused) if const { T::FLOAT } => {
+                two_passes!(F32Fused, slice::from_ref(p));
             }
             (Pass::Separable(p), Arithmetic::F64) if const { T::INTEGER || T::FLOAT } => {
                 two_passes!(F64, p);

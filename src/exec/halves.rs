@@ -9,8 +9,8 @@ use super::tile_rows::TileRows;
 use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{
-    ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Nine, RowHalves, STENCIL_ROWS,
-    Stencil, StencilSample, SymmetricHalves,
+    ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Identity, Nine, RowHalves,
+    STENCIL_ROWS, Stencil, StencilSample, SymmetricHalves,
 };
 use crate::plan::arithmetic::Passes;
 use crate::plan::{FilterStage, Pass};
@@ -144,10 +144,14 @@ impl<T: Pod, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
             let (even, odd) = row.split_at(self.half);
             HalfInput { halves: [&even[first..], &odd[first..]], taps: I16::taps(&pass.row) }
         });
-        let identity = match self.stage.pass {
-            Pass::WithIdentity(_, identity) => Some((identity, cast_slice(under))),
+        let identity = match &self.stage.pass {
+            Pass::WithIdentity(_, identity) => Some((I16::taps(identity), cast_slice(under))),
             _ => None,
         };
+        let identity = identity.map(|(taps, under)| {
+            let (whole, part) = (taps[0], taps[1]);
+            (Identity { whole, part }, under)
+        });
         let row = RowHalves::<HIGH, M> { inputs, step, adds, identity, finish, stream, next, out };
         self.stage.level.run(row);
     }

@@ -499,5 +499,5 @@ fn copy(level: Level, row: &[f32], mut out: OutRow<'_>) {
     let (count, step, order) = (1, 1, RowOrder::InOrder);
     let inputs = [Input::<F32> { scratch: row, taps: &[1.0] }];
     let (stream, next) = (false, &[][..]);
-    level.run(Row::<F32, 1> { inputs, count, step, finish, order, stream, next, out });
+    level.run(Row::<F32, 1> { inputs, count, step, finish, order, image: None, stream, next, out });
 }

@@ -6,7 +6,7 @@ use super::tile::Tile;
 use super::tile_rows::TileRows;
 use super::walk::FilterRun;
 use crate::any_view::OutRow;
-use crate::pass::{Column, Datapath, Input, Row, Sum};
+use crate::pass::{AnyRow, Column, Datapath, Input, Row, Sum};
 use crate::plan::BLOCK_ROWS;
 use crate::plan::arithmetic::Passes;
 use crate::plan::{FilterStage, Pass};
@@ -92,7 +92,7 @@ impl<T: Sample, R: Datapath> ScratchRows<T> for Whole<'_, R> {
     fn finish<const M: usize>(
         &self,
         inputs: [(&Passes, &[R::Elem]); M],
-        _: &[T],
+        under: &[T],
         stream: bool,
         next: &[u8],
         out: OutRow<'_>,
@@ -105,7 +105,11 @@ impl<T: Sample, R: Datapath> ScratchRows<T> for Whole<'_, R> {
             scratch: &row[tile.first * step..],
             taps: R::taps(&pass.row),
         });
-        stage.level.run(Row { inputs, count, step, finish, order, stream, next, out });
+        let image = match &stage.pass {
+            Pass::WithIdentity(_, identity) => Some((AnyRow::of(under), R::taps(identity)[0])),
+            _ => None,
+        };
+        stage.level.run(Row { inputs, count, step, finish, order, image, stream, next, out });
     }
 }
 

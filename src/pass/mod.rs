@@ -82,7 +82,7 @@ pub use running::{
 };
 pub use sparse::{Doubled, Kept, Read, Sparse, SparseSums};
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil, StencilSample};
-pub use sum::{Addend, MOST_ROWS, SAMPLE_BITS, SumPairs, SumRows};
+pub use sum::{Addend, AnyRow, MOST_ROWS, SAMPLE_BITS, SumPairs, SumRows};
 pub use symmetric::{SYMMETRIC_SHIFT, SymmetricHalves};
 
 use crate::any_view::OutRow;

@@ -1,6 +1,7 @@
 //! The row pass: one scratch row, weighted with taps a fixed step apart, into output samples.
 
 use super::datapath::Datapath;
+use super::sum::{AnyRow, copy, with_row};
 use super::{Finish, OutRow, each, first_of_line, with_sample};
 use crate::simd::{Job, Lanes, MAX_LANES, prefetch};
 
@@ -26,6 +27,9 @@ pub struct Row<'a, R: Datapath, const M: usize> {
     pub finish: &'a Finish,
     /// In which order products are added.
     pub order: RowOrder,
+    /// Of one kernel, where sums are floats: the image's samples, as many as are written, that are added last, and what
+    /// they are multiplied by.
+    pub image: Option<(AnyRow<'a>, R::Tap)>,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
     /// Memory to ask for on the way; as much for each sample that is written.
@@ -91,6 +95,7 @@ impl<R: Datapath, const M: usize> Job for Row<'_, R, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let n = self.out.len();
+        assert!(self.image.is_none_or(|(row, _)| R::FOLDS && M == 1 && row.len() == n));
         for input in &self.inputs {
             assert!(input.taps.len() == self.count.div_ceil(R::PAIRED) && self.count > 0);
             assert!(input.scratch.len() >= n + (self.count - 1) * self.step + MAX_LANES);
@@ -199,7 +204,8 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
             }
         }
         // SAFETY: tap k starts at element x + k·PAIRED·step, the second of a pair at the next tap's,
-        // limited to the last tap; the caller promises U·lanes elements from there.
+        // limited to the last tap; the caller promises U·lanes elements from there. The image has as many samples as
+        // `out`, or fewer than a vector, which are copied.
         unsafe {
             for (m, input) in self.inputs.iter().enumerate() {
                 if FOLD {
@@ -221,6 +227,23 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
                         acc[m] = R::step(l, acc[m], x, tap);
                     }
                 }
+            }
+            if const { R::FOLDS && M == 1 }
+                && let Some((row, tap)) = self.image
+            {
+                let tap = R::splat(l, tap);
+                with_row!(row, row => {
+                    for (u, acc) in acc.iter_mut().enumerate() {
+                        let samples = if U == 1 && row.len() < lanes {
+                            let whole = copy(row);
+                            R::load(l, whole.as_ptr(), whole.as_ptr())
+                        } else {
+                            let p = row.as_ptr().add(x + u * lanes);
+                            R::load(l, p, p)
+                        };
+                        acc[0] = R::step(l, acc[0], samples, tap);
+                    }
+                });
             }
             with_sample!(self.out.sample(), O => {
                 R::finish(l, acc, self.finish, stream, out.cast::<O>().add(x));

@@ -9,46 +9,57 @@ use wide::bytemuck::cast_slice;
 /// Rows of terms at most.
 pub const MOST_ROWS: usize = 8;
 
-/// A row to be added, times a factor; of 16 bits with a sign that is the unit of its numbers.
+/// A row of samples, or of a filter's results, of any type.
 #[derive(Debug, Clone, Copy)]
-pub enum Addend<'a> {
-    /// Samples of images.
-    U8(&'a [u8], f32),
-    /// The same.
-    U16(&'a [u16], f32),
-    /// Of 16 bits.
-    I16(&'a [i16], f32),
-    /// Of floats.
-    F32(&'a [f32], f32),
+pub enum AnyRow<'a> {
+    /// Of `u8`.
+    U8(&'a [u8]),
+    /// Of `u16`.
+    U16(&'a [u16]),
+    /// Of `i16`.
+    I16(&'a [i16]),
+    /// Of `f32`.
+    F32(&'a [f32]),
 }
 
-/// Does the same for an addend's row, whatever its type.
+/// Does the same for a row, whatever its type.
 macro_rules! with_row {
-    ($addend:expr, ($row:ident, $factor:ident) => $do:expr) => {
-        match $addend {
-            Addend::U8($row, $factor) => $do,
-            Addend::U16($row, $factor) => $do,
-            Addend::I16($row, $factor) => $do,
-            Addend::F32($row, $factor) => $do,
+    ($any:expr, $row:ident => $do:expr) => {
+        match $any {
+            AnyRow::U8($row) => $do,
+            AnyRow::U16($row) => $do,
+            AnyRow::I16($row) => $do,
+            AnyRow::F32($row) => $do,
         }
     };
 }
+pub(super) use with_row;
 
-impl<'a> Addend<'a> {
+impl<'a> AnyRow<'a> {
     /// A row of samples.
     #[must_use]
-    pub fn of<T: Sample>(row: &'a [T], factor: f32) -> Self {
+    pub fn of<T: Sample>(row: &'a [T]) -> Self {
         match T::TYPE {
-            SampleType::U8 => Self::U8(cast_slice(row), factor),
-            SampleType::U16 => Self::U16(cast_slice(row), factor),
-            SampleType::I16 => Self::I16(cast_slice(row), factor),
-            SampleType::F32 => Self::F32(cast_slice(row), factor),
+            SampleType::U8 => Self::U8(cast_slice(row)),
+            SampleType::U16 => Self::U16(cast_slice(row)),
+            SampleType::I16 => Self::I16(cast_slice(row)),
+            SampleType::F32 => Self::F32(cast_slice(row)),
         }
     }
 
-    fn len(self) -> usize {
-        with_row!(self, (row, _factor) => row.len())
+    /// Elements.
+    pub(super) fn len(self) -> usize {
+        with_row!(self, row => row.len())
     }
+}
+
+/// A row to be added, times a factor; of 16 bits that is the unit of its numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Addend<'a> {
+    /// What is added.
+    pub row: AnyRow<'a>,
+    /// What it is multiplied by.
+    pub factor: f32,
 }
 
 /// `out[x] = finish(Σ factor · row[x])`, added up in that order, from the offset on.
@@ -67,7 +78,7 @@ impl Job for SumRows<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, l: L) {
         let n = self.out.len();
-        assert!(self.rows.iter().all(|row| row.len() == n));
+        assert!(self.rows.iter().all(|addend| addend.row.len() == n));
         let bytes = self.out.sample().bytes();
         let mut whole = [0u32; MAX_LANES];
         let out = if n < L::N { whole.as_mut_ptr().cast() } else { self.out.as_mut_ptr() };
@@ -112,8 +123,8 @@ impl SumRows<'_> {
         let mut sums = [l.f_splat(self.finish.offset as f32); U];
         // SAFETY: as promised by the caller; a copy has MAX_LANES ≥ N elements.
         unsafe {
-            for row in self.rows {
-                with_row!(*row, (row, factor) => {
+            for &Addend { row, factor } in self.rows {
+                with_row!(row, row => {
                     if U == 1 && row.len() < L::N {
                         add(l, &mut sums, copy(row).as_ptr(), factor);
                     } else {
@@ -133,7 +144,7 @@ impl SumRows<'_> {
 
 /// A short row and zeros behind it.
 #[inline(always)]
-fn copy<S: SampleLanes>(row: &[S]) -> [S; MAX_LANES] {
+pub(super) fn copy<S: SampleLanes>(row: &[S]) -> [S; MAX_LANES] {
     let mut whole = [S::zeroed(); MAX_LANES];
     whole[..row.len()].copy_from_slice(row);
     whole
@@ -324,8 +335,11 @@ mod tests {
                 (noise(n, 1).collect(), noise(n, 2).map(|v| f32::from(v) / 3.0).collect());
             for (identity, post) in [(0.0, Post::None), (1.3, Post::Abs)] {
                 let finish = Finish { post, offset: 2.5, ..Finish::PLAIN };
-                let rows =
-                    [Addend::of(&source, identity), Addend::I16(&a, -0.3), Addend::F32(&b, 0.7)];
+                let rows = [
+                    Addend { row: AnyRow::of(&source), factor: identity },
+                    Addend { row: AnyRow::I16(&a), factor: -0.3 },
+                    Addend { row: AnyRow::F32(&b), factor: 0.7 },
+                ];
                 let rows = &rows[usize::from(identity == 0.0)..];
                 let sum = |x: usize| {
                     let first =

@@ -28,6 +28,7 @@ pub(crate) use boxes::running;
 pub(crate) use direct::dense;
 use direct::pack_rows;
 pub(super) use floats::float_exact;
+pub(crate) use floats::float_with_identity;
 use floats::{double, double_bound, exact_i32, float, float_sum_error};
 pub(crate) use nine::{nine, stencil};
 pub(super) use noise::rounded_mean;

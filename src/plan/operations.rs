@@ -11,7 +11,7 @@ use super::filter::FilterStage;
 use super::segment::{LayerStage, WindowKind};
 use super::{Pass, Terms};
 use crate::pass::{
-    self, Datapath as _, GROUP, GROUPS_FROM, Nine, RowLevel, RowOrder, SUMMED, folds_column,
+    self, Datapath as _, GROUP, GROUPS_FROM, Nine, RowLevel, RowOrder, SUMMED, Taps, folds_column,
     folds_row,
 };
 use crate::sample::SampleType;
@@ -102,7 +102,9 @@ impl FilterStage {
                 passes.iter().map(both).sum()
             }
             Pass::WithIdentity(passes, identity) => {
-                let own = 1.0 + if identity.part == 0 { 0.0 } else { 2.0 };
+                // Of a part in 16 bits samples are multiplied before.
+                let apart = matches!(identity, Taps::I16(parts) if parts[1] != 0);
+                let own = if apart { 3.0 } else { 1.0 };
                 let own = Operations::new(own, own.min(2.0));
                 self.column(passes, 1) + self.row(passes, 1) + own
             }

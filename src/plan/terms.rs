@@ -8,7 +8,8 @@
 use super::Pass;
 use super::arithmetic::noise::{self, errors_and_squares};
 use super::arithmetic::{
-    Arithmetic, Choice, Noise, Proved, Spec, U, abs_sum, pack, shorts, with_identity,
+    Arithmetic, Choice, Noise, Proved, Spec, U, abs_sum, float_with_identity, pack, shorts,
+    with_identity,
 };
 use super::costs::separable_cost;
 use super::filter::{FilterFacts, FilterStage, Setting, of_terms, under_anchor};
@@ -146,13 +147,17 @@ pub(super) fn terms(
     let sum = Summands::new(spec, parts, input, types, setting)?;
     if types.0 == SampleType::U8 && !spec.float_source() && !spec.float_output() {
         let addends = sum.at_two_rates();
-        let found = sum.in_two_passes(&addends).or_else(|| sum.of_words(&addends));
+        let found = sum.in_two_passes(&addends, with_identity).or_else(|| sum.of_words(&addends));
         if found.is_some() {
             return found;
         }
     }
-    let coarse = if setting.precise { None } else { sum.of_floats(false) };
-    coarse.or_else(|| sum.of_floats(true))
+    if setting.precise {
+        return sum.of_floats(true);
+    }
+    sum.in_two_passes(&[None], float_with_identity)
+        .or_else(|| sum.of_floats(false))
+        .or_else(|| sum.of_floats(true))
 }
 
 /// What a kernel is the sum of, and what is the same however that is added up.
@@ -327,15 +332,19 @@ impl<'a> Summands<'a> {
         paired.or_else(|| self.added(planned, None))
     }
 
-    /// The image and one product of the kernel's size that is known as one, in two passes.
-    fn in_two_passes(&self, addends: &[Option<Planned>]) -> Option<Choice> {
+    /// The image and one product of the kernel's size that is known as one, in two passes that `plan` makes.
+    fn in_two_passes(
+        &self,
+        addends: &[Option<Planned>],
+        plan: fn(&Spec<'_>, &Kernel, f64) -> Option<Choice>,
+    ) -> Option<Choice> {
         let ([one], [None]) = (&self.kernels[..], addends) else { return None };
         let place = |k: &Kernel| (k.width(), k.height(), k.anchor());
         if self.times == 0.0 || place(one) != place(&self.spec.filter.kernels()[0]) {
             return None;
         }
         one.factors()?;
-        let (pass, mut proved, finish) = with_identity(self.spec, one, self.times)?;
+        let (pass, mut proved, finish) = plan(self.spec, one, self.times)?;
         proved.bound += self.left;
         self.spec.takes(&proved).then_some((pass, proved, finish))
     }

@@ -88,6 +88,12 @@ fn the_image_is_added_at_every_width() {
             for channels in [1, 3] {
                 let source = image::<u8>(Shape::new(width, 3, channels), Look::Noise, width as u64);
                 check_levels::<u8, u8>(&filter, source.view()).unwrap();
+                let source =
+                    image::<u16>(Shape::new(width, 3, channels), Look::Noise, width as u64);
+                check_levels::<u16, u16>(&filter, source.view()).unwrap();
+                let source =
+                    image::<f32>(Shape::new(width, 3, channels), Look::Noise, width as u64);
+                check_levels::<f32, f32>(&filter, source.view()).unwrap();
             }
         }
     }

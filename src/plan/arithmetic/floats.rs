@@ -1,10 +1,13 @@
 //! Two passes in `f32`, in `i32` where taps are integers too large for less, and in `f64`.
 
 use super::{
-    Arithmetic, Factors, Noise, Passes, Rows, Separable, Spec, U, abs_sum, exact_f32, fixed,
-    fraction_bits, noise, to_i32, whole,
+    Arithmetic, Choice, Factors, Noise, Passes, Rows, Separable, Spec, U, abs_sum, exact_f32,
+    factors, fixed, fraction_bits, noise, to_i32, whole,
 };
+use crate::kernel::{Kernel, Separation};
 use crate::pass::{RowOrder, Taps};
+use crate::plan::Pass;
+use std::slice;
 
 /// The error of Σ tap·x in `f32`, added up from the first tap to the last, per unit of |x|: the
 /// rounding of every tap, product and sum.
@@ -67,7 +70,9 @@ pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
         let f = &Factors { column: times(&f.column, half), row: times(&f.row, 1.0 / half), ..*f };
         let (column, row) = (abs_sum(&f.column), abs_sum(&f.row));
-        let value = range * column * row + spec.offset().abs() + 1.0;
+        // What the image is multiplied by where it is added.
+        let image = f.identity.map_or(0.0, |(times, _)| times);
+        let value = range * (column * row + image.abs()) + spec.offset().abs() + 1.0;
         if value > 1e30 || row > 1e30 {
             return None;
         }
@@ -88,6 +93,7 @@ pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         // Two column sums are added before anything is multiplied.
         let least = if order == RowOrder::Folded { 2.0 } else { 1.0 };
         let exact = f.row.iter().all(|t| exact_f32(*t))
+            && f.identity.is_none()
             && spec.given() == 0.0
             && float_exact(spec, &products, column.max(1.0) * row.max(least));
         let bound = if exact {
@@ -101,11 +107,17 @@ pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
                 ),
             };
             let horizontal = range * column * error;
+            // The image's tap, its product, and that it is added.
+            let own = match f.identity {
+                Some(_) => range * float_sum_error(&[image]) + U * value,
+                None => 0.0,
+            };
             // Offset and the ½ of rounding.
             vertical * row * (1.0 + 1e-4)
                 + horizontal
+                + own
                 + 2.0 * U * value
-                + spec.carried(column * row)
+                + spec.carried(column * row + image.abs())
         };
         bounds.push((bound + f.residual, value));
         let taps = |v: &[f64]| Taps::F32(v.iter().map(|&t| t as f32).collect());
@@ -118,11 +130,30 @@ pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         let taps = [&f.column, &f.row].map(|taps| noise::single(taps));
         let (gain, squares) =
             noise::of_product((&f.column, &f.row), (&taps[0], 1.0), (&taps[1], 1.0));
-        let value = range * abs_sum(&f.column) * abs_sum(&f.row);
-        let variance = noise::roundings(f.column.len() + f.row.len(), value);
+        // What the image's tap is rounded by, and two roundings more.
+        let (image, more) = f.identity.map_or((0.0, 0), |(times, _)| (times, 2));
+        let off = f64::from(image as f32) - image;
+        let (gain, squares) = (gain + off, (squares.sqrt() + off.abs()).powi(2));
+        let value = range * (abs_sum(&f.column) * abs_sum(&f.row) + image.abs());
+        let variance = noise::roundings(f.column.len() + f.row.len() + more, value);
         arithmetic.noise = Noise::new(gain, squares, (0.0, range), (0.0, variance));
     }
     Some((arithmetic, passes, spec.finish()))
+}
+
+/// Two passes for a `product` whose sums the image is added to, `identity` times, both before the filter's scale.
+pub(crate) fn float_with_identity(
+    spec: &Spec<'_>,
+    product: &Kernel,
+    identity: f64,
+) -> Option<Choice> {
+    let separation = Separation::of(product);
+    let mut f = factors(spec, slice::from_ref(&separation)).pop()?;
+    let times = identity * spec.filter.get_scale();
+    f.identity = Some((times, product.anchor()));
+    let (proved, mut passes, finish) = float(spec, &[f])?;
+    let taps = Taps::F32(vec![times as f32]);
+    Some((Pass::WithIdentity(passes.pop()?, taps), proved, finish))
 }
 
 /// Integer taps too large for cheaper arithmetic.

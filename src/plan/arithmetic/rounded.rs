@@ -9,7 +9,7 @@ use super::{
 use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
 use crate::pass::{
-    Finish, Fixed, Identity, MOST_SYMMETRIC, RowOrder, SAMPLE_BITS, SYMMETRIC_SHIFT,
+    Finish, Fixed, Identity, MOST_SYMMETRIC, RowOrder, SAMPLE_BITS, SYMMETRIC_SHIFT, Taps,
 };
 use crate::plan::Pass;
 use std::slice;
@@ -80,7 +80,8 @@ pub(crate) fn with_identity(spec: &Spec<'_>, product: &Kernel, identity: f64) ->
     f.identity = Some((identity * spec.filter.get_scale(), product.anchor()));
     let found = of_symmetric(spec, &f).or_else(|| small_columns(spec, &f))?;
     let finish = found.finish(spec);
-    Some((Pass::WithIdentity(found.passes, found.identity), found.proved, finish))
+    let Identity { whole, part } = found.identity;
+    Some((Pass::WithIdentity(found.passes, Taps::I16(vec![whole, part])), found.proved, finish))
 }
 
 /// The mean error, in levels, from which on others are looked for.
