@@ -348,7 +348,8 @@ impl Filter {
 
     /// The shape that it makes of an image of shape `input`; smaller only with border [`Valid`](Border::Valid).
     ///
-    /// Errors: all that depend on filter and shape alone, as of [`plan`](Self::plan).
+    /// Errors: an empty or too large shape, border `Valid` with an image smaller than the kernel, another number of border
+    /// constants than channels, alpha handling without an alpha channel, numbers that are not finite.
     pub fn output_shape(&self, input: Shape) -> Result<Shape, Error> {
         input.samples()?;
         let kernel = &self.kernels()[0];

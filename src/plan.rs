@@ -9,6 +9,7 @@ mod chain;
 mod choose;
 mod costs;
 mod cut;
+mod executed;
 mod explain;
 mod fft;
 mod filter;

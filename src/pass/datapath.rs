@@ -71,6 +71,8 @@ pub trait Datapath: Copy + 'static {
     -> Self::Acc<L>;
     /// Whether a row pass may add its products in any order, so that levels differ in it.
     const SHARES: bool = false;
+    /// Whether a row pass may add the image's own samples to its sums.
+    const ADDS_IMAGE: bool = false;
     /// Whether a row pass adds the samples that meet the same of its symmetric taps before it multiplies.
     const FOLDS: bool = false;
     /// The sum of such samples.
@@ -253,6 +255,7 @@ impl<const FUSED: bool> Datapath for Float<FUSED> {
         if FUSED { l.f_mul_add(x, tap, acc) } else { l.f_add(acc, l.f_mul(x, tap)) }
     }
     const SHARES: bool = FUSED;
+    const ADDS_IMAGE: bool = true;
     const FOLDS: bool = true;
     const STREAMS: bool = true;
     #[inline(always)]

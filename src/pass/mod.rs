@@ -5,7 +5,7 @@
 //! | pass | reads | writes |
 //! |---|---|---|
 //! | [`Column`] | K rows of samples | a scratch row |
-//! | [`Row`] | one scratch row (two for a magnitude), K taps apart | output samples |
+//! | [`Row`] | one scratch row (two for a magnitude), K taps apart, and perhaps the image's row | output samples |
 //! | [`ColumnHalves`], [`RowHalves`] | `u8`, in 16 bits | the same |
 //! | [`SymmetricHalves`] | as [`ColumnHalves`], long symmetric taps | the same |
 //! | [`Across`] | two rows of `u8` | a row of pairs, for a [`Dense`] pass of one column |

@@ -53,7 +53,7 @@ impl<'a> AnyRow<'a> {
     }
 }
 
-/// A row to be added, times a factor; of 16 bits that is the unit of its numbers.
+/// A row to be added, times a factor: of a filter's results in 16 bits, the unit of its numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Addend<'a> {
     /// What is added.

@@ -235,9 +235,23 @@ pub(super) fn check_constants(border: &Border, source: SampleType) -> Result<boo
 /// Whether a filter makes whole numbers of whole numbers, and all that it adds up is whole.
 fn is_whole(filter: &Filter, method: Method, separations: &[Separation]) -> bool {
     let whole = |v: &f64| v.fract() == 0.0;
-    let mut terms = separations.iter().map(|s| &s.terms()[0]);
-    let factors =
-        method != Method::Separable || terms.all(|t| t.column.iter().chain(&t.row).all(whole));
+    let both = |column: &[f64], row: &[f64]| column.iter().chain(row).all(whole);
+    let of_term = |term: &Kernel| match term.factors() {
+        Some((column, row)) => both(column, row),
+        None => term.taps().iter().all(whole),
+    };
+    let factors = match method {
+        Method::Separable => {
+            separations.iter().map(|s| &s.terms()[0]).all(|t| both(&t.column, &t.row))
+        }
+        // Products that were found for a kernel are not whole.
+        Method::Terms => {
+            let known = |k: &Kernel| !k.terms().is_empty() && k.terms().iter().all(of_term);
+            filter.kernels().iter().all(known)
+        }
+        Method::Multirate => false,
+        _ => true,
+    };
     let mut taps = filter.kernels().iter().flat_map(Kernel::taps);
     factors
         && taps.all(whole)

@@ -8,8 +8,8 @@
 use super::Pass;
 use super::arithmetic::noise::{self, errors_and_squares};
 use super::arithmetic::{
-    Arithmetic, Choice, Noise, Proved, Spec, U, abs_sum, float_with_identity, pack, shorts,
-    with_identity,
+    Arithmetic, Choice, Noise, Proved, Spec, U, abs_sum, float_with_identity, pack, running,
+    shorts, with_identity,
 };
 use super::costs::separable_cost;
 use super::filter::{FilterFacts, FilterStage, Setting, of_terms, under_anchor};
@@ -344,6 +344,10 @@ impl<'a> Summands<'a> {
             return None;
         }
         one.factors()?;
+        // Sums of windows are cheaper than two passes.
+        if running(&Spec { filter: &self.filters[0], ..*self.spec }).is_some() {
+            return None;
+        }
         let (pass, mut proved, finish) = plan(self.spec, one, self.times)?;
         proved.bound += self.left;
         self.spec.takes(&proved).then_some((pass, proved, finish))

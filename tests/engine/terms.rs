@@ -7,8 +7,8 @@ use crate::common::{
 use crate::equality::large;
 use crate::sweep::{sweep, sweep_filter, sweep_heights};
 use twopass::{
-    Arithmetic, Border, Filter, Kernel, KernelParams, Method, NamedKernel, Separation, Shape,
-    Source,
+    Arithmetic, Border, Filter, Kernel, KernelParams, Method, NamedKernel, Sample, Separation,
+    Shape, Source,
 };
 
 fn named(name: &str, sigma: f64, size: Option<usize>) -> Kernel {
@@ -63,20 +63,57 @@ fn every_cut() {
     large::<f32, u8>(&Filter::new(mixture()).scale(255.0));
 }
 
-/// Where windows end with the image: every level against the reference.
+/// Where windows end with the image.
 fn windows_inside(filter: &Filter) {
+    in_pieces::<u8, u8>(&filter.clone().border(Border::Valid));
+}
+
+/// A sum of terms at every level against the reference, and in tiles and regions.
+fn in_pieces<I: Source, O: Sample>(filter: &Filter) {
     for shape in [Shape::new(70, 40, 1), Shape::new(31, 33, 3)] {
-        let source = image::<u8>(shape, Look::Noise, 9);
-        let filter = filter.clone().border(Border::Valid);
-        check_levels::<u8, u8>(&filter, source.view()).unwrap();
-        let plan = filter.plan::<u8, u8>(shape).unwrap();
+        let source = image::<I>(shape, Look::Noise, 9);
+        check_levels::<I, O>(filter, source.view()).unwrap();
+        let plan = filter.plan::<I, O>(shape).unwrap();
         assert_eq!(plan.stages()[0].method, Some(Method::Terms));
         let whole = run_plan(&plan, source.view()).unwrap();
         let other = run_plan(&with_tiles(plan.clone(), 7, 3), source.view()).unwrap();
         same(&whole, &other).unwrap();
-        let pieces = run_tiling(&plan, &filter, source.view(), 1).unwrap();
+        let pieces = run_tiling(&plan, filter, source.view(), 1).unwrap();
         same(&whole, &pieces).unwrap();
     }
+}
+
+/// Sums of floats that the image is added to.
+#[test]
+fn floats_with_the_image() {
+    let unsharp = Filter::new(Kernel::unsharp(1.3, 0.6).unwrap());
+    for border in [Border::Replicate, Border::Wrap, Border::Valid, Border::Constant(vec![7.0])] {
+        let filter = unsharp.clone().border(border);
+        in_pieces::<u16, u16>(&filter);
+        in_pieces::<u16, i16>(&filter.clone().scale(-0.3).offset(5.5));
+        in_pieces::<u8, f32>(&filter.clone().abs());
+        in_pieces::<f32, f32>(&filter);
+        in_pieces::<f32, u8>(&filter.clone().scale(200.0).offset(3.0).abs());
+    }
+}
+
+/// A mean of many pixels is summed as such, beside the image too.
+#[test]
+fn boxes_beside_the_image_are_sums() {
+    let terms = [
+        Kernel::new(1, 1, vec![2.0]).unwrap(),
+        Kernel::box_(31, 31).unwrap().scaled(-1.0).unwrap(),
+    ];
+    let filter = Filter::new(Kernel::sum_of(&terms).unwrap());
+    let shape = Shape::new(200, 100, 1);
+    // Two passes take 31 additions each.
+    let few = |additions: f64| assert!(additions < 40.0, "{additions}");
+    few(filter.plan::<u8, u8>(shape).unwrap().operations_per_sample().additions);
+    few(filter.plan::<u16, u16>(shape).unwrap().operations_per_sample().additions);
+    few(filter.plan::<f32, f32>(shape).unwrap().operations_per_sample().additions);
+    in_pieces::<u8, u8>(&filter);
+    in_pieces::<u16, u16>(&filter);
+    in_pieces::<f32, f32>(&filter);
 }
 
 /// The image is added to whole vectors and to what is left of rows, of any taps.
