@@ -14,7 +14,7 @@ pub struct Input<'a, R: Datapath> {
 }
 
 /// `out[x] = finish(Σ_i taps[i] · scratch[x + i·step])`, for one kernel or (M = 2) the two of a
-/// magnitude.
+/// magnitude; of one kernel, a multiple of the image's own sample may be added to the sum.
 pub struct Row<'a, R: Datapath, const M: usize> {
     /// What to read; each scratch row has n + (taps − 1)·step elements and `MAX_LANES` more,
     /// whose values do not matter.
@@ -27,8 +27,8 @@ pub struct Row<'a, R: Datapath, const M: usize> {
     pub finish: &'a Finish,
     /// In which order products are added.
     pub order: RowOrder,
-    /// Of one kernel, where sums are floats: the image's samples, as many as are written, that are added last, and what
-    /// they are multiplied by.
+    /// Of one kernel, in an arithmetic that [adds](Datapath::ADDS_IMAGE) it: the image's samples, as many as are written, and
+    /// what they are multiplied by. They are added last.
     pub image: Option<(AnyRow<'a>, R::Tap)>,
     /// Whether the output is so large that it had better go past the cache.
     pub stream: bool,
@@ -95,7 +95,7 @@ impl<R: Datapath, const M: usize> Job for Row<'_, R, M> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
         let n = self.out.len();
-        assert!(self.image.is_none_or(|(row, _)| R::FOLDS && M == 1 && row.len() == n));
+        assert!(self.image.is_none_or(|(row, _)| R::ADDS_IMAGE && M == 1 && row.len() == n));
         for input in &self.inputs {
             assert!(input.taps.len() == self.count.div_ceil(R::PAIRED) && self.count > 0);
             assert!(input.scratch.len() >= n + (self.count - 1) * self.step + MAX_LANES);
@@ -133,7 +133,8 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
         let (stream, first) = (first.is_some(), first.unwrap_or(0));
         // SAFETY: `block` reads U·lanes elements from x + i·step on, i < count, or a vector more, and writes
         // U·lanes samples at x. In blocks x + U·lanes ≤ n, single vectors end at `end` ≤ n or before; a
-        // row shorter than a vector reads into the slack and writes to `whole`, which has `lanes` samples.
+        // row shorter than a vector reads into the slack and writes to `whole`, which has `lanes` samples. The image has
+        // n samples, as `out`.
         unsafe {
             let mut x = first;
             // The more at once, the more is shared, as far as the registers go.
@@ -187,7 +188,7 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
     /// # Safety
     ///
     /// Every scratch row must have x + (count − 1)·step + (U + 1)·lanes elements, `out` x + U·lanes
-    /// samples of the output's type; to `stream`, sample x must be where a vector may be streamed.
+    /// samples of the output's type, and the image, unless it is shorter than a vector and U is 1; to `stream`, sample x must be where a vector may be streamed.
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize, const FOLD: bool, const SHARED: usize>(
         &self,
@@ -228,7 +229,7 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
                     }
                 }
             }
-            if const { R::FOLDS && M == 1 }
+            if const { R::ADDS_IMAGE && M == 1 }
                 && let Some((row, tap)) = self.image
             {
                 let tap = R::splat(l, tap);
@@ -374,3 +375,116 @@ static UPWARDS: [i32; MAX_LANES] = {
     }
     all
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Post;
+    use crate::pass::{F32, F32Fused, Fixed, I32};
+    use crate::simd::Level;
+
+    const LENGTHS: [usize; 7] = [1, 7, 16, 31, 64, 130, 300];
+
+    /// Numbers that look like noise, between −1 and 1.
+    fn noise(n: usize) -> impl Iterator<Item = f32> {
+        (0..n).map(|i| (i as u32).wrapping_mul(2_654_435_761) as i32 as f32 / 2f32.powi(31))
+    }
+
+    /// Writes a row of floats at a level.
+    fn floats<R: Datapath<Elem = f32, Tap = f32>>(
+        level: Level,
+        (scratch, taps, step): (&[f32], &[f32], usize),
+        order: RowOrder,
+        image: Option<(AnyRow<'_>, f32)>,
+        n: usize,
+    ) -> Vec<f32> {
+        let mut out = vec![0f32; n];
+        level.run(Row::<R, 1> {
+            inputs: [Input { scratch, taps }],
+            count: taps.len(),
+            step,
+            finish: &Finish { offset: 2.5, ..Finish::PLAIN },
+            order,
+            image,
+            stream: image.is_some(),
+            next: &[],
+            out: OutRow::new(&mut out),
+        });
+        out
+    }
+
+    #[test]
+    fn products_are_added_in_order() {
+        for (count, step) in [(1, 1), (4, 3), (9, 1), (9, 3), (14, 1), (31, 2)] {
+            let at = |i: usize| i.min(count - 1 - i) as f32;
+            let taps: Vec<f32> = (0..count).map(|i| 0.31 - 0.07 * at(i)).collect();
+            for n in LENGTHS {
+                let scratch: Vec<f32> = noise(n + (count - 1) * step + MAX_LANES).collect();
+                let samples: Vec<u16> = (0..n).map(|x| (x * 40_503) as u16).collect();
+                for order in [RowOrder::InOrder, RowOrder::Folded] {
+                    for image in [None, Some((AnyRow::U16(&samples), 0.7f32))] {
+                        let expected = |x: usize| {
+                            let group = if order == RowOrder::Folded { 2 } else { 1 };
+                            let mut sum = 0f32;
+                            for taken in order.taps(count).chunks(group) {
+                                let all: f32 = taken.iter().map(|i| scratch[x + i * step]).sum();
+                                sum += all * taps[taken[0]];
+                            }
+                            if let Some((_, tap)) = image {
+                                sum += f32::from(samples[x]) * tap;
+                            }
+                            sum + 2.5
+                        };
+                        for level in Level::available() {
+                            let input = (&scratch[..], &taps[..], step);
+                            let out = floats::<F32>(level, input, order, image, n);
+                            let fused = floats::<F32Fused>(level, input, order, image, n);
+                            for x in 0..n {
+                                let expected = expected(x);
+                                assert_eq!(out[x], expected, "{level}, {x} of {n}, {order:?}");
+                                let near =
+                                    (fused[x] - expected).abs() <= 1e-5 * (9.0 + expected.abs());
+                                assert!(near, "{level}, {x} of {n}, {order:?}: {}", fused[x]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn magnitudes_of_integers() {
+        let taps: [Vec<i32>; 2] = [vec![5, -3, 2, 9], vec![-1, 7, 7, -2]];
+        for (n, step) in LENGTHS.into_iter().flat_map(|n| [(n, 1), (n, 3)]) {
+            let len = n + 3 * step + MAX_LANES;
+            let scratch: Vec<i32> = noise(len).map(|v| (v * 1000.0) as i32).collect();
+            let fixed = Fixed { unit: 1.0, ..Fixed::default() };
+            let finish = Finish { post: Post::Magnitude, fixed: [fixed; 2], ..Finish::PLAIN };
+            for level in Level::available() {
+                let mut out = vec![0f32; n];
+                level.run(Row::<I32, 2> {
+                    inputs: taps.each_ref().map(|taps| Input { scratch: &scratch, taps }),
+                    count: 4,
+                    step,
+                    finish: &finish,
+                    order: RowOrder::InOrder,
+                    image: None,
+                    stream: true,
+                    next: &[],
+                    out: OutRow::new(&mut out),
+                });
+                for (x, value) in out.iter().enumerate() {
+                    let sum = |taps: &[i32]| {
+                        let products =
+                            taps.iter().enumerate().map(|(i, t)| t * scratch[x + i * step]);
+                        f64::from(products.sum::<i32>())
+                    };
+                    let expected = sum(&taps[0]).hypot(sum(&taps[1]));
+                    let off = (f64::from(*value) - expected).abs();
+                    assert!(off <= 1e-6 * expected, "{level}, {x} of {n}: {value}, {expected}");
+                }
+            }
+        }
+    }
+}
