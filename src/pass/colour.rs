@@ -299,3 +299,69 @@ impl<L: Lanes, const V: usize> Vectors<L, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::noise;
+    use crate::sample::Sample;
+    use crate::simd::Level;
+
+    /// Compares all outputs of some pixels with sums in `f64`.
+    fn check(matrix: &[f32], bias: &[f32], compare: impl Fn(&ColourWeights, f64, u8) -> bool) {
+        let outputs = bias.len();
+        let inputs = matrix.len() / outputs;
+        for pixels in [0, 1, 7, 16, 31, 32, 63, 130, 300] {
+            let source: Vec<u8> = noise(pixels * inputs, 0).map(|v| v as u8).collect();
+            let sum = |x: usize| {
+                let (p, o) = (x / outputs, x % outputs);
+                let product = |k: usize| {
+                    f64::from(source[p * inputs + k]) * f64::from(matrix[k * outputs + o])
+                };
+                f64::from(bias[o]) + (0..inputs).map(product).sum::<f64>()
+            };
+            for level in Level::available() {
+                let weights = ColourWeights::pack(matrix, bias, level.lanes(), level.parts());
+                let weights = &weights.expect("16 bits should do");
+                let mut out = vec![0; pixels * outputs];
+                level.run(Colour { source: &source, weights, out: &mut out });
+                for (x, &value) in out.iter().enumerate() {
+                    let sum = sum(x);
+                    assert!(
+                        compare(weights, sum, value),
+                        "{level}, {inputs} to {outputs}, {x} of {pixels} pixels: {value}, {sum}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exact_weights_give_exact_colours() {
+        for (inputs, outputs) in (1..=4).flat_map(|i| (1..=4).map(move |o| (i, o))) {
+            // In units of 2⁻⁸, within ±2, and of the bias within ±128.
+            let matrix: Vec<f32> =
+                noise(inputs * outputs, 1).map(|v| (v >> 22) as f32 / 256.0).collect();
+            let bias: Vec<f32> = noise(outputs, 2).map(|v| (v >> 16) as f32 / 256.0).collect();
+            check(&matrix, &bias, |weights, sum, value| {
+                weights.error() == 0.0 && value == u8::from_f64(sum)
+            });
+            // Whole numbers.
+            let whole: Vec<f32> = noise(inputs * outputs, 3).map(|v| (v >> 30) as f32).collect();
+            check(&whole, &vec![90.0; outputs], |_, sum, value| value == u8::from_f64(sum));
+        }
+    }
+
+    #[test]
+    fn rounded_weights_keep_their_error() {
+        for (inputs, outputs) in (1..=4).flat_map(|i| (1..=4).map(move |o| (i, o))) {
+            let float = |v: i32| v as f32 / 2f32.powi(31);
+            let matrix: Vec<f32> = noise(inputs * outputs, 4).map(float).collect();
+            let bias: Vec<f32> = noise(outputs, 5).map(|v| 128.0 + 99.0 * float(v)).collect();
+            check(&matrix, &bias, |weights, sum, value| {
+                let off = (f64::from(value) - sum.clamp(0.0, 255.0)).abs();
+                weights.error() < 0.1 && off <= 0.5 + weights.error()
+            });
+        }
+    }
+}

@@ -151,3 +151,117 @@ impl<R: Datapath, T: SampleLanes, const N: usize> Column<'_, R, T, N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::shorts;
+    use crate::pass::{F32, F32Fused, F64, I16Pairs, I32};
+    use crate::simd::Level;
+    use std::array::from_fn;
+    use wide::bytemuck::Zeroable;
+
+    const LENGTHS: [usize; 9] = [0, 1, 7, 16, 31, 32, 63, 130, 300];
+    const START: i32 = 12345;
+    const SHIFT: u32 = 12;
+
+    /// Nine rows of it.
+    fn rows<T>(of: impl Fn(i16) -> T) -> Vec<Vec<T>> {
+        (1..10).map(|seed| shorts(300, seed).map(&of).collect()).collect()
+    }
+
+    /// A sum, of the samples under each tap: two for paired arithmetic, else the same twice.
+    type Twin<R, T> = fn(&[[T; 2]], &[<R as Datapath>::Tap]) -> <R as Datapath>::Elem;
+
+    /// N sums at every level, which are all as one of the twins has them. Those with even numbers leave out the first
+    /// step of the window, the others its last one.
+    fn check<R: Datapath<Elem: PartialEq>, T: SampleLanes, const N: usize>(
+        rows: &[Vec<T>],
+        taps: &[R::Tap],
+        twins: &[Twin<R, T>],
+    ) {
+        let count = rows.len().div_ceil(R::PAIRED) - 1;
+        for (level, n) in Level::available().iter().flat_map(|l| LENGTHS.map(|n| (l, n))) {
+            let rows: Vec<&[T]> = rows.iter().map(|row| &row[..n]).collect();
+            let fill = <R::Elem>::zeroed();
+            let mut outs: [_; N] = from_fn(|k| (k, vec![fill; n + MAX_LANES + 40]));
+            let sums = outs.each_mut().map(|(k, out)| Sum::<R> {
+                first: (*k + 1) % 2,
+                taps: &taps[*k..][..count],
+                start: START,
+                shift: SHIFT,
+                out: &mut out[..n + MAX_LANES],
+            });
+            level.run(Column { rows: &rows, sums, n });
+            for (k, out) in &outs {
+                let under = |step: usize, x: usize| {
+                    let (first, last) = (step * R::PAIRED, rows.len() - 1);
+                    [first, (first + R::PAIRED - 1).min(last)].map(|row| rows[row][x])
+                };
+                let sum = |twin: &Twin<R, T>, x: usize| {
+                    let met: Vec<_> = (0..count).map(|i| under(i + (k + 1) % 2, x)).collect();
+                    twin(&met, &taps[*k..][..count])
+                };
+                let right = twins.iter().any(|twin| (0..n).all(|x| sum(twin, x) == out[x]));
+                assert!(right, "{level}, sum {k} of {N}, {n} samples");
+                assert!(out[n + MAX_LANES..].iter().all(|v| *v == fill), "{level}, {n} samples");
+            }
+        }
+    }
+
+    fn single<T: Copy + Into<f32>>(met: &[[T; 2]], taps: &[f32]) -> f32 {
+        met.iter().zip(taps).fold(0.0, |sum, ([x, _], tap)| sum + (*x).into() * tap)
+    }
+
+    fn fused(met: &[[f32; 2]], taps: &[f32]) -> f32 {
+        met.iter().zip(taps).fold(0.0, |sum, ([x, _], tap)| x.mul_add(*tap, sum))
+    }
+
+    fn double(met: &[[f32; 2]], taps: &[f64]) -> f64 {
+        met.iter().zip(taps).fold(0.0, |sum, ([x, _], tap)| sum + f64::from(*x) * tap)
+    }
+
+    fn whole<T: Copy + Into<i32>>(met: &[[T; 2]], taps: &[i32]) -> i32 {
+        START + met.iter().zip(taps).map(|([x, _], tap)| (*x).into() * tap).sum::<i32>()
+    }
+
+    fn paired<T: Copy + Into<i32>>(met: &[[T; 2]], taps: &[i32]) -> i16 {
+        let both = |([a, b], tap): (&[T; 2], &i32)| {
+            (*a).into() * i32::from(*tap as i16) + (*b).into() * (tap >> 16)
+        };
+        ((START + met.iter().zip(taps).map(both).sum::<i32>()) >> SHIFT) as i16
+    }
+
+    #[test]
+    fn floats_are_added_in_the_order_of_rows() {
+        let taps: Vec<f32> = shorts(12, 0).map(|v| f32::from(v) / 7e3).collect();
+        let mut floats = rows(|v| f32::from(v) / 3.0);
+        check::<F32, f32, 2>(&floats, &taps, &[single]);
+        check::<F32, f32, 4>(&floats, &taps, &[single]);
+        check::<F32, u8, 1>(&rows(|v| v as u8), &taps, &[single]);
+        check::<F32, u16, 2>(&rows(|v| v as u16), &taps, &[single]);
+        // With no level that fuses, the sums are those that are not fused.
+        check::<F32Fused, f32, 2>(&floats, &taps, &[fused, single]);
+        let exact: Vec<f64> = shorts(12, 0).map(|v| f64::from(v) / 7e3).collect();
+        check::<F64, f32, 1>(&floats, &exact, &[double]);
+        check::<F64, f32, 2>(&floats, &exact, &[double]);
+        // Nothing is read of a row outside of the window.
+        floats[0].fill(f32::NAN);
+        check::<F32, f32, 1>(&floats, &taps, &[single]);
+        check::<F32Fused, f32, 1>(&floats, &taps, &[fused, single]);
+    }
+
+    #[test]
+    fn integers_are_exact() {
+        let taps: Vec<i32> = shorts(12, 0).map(|v| i32::from(v >> 4)).collect();
+        check::<I32, u8, 1>(&rows(|v| v as u8), &taps, &[whole]);
+        check::<I32, u16, 2>(&rows(|v| v as u16), &taps, &[whole]);
+        check::<I32, u16, 4>(&rows(|v| v as u16), &taps, &[whole]);
+        let pairs = |a: i16, b: i16| i32::from(a) & 0xffff | i32::from(b) << 16;
+        let pairs: Vec<i32> = shorts(12, 0).zip(shorts(12, 20)).map(|(a, b)| pairs(a, b)).collect();
+        check::<I16Pairs, u8, 1>(&rows(|v| v as u8), &pairs, &[paired]);
+        check::<I16Pairs, u8, 2>(&rows(|v| v as u8), &pairs, &[paired]);
+        // With an even number of rows the last one has a tap of its own.
+        check::<I16Pairs, u8, 4>(&rows(|v| v as u8)[..8], &pairs, &[paired]);
+    }
+}

@@ -378,3 +378,173 @@ impl<R: Datapath, const N: usize> Dense<'_, R, N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::shorts;
+    use crate::pass::{F32, F32Fused, F64, Fixed, I16, I16Pairs, I32};
+    use crate::sample::Sample;
+    use crate::simd::Level;
+    use wide::bytemuck::Zeroable;
+
+    const LENGTHS: [usize; 9] = [0, 1, 7, 16, 31, 32, 63, 130, 300];
+    /// Rows that each sum meets.
+    const HEIGHT: usize = 3;
+    const OFFSET: f32 = 2.5;
+    const FIXED: Fixed =
+        Fixed { shift: 5, start: 123, unsigned: false, unit: 0.0, factor: 0, divides: false };
+
+    /// Pairs of samples under the taps of each sum that a result has, and these taps.
+    type Met<T, W> = [Vec<([T; 2], W)>];
+
+    /// A result of such sums, whose rows have so many taps.
+    type Twin<R, T, O> = fn(&Met<T, <R as Datapath>::Tap>, usize) -> O;
+
+    /// N sums, each from a row further down, or two for each magnitude, at every level. All are as one of the twins has
+    /// them, wherever in a line they are written, and nothing else is written.
+    fn check<R: Datapath, T: SampleLanes, O: Sample, const N: usize>(
+        of: fn(i16) -> T,
+        taps: &[R::Tap],
+        post: Post,
+        twins: &[Twin<R, T, O>],
+    ) {
+        let each = if post == Post::Magnitude { 2 } else { 1 };
+        let finish = &Finish { post, most: 1e9, offset: f64::from(OFFSET), fixed: [FIXED; 2] };
+        let fill = O::from_f64(77.0);
+        let sources: Vec<Vec<T>> =
+            (1..20).map(|seed| shorts(400, seed).map(of).collect()).collect();
+        let pairs = sources.as_chunks::<2>().0;
+        let taps_of = |k: usize, width: usize| &taps[k..][..HEIGHT * width];
+        let cases = LENGTHS.iter().flat_map(|n| [(*n, 1, 1), (*n, 3, 1), (*n, 11, 3)]);
+        for (n, width, step) in cases {
+            let (len, pitch) = (n + (width - 1) * step, (n + 64).next_multiple_of(64));
+            let result = |twin: &Twin<R, T, O>, r: usize, x: usize| {
+                let met = |k: usize, i: usize| {
+                    let pair = &pairs[r + i / width];
+                    let at = x + i % width * step;
+                    ([pair[0][at], pair[1][at]], taps_of(k, width)[i])
+                };
+                let sum = |k: usize| (0..HEIGHT * width).map(|i| met(k, i)).collect();
+                twin(&(r * each..(r + 1) * each).map(sum).collect::<Vec<_>>(), width)
+            };
+            let all = |twin: &Twin<R, T, O>| -> Vec<O> {
+                (0..N / each * n).map(|i| result(twin, i / n, i % n)).collect()
+            };
+            let expected: Vec<Vec<O>> = twins.iter().map(all).collect();
+            for level in Level::available() {
+                let widened: Vec<Vec<R::Wide>> = pairs[..N + HEIGHT]
+                    .iter()
+                    .map(|[a, b]| {
+                        let mut out = vec![<R::Wide>::zeroed(); len + MAX_LANES];
+                        let (a, b, next) = (&a[..len], &b[..len], [&[][..]; 2]);
+                        level.run(Prepare::<R, T> { a, b, next, out: &mut out });
+                        out
+                    })
+                    .collect();
+                let rows: Vec<&[R::Wide]> = widened.iter().map(|row| &row[..]).collect();
+                for (stream, from) in [(false, 0), (true, 0), (true, 1), (true, 5), (true, 40)] {
+                    let mut memory = vec![fill; N * pitch];
+                    let mut chunks = memory.chunks_mut(pitch);
+                    level.run(Dense::<R, N> {
+                        rows: &rows,
+                        first: from_fn(|k| k / each),
+                        taps: from_fn(|k| taps_of(k, width)),
+                        width,
+                        step,
+                        finish,
+                        stream,
+                        next: &[],
+                        outs: from_fn(|r| match chunks.next() {
+                            Some(chunk) if r < N / each => OutRow::new(&mut chunk[from..from + n]),
+                            _ => OutRow::none(O::TYPE),
+                        }),
+                    });
+                    let rows = memory.chunks(pitch).take(N / each);
+                    let rows = rows.flat_map(|row| &row[from..from + n]);
+                    let written: Vec<O> = rows.copied().collect();
+                    let case = format!("{level}, {N} sums, {n} samples from {from}, width {width}");
+                    assert!(expected.contains(&written), "{case}");
+                    for (i, v) in memory.iter().enumerate() {
+                        let written = i / pitch < N / each;
+                        let inside = written && (from..from + n).contains(&(i % pitch));
+                        assert!(inside || *v == fill, "{case}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sums of each row, added up, and the offset.
+    fn by_rows<T: Copy + Into<f32>>(met: &[([T; 2], f32)], width: usize) -> f32 {
+        let row = |row: &[([T; 2], f32)]| {
+            row.iter().fold(0.0, |sum: f32, ([x, _], tap)| sum + (*x).into() * tap)
+        };
+        met.chunks(width).map(row).fold(0.0, |total, sum| total + sum) + OFFSET
+    }
+
+    fn fused(met: &[([f32; 2], f32)], width: usize) -> f32 {
+        let row = |row: &[([f32; 2], f32)]| {
+            row.iter().fold(0.0, |sum: f32, ([x, _], tap)| x.mul_add(*tap, sum))
+        };
+        met.chunks(width).map(row).fold(0.0, |total, sum| total + sum) + OFFSET
+    }
+
+    fn whole<T: Copy + Into<i32>>(met: &[([T; 2], i32)]) -> f64 {
+        let sum: i32 = met.iter().map(|([x, _], tap)| (*x).into() * tap).sum();
+        f64::from((FIXED.start + sum) >> FIXED.shift)
+    }
+
+    #[test]
+    fn floats_are_added_row_by_row() {
+        let taps: Vec<f32> = shorts(50, 0).map(|v| f32::from(v) / 7e4).collect();
+        let of = |v: i16| f32::from(v) / 3.0;
+        check::<F32, f32, f32, 1>(of, &taps, Post::None, &[|met, w| by_rows(&met[0], w)]);
+        check::<F32, f32, f32, 2>(of, &taps, Post::None, &[|met, w| by_rows(&met[0], w)]);
+        check::<F32, f32, f32, 4>(of, &taps, Post::Abs, &[|met, w| by_rows(&met[0], w).abs()]);
+        let bytes: Twin<F32, u8, u8> = |met, w| (by_rows(&met[0], w) + 0.5).floor() as u8;
+        check::<F32, u8, u8, 4>(|v| v as u8, &taps, Post::None, &[bytes]);
+        let magnitude: Twin<F32, f32, f32> = |met, w| {
+            let (x, y) = (by_rows(&met[0], w), by_rows(&met[1], w));
+            (x * x + y * y).sqrt()
+        };
+        check::<F32, f32, f32, 4>(of, &taps, Post::Magnitude, &[magnitude]);
+        // With no level that fuses, the sums are those that are not fused.
+        let either: [Twin<F32Fused, f32, f32>; 2] =
+            [|met, w| fused(&met[0], w), |met, w| by_rows(&met[0], w)];
+        check::<F32Fused, f32, f32, 4>(of, &taps, Post::None, &either);
+        let exact: Vec<f64> = shorts(50, 0).map(|v| f64::from(v) / 7e4).collect();
+        let double: Twin<F64, f32, f32> = |met, _| {
+            let sum = met[0].iter().fold(0.0, |sum, ([x, _], tap)| sum + f64::from(*x) * tap);
+            (sum + f64::from(OFFSET)) as f32
+        };
+        check::<F64, f32, f32, 2>(of, &exact, Post::None, &[double]);
+    }
+
+    #[test]
+    fn integers_are_exact() {
+        let taps: Vec<i32> = shorts(50, 0).map(|v| i32::from(v >> 8)).collect();
+        // Not so large that most results are beyond the type's range.
+        let small: Vec<i32> = taps.iter().map(|tap| tap >> 5).collect();
+        let words: Twin<I32, u16, u16> = |met, _| u16::from_f64(whole(&met[0]));
+        check::<I32, u16, u16, 4>(|v| v as u16, &small, Post::None, &[words]);
+        let bytes: Twin<I32, u8, i16> = |met, _| i16::from_f64(whole(&met[0]));
+        check::<I32, u8, i16, 1>(|v| v as u8, &taps, Post::None, &[bytes]);
+        let pairs = |(a, b): (i16, i16)| i32::from(a >> 9) & 0xffff | i32::from(b >> 9) << 16;
+        let pairs: Vec<i32> = shorts(50, 0).zip(shorts(50, 20)).map(pairs).collect();
+        let paired: Twin<I16Pairs, u8, i16> = |met, _| {
+            let both = |([a, b], tap): &([u8; 2], i32)| {
+                i32::from(*a) * i32::from(*tap as i16) + i32::from(*b) * (tap >> 16)
+            };
+            let sum: i32 = met[0].iter().map(both).sum();
+            i16::from_f64(f64::from((FIXED.start + sum) >> FIXED.shift))
+        };
+        check::<I16Pairs, u8, i16, 2>(|v| v as u8, &pairs, Post::None, &[paired]);
+        let small: Vec<i16> = shorts(50, 0).map(|v| v >> 12).collect();
+        let narrow: Twin<I16, u8, u8> = |met, _| {
+            let sum: i32 = met[0].iter().map(|([x, _], tap)| i32::from(*x) * i32::from(*tap)).sum();
+            u8::from_f64(f64::from((FIXED.start + sum) as i16 >> FIXED.shift))
+        };
+        check::<I16, u8, u8, 4>(|v| v as u8, &small, Post::None, &[narrow]);
+    }
+}

@@ -404,3 +404,80 @@ impl<const FUSED: bool> Sums<'_, FUSED> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::floats;
+    use crate::simd::Level;
+
+    /// A kernel's sums in the order of rows and offsets; fused ones may differ by what roundings of the terms do.
+    fn check<const FUSED: bool>(
+        (pixels, channels): (usize, usize),
+        (height, width): (usize, usize),
+        (step, dilation): (usize, usize),
+        activation: Activation,
+    ) {
+        let (n, step) = (pixels * channels, step * channels);
+        let offsets: Vec<usize> = (0..width).map(|i| i * dilation * channels).collect();
+        let len = (pixels - 1) * step + offsets[width - 1] + channels;
+        let rows: Vec<Vec<f32>> =
+            (0..=height).map(|j| floats(len, j).collect::<Vec<_>>()).collect();
+        let rows: Vec<&[f32]> = rows.iter().map(|row| &row[..]).collect();
+        let values = floats(height * width * channels, 20).collect::<Vec<_>>();
+        let bias: Vec<f32> =
+            floats(channels, 21).collect::<Vec<_>>().iter().map(|v| 8.0 * v).collect();
+        // The result, and the sum of its terms' magnitudes.
+        let sum = |y: usize, x: usize| {
+            let (p, c) = (x / channels, x % channels);
+            let (mut sum, mut terms) = (bias[c], bias[c].abs());
+            for j in 0..height {
+                for (i, offset) in offsets.iter().enumerate() {
+                    let tap = values[(j * width + i) * channels + c];
+                    let product = rows[y + j][p * step + offset + c] * tap;
+                    sum += product;
+                    terms += product.abs();
+                }
+            }
+            (activation.of(f64::from(sum)) as f32, terms)
+        };
+        let expected = [0, 1].map(|y| (0..n).map(|x| sum(y, x)).collect::<Vec<_>>());
+        let (offsets, taps) = (&offsets[..], &TapRows::new(&values, &bias));
+        for level in Level::available() {
+            for two in [false, true] {
+                let (mut upper, mut lower) = (vec![0.0; n], vec![0.0; n]);
+                let rows = &rows[..height + usize::from(two)];
+                let (out, below) = (&mut upper[..], two.then_some(&mut lower[..]));
+                let pass = Depthwise::<FUSED> { rows, offsets, step, taps, activation, out, below };
+                level.run(pass);
+                for (y, out) in [upper, lower].iter().enumerate().take(1 + usize::from(two)) {
+                    for (x, (value, (sum, terms))) in out.iter().zip(&expected[y]).enumerate() {
+                        let slack = if FUSED { 1e-5 * terms } else { 0.0 };
+                        assert!(
+                            (value - sum).abs() <= slack,
+                            "{level}, {height}×{width}, {pixels} pixels of {channels}, by {step}, \
+                             row {y}, sample {x}: {value}, {sum}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_have_their_own_taps() {
+        for channels in [1, 3, 4, 8, 16, 20, 64, 100] {
+            for pixels in [1, 3, 4, 5, 7, 30] {
+                for spacing in [(1, 1), (2, 1), (1, 2)] {
+                    let shape = (pixels, channels);
+                    check::<false>(shape, (1, 1), spacing, Activation::Relu6);
+                    check::<false>(shape, (3, 3), spacing, Activation::None);
+                    check::<false>(shape, (2, 5), spacing, Activation::Relu);
+                    check::<false>(shape, (3, 4), spacing, Activation::None);
+                    check::<true>(shape, (3, 3), spacing, Activation::Relu6);
+                    check::<true>(shape, (2, 5), spacing, Activation::None);
+                }
+            }
+        }
+    }
+}

@@ -124,15 +124,14 @@ pub(super) fn side<L: Lanes>(l: L, taps: &[i16]) -> Side<L> {
 mod tests {
     use super::*;
     use crate::any_view::OutRow;
+    use crate::pass::noise::shorts;
     use crate::pass::{Finish, Fixed, SAMPLE_BITS, SYMMETRIC_SHIFT, SymmetricHalves};
     use crate::simd::Level;
 
     const LENGTHS: [usize; 8] = [1, 2, 31, 64, 65, 127, 200, 401];
 
-    /// Bytes that look like noise.
     fn bytes(n: usize, seed: usize) -> Vec<u8> {
-        let mixed = |i| ((i + 977 * seed) as u32).wrapping_mul(2_654_435_761);
-        (0..n).map(|i| mixed(i).to_be_bytes()[0]).collect()
+        shorts(n, seed).map(|v| v as u8).collect()
     }
 
     /// A product in units of 2⁻¹⁵, rounded.

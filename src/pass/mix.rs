@@ -381,3 +381,88 @@ impl Sweep<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::floats;
+    use crate::simd::Level;
+    use crate::view::Shape;
+
+    /// All outputs of some pixels, each a sum in the order of inputs; fused ones may differ by what roundings of
+    /// the terms do.
+    fn check<const FUSED: bool>(
+        (pixels, outputs): (usize, usize),
+        (height, run, step): (usize, usize, usize),
+        activation: Activation,
+    ) {
+        let n = pixels * outputs;
+        let rows: Vec<_> =
+            (0..height).map(|r| floats((pixels - 1) * step + run, r).collect::<Vec<_>>()).collect();
+        let rows: Vec<&[f32]> = rows.iter().map(|row| &row[..]).collect();
+        let matrix = floats(height * run * outputs, 20).collect::<Vec<_>>();
+        let bias: Vec<f32> =
+            floats(outputs, 21).collect::<Vec<_>>().iter().map(|v| 8.0 * v).collect();
+        // The result, and the sum of its terms' magnitudes.
+        let sum = |x: usize| {
+            let (p, o) = (x / outputs, x % outputs);
+            let (mut sum, mut terms) = (bias[o], bias[o].abs());
+            for (r, row) in rows.iter().enumerate() {
+                for k in 0..run {
+                    let product = row[p * step + k] * matrix[(r * run + k) * outputs + o];
+                    sum += product;
+                    terms += product.abs();
+                }
+            }
+            (activation.of(f64::from(sum)) as f32, terms)
+        };
+        let expected: Vec<_> = (0..n).map(sum).collect();
+        let image = floats(7 * 11 * 3, 22).collect::<Vec<_>>();
+        let next = Some(View::gapless(&image, Shape::new(11, 7, 3)));
+        for level in Level::available() {
+            let (rows, weights) = (&rows[..], &Weights::pack(&matrix, &bias, level.lanes()));
+            // On a line, as streams must be, and off it.
+            for (stream, next, off) in [(false, None, 1), (true, next, 0), (true, None, 1)] {
+                let mut memory = vec![0.0; n + 32];
+                let from = memory.as_ptr().align_offset(64) + off;
+                let out = &mut memory[from..from + n];
+                level.run(Mix::<FUSED> {
+                    rows,
+                    run,
+                    step,
+                    pixels,
+                    weights,
+                    activation,
+                    stream,
+                    next,
+                    out,
+                });
+                for (x, (sum, terms)) in expected.iter().enumerate() {
+                    let (value, slack) = (memory[from + x], if FUSED { 1e-5 * terms } else { 0.0 });
+                    assert!(
+                        (value - sum).abs() <= slack,
+                        "{level}, {height} rows of {run}, by {step}, {pixels} pixels of {outputs}, \
+                         stream {stream}, sample {x}: {value}, {sum}"
+                    );
+                }
+                let mut others = memory[..from].iter().chain(&memory[from + n..]);
+                assert!(others.all(|v| *v == 0.0), "{level}, {pixels} pixels of {outputs}");
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_are_sums_of_all_inputs() {
+        for outputs in [1, 3, 4, 7, 16, 20, 32, 48, 64, 100, 130] {
+            for pixels in [1, 2, 5, 13, 24, 31, 61] {
+                let shape = (pixels, outputs);
+                check::<false>(shape, (1, 5, 5), Activation::None);
+                check::<false>(shape, (3, 6, 4), Activation::Relu6);
+                check::<true>(shape, (2, 6, 8), Activation::Relu);
+            }
+        }
+        // More weights than stay in the first-level cache.
+        check::<false>((61, 100), (1, 50, 50), Activation::None);
+        check::<true>((61, 130), (3, 11, 3), Activation::Relu6);
+    }
+}

@@ -51,6 +51,8 @@ mod halves;
 mod lines;
 mod mix;
 mod narrow;
+#[cfg(test)]
+mod noise;
 mod polyphase;
 mod row;
 mod running;

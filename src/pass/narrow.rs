@@ -426,3 +426,82 @@ impl<'a, L: Lanes, const K: usize> Vector<'a, L, K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::noise;
+    use crate::sample::Sample;
+    use crate::simd::Level;
+
+    /// Noise between −1 and 1.
+    fn float(v: i32) -> f32 {
+        v as f32 / 2f32.powi(31)
+    }
+
+    /// All outputs of some pixels, each a sum in the order of inputs; fused ones may differ by what roundings of
+    /// the terms do. Past the cache or not, wherever in a line they begin.
+    fn check<I: Sample, O: Sample, const FUSED: bool>(
+        sample: fn(i32) -> I,
+        (pixels, inputs, outputs): (usize, usize, usize),
+        activation: Activation,
+    ) {
+        let n = pixels * outputs;
+        let source: Vec<I> = noise(pixels * inputs, 0).map(sample).collect();
+        let (full, gain) = (O::FULL as f32, (O::FULL / I::FULL) as f32);
+        let matrix: Vec<f32> = noise(inputs * outputs, 1).map(|v| gain * float(v)).collect();
+        let bias: Vec<f32> = noise(outputs, 2).map(|v| full * (float(v) + 0.5)).collect();
+        // The result, and the sum of its terms' magnitudes.
+        let sum = |x: usize| {
+            let (p, o) = (x / outputs, x % outputs);
+            let (mut sum, mut terms) = (bias[o], bias[o].abs());
+            for k in 0..inputs {
+                let product = source[p * inputs + k].to_f64() as f32 * matrix[k * outputs + o];
+                sum += product;
+                terms += product.abs();
+            }
+            (O::from_f64(activation.of(f64::from(sum))), terms)
+        };
+        let expected: Vec<_> = (0..n).map(sum).collect();
+        for level in Level::available() {
+            let Some(weights) = &NarrowWeights::pack(&matrix, &bias, level.lanes()) else {
+                assert!(inputs.max(outputs) > level.lanes());
+                continue;
+            };
+            for (stream, off) in [(false, 0), (true, 0), (true, 1), (true, 6)] {
+                let mut memory = vec![O::default(); n + 80];
+                let from = memory.as_ptr().align_offset(64) + off;
+                let (source, out) = (&source[..], &mut memory[from..from + n]);
+                level.run(Narrow::<I, O, FUSED> { source, weights, activation, stream, out });
+                for (x, (result, terms)) in expected.iter().enumerate() {
+                    let slack = if FUSED { 1e-5 * f64::from(*terms) } else { 0.0 };
+                    let value = memory[from + x];
+                    assert!(
+                        (value.to_f64() - result.to_f64()).abs() <= slack,
+                        "{level}, {inputs} to {outputs}, stream {stream}, off {off}, \
+                         sample {x} of {n}: {value:?}, {result:?}"
+                    );
+                }
+                let mut others = memory[..from].iter().chain(&memory[from + n..]);
+                assert!(others.all(|v| *v == O::default()), "{level}, {inputs} to {outputs}, {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_are_sums_of_all_inputs() {
+        for (inputs, outputs) in
+            [(1, 1), (1, 3), (2, 2), (2, 5), (3, 1), (3, 3), (3, 4), (4, 2), (4, 4), (5, 3), (9, 7)]
+        {
+            for pixels in [1, 7, 16, 31, 32, 63, 130, 300] {
+                let shape = (pixels, inputs, outputs);
+                check::<f32, f32, false>(float, shape, Activation::Relu);
+                check::<f32, f32, true>(float, shape, Activation::None);
+                check::<u8, u8, false>(|v| v as u8, shape, Activation::None);
+                check::<u8, f32, false>(|v| v as u8, shape, Activation::None);
+                check::<u16, i16, false>(|v| v as u16, shape, Activation::None);
+                check::<f32, u16, false>(float, shape, Activation::Relu);
+            }
+        }
+    }
+}

@@ -380,15 +380,10 @@ static UPWARDS: [i32; MAX_LANES] = {
 mod tests {
     use super::*;
     use crate::filter::Post;
-    use crate::pass::{F32, F32Fused, Fixed, I32};
+    use crate::pass::{F32, F32Fused, Fixed, I32, noise};
     use crate::simd::Level;
 
     const LENGTHS: [usize; 7] = [1, 7, 16, 31, 64, 130, 300];
-
-    /// Numbers that look like noise, between −1 and 1.
-    fn noise(n: usize) -> impl Iterator<Item = f32> {
-        (0..n).map(|i| (i as u32).wrapping_mul(2_654_435_761) as i32 as f32 / 2f32.powi(31))
-    }
 
     /// Writes a row of floats at a level.
     fn floats<R: Datapath<Elem = f32, Tap = f32>>(
@@ -419,7 +414,8 @@ mod tests {
             let at = |i: usize| i.min(count - 1 - i) as f32;
             let taps: Vec<f32> = (0..count).map(|i| 0.31 - 0.07 * at(i)).collect();
             for n in LENGTHS {
-                let scratch: Vec<f32> = noise(n + (count - 1) * step + MAX_LANES).collect();
+                let scratch: Vec<f32> =
+                    noise::floats(n + (count - 1) * step + MAX_LANES, 0).collect();
                 let samples: Vec<u16> = (0..n).map(|x| (x * 40_503) as u16).collect();
                 for order in [RowOrder::InOrder, RowOrder::Folded] {
                     for image in [None, Some((AnyRow::U16(&samples), 0.7f32))] {
@@ -458,7 +454,7 @@ mod tests {
         let taps: [Vec<i32>; 2] = [vec![5, -3, 2, 9], vec![-1, 7, 7, -2]];
         for (n, step) in LENGTHS.into_iter().flat_map(|n| [(n, 1), (n, 3)]) {
             let len = n + 3 * step + MAX_LANES;
-            let scratch: Vec<i32> = noise(len).map(|v| (v * 1000.0) as i32).collect();
+            let scratch: Vec<i32> = noise::floats(len, 0).map(|v| (v * 1000.0) as i32).collect();
             let fixed = Fixed { unit: 1.0, ..Fixed::default() };
             let finish = Finish { post: Post::Magnitude, fixed: [fixed; 2], ..Finish::PLAIN };
             for level in Level::available() {

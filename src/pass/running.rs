@@ -307,3 +307,107 @@ unsafe fn windows<O: SampleLanes, L: Lanes, const U: usize>(
         finish_scaled(l, sums, finish, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Post;
+    use crate::pass::Fixed;
+    use crate::pass::noise::noise;
+    use crate::simd::Level;
+
+    const LENGTHS: [usize; 9] = [0, 1, 7, 16, 31, 32, 63, 130, 300];
+
+    /// Column sums of one type of samples; what lies behind the row must stay.
+    fn accumulates<T: Sample>(sample: fn(i32) -> T) {
+        for n in LENGTHS {
+            let row = |seed| -> Vec<T> { noise(n, seed).map(sample).collect() };
+            let (add, leaves) = (row(1), row(2));
+            let before: Vec<i32> = noise(n + MAX_LANES, 3).collect();
+            for take in [None, Some(&leaves[..])] {
+                let mut expected = before.clone();
+                for (x, sum) in expected.iter_mut().enumerate().take(n) {
+                    let taken = take.map_or(0.0, |take| take[x].to_f64());
+                    *sum = sum.wrapping_add((add[x].to_f64() - taken) as i32);
+                }
+                for level in Level::available() {
+                    let mut sums = before.clone();
+                    level.run(Accumulate { add: &add, take, sums: &mut sums });
+                    assert!(sums == expected, "{level}, {n} of {}, {}", T::TYPE, take.is_some());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_enter_and_leave() {
+        accumulates(|v| v as u8);
+        accumulates(|v| v as u16);
+        accumulates(|v| v as i16);
+    }
+
+    #[test]
+    fn prefix_sums_are_those_of_each_channel() {
+        for n in LENGTHS {
+            for channels in [1, 2, 3, 4, 5, 8, 9, 16, 19] {
+                let sums: Vec<i32> = noise(n + MAX_LANES, 1).collect();
+                let mut expected = vec![0i32; n + channels];
+                for x in 0..n {
+                    expected[x + channels] = expected[x].wrapping_add(sums[x]);
+                }
+                for level in Level::available() {
+                    let mut prefix: Vec<i32> = noise(n + channels + MAX_LANES, 2).collect();
+                    level.run(Scan { sums: &sums, n, channels, prefix: &mut prefix });
+                    assert!(prefix[..n + channels] == expected[..], "{level}, {n}, {channels}");
+                }
+            }
+        }
+    }
+
+    /// Windows of one type of samples, of prefix sums that wrap.
+    fn windows_of<O: Sample>(post: Post, unit: f32) {
+        let fixed = Fixed { unit, ..Fixed::default() };
+        let finish = &Finish { post, offset: 100.25, fixed: [fixed; 2], ..Finish::PLAIN };
+        for n in LENGTHS {
+            for width in [1, 3, 40] {
+                let prefix: Vec<i32> = noise(n + width + MAX_LANES, 1)
+                    .map(|v| i32::MAX.wrapping_add(v >> 17))
+                    .collect();
+                let expected = |x: usize| {
+                    let sum = prefix[x + width].wrapping_sub(prefix[x]) as f32 * unit;
+                    let value = match post {
+                        Post::Abs => (sum + 100.25).abs(),
+                        _ if O::INTEGER && finish.rounds() => (sum + 100.75).floor(),
+                        _ => sum + 100.25,
+                    };
+                    O::from_f64(f64::from(value))
+                };
+                let next = &vec![0; 3 * n];
+                for level in Level::available() {
+                    let mut samples = vec![O::default(); n];
+                    let out = OutRow::new(&mut samples);
+                    level.run(Windows { prefix: &prefix, width, finish, next, out });
+                    for (x, value) in samples.iter().enumerate() {
+                        let (sample, expected) = (O::TYPE, expected(x));
+                        assert!(
+                            *value == expected,
+                            "{level}, {x} of {n}, {width}, {post:?}, {unit}, {sample}: \
+                             {value:?}, {expected:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_are_scaled_and_rounded() {
+        // Sums are rounded at once, rounded after a post-step, and too large to be rounded at once.
+        for (post, unit) in [(Post::None, 0.007), (Post::Abs, 0.007), (Post::None, 0.7)] {
+            windows_of::<u8>(post, unit);
+            windows_of::<u16>(post, unit);
+            windows_of::<i16>(post, unit);
+            windows_of::<f32>(post, unit);
+        }
+    }
+}

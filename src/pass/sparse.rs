@@ -321,3 +321,137 @@ impl Job for Doubled<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::shorts;
+    use crate::pass::{F32, Fixed};
+    use crate::sample::Sample;
+    use crate::simd::Level;
+
+    const LENGTHS: [usize; 9] = [0, 1, 7, 16, 31, 32, 63, 130, 300];
+    const STEP: usize = 3;
+
+    fn reads(places: &[[u32; 3]]) -> Vec<Read> {
+        places.iter().map(|&[row, column, level]| Read { row, column, level }).collect()
+    }
+
+    #[test]
+    fn floats_are_added_group_by_group() {
+        let reads = &reads(&[[2, 0, 0], [0, 5, 1], [1, 1, 2], [3, 2, 0], [3, 7, 1], [0, 0, 2]])[..];
+        let taps: Vec<f32> = shorts(reads.len(), 0).map(|v| f32::from(v) / 7e3).collect();
+        let (groups, pitch) = (&[2, 3, 6][..], 400);
+        let sources: Vec<Vec<f32>> = (1..7)
+            .map(|seed| shorts(3 * pitch, seed).map(|v| f32::from(v) / 3.0).collect())
+            .collect();
+        let rows: Vec<&[f32]> = sources.iter().map(|row| &row[..]).collect();
+        let finish = &Finish { offset: 2.5, ..Finish::PLAIN };
+        let result = |o: usize, x: usize| {
+            let (mut total, mut first) = (0.0, 0);
+            for &end in groups {
+                let mut sum = 0.0;
+                for (read, tap) in reads[first..end].iter().zip(&taps[first..end]) {
+                    let at = read.level as usize * pitch + read.column as usize * STEP + x;
+                    sum += rows[o + read.row as usize][at] * tap;
+                }
+                (total, first) = (total + sum, end);
+            }
+            total + 2.5
+        };
+        for (level, n) in Level::available().iter().flat_map(|l| LENGTHS.map(|n| (l, n))) {
+            let mut memory = [vec![0.0; n + 40], vec![0.0; n + 40], vec![0.0; n + 40]];
+            level.run(Sparse::<F32> {
+                rows: &rows,
+                reads,
+                groups,
+                taps: &taps,
+                step: STEP,
+                pitch,
+                finish,
+                outs: &mut memory.each_mut().map(|out| OutRow::new(&mut out[3..3 + n])),
+            });
+            for (o, out) in memory.iter().enumerate() {
+                for (x, v) in out[3..3 + n].iter().enumerate() {
+                    assert_eq!(*v, result(o, x), "{level}, sample {x} of {n}, row {o}");
+                }
+                assert!(out[..3].iter().chain(&out[3 + n..]).all(|v| *v == 0.0), "{level}, {n}");
+            }
+        }
+    }
+
+    /// Sums that begin and are then kept, from which results are made at every level.
+    fn check<R: Kept, T: SampleLanes + Into<i32>, O: Sample>(
+        of: fn(i16) -> T,
+        taps: &[R::Tap],
+        each: &[i32],
+        finish: &Finish,
+        result: impl Fn(i32) -> O,
+    ) {
+        let all = &reads(&[[0, 4, 0], [0, 9, 0], [1, 0, 0], [1, 1, 0], [2, 3, 0], [2, 20, 0]])[..];
+        let sources: Vec<Vec<T>> = (1..4).map(|seed| shorts(400, seed).map(of).collect()).collect();
+        let rows: Vec<&[T]> = sources.iter().map(|row| &row[..]).collect();
+        for (level, n) in Level::available().iter().flat_map(|l| LENGTHS.map(|n| (l, n))) {
+            let mut sums = vec![-1; n.next_multiple_of(MAX_LANES)];
+            let mut memory = vec![O::from_f64(77.0); n + 40];
+            for first in [0, 1] {
+                level.run(SparseSums::<R, T> {
+                    rows: &rows[first..],
+                    reads: all,
+                    taps,
+                    first,
+                    step: STEP,
+                    sums: &mut sums,
+                    begins: first == 0,
+                    finish,
+                    out: (first == 1).then(|| OutRow::new(&mut memory[3..3 + n])),
+                });
+            }
+            for (x, v) in memory[3..3 + n].iter().enumerate() {
+                let mut sum = finish.fixed[0].start;
+                for (read, tap) in all.iter().zip(each) {
+                    // Reads of rows that were there the second time count twice.
+                    let times = if read.row > 0 { 2 } else { 1 };
+                    let sample = rows[read.row as usize][read.column as usize * STEP + x];
+                    sum += times * tap * sample.into();
+                }
+                assert_eq!(*v, result(sum), "{level}, sample {x} of {n}");
+            }
+            let mut others = memory[..3].iter().chain(&memory[3 + n..]);
+            assert!(others.all(|v| *v == O::from_f64(77.0)), "{level}, {n}");
+        }
+    }
+
+    #[test]
+    fn integer_sums_are_kept() {
+        let unit = 1.0 / 700.0;
+        let fixed = Fixed { start: 12345, unit, ..Fixed::default() };
+        let finish = &Finish { fixed: [fixed; 2], offset: 2.5, most: 1e6, ..Finish::PLAIN };
+        let rounded = |sum: i32| f64::from((sum as f32 * unit + 3.0).floor());
+        let each: Vec<i32> = shorts(6, 0).map(|v| i32::from(v >> 5)).collect();
+        check::<I32, u16, u16>(|v| v as u16, &each, &each, finish, |v| u16::from_f64(rounded(v)));
+        check::<I32, u8, f32>(|v| v as u8, &each, &each, finish, |v| v as f32 * unit + 2.5);
+        let pairs: Vec<i32> = each.chunks(2).map(|pair| pair[0] & 0xffff | pair[1] << 16).collect();
+        check::<I16Pairs, u8, u8>(|v| v as u8, &pairs, &each, finish, |v| u8::from_f64(rounded(v)));
+        check::<I16Pairs, u8, f32>(|v| v as u8, &pairs, &each, finish, |v| v as f32 * unit + 2.5);
+    }
+
+    #[test]
+    fn means_are_of_neighbours() {
+        let pitch = 50;
+        let source: Vec<f32> = shorts(pitch, 0).map(|v| f32::from(v) / 3.0).collect();
+        for level in Level::available() {
+            let mut levels = source.clone();
+            levels.resize(4 * pitch, f32::NAN);
+            level.run(Doubled { levels: &mut levels, pitch, step: STEP });
+            assert_eq!(levels[..pitch], source[..]);
+            for at in pitch..4 * pitch {
+                let (k, x) = (at / pitch, at % pitch);
+                let apart = STEP << (k - 1);
+                let row = &levels[(k - 1) * pitch..k * pitch];
+                let mean = row.get(x + apart).map_or(0.0, |far| 0.5 * row[x] + 0.5 * far);
+                assert_eq!(levels[at], mean, "{level}, element {x} of level {k}");
+            }
+        }
+    }
+}

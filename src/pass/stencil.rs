@@ -380,3 +380,186 @@ impl<L: Lanes, S: Sums, const M: usize> Block<'_, L, S, M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::Post;
+    use crate::pass::Fixed;
+    use crate::pass::noise::shorts;
+    use crate::sample::Sample;
+    use crate::simd::Level;
+
+    const LENGTHS: [usize; 10] = [0, 1, 7, 16, 31, 32, 63, 64, 130, 300];
+
+    /// Blocks of one row and of five at every level, of pixels of one channel and of three. Samples are what the
+    /// twin makes of those under the taps, wherever in a line they are written, and nothing else is written.
+    fn check<T: StencilSample + Into<i32>, O: Sample, const M: usize>(
+        of: fn(i16) -> T,
+        kernels: [&Nine; M],
+        finish: &Finish,
+        twin: impl Fn([[i32; 3]; 3]) -> O,
+    ) {
+        let source: Vec<Vec<T>> = (1..8).map(|seed| shorts(400, seed).map(of).collect()).collect();
+        let fill = O::from_f64(77.0);
+        for (n, step, count) in LENGTHS.iter().flat_map(|n| [(*n, 1, 5), (*n, 3, 5), (*n, 1, 1)]) {
+            let pitch = (n + 64).next_multiple_of(64);
+            let len = n.max(2 * MAX_LANES) + 2 * step;
+            let rows: Vec<&[T]> = source[..count + 2].iter().map(|row| &row[..len]).collect();
+            let under = |r: usize, x: usize, j: usize, i: usize| rows[r + j][x + i * step].into();
+            let expected: Vec<O> = (0..count * n)
+                .map(|at| twin(from_fn(|j| from_fn(|i| under(at / n, at % n, j, i)))))
+                .collect();
+            for level in Level::available() {
+                for (stream, from) in [(false, 0), (true, 0), (true, 1), (true, 40)] {
+                    let mut memory = vec![fill; count * pitch];
+                    let outs = memory.chunks_mut(pitch).map(|row| &mut row[from..from + n]);
+                    let mut outs: Vec<_> = outs.map(OutRow::new).collect();
+                    let (rows, outs) = (&rows[..], &mut outs[..]);
+                    level.run(Stencil { rows, kernels, step, finish, stream, next: &[], outs });
+                    let case = format!("{kernels:?}, {level}, {n} from {from}, step {step}");
+                    for (at, v) in memory.iter().enumerate() {
+                        let x = (at % pitch).wrapping_sub(from);
+                        let inside = x < n;
+                        let right = if inside { expected[at / pitch * n + x] } else { fill };
+                        assert!(*v == right, "{case}: {v:?} at {x}, {right:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sum with the kernel's taps.
+    fn sum(kernel: &Nine, under: [[i32; 3]; 3]) -> i32 {
+        let mut sum = 0;
+        for (j, i) in (0..9).map(|k| (k / 3, k % 3)) {
+            let tap = match kernel {
+                Nine::Product { column, row } => i32::from(column[j]) * i32::from(row[i]),
+                Nine::Rows(rows) | Nine::Rounded(rows) => i32::from(rows[j][i]),
+            };
+            sum += tap * under[j][i];
+        }
+        sum
+    }
+
+    /// Products of these columns and rows of taps, and rows of them.
+    fn kernels(columns: &[[i16; 3]]) -> Vec<Nine> {
+        // So small that two products fit into 16 bits; of 8 bits; longer.
+        let rows = [[1, 2, -3], [60, 60, -5], [100, -90, 80], [300, -200, 7]];
+        let product = |column: &[i16; 3]| rows.map(|row| Nine::Product { column: *column, row });
+        let lone = rows.map(|[a, b, c]| Nine::Rows([[a, b, c], [b, c, 0], [-7, b, a]]));
+        columns.iter().flat_map(product).chain(lone).collect()
+    }
+
+    /// No post-step; of absolute values; without a sign.
+    fn finishes() -> [Finish; 3] {
+        let of = |post, shift, start, unsigned| {
+            let fixed = [Fixed { shift, start, unsigned, ..Fixed::default() }; 2];
+            Finish { post, fixed, ..Finish::PLAIN }
+        };
+        [of(Post::None, 2, 0, false), of(Post::Abs, 3, 0, false), of(Post::None, 1, 8, true)]
+    }
+
+    /// What 16 bits of a sum, and what they start with, come to.
+    fn narrow<O: Sample>(sum: i32, finish: &Finish) -> O {
+        let Fixed { shift, start, unsigned, .. } = finish.fixed[0];
+        let sum = (sum + start) as i16;
+        O::from_f64(f64::from(match finish.post {
+            Post::Abs => sum.wrapping_abs().wrapping_add(1 << shift >> 1) >> shift,
+            _ if unsigned => (sum.cast_unsigned() >> shift).cast_signed(),
+            _ => sum >> shift,
+        }))
+    }
+
+    #[test]
+    fn sums_of_bytes_are_exact() {
+        let columns = [[1, 2, 1], [1, 1, 1], [-1, 0, 1], [1, -4, 1], [3, -2, 5]];
+        for (kernel, finish) in
+            kernels(&columns).iter().flat_map(|k| finishes().map(|finish| (k, finish)))
+        {
+            let finish = &finish;
+            check::<u8, u8, 1>(|v| v as u8, [kernel], finish, |v| narrow(sum(kernel, v), finish));
+            check::<u8, i16, 1>(|v| v as u8, [kernel], finish, |v| narrow(sum(kernel, v), finish));
+        }
+    }
+
+    #[test]
+    fn magnitudes_of_bytes_are_rounded_once() {
+        let pair = |column, row, [other, across]: [_; 2]| {
+            [Nine::Product { column, row }, Nine::Product { column: other, row: across }]
+        };
+        let finish = &Finish { post: Post::Magnitude, ..Finish::PLAIN };
+        for [a, b] in [
+            pair([1, 2, 1], [-1, 0, 1], [[-1, 0, 1], [1, 2, 1]]),
+            pair([3, 10, 2], [-3, 1, 1], [[-1, 1, 1], [2, 1, 4]]),
+            pair([1, 1, 1], [-3, 0, 3], [[-1, 3, 1], [1, 0, 9]]),
+            [[[1, 2, 3], [0, -5, 4], [0, 0, -7]], [[0, 5, -9], [1; 3], [2; 3]]].map(Nine::Rows),
+        ] {
+            check::<u8, i16, 2>(
+                |v| v as u8,
+                [&a, &b],
+                finish,
+                |v| {
+                    let (x, y) = (sum(&a, v), sum(&b, v));
+                    i16::from_f64(f64::from(((x * x + y * y) as f32).sqrt() + 0.5).floor())
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn products_are_rounded() {
+        let taps = [[300, -200, 17], [90, 1500, -700], [-3, 28, 511]];
+        let taps32 = taps.map(|row: [i16; 3]| row.map(i32::from));
+        for finish in &finishes() {
+            // Of bytes, down.
+            let nine = |v: [[i32; 3]; 3]| {
+                let product = |k: usize| ((v[k / 3][k % 3] - 128) * taps32[k / 3][k % 3]) >> 8;
+                narrow((0..9).map(product).sum(), finish)
+            };
+            check::<u8, u8, 1>(|v| v as u8, [&Nine::Rounded(taps)], finish, nine);
+            // Of 16 bits, to the nearest.
+            let three = |v: [i32; 3], taps: [i16; 3]| {
+                let product = |i: usize| (v[i] * i32::from(taps[i]) + (1 << 14)) >> 15;
+                (0..3).map(product).sum::<i32>() as i16
+            };
+            let rows = taps.map(|row| row.map(|tap| 20 * tap));
+            let nine = |v: [[i32; 3]; 3]| {
+                let sums = (0..3).map(|j| i32::from(three(v[j], rows[j])));
+                narrow(sums.sum(), finish)
+            };
+            check::<i16, i16, 1>(|v| v, [&Nine::Rows(rows)], finish, nine);
+            let (column, row) = ([20000, -7000, 32000], [-9000, 31000, 1234]);
+            let twice = |v: [[i32; 3]; 3]| {
+                let sums = v.map(|v| i32::from(three(v, row)));
+                narrow(three(sums, column).into(), finish)
+            };
+            check::<i16, u8, 1>(|v| v, [&Nine::Product { column, row }], finish, twice);
+        }
+    }
+
+    #[test]
+    fn sums_of_words_have_32_bits() {
+        let [plain, absolute, _] = finishes();
+        let fixed = Fixed { start: 400, unit: 1.0 / 9.0, divides: true, ..Fixed::default() };
+        let divided = Finish { fixed: [fixed; 2], most: 1e6, offset: 2.25, ..Finish::PLAIN };
+        for kernel in &kernels(&[[1, 2, 1], [1, 1, 1]]) {
+            for finish in &[plain, absolute, divided] {
+                check::<u16, u16, 1>(
+                    |v| v as u16,
+                    [kernel],
+                    finish,
+                    |v| {
+                        let Fixed { shift, start, unit, divides, .. } = finish.fixed[0];
+                        let sum = sum(kernel, v) + start;
+                        u16::from_f64(f64::from(match finish.post {
+                            Post::Abs => (sum.abs() + (1 << shift >> 1)) >> shift,
+                            _ if divides => (sum as f32 * unit + 2.75).floor() as i32,
+                            _ => sum >> shift,
+                        }))
+                    },
+                );
+            }
+        }
+    }
+}

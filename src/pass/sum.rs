@@ -291,17 +291,11 @@ mod tests {
     use super::*;
     use crate::filter::Post;
     use crate::pass::Fixed;
+    use crate::pass::noise::shorts;
     use crate::sample::Sample;
     use crate::simd::Level;
 
     const LENGTHS: [usize; 9] = [0, 1, 7, 16, 31, 32, 63, 130, 300];
-
-    /// Numbers that look like noise.
-    fn noise(n: usize, seed: usize) -> impl Iterator<Item = i16> {
-        (0..n)
-            .map(move |i| ((i + 1000 * seed) as u32).wrapping_mul(2_654_435_761).to_be_bytes())
-            .map(|b| i16::from_be_bytes([b[0], b[1]]))
-    }
 
     /// All samples of a row that a job writes with every level, past the cache or not, wherever in a line it begins.
     fn at_all_levels<O: Sample + PartialEq>(
@@ -330,9 +324,9 @@ mod tests {
     #[test]
     fn sums_of_floats_are_added_in_order() {
         for n in LENGTHS {
-            let source: Vec<u16> = noise(n, 0).map(|v| v as u16).collect();
+            let source: Vec<u16> = shorts(n, 0).map(|v| v as u16).collect();
             let (a, b): (Vec<i16>, Vec<f32>) =
-                (noise(n, 1).collect(), noise(n, 2).map(|v| f32::from(v) / 3.0).collect());
+                (shorts(n, 1).collect(), shorts(n, 2).map(|v| f32::from(v) / 3.0).collect());
             for (identity, post) in [(0.0, Post::None), (1.3, Post::Abs)] {
                 let finish = Finish { post, offset: 2.5, ..Finish::PLAIN };
                 let rows = [
@@ -360,8 +354,8 @@ mod tests {
     #[test]
     fn sums_of_pairs_are_whole() {
         for n in LENGTHS {
-            let source: Vec<u8> = noise(n, 0).map(|v| v as u8).collect();
-            let all: Vec<Vec<i16>> = (1..4).map(|seed| noise(n, seed).collect()).collect();
+            let source: Vec<u8> = shorts(n, 0).map(|v| v as u8).collect();
+            let all: Vec<Vec<i16>> = (1..4).map(|seed| shorts(n, seed).collect()).collect();
             for count in 1..=all.len() {
                 let rows: Vec<&[i16]> = all[..count].iter().map(|row| &row[..]).collect();
                 for with in [false, true] {

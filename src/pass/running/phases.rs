@@ -292,3 +292,90 @@ unsafe fn windows<O: SampleLanes, L: Lanes, const P: usize>(
         O::store_phases(l, out, results, stream);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::Fixed;
+    use crate::pass::noise::noise;
+    use crate::simd::Level;
+
+    const LENGTHS: [usize; 9] = [1, 7, 16, 31, 32, 63, 130, 300, 3000];
+
+    /// Where a sample lies in rows of `each` elements, one for each phase.
+    fn place<T: Sample>(each: usize, sample: usize) -> usize {
+        sample % T::PHASES * each + sample / T::PHASES
+    }
+
+    /// Column sums of one type of samples; all others must stay.
+    fn accumulates<T: Sample>(sample: fn(i32) -> T) {
+        for n in LENGTHS {
+            let row = |seed| -> Vec<T> { noise(n, seed).map(sample).collect() };
+            let (add, leaves) = (row(1), row(2));
+            let leaves = Some(&leaves[..]);
+            for (at, take) in [(0, None), (0, leaves), (3, None), (6, leaves)] {
+                let each = (at + n) / T::PHASES + PHASE_SLACK;
+                let before: Vec<i32> = noise(T::PHASES * each, 3).collect();
+                let mut expected = before.clone();
+                for x in 0..n {
+                    let taken = take.map_or(0.0, |take| take[x].to_f64());
+                    let sum = &mut expected[place::<T>(each, at + x)];
+                    *sum = sum.wrapping_add((add[x].to_f64() - taken) as i32);
+                }
+                for level in Level::available() {
+                    let mut sums = before.clone();
+                    level.run(AccumulatePhases { add: &add, take, at, sums: &mut sums });
+                    assert!(sums == expected, "{level}, {n} of {} from {at} on", T::TYPE);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_enter_and_leave_apart() {
+        accumulates(|v| v as u8);
+        accumulates(|v| v as u16);
+    }
+
+    /// Means of one type of samples, past the cache or not, wherever in a line they begin.
+    fn means_of<O: Sample>(unit: f32, offset: f64) {
+        let fixed = Fixed { unit, ..Fixed::default() };
+        let finish = &Finish { offset, fixed: [fixed; 2], ..Finish::PLAIN };
+        assert!(finish.rounds());
+        for n in LENGTHS {
+            for (from, taps) in [(0, 1), (3, 2), (6, 7), (101, 50)] {
+                let each = (from + n + taps) / O::PHASES + PHASE_SLACK;
+                // Their mean is 0, so that a sample more or less shows in long windows, too.
+                let sums: Vec<i32> = noise(O::PHASES * each, 1).map(|v| v >> 20).collect();
+                let mean = |x: usize| {
+                    let samples = from + x..from + x + taps;
+                    let sum: i32 = samples.map(|s| sums[place::<O>(each, s)]).sum();
+                    let mean = sum as f32 * unit + (offset + 0.5) as f32;
+                    O::from_f64(f64::from(mean.floor()))
+                };
+                let expected: Vec<O> = (0..n).map(mean).collect();
+                let next = &vec![0; 2 * n];
+                for level in Level::available() {
+                    for (stream, start) in [(false, 0), (true, 0), (true, 1), (true, 13)] {
+                        let mut memory = vec![O::default(); n + 64];
+                        let prefix = &mut noise(sums.len(), 2).collect::<Vec<i32>>()[..];
+                        let (sums, out) = (&sums, OutRow::new(&mut memory[start..start + n]));
+                        let means =
+                            MeansPhases { sums, from, prefix, taps, finish, stream, next, out };
+                        level.run(means);
+                        let same = memory[start..start + n] == expected[..];
+                        assert!(same, "{level}, {n} of {}, {taps} from {from} on", O::TYPE);
+                        let mut others = memory[..start].iter().chain(&memory[start + n..]);
+                        assert!(others.all(|v| *v == O::default()), "{level}, {n} of {}", O::TYPE);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn means_are_rounded() {
+        means_of::<u8>(0.02, 120.0);
+        means_of::<u16>(0.4, 20_000.0);
+    }
+}
