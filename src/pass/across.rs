@@ -200,3 +200,85 @@ impl Across<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::shorts;
+    use crate::simd::Level;
+
+    const LENGTHS: [usize; 8] = [1, 7, 16, 31, 32, 63, 130, 300];
+    const START: i32 = 12345;
+
+    /// Sums of so many taps, in three parts, some of which are empty where there are few sums.
+    fn check(count: usize, step: usize) {
+        // Two digits of eight bits hold each tap, and sums of any samples fit into 16 bits.
+        let taps: Vec<i32> = shorts(count, 0).map(|v| i32::from(v).clamp(-32640, 32639)).collect();
+        let shift = 8 + count.next_power_of_two().ilog2();
+        let pairs: Vec<i32> = taps
+            .chunks(2)
+            .map(|pair| pair[0] & 0xffff | pair.get(1).map_or(0, |t| t << 16))
+            .collect();
+        let next = [0u8; 200];
+        for n in LENGTHS {
+            let ends = [0, n / 5, n / 5 + n / 2, n];
+            let lengths = [0, 1, 2].map(|p| ends[p + 1] - ends[p]);
+            let rows = [0, 1, 2].map(|p| {
+                let reach = Across::reach(lengths[p], 2 * pairs.len(), step);
+                [1, 2].map(|r| shorts(reach, 2 * p + r).map(|v| v as u8).collect::<Vec<_>>())
+            });
+            let sum = |row: &[u8], x: usize| {
+                let samples = row[x..].iter().step_by(step);
+                let sum: i32 = taps.iter().zip(samples).map(|(t, v)| t * i32::from(*v)).sum();
+                ((START + sum) >> shift) as i16
+            };
+            let expected: Vec<[i16; 2]> = (0..3)
+                .flat_map(|p| (0..lengths[p]).map(move |x| (p, x)))
+                .map(|(p, x)| rows[p].each_ref().map(|row| sum(row, x)))
+                .collect();
+            let part = |p: usize| match lengths[p] {
+                0 => Part { rows: [&[]; 2], at: ends[p], n: 0 },
+                n => Part { rows: rows[p].each_ref().map(|row| &row[..]), at: ends[p], n },
+            };
+            for level in Level::available() {
+                let mut out = vec![0x5a5a; n + ACROSS_SLACK + 40];
+                level.run(Across {
+                    parts: [0, 1, 2].map(part),
+                    taps: &pairs,
+                    step,
+                    start: START,
+                    shift,
+                    next: [&next, &[]],
+                    out: &mut out[..n + ACROSS_SLACK],
+                });
+                for (x, (value, expected)) in out.iter().zip(&expected).enumerate() {
+                    let both = [*value as i16, (value >> 16) as i16];
+                    assert_eq!(both, *expected, "{level}, {x} of {n}, {count} taps, {step} apart");
+                }
+                let after = &out[n + ACROSS_SLACK..];
+                assert!(after.iter().all(|v| *v == 0x5a5a), "{level}, {n} sums, {count} taps");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_are_exact() {
+        for step in [1, 2, 3, 4] {
+            for count in [1, 2, 3, 4, 5, 6, 11, 32] {
+                check(count, step);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_many_taps_or_channels_are_exact() {
+        // The most taps whose digits are kept, and more.
+        for count in [4 * FOURS, 4 * FOURS + 2] {
+            check(count, 1);
+            check(count, 3);
+        }
+        // The most channels of which a window of AVX-512 holds four taps, and more.
+        check(7, 16);
+        check(7, 17);
+    }
+}

@@ -285,6 +285,7 @@ impl<R: Datapath, const N: usize> Dense<'_, R, N> {
                     (1, 4) if const { N > 3 } => self.rows::<L, U, 1, 4>(l, x, meeting, total),
                     (2, 4) if const { N > 3 } => self.rows::<L, U, 2, 4>(l, x, meeting, total),
                     (3, 4) if const { N > 3 } => self.rows::<L, U, 3, 4>(l, x, meeting, total),
+                    // No sum meets these.
                     _ => {}
                 }
             }

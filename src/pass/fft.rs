@@ -272,3 +272,174 @@ fn finish(v: f64, results: &Results) -> f32 {
     }
     v as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pass::noise::{floats, noise, shorts};
+    use crate::simd::Level;
+    use std::fmt::Debug;
+
+    const LENGTHS: [usize; 8] = [1, 7, 16, 31, 32, 63, 130, 300];
+
+    fn complex(n: usize, seed: usize) -> Vec<Complex> {
+        let parts = |seed| noise(n, seed).map(|v| f64::from(v) / 1e5);
+        parts(seed).zip(parts(seed + 100)).map(|(re, im)| [re, im]).collect()
+    }
+
+    fn add(a: Complex, b: Complex) -> Complex {
+        [a[0] + b[0], a[1] + b[1]]
+    }
+
+    fn times(a: Complex, b: Complex) -> Complex {
+        [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]]
+    }
+
+    fn conjugate(a: Complex) -> Complex {
+        [a[0], -a[1]]
+    }
+
+    fn planes<T: Pod + PartialEq + Debug>(of: impl Fn(i16) -> T) {
+        for (n, channels) in LENGTHS.into_iter().flat_map(|n| (1..=5).map(move |c| (n, c))) {
+            let row: Vec<T> = shorts(n * channels, channels).map(&of).collect();
+            let (pitch, blank) = (n + 3, of(77));
+            for level in Level::available() {
+                let mut all = vec![blank; channels * pitch];
+                // The last plane ends with its last sample.
+                let planes = &mut all[..channels * pitch - 3];
+                level.run(Planes { row: &row, channels, planes, pitch });
+                for (i, value) in all.iter().enumerate() {
+                    let (c, x) = (i / pitch, i % pitch);
+                    let expected = if x < n { row[x * channels + c] } else { blank };
+                    assert_eq!(*value, expected, "{level}, {x} of {n}, channel {c} of {channels}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_are_laid_apart() {
+        planes(|v| v as u8);
+        planes(|v| v as u16);
+        planes(f32::from);
+    }
+
+    fn pairs<T: Sample>(a: &[T], b: &[T], digit: Digit, of: impl Fn(f64) -> f64) {
+        for (level, n) in Level::available().iter().flat_map(|l| LENGTHS.map(|n| (l, n))) {
+            let mut out = vec![[0.5; 2]; n];
+            level.run(Pair { a: &a[..n], b: &b[..n], digit, out: &mut out });
+            for (x, value) in out.iter().enumerate() {
+                let expected = [of(a[x].to_f64()), of(b[x].to_f64())];
+                assert_eq!(*value, expected, "{level}, {x} of {n}, {digit:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_become_pairs() {
+        let [a, b] = [1, 2].map(|seed| shorts(300, seed).map(|v| v as u8).collect::<Vec<_>>());
+        pairs(&a, &b, Digit::Whole(128.0), |v| v - 128.0);
+        let [a, b] = [1, 2].map(|seed| shorts(300, seed).map(|v| v as u16).collect::<Vec<_>>());
+        pairs(&a, &b, Digit::Low, |v| v % 256.0 - 128.0);
+        pairs(&a, &b, Digit::High, |v| (v / 256.0).floor() - 128.0);
+        let [a, b] = [1, 2].map(|seed| floats(300, seed).collect::<Vec<_>>());
+        pairs(&a, &b, Digit::Whole(0.0), |v| v);
+    }
+
+    #[test]
+    fn transforms_of_pairs_come_apart_and_together() {
+        for (n, first) in [2, 8, 30, 64, 126].into_iter().flat_map(|n| [(n, 0), (n, 8)]) {
+            let (pitch, half) = (first + 2 * PAIRS + 3, n / 2 + 1);
+            let rows = complex(PAIRS * n, n);
+            let columns = complex(half * pitch, n + 1);
+            let z = |p: usize, k: usize| rows[p * n + k % n];
+            let a = |p: usize, k: usize| columns[k * pitch + first + 2 * p];
+            let b = |p: usize, k: usize| columns[k * pitch + first + 2 * p + 1];
+            let i = [0.0, 1.0];
+            for level in Level::available() {
+                let mut apart = columns.clone();
+                level.run(Unpack { rows: &rows, columns: &mut apart, pitch, first });
+                for (at, value) in apart.iter().enumerate() {
+                    let (k, place) = (at / pitch, at % pitch);
+                    let row = place.wrapping_sub(first);
+                    let (z, back) = (z(row / 2 % PAIRS, k), conjugate(z(row / 2 % PAIRS, n - k)));
+                    let expected = match row {
+                        0 | 2 | 4 | 6 => add(z, back),
+                        // 2i·B = Z − Z*, so that 2·B = −i·Z + i·Z*.
+                        1 | 3 | 5 | 7 => add(times([0.0, -1.0], z), times(i, back)),
+                        _ => columns[at],
+                    };
+                    assert_eq!(*value, expected, "{level}, row {row}, column {k} of {n}");
+                }
+                let mut together = vec![[0.5; 2]; PAIRS * n];
+                level.run(Join { columns: &columns, pitch, first, rows: &mut together });
+                for (at, value) in together.iter().enumerate() {
+                    let (p, k) = (at / n, at % n);
+                    let expected = if k % (n / 2) == 0 {
+                        [a(p, k)[0], b(p, k)[0]]
+                    } else if k < n / 2 {
+                        add(a(p, k), times(i, b(p, k)))
+                    } else {
+                        add(conjugate(a(p, n - k)), times(i, conjugate(b(p, n - k))))
+                    };
+                    assert_eq!(*value, expected, "{level}, pair {p}, {k} of {n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_complex() {
+        for (level, n) in Level::available().iter().flat_map(|l| LENGTHS.map(|n| (l, n))) {
+            let (a, by) = (complex(n, 1), complex(n, 2));
+            let mut data = a.clone();
+            level.run(Multiply { data: &mut data, by: &by });
+            for (k, value) in data.iter().enumerate() {
+                assert_eq!(*value, times(a[k], by[k]), "{level}, {k} of {n}");
+            }
+        }
+    }
+
+    /// Results of sums that are multiples of `unit`, of low bytes or of all, and of high bytes.
+    fn emit(results: Results, two: bool, unit: f64) {
+        let all = |n, seed| -> Vec<Complex> {
+            let parts = |seed| noise(n, seed).map(|v| f64::from(v >> 14) * unit);
+            parts(seed).zip(parts(seed + 1)).map(|(a, b)| [a, b]).collect()
+        };
+        for (n, channels) in LENGTHS.into_iter().flat_map(|n| (1..=5).map(move |c| (n, c))) {
+            let (low, high) = (all(n, 1), all(if two { n } else { 0 }, 3));
+            let expected = |part: usize, x: usize| {
+                let mut sum = low[x][part];
+                if results.whole {
+                    let high = if two { high[x][part].round() } else { 0.0 };
+                    sum = (sum.round() + 256.0 * high + results.add) * results.unit;
+                }
+                let v = sum + results.offset;
+                let v = if results.abs { v.abs() } else { v };
+                (if results.rounds { (v + 0.5).floor() } else { v }) as f32
+            };
+            for (level, c) in Level::available().iter().flat_map(|l| [(l, 0), (l, channels - 1)]) {
+                let mut rows = [(); 2].map(|()| vec![0.125; n * channels]);
+                let outs = rows.each_mut().map(|row| &mut row[c..]);
+                level.run(Emit { sums: [&low, &high], results, outs, channels });
+                for (part, i) in (0..n * channels).flat_map(|i| [(0, i), (1, i)]) {
+                    let mine = i % channels == c;
+                    let expected = if mine { expected(part, i / channels) } else { 0.125 };
+                    let value = rows[part][i];
+                    assert_eq!(value, expected, "{level}, {i} of {n}, {channels}, {results:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_become_results() {
+        for (abs, rounds) in [(false, false), (false, true), (true, false), (true, true)] {
+            let whole = Results { whole: true, add: -37.0, unit: 0.25, offset: -2.5, abs, rounds };
+            // Never half way between whole numbers; results often are.
+            emit(whole, false, 1.0 / 3.0);
+            emit(whole, true, 1.0 / 3.0);
+            emit(Results { whole: false, ..whole }, false, 0.25);
+        }
+    }
+}

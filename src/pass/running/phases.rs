@@ -45,7 +45,7 @@ impl<T: SampleLanes> Job for AccumulatePhases<'_, T> {
         match T::PHASES {
             4 => self.phases::<L, 4>(l),
             2 => self.phases::<L, 2>(l),
-            _ => {}
+            _ => unreachable!("their neighbours are not kept apart"),
         }
     }
 }

@@ -69,8 +69,7 @@ impl StencilSample for u8 {
                 stencil.lines::<L, Bytes<BYTES, ROWS>>(l)
             }
             (Nine::Rows(_), ..) => stencil.lines::<L, Bytes<WORDS, ROWS>>(l),
-            // No plan has two of them.
-            (Nine::Rounded(_), ..) if const { M > 1 } => {}
+            (Nine::Rounded(_), ..) if const { M > 1 } => unreachable!("no plan has two of them"),
             (Nine::Rounded(_), ..) if stencil.step == 1 => {
                 stencil.lines::<L, Bytes<ROUNDED_NEXT, ROWS>>(l)
             }
