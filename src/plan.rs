@@ -56,7 +56,7 @@ use std::ops::{Deref, Range};
 /// at once. What a plan says of itself are the methods of [`AnyPlan`].
 ///
 /// One plan on many threads: it is only read, so that a reference to it is enough. Each thread has its own
-/// [`Workspace`]. With `threads(1)` a run stays on the thread that called it.
+/// [`Workspace`](crate::Workspace). With `threads(1)` a run stays on the thread that called it.
 ///
 /// ```
 /// use twopass::{Filter, Image, Kernel, Shape, Workspace};
