@@ -196,7 +196,7 @@ fn modules() -> HashMap<String, String> {
     all.into_iter().map(module).collect()
 }
 
-/// What `use`s name, behind `visible` if they are.
+/// What `use`s name: all of them, or those that are `visible` elsewhere, behind `pub` or `pub(…)`.
 fn uses(code: &str, visible: bool) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut before = "";

@@ -145,13 +145,12 @@ impl<T: Pod, const HIGH: bool> ScratchRows<T> for Halves<'_, HIGH> {
             HalfInput { halves: [&even[first..], &odd[first..]], taps: I16::taps(&pass.row) }
         });
         let identity = match &self.stage.pass {
-            Pass::WithIdentity(_, identity) => Some((I16::taps(identity), cast_slice(under))),
+            Pass::WithIdentity(_, times) => {
+                let times = I16::taps(times);
+                Some((Identity { whole: times[0], part: times[1] }, cast_slice(under)))
+            }
             _ => None,
         };
-        let identity = identity.map(|(taps, under)| {
-            let (whole, part) = (taps[0], taps[1]);
-            (Identity { whole, part }, under)
-        });
         let row = RowHalves::<HIGH, M> { inputs, step, adds, identity, finish, stream, next, out };
         self.stage.level.run(row);
     }

@@ -188,7 +188,8 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
     /// # Safety
     ///
     /// Every scratch row must have x + (count − 1)·step + (U + 1)·lanes elements, `out` x + U·lanes
-    /// samples of the output's type, and the image, unless it is shorter than a vector and U is 1; to `stream`, sample x must be where a vector may be streamed.
+    /// samples of the output's type, and the image, unless it is shorter than a vector and U is 1; to `stream`, sample x
+    /// must be where a vector may be streamed.
     #[inline(always)]
     unsafe fn block<L: Lanes, const U: usize, const FOLD: bool, const SHARED: usize>(
         &self,

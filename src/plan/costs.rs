@@ -1,4 +1,5 @@
-//! What passes take: measured once, so that methods can be weighed against each other.
+//! What a direct pass and two passes take, so that methods can be weighed against each other. What other methods take
+//! stands with each of them.
 
 use super::arithmetic::Arithmetic;
 
