@@ -8,6 +8,9 @@
 //! `-- --shares [PART OF AN ID]` compares, on one thread, the time of the worker with most to do with its part of the
 //! time of one worker alone, for 2 to 32 workers: how well an image is shared out, without as many cores.
 //!
+//! `-- --chains [PART OF AN ID]` compares, on one thread, the time of chains with that of their layers one after the
+//! other, which round to samples in between.
+//!
 //! Rows are those of the board (`benches/peers/rows.py`), the arithmetic of `benches/passes.rs`, chains, and some
 //! hundred random plans, which are not timed. Taps and pictures are made without functions of the system's library,
 //! so that hashes are the same on every machine.
@@ -22,8 +25,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 use support::{named, whole};
 use twopass::{
-    Alpha, Border, Chain, Error, Filter, Image, Kernel, Level, Plan, Pointwise, Rect, Sample,
-    SampleType, Shape, Source, Workspace,
+    Alpha, Border, Chain, Error, Filter, Image, Kernel, Level, Method, Plan, Pointwise, Rect,
+    Sample, SampleType, Shape, Source, Workspace,
 };
 
 /// What is run.
@@ -366,6 +369,7 @@ fn timed_rows() -> Vec<Row> {
     }
     let (blur, sharpen) = (sigma(2.0), named("sharpen", 0));
     let box15 = || named("box", 15);
+    let disc31 = || Filter::new(disc(15, 1.0)).method(Method::Runs);
     let chains: [(&str, Chain); 11] = [
         ("gaussian", chain([gaussian(5)])),
         ("gaussian-sharpen", chain([blur.clone(), sharpen.clone()])),
@@ -375,13 +379,31 @@ fn timed_rows() -> Vec<Row> {
         ("box5-box5-box5", chain([named("box", 5), named("box", 5), named("box", 5)])),
         ("box15-box15-box15", chain([box15(), box15(), box15()])),
         ("sharpen-box31", chain([sharpen.clone(), named("box", 31)])),
-        ("disc31-sharpen", chain([Filter::new(disc(15, 1.0)), sharpen.clone()])),
+        ("disc31-sharpen", chain([disc31(), sharpen.clone()])),
         ("mix-gaussian", Chain::new(mix(3, 3)).then(gaussian(5)).expect("three channels")),
         ("gaussian-luma", Chain::new(gaussian(5)).then(mix(3, 1)).expect("three channels")),
     ];
     for (name, chain) in chains {
         add("chain", name, (U8, U8), 3, What::Chain(chain.clone()));
         add("chain", name, (F32, F32), 3, What::Chain(chain));
+    }
+    // At two rates, by transforms, and with taps of more bits.
+    let unsharp = || {
+        let long = bell(301, 50.0).scaled(-1.0).expect("a finite kernel");
+        let image = Kernel::identity().scaled(2.0).expect("a finite kernel");
+        Filter::new(Kernel::sum_of(&[image, long]).expect("two terms"))
+    };
+    let box3 = || named("box", 3);
+    let chains: [(&str, Chain); 6] = [
+        ("gaussian50-box3", chain([sigma(50.0), box3()])),
+        ("box3-gaussian50", chain([box3(), sigma(50.0)])),
+        ("gaussian10-box3", chain([sigma(10.0), box3()])),
+        ("unsharp50-box3", chain([unsharp(), box3()])),
+        ("dense63-sharpen", chain([Filter::new(mean(63)), sharpen.clone()])),
+        ("gaussian10-sharpen", chain([sigma(10.0), sharpen.clone()])),
+    ];
+    for (name, chain) in chains {
+        add("chain", name, (U8, U8), 3, What::Chain(chain));
     }
     let alpha = [blur.alpha(Alpha::Premultiply), sharpen.alpha(Alpha::Keep)];
     add("chain", "premultiplied-kept", (U8, U8), 4, What::Chain(chain(alpha)));
@@ -680,6 +702,50 @@ fn shares(part: &str, level: Level, (width, height): (usize, usize)) {
     println!("{:51} {worst:5.2?}", "the largest");
 }
 
+/// The least microseconds of a chain, and of its layers one after the other, run and run about.
+fn turns<S: Source>(chain: &Chain, shape: Shape, level: Level) -> [f64; 2] {
+    let planned = |chain: &Chain, shape| {
+        let what = What::Chain(chain.clone());
+        Ready::<S, S>::new(&what, shape, level).expect("layers that can be planned")
+    };
+    let mut whole = planned(chain, shape);
+    let mut each: Vec<Ready<S, S>> = Vec::new();
+    for layer in chain.layers() {
+        let shape = each.last().map_or(shape, |before| before.plan.output_shape());
+        each.push(planned(&Chain::new(layer.clone()), shape));
+    }
+    let mut least = [f64::INFINITY; 2];
+    for _ in 0..30 {
+        let start = Instant::now();
+        whole.run();
+        least[0] = least[0].min(start.elapsed().as_secs_f64() * 1e6);
+        let start = Instant::now();
+        for i in 0..each.len() {
+            each[i].run();
+            if i + 1 < each.len() {
+                let (before, next) = each.split_at_mut(i + 1);
+                std::mem::swap(&mut before[i].out, &mut next[0].source);
+            }
+        }
+        least[1] = least[1].min(start.elapsed().as_secs_f64() * 1e6);
+    }
+    least
+}
+
+fn chains(part: &str, level: Level, (width, height): (usize, usize)) {
+    for row in timed_rows().into_iter().filter(|row| row.id.contains(part)) {
+        let What::Chain(chain) = &row.what else { continue };
+        let shape = Shape::new(width, height, row.channels);
+        let [whole, each] = match (row.input, row.output) {
+            _ if chain.layers().len() < 2 => continue,
+            (SampleType::U8, SampleType::U8) => turns::<u8>(chain, shape, level),
+            (SampleType::F32, SampleType::F32) => turns::<f32>(chain, shape, level),
+            _ => continue,
+        };
+        println!("{:40} {whole:9.0} us {each:9.0} us  {:5.2}", row.id, each / whole);
+    }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
@@ -694,7 +760,7 @@ fn main() {
         return std::fs::write(hash_file(), hashes()).expect("benches/gate.txt");
     }
     let other = value("--against");
-    if other.is_none() && !has("--shares") {
+    if other.is_none() && !has("--shares") && !has("--chains") {
         return check();
     }
     let level = match value("--level") {
@@ -710,6 +776,7 @@ fn main() {
     let (level, size) = (level.expect("a level of this machine"), size.expect("WIDTHxHEIGHT"));
     match other {
         Some(other) => compare(other, part, level, size),
+        None if has("--chains") => chains(part, level, size),
         None => shares(part, level, size),
     }
 }

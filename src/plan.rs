@@ -46,7 +46,7 @@ use crate::simd::Level;
 use crate::view::{Rect, Shape};
 use arithmetic::{Noise, Passes, Rows};
 use filter::FilterFacts;
-use proof::Proof;
+use proof::{Facts, Proof};
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
@@ -336,7 +336,8 @@ impl AnyPlan {
             let range = constants.fold(range, |most, v| most.max(v.abs()));
             return self.bound.map(|bound| bound * range);
         }
-        let proof = Proof::of(&self.chain, (self.types.0, range), &self.filters);
+        let proof =
+            Proof::of(&self.chain, (self.types.0, range), self.filters.iter().map(Facts::of));
         proof.bounded.then_some(proof.error)
     }
 

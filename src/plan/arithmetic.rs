@@ -196,8 +196,31 @@ pub(crate) struct Spec<'a> {
     pub precise: bool,
     /// Rows come from and go to other stages.
     pub chained: bool,
+    /// Whether no sample can be NaN or infinite.
+    pub finite: bool,
+    /// In a chain: how far off methods may make results; without it, not at all.
+    pub allowance: Option<Allowance>,
+    pub transforms: Transforms,
     /// What a level is in results: rows of 16 bits between filters have fraction bits.
     pub unit: f64,
+}
+
+/// How far off methods may make the results of a filter in a chain, per unit of the largest magnitude that it reads; and
+/// the least value that it reads, at most 0, in the same unit.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Allowance {
+    pub error: f64,
+    pub low: f64,
+}
+
+/// The Fourier transforms that a filter may be done by.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Transforms {
+    /// Rows are asked for a few at a time.
+    None,
+    /// Results are the same with every instruction set: sums of whole numbers.
+    Whole,
+    Any,
 }
 
 impl Proved {

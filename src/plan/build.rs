@@ -1,5 +1,6 @@
 //! How layers are put together to segments, and what each is packed to.
 
+use super::arithmetic::{Allowance, Transforms};
 use super::filter::{FilterFacts, FilterStage, Setting};
 use super::segment::{LayerStage, MixStage, Segment, Stage, WindowKind, WindowStage};
 use crate::border::Border;
@@ -85,12 +86,14 @@ pub(super) struct Built {
 }
 
 impl Built {
-    /// Plans all layers for images of shape `input`.
+    /// Plans all layers for images of shape `input`, where methods may make results of each filter so far off, per unit
+    /// of what it reads.
     pub fn new(
         chain: &Chain,
         input: Shape,
         types: (SampleType, SampleType),
         setting: Setting,
+        allowances: &[Option<Allowance>],
     ) -> Result<Self, Error> {
         let (level, last) = (setting.level, chain.layers().len() - 1);
         let mut built = Self { segments: Vec::new(), filters: Vec::new(), possible: true };
@@ -116,7 +119,16 @@ impl Built {
                         true => setting.opacity,
                         false => Opacity::between(setting.opacity.full),
                     };
-                    let setting = Setting { opacity, ..setting };
+                    // Transforms are the same at every level only where they are rounded to whole numbers; results of
+                    // integers must be.
+                    let transforms = match setting.transforms {
+                        Transforms::None => Transforms::None,
+                        _ if types == (SampleType::F32, SampleType::F32) => Transforms::Any,
+                        _ if i == 0 => Transforms::Whole,
+                        _ => Transforms::None,
+                    };
+                    let allowance = allowances[built.filters.len()];
+                    let setting = Setting { opacity, transforms, allowance, ..setting };
                     built.filter(filter, shape, (source, output), setting)?;
                 }
             }

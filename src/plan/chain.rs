@@ -1,13 +1,17 @@
 //! From a chain of layers to its plan: whether a filter stands alone, what rows between layers are, and what is proved.
 
-use super::arithmetic::Noise;
+use super::AnyPlan;
+use super::arithmetic::{Allowance, Noise, Transforms};
 use super::build::{self, Built};
 use super::choose::check_constants;
+use super::costs::MAP;
 use super::filter::{FilterFacts, FilterStage, Setting};
-use super::proof::{Proof, keeps_constants};
+use super::multirate;
+use super::proof::{Facts, Proof, keeps_constants};
 use super::segment::{Segment, Stage};
-use super::{AnyPlan, words};
+use super::words::{self, Words};
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::layer::{Activation, Chain, Layer};
 use crate::pass::ColourWeights;
 use crate::reference::Opacity;
@@ -19,6 +23,34 @@ use crate::view::Shape;
 const ALLOWED: f64 = 1.0;
 /// And where a constant image must stay constant.
 const ALLOWED_OF_CONSTANTS: f64 = 0.5;
+/// The part of that which is left to methods; the rest is that of arithmetic.
+const SHARE: f64 = 0.9;
+
+/// A chain as it may be done.
+struct Candidate {
+    built: Built,
+    proof: Proof,
+    /// With rows of 16 bits between its filters.
+    words: Option<Words>,
+    /// Whether there are passes for all of it, which keep the contract.
+    keeps: bool,
+}
+
+impl Candidate {
+    /// What it takes for a pixel, but for layers that are no filters, in nanoseconds.
+    fn cost(&self) -> f64 {
+        let of = |stage: &FilterStage| stage.cost() * stage.output.channels as f64;
+        let maps = self.built.segments.iter().rev().skip(1);
+        let maps: f64 = maps.map(|segment| MAP * segment.output.channels as f64).sum();
+        maps + match &self.words {
+            Some(words) => words.stages.iter().map(of).sum::<f64>(),
+            None => {
+                let stages = self.built.segments.iter().flat_map(|segment| &segment.stages);
+                stages.filter_map(Stage::filter).map(of).sum()
+            }
+        }
+    }
+}
 
 fn is_float(sample: SampleType) -> bool {
     sample == SampleType::F32
@@ -46,6 +78,9 @@ impl AnyPlan {
             opacity: Opacity::of(types.0),
             precise: false,
             chained: false,
+            finite: !is_float(types.0),
+            allowance: None,
+            transforms: Transforms::Any,
         };
         let mut plan = Self {
             chain: chain.clone(),
@@ -94,35 +129,34 @@ impl AnyPlan {
 
     /// Plans several layers, or one that is no filter.
     fn build(&mut self, setting: Setting) -> Result<(), Error> {
-        let (chain, input, types) = (&self.chain, self.input, self.types);
-        let source = (types.0, setting.opacity.full);
         let setting = Setting { chained: true, ..setting };
-        let mut built = Built::new(chain, input, types, setting)?;
-        let keeps = chain.layers().iter().all(keeps_constants);
-        let allowed = |p: &Proof| if p.whole || keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED };
-        let mut proof = Proof::of(chain, source, &built.filters);
-        if !is_float(types.0) {
-            // Where colours are divided by alpha, that is the error under full alpha.
-            let shows =
-                |p: &Proof| !is_float(types.1) && (p.error.is_nan() || p.error >= allowed(p));
-            if built.possible && shows(&proof) && !built.filters.is_empty() {
-                built = Built::new(chain, input, types, Setting { precise: true, ..setting })?;
-                proof = Proof::of(chain, source, &built.filters);
+        let allowances = self.allowances(setting.opacity.full);
+        let exact = vec![None; allowances.len()];
+        let mut best = self.candidate(setting, &allowances)?;
+        // What methods add to errors may be too much, and what they save may be less than what other rows cost.
+        if allowances != exact || best.built.segments.iter().any(Segment::makes_blocks) {
+            let plain = Setting { transforms: Transforms::None, ..setting };
+            match self.candidate(plain, &exact) {
+                Ok(other) if !best.keeps || other.keeps && other.cost() < best.cost() => {
+                    best = other;
+                }
+                // A method that was asked for.
+                Err(error) if !best.keeps => return Err(error),
+                _ => {}
             }
-            built.possible &= !shows(&proof);
         }
+        if !best.keeps && best.built.possible && !best.built.filters.is_empty() {
+            best = self.candidate(Setting { precise: true, ..setting }, &exact)?;
+        }
+        let Candidate { built, proof, words, keeps } = best;
         self.bound = proof.bounded.then_some(proof.error);
         self.filters = built.filters;
-        if !built.possible {
+        if !keeps {
             self.bound = Some(0.0);
             return Ok(());
         }
         self.segments = built.segments;
-        let Some(filters) = self.plain_filters() else { return Ok(()) };
-        if types.0 == SampleType::U8
-            && !is_float(types.1)
-            && let Some(words) = words::words(&filters, allowed(&proof), proof.whole)
-        {
+        if let Some(words) = words {
             (self.bound, self.noise) = (Some(words.bound), words.noise);
             for (facts, stage) in self.filters.iter_mut().zip(&words.stages) {
                 facts.arithmetic = stage.arithmetic.clone();
@@ -135,11 +169,83 @@ impl AnyPlan {
         Ok(())
     }
 
+    /// All layers, planned for a setting, where methods may make results of filters so far off.
+    fn candidate(
+        &self,
+        setting: Setting,
+        allowances: &[Option<Allowance>],
+    ) -> Result<Candidate, Error> {
+        let built = Built::new(&self.chain, self.input, self.types, setting, allowances)?;
+        let source = (self.types.0, setting.opacity.full);
+        let proof = Proof::of(&self.chain, source, built.filters.iter().map(Facts::of));
+        // Where colours are divided by alpha, that is the error under full alpha.
+        let shows = !is_float(self.types.0)
+            && !is_float(self.types.1)
+            && (proof.error.is_nan() || proof.error >= self.allowed(&proof));
+        let words = match self.plain_filters(&built) {
+            Some(filters)
+                if !shows && self.types.0 == SampleType::U8 && !is_float(self.types.1) =>
+            {
+                words::words(&filters, allowances[0], self.allowed(&proof), proof.whole)
+            }
+            _ => None,
+        };
+        Ok(Candidate { keeps: built.possible && !shows, built, proof, words })
+    }
+
+    /// What errors of results must be less than.
+    fn allowed(&self, proof: &Proof) -> f64 {
+        let keeps = self.chain.layers().iter().all(keeps_constants);
+        if proof.whole || keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED }
+    }
+
+    /// How far off methods may make the results of each filter, so that with all else the chain's results are off by no
+    /// more than is allowed; of floats, as far as the filter says. Samples are at most `full`.
+    fn allowances(&self, full: f64) -> Vec<Option<Allowance>> {
+        let filters = self.chain.layers().iter().filter_map(|layer| match layer {
+            Layer::Filter(filter) => Some(filter),
+            _ => None,
+        });
+        let filters: Vec<_> = filters.collect();
+        let long = filters.iter().filter(|filter| multirate::is_long(filter)).count();
+        let exact = vec![Facts { bound: 0.0, whole: false }; filters.len()];
+        let proof =
+            |facts: &[Facts]| Proof::of(&self.chain, (self.types.0, full), facts.iter().copied());
+        let mut lows = Vec::new();
+        let facts = exact.iter().copied();
+        let none = Proof::follow(&self.chain, (self.types.0, full), facts, |before| {
+            lows.push(before.range.0 / before.size());
+        });
+        let of = |(i, filter): (usize, &&Filter)| {
+            if !multirate::is_long(filter) {
+                return None;
+            }
+            let given = filter.get_tolerance();
+            let error = match [self.types.0, self.types.1].map(is_float) {
+                [_, true] => given?,
+                [true, false] => return None,
+                [false, false] => {
+                    // What one unit of its error adds to that of the results.
+                    let mut facts = exact.clone();
+                    facts[i].bound = 1.0;
+                    let each = proof(&facts).error - none.error;
+                    let share = SHARE * self.allowed(&none) / (long as f64 * each);
+                    given.map_or(share, |given| given.min(share))
+                }
+            };
+            (error > 0.0).then_some(Allowance { error, low: lows[i] })
+        };
+        filters.iter().enumerate().map(of).collect()
+    }
+
     /// The stages of a chain of filters in one segment, which leave alpha alone and whose borders' constants
     /// are samples.
-    fn plain_filters(&self) -> Option<Vec<(&FilterStage, &FilterFacts)>> {
-        let [only] = &self.segments[..] else { return None };
-        let stages = only.stages.iter().zip(&self.filters).map(|(stage, facts)| match stage {
+    fn plain_filters<'b>(
+        &self,
+        built: &'b Built,
+    ) -> Option<Vec<(&'b FilterStage, &'b FilterFacts)>> {
+        let [only] = &built.segments[..] else { return None };
+        let stages = only.stages.iter().zip(&built.filters).map(|(stage, facts)| match stage {
             Stage::Filter(stage) if !stage.widened => Some((&**stage, facts)),
             _ => None,
         });

@@ -31,7 +31,8 @@ impl FilterStage {
         }
         let premultiplied = filter.get_alpha() == Some(Alpha::Premultiply);
         let widened = !samples && !premultiplied;
-        let Setting { level, fused, opacity, precise, chained } = setting;
+        let Setting { level, fused, opacity, precise, chained, finite, allowance, transforms } =
+            setting;
         let float = SampleType::F32;
         let (source, target) = if chained { (float, float) } else { types };
         let spec = Spec {
@@ -45,6 +46,9 @@ impl FilterStage {
             fused,
             precise,
             chained,
+            finite,
+            allowance,
+            transforms,
             unit: 1.0,
         };
         let terms = terms::may(filter) && !premultiplied && !widened;
@@ -115,9 +119,9 @@ impl FilterStage {
     }
 }
 
-/// The cheapest pass and arithmetic that keep the contract; `None` is the reference. Sums of windows of equal taps
-/// are those of `summed`: the same spec, on the samples that are really read. The kernel may be done by a sum of
-/// `products`, too, and what they take.
+/// The cheapest pass and arithmetic that keep the contract; `None` is the reference. Sums of windows of equal taps, two
+/// rates and transforms are those of `summed`: the same spec, on the samples that are really read. The kernel may be
+/// done by a sum of `products`, too, and what they take.
 pub(super) fn choose(
     spec: &Spec<'_>,
     summed: &Spec<'_>,
@@ -145,7 +149,7 @@ pub(super) fn choose(
                     return Ok(Some(found));
                 }
                 if let [separation] = separations
-                    && let Some(found) = multirate(spec, separation)
+                    && let Some(found) = multirate(summed, separation)
                 {
                     return Ok(Some(found));
                 }
@@ -196,7 +200,7 @@ pub(super) fn choose(
         (least, found) = (cost, Some(runs));
     }
     if !matches!(method, Method::Dense | Method::Runs) {
-        found = fft(spec, direct.as_ref(), least).or(found);
+        found = fft(summed, direct.as_ref(), least).or(found);
     }
     match method {
         _ if found.is_some() => return Ok(found),

@@ -3,6 +3,9 @@
 
 use super::arithmetic::Arithmetic;
 
+/// What it takes to write a result to memory and to read it again, in nanoseconds (measured as [`direct_cost`]).
+pub(super) const MAP: f64 = 0.8;
+
 /// What a direct pass takes for a tap and a sample, in nanoseconds (AMD Zen 4, one thread, AVX-512, 2026-11-29).
 pub(super) fn direct_cost(arithmetic: Arithmetic) -> f64 {
     match arithmetic {

@@ -7,6 +7,7 @@
 //! addition for each number, though vectors take more steps for it.
 
 use super::arithmetic::{Arithmetic, Passes};
+use super::costs::{direct_cost, separable_cost};
 use super::filter::FilterStage;
 use super::segment::{LayerStage, WindowKind};
 use super::terms::Terms;
@@ -54,6 +55,27 @@ impl FilterStage {
             Pass::Fft(fft) => fft.operations(),
             Pass::Runs(runs) => runs.operations(),
             Pass::Dense(kernels) => kernels.iter().map(|_| self.dense(width, height)).sum(),
+        }
+    }
+
+    /// What it takes for a sample, in nanoseconds, about.
+    pub fn cost(&self) -> f64 {
+        let arithmetic = self.arithmetic.arithmetic;
+        let sums = self.operations().additions;
+        match &self.pass {
+            Pass::Separable(_) | Pass::WithIdentity(..) | Pass::RowFirst(_) | Pass::Stencil(_) => {
+                separable_cost(arithmetic) * sums
+            }
+            Pass::Dense(_) => direct_cost(arithmetic) * sums,
+            // They wait for memory.
+            Pass::Running(_) | Pass::Blocks(_) => separable_cost(Arithmetic::F32) * sums,
+            Pass::Terms(terms) => terms.cost(),
+            Pass::Multirate(pass) => pass.cost(),
+            Pass::Fft(fft) => fft.cost(),
+            Pass::Runs(runs) => match arithmetic {
+                Arithmetic::F32 | Arithmetic::F32Fused => runs.cost(SampleType::F32),
+                _ => runs.cost(self.types.0),
+            },
         }
     }
 

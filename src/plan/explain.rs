@@ -31,8 +31,17 @@ impl AnyPlan {
                 (_, Arithmetic::RunningI32 | Arithmetic::RunningI16 | Arithmetic::TreeSums) => {
                     format!("{layer}: {sums}")
                 }
-                (Some(Method::Dense), _) => format!("{layer}: dense pass, {sums}"),
-                _ => format!("{layer}: column pass and row pass, {sums}"),
+                (Some(method), _) => {
+                    let what = match method {
+                        Method::Separable => "column pass and row pass",
+                        Method::Terms => "sum of terms",
+                        Method::Runs => "sparse pass",
+                        Method::Multirate => "two rates",
+                        Method::Fft => "transforms of blocks",
+                        Method::Dense | Method::Naive | Method::Auto => "dense pass",
+                    };
+                    format!("{layer}: {what}, {sums}")
+                }
             }
         });
         lines.collect()

@@ -16,7 +16,8 @@
 //! whole number are exact, and the same with every instruction set, which transforms are not. Those of floats are not
 //! rounded: what they are off by is far below what a sum of `f32` is.
 
-use super::arithmetic::{self, Arithmetic, Choice, Proved, Rows, Spec};
+use super::arithmetic::{self, Arithmetic, Choice, Proved, Rows, Spec, Transforms};
+use super::costs::MAP;
 use super::{Operations, Pass};
 use crate::border::Border;
 use crate::filter::{Filter, Method, Post};
@@ -96,6 +97,13 @@ impl Fft {
         axes
     }
 
+    /// What it takes for a sample, in nanoseconds.
+    pub fn cost(&self) -> f64 {
+        let each = |n: usize| LENGTHS.into_iter().find(|(length, _)| *length == n);
+        let lengths = self.samples.map(|n| each(n).unwrap_or((n, 0.0)));
+        cost(lengths, self.results) * self.digits.len() as f64
+    }
+
     /// Multiplications per sample.
     pub fn multiplications(&self) -> usize {
         self.operations().multiplications.ceil() as usize
@@ -164,14 +172,17 @@ fn lengths(kernel: &Kernel) -> Option<([usize; 2], f64)> {
     let size = [kernel.width(), kernel.height()];
     let longer = |taps: usize| LENGTHS.into_iter().filter(move |(n, _)| *n >= taps + taps / 8);
     let all = longer(size[0]).flat_map(|x| longer(size[1]).map(move |y| [x, y]));
-    let cost = |[(x, each_x), (y, each_y)]: [(usize, f64); 2]| {
-        let kept = [x + 1 - size[0], y + 1 - size[1]].map(|n| n as f64);
-        let rows = (y as f64 + kept[1]) / (2.0 * y as f64) * each_x;
-        let [wide, high] = kept.map(|n| n / (1.0 + n / (2.0 * IMAGE)));
-        (x * y) as f64 * (rows + each_y + BESIDE) / (wide * high)
-    };
+    let cost = |[x, y]: [(usize, f64); 2]| cost([x, y], [x.0 + 1 - size[0], y.0 + 1 - size[1]]);
     let best = all.min_by(|a, b| cost(*a).total_cmp(&cost(*b)))?;
     Some((best.map(|(n, _)| n), cost(best)))
+}
+
+/// What transforms of two lengths take for each of so many results across and down.
+fn cost([(x, each_x), (y, each_y)]: [(usize, f64); 2], results: [usize; 2]) -> f64 {
+    let kept = results.map(|n| n as f64);
+    let rows = (y as f64 + kept[1]) / (2.0 * y as f64) * each_x;
+    let [wide, high] = kept.map(|n| n / (1.0 + n / (2.0 * IMAGE)));
+    (x * y) as f64 * (rows + each_y + BESIDE) / (wide * high)
 }
 
 /// How often a length has the factors 2 and 3, of which it is.
@@ -204,12 +215,18 @@ pub(super) fn fft(
 ) -> Option<Choice> {
     let [kernel] = spec.filter.kernels() else { return None };
     let forced = spec.filter.get_method() == Method::Fft;
-    if spec.chained || spec.precise || !forced && kernel.taps().len() < LEAST_TAPS {
+    let may = match spec.transforms {
+        Transforms::None => false,
+        Transforms::Whole => !spec.float_source(),
+        Transforms::Any => true,
+    };
+    if !may || spec.precise || !forced && kernel.taps().len() < LEAST_TAPS {
         return None;
     }
     let (digits, middle) = digits(spec)?;
     let (samples, cost) = lengths(kernel)?;
-    let cost = cost * digits.len() as f64;
+    // In a chain, blocks are a segment of their own.
+    let cost = cost * digits.len() as f64 + if spec.chained { MAP } else { 0.0 };
     if !forced && cost >= least {
         return None;
     }

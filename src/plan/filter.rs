@@ -2,7 +2,7 @@
 //! pair of sample types and one instruction set.
 
 use super::Pass;
-use super::arithmetic::Proved;
+use super::arithmetic::{Allowance, Proved, Transforms};
 use super::runs::Sums;
 use crate::error::Error;
 use crate::filter::{Alpha, Filter, Method, Post};
@@ -90,8 +90,13 @@ pub(super) struct Setting {
     pub opacity: Opacity,
     /// Whether `f32` sums are too coarse.
     pub precise: bool,
-    /// Whether other stages follow or come before in the same segment: its arithmetic is that of `f32` rows.
+    /// Whether other stages follow or come before: its arithmetic is that of `f32` rows.
     pub chained: bool,
+    /// Whether no sample that reaches it can be NaN or infinite.
+    pub finite: bool,
+    /// In a chain: how far off methods may make its results; without it, not at all.
+    pub allowance: Option<Allowance>,
+    pub transforms: Transforms,
 }
 
 impl FilterStage {

@@ -1,6 +1,6 @@
 //! How far the results of a chain are from exact, proved layer after layer.
 
-use super::arithmetic::U;
+use super::arithmetic::{U, sums};
 use super::build::borders;
 use super::filter::FilterFacts;
 use crate::border::Border;
@@ -33,11 +33,26 @@ pub(super) fn keeps_constants(layer: &Layer) -> bool {
     }
 }
 
+/// What is proved about a filter alone.
+#[derive(Clone, Copy)]
+pub(super) struct Facts {
+    /// Largest error, per unit of what it reads.
+    pub(super) bound: f64,
+    /// Whether it makes whole numbers of whole numbers, and all that it adds up is whole.
+    pub(super) whole: bool,
+}
+
+impl Facts {
+    pub(super) fn of(filter: &FilterFacts) -> Self {
+        Self { bound: filter.arithmetic.bound, whole: filter.whole }
+    }
+}
+
 /// What is proved about the values between two layers.
 #[derive(Clone, Copy)]
 pub(super) struct Proof {
-    /// Largest magnitude of the exact ones.
-    pub(super) size: f64,
+    /// Least, at most 0, and largest of the exact ones.
+    pub(super) range: (f64, f64),
     /// Largest distance of the computed ones from those; if not `bounded`, as if alpha were full.
     pub(super) error: f64,
     /// Whether they are whole numbers, and computed as such.
@@ -47,20 +62,30 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// Follows samples of a type, of at most `size`, through a chain whose filters are as `filters` says.
+    /// Follows samples of a type, of at most `size`, through a chain whose filters are as `filters` says, in order.
     pub(super) fn of(
         chain: &Chain,
+        samples: (SampleType, f64),
+        filters: impl Iterator<Item = Facts>,
+    ) -> Self {
+        Self::follow(chain, samples, filters, |_| ())
+    }
+
+    /// The same, which shows what reaches each filter.
+    pub(super) fn follow(
+        chain: &Chain,
         (source, size): (SampleType, f64),
-        filters: &[FilterFacts],
+        mut filters: impl Iterator<Item = Facts>,
+        mut show: impl FnMut(&Self),
     ) -> Self {
         let whole = source != SampleType::F32;
-        let mut proof = Self { size, error: 0.0, whole, bounded: true };
-        let mut filters = filters.iter();
+        let range = (if whole { 0.0 } else { -size }, size);
+        let mut proof = Self { range, error: 0.0, whole, bounded: true };
         for layer in chain.layers() {
             for border in borders(layer) {
                 if let Border::Constant(values) = border {
                     for v in values {
-                        proof.size = proof.size.max(v.abs());
+                        proof.range = (proof.range.0.min(*v), proof.range.1.max(*v));
                         proof.error = proof.error.max((f64::from(*v as f32) - v).abs());
                         proof.whole &= v.fract() == 0.0;
                     }
@@ -86,52 +111,79 @@ impl Proof {
                 }
                 Layer::Filter(filter) => {
                     if let Some(facts) = filters.next() {
+                        show(&proof);
                         proof.filter(filter, facts);
                     }
                 }
             }
             // Sums of whole numbers that single precision holds.
-            if exact && proof.whole && proof.size <= f64::from(1 << f32::MANTISSA_DIGITS) {
+            if exact && proof.whole && proof.size() <= f64::from(1 << f32::MANTISSA_DIGITS) {
                 proof.error = 0.0;
             }
         }
         proof
     }
 
+    /// Largest magnitude of the exact values.
+    pub(super) fn size(&self) -> f64 {
+        self.range.1.max(-self.range.0)
+    }
+
     /// Sums of so many weighted values each, in single precision.
     pub(super) fn sums(&mut self, weights: &[f32], bias: &[f32], terms: usize) {
         let outputs = bias.len();
-        let (mut most, mut gain) = (0.0f64, 0.0f64);
+        let (mut most, mut gain, size) = (0.0f64, 0.0f64, self.size());
         for (o, bias) in bias.iter().enumerate() {
             let column = weights.iter().skip(o).step_by(outputs);
             let sum: f64 = column.map(|&w| f64::from(w).abs()).sum();
             gain = gain.max(sum);
-            most = most.max(sum * (self.size + self.error) + f64::from(*bias).abs());
+            most = most.max(sum * (size + self.error) + f64::from(*bias).abs());
         }
         self.whole &= weights.iter().chain(bias).all(|w| w.fract() == 0.0);
         // A rounding of each product and each sum, in a chain of additions.
         self.error = gain * self.error + (terms as f64 + 2.0) * most * U;
-        self.size = most;
+        self.range = (-most, most);
     }
 
-    pub(super) fn filter(&mut self, filter: &Filter, facts: &FilterFacts) {
+    pub(super) fn filter(&mut self, filter: &Filter, facts: Facts) {
         let before = *self;
         let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
         // A magnitude is at most the sum of both magnitudes, and so is its error.
-        (self.size, self.error) = gains.fold((0.0, 0.0), |(size, error), gain| {
-            let offset = filter.get_offset().abs();
-            (size + gain * before.size + offset, error + gain * before.error)
-        });
-        // The bound is one per unit of range, for a range of at least 1.
-        self.error += (before.size + before.error).max(1.0) * facts.arithmetic.bound;
+        self.error = gains.sum::<f64>() * before.error;
+        self.range = results(filter, before.range);
+        // The bound is one per unit of range, for a range of at least 1; errors widen the range at both ends.
+        self.error += (before.size() + 2.0 * before.error).max(1.0) * facts.bound;
         self.whole &= facts.whole;
         match filter.get_alpha() {
             Some(Alpha::Keep) => {
-                self.size = self.size.max(before.size);
+                let (low, high) = before.range;
+                self.range = (self.range.0.min(low), self.range.1.max(high));
                 self.error = self.error.max(before.error);
             }
-            Some(Alpha::Premultiply) => self.bounded = false,
+            Some(Alpha::Premultiply) => {
+                // Colours are divided by alpha.
+                let gains = filter.kernels().iter().map(|k| k.abs_sum()).sum::<f64>();
+                let size = gains * filter.get_scale().abs() * before.size();
+                let size = size + filter.get_offset().abs();
+                (self.range, self.bounded) = ((-size, size), false);
+            }
             _ => {}
+        }
+    }
+}
+
+/// The range of a filter's results, of values of a range.
+pub(super) fn results(filter: &Filter, range: (f64, f64)) -> (f64, f64) {
+    let kernels = filter.kernels().iter().map(|k| {
+        let (low, high) = sums(k, filter.get_scale(), range);
+        (low + filter.get_offset(), high + filter.get_offset())
+    });
+    match filter.get_post() {
+        Post::None => kernels.fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1))),
+        Post::Abs => (0.0, kernels.map(|(low, high)| high.max(-low)).fold(0.0, f64::max)),
+        Post::Magnitude => {
+            let squares = kernels.map(|(low, high)| high.max(-low).powi(2));
+            (0.0, squares.sum::<f64>().sqrt())
         }
     }
 }

@@ -70,13 +70,7 @@ pub(super) fn runs(spec: &Spec<'_>) -> Option<(f64, Choice)> {
         found = Some(other);
     }
     let (runs, arithmetic, finish) = found?;
-    let (read, more) = COST[match spec.source {
-        SampleType::U8 if whole => 0,
-        SampleType::U16 if whole => 1,
-        _ => 2,
-    }];
-    let means = if let Sums::Doubled(levels) = runs.sums { levels - 1 } else { 0 };
-    let cost = runs.count as f64 * read + more + means as f64 * MEANS;
+    let cost = runs.cost(if whole { spec.source } else { SampleType::F32 });
     Some((cost, (Pass::Runs(Box::new(runs)), arithmetic, finish)))
 }
 
@@ -84,12 +78,22 @@ pub(super) fn runs(spec: &Spec<'_>) -> Option<(f64, Choice)> {
 pub(super) fn first(spec: &Spec<'_>) -> Option<(f64, Choice)> {
     let [kernel] = spec.filter.kernels() else { return None };
     let (runs, arithmetic, finish) = integers(spec, kernel)?;
-    let (read, more) = COST[0];
-    let cost = runs.count as f64 * read + more;
+    let cost = runs.cost(spec.source);
     Some((cost, (Pass::Runs(Box::new(runs)), arithmetic, finish)))
 }
 
 impl Runs {
+    /// What it takes for a sample of that type, in nanoseconds.
+    pub fn cost(&self, source: SampleType) -> f64 {
+        let (read, more) = COST[match source {
+            SampleType::U8 => 0,
+            SampleType::U16 => 1,
+            _ => 2,
+        }];
+        let means = if let Sums::Doubled(levels) = self.sums { levels - 1 } else { 0 };
+        self.count as f64 * read + more + means as f64 * MEANS
+    }
+
     /// Multiplications per sample.
     pub fn multiplications(&self) -> usize {
         self.count

@@ -95,6 +95,11 @@ impl Stage {
         }
     }
 
+    /// Whether it makes blocks of results instead of rows.
+    pub fn makes_blocks(&self) -> bool {
+        self.filter().is_some_and(|filter| matches!(filter.pass, Pass::Fft(_)))
+    }
+
     /// What it writes.
     pub fn writes(&self) -> SampleType {
         match self {
@@ -261,6 +266,11 @@ impl Segment {
         }
     }
 
+    /// Whether all that it does is to make blocks of results.
+    pub(super) fn makes_blocks(&self) -> bool {
+        self.stages[0].makes_blocks()
+    }
+
     fn axes(&self) -> impl DoubleEndedIterator<Item = &[Axis; 2]> {
         self.stages.iter().filter_map(Stage::axes)
     }
@@ -276,6 +286,10 @@ impl Segment {
         let follows =
             next.axes().is_none_or(|[x, y]| (x.stride, y.stride, y.dilation) == (1, 1, 1));
         let stays = self.axes().all(|[x, y]| (x.stride, y.stride) == (1, 1));
+        // Blocks of transforms are made as a whole.
+        if self.stages.iter().chain([next]).any(Stage::makes_blocks) {
+            return false;
+        }
         next.axes().is_none() || follows && stays && self.output.channels <= FEW_CHANNELS
     }
 

@@ -8,8 +8,8 @@
 use super::Pass;
 use super::arithmetic::noise::{self, errors_and_squares};
 use super::arithmetic::{
-    Arithmetic, Choice, Noise, Proved, Spec, U, abs_sum, float_with_identity, pack, running,
-    shorts, with_identity,
+    Allowance, Arithmetic, Choice, Noise, Proved, Spec, Transforms, U, abs_sum,
+    float_with_identity, pack, running, shorts, with_identity,
 };
 use super::costs::separable_cost;
 use super::filter::{FilterFacts, FilterStage, Setting, of_terms, under_anchor};
@@ -155,7 +155,15 @@ pub(super) fn terms(
     if setting.precise {
         return sum.of_floats(true);
     }
-    sum.in_two_passes(&[None], float_with_identity)
+    let at_two_rates = |(pass, ..): &Choice| match pass {
+        Pass::Terms(terms) => {
+            terms.stages.iter().any(|term| matches!(term.stage.pass, Pass::Multirate(_)))
+        }
+        _ => false,
+    };
+    let rates = setting.allowance.and_then(|_| sum.of_floats(false)).filter(at_two_rates);
+    rates
+        .or_else(|| sum.in_two_passes(&[None], float_with_identity))
         .or_else(|| sum.of_floats(false))
         .or_else(|| sum.of_floats(true))
 }
@@ -228,6 +236,12 @@ impl<'a> Summands<'a> {
         })
     }
 
+    /// What a term is planned for.
+    fn of_term(&self) -> Setting {
+        let transforms = Transforms::None;
+        Setting { chained: true, allowance: None, transforms, ..self.setting }
+    }
+
     /// How many times the image is added, as results have it.
     fn identity(&self) -> f64 {
         self.times * self.spec.filter.get_scale()
@@ -275,7 +289,11 @@ impl<'a> Summands<'a> {
 
     /// Rows of `f32`.
     fn of_floats(&self, precise: bool) -> Option<Choice> {
-        let setting = Setting { chained: true, precise, ..self.setting };
+        let share = self.setting.allowance.map(|all| {
+            let error = all.error * ALL_TERMS / self.filters.len() as f64;
+            Allowance { error, ..all }
+        });
+        let setting = Setting { precise, allowance: share, ..self.of_term() };
         let range = self.spec.range();
         let of = |filter| in_floats(filter, self.input, self.types.0, setting, range);
         let planned: Option<Vec<_>> = self.filters.iter().map(of).collect();
@@ -292,8 +310,8 @@ impl<'a> Summands<'a> {
         let allowed = self.spec.allowed();
         let allowed = self.tolerance().map_or(allowed, |given| given.min(allowed));
         let share = allowed * ALL_TERMS / self.filters.len() as f64;
-        let setting = Setting { chained: true, ..self.setting };
-        let of = |filter| multirate::addend(filter, self.input, setting, share);
+        let Setting { level, opacity, .. } = self.setting;
+        let of = |filter| multirate::addend(filter, self.input, (level, opacity), share);
         self.filters.iter().map(|filter| of(filter).map(Planned::of_addend)).collect()
     }
 
@@ -306,7 +324,7 @@ impl<'a> Summands<'a> {
         let tails = tails / (4 * self.filters.len()) as f64;
         let tails = tails / self.spec.range() / self.spec.filter.get_scale().abs();
         let tails = (!self.valid).then_some(tails);
-        let setting = Setting { chained: true, ..self.setting };
+        let setting = self.of_term();
         let others = self.filters.iter().zip(addends).map(|(filter, addend)| match addend {
             Some(_) => Some(None),
             None => Alone::new(filter, self.input, setting, tails).map(Some),
@@ -505,7 +523,7 @@ impl Terms {
     }
 
     /// What all of it takes for a sample, in nanoseconds.
-    fn cost(&self) -> f64 {
+    pub fn cost(&self) -> f64 {
         let of = |stage: &FilterStage| {
             separable_cost(stage.arithmetic.arithmetic) * stage.operations().additions + EACH
         };

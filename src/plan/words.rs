@@ -2,8 +2,10 @@
 //! together stay small enough. No value between filters is rounded to a sample.
 
 use super::Pass;
-use super::arithmetic::{Arithmetic, Limits, Noise, Spec, between, shorts, sums};
+use super::arithmetic::{Allowance, Arithmetic, Limits, Noise, Spec, Transforms, between, shorts};
 use super::filter::{FilterFacts, FilterStage};
+use super::multirate::{self, Addend};
+use super::proof::results;
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::layer::Layer;
@@ -19,14 +21,41 @@ pub(super) struct Words {
 }
 
 /// The stages of filters with rows of 16 bits between them instead of `f32`, if results are off by less than
-/// `allowed` before they are rounded. If all values are `whole` numbers, rows have no fraction bits.
+/// `allowed` before they are rounded. If all values are `whole` numbers, rows have no fraction bits. The first filter may
+/// be done at two rates, as far as its `allowance` goes.
 pub(super) fn words(
     filters: &[(&FilterStage, &FilterFacts)],
+    allowance: Option<Allowance>,
     allowed: f64,
     whole: bool,
 ) -> Option<Words> {
     let sides: Vec<_> = filters.iter().map(|(one, _)| longer_side(&one.filter)).collect();
-    shorts(&sides).find_map(|short| words_with(filters, allowed, Limits { short, whole }))
+    let first = allowance.and_then(|allowance| at_two_rates(*filters.first()?, allowance));
+    let limits = shorts(&sides).map(|short| Limits { short, whole, moved: 0 });
+    let longest = sides.iter().copied().max().unwrap_or(0);
+    let finer = if longest <= LONGEST { 1..MOST_MOVED } else { 1..1 };
+    let finer = finer.map(|moved| Limits { short: 0, whole, moved });
+    limits.chain(finer).find_map(|limits| words_with(filters, first.as_ref(), allowed, limits))
+}
+
+/// The first filter at two rates, if that is how it was planned.
+fn at_two_rates(
+    (stage, facts): (&FilterStage, &FilterFacts),
+    allowance: Allowance,
+) -> Option<Addend> {
+    let FilterStage { filter, input, level, opacity, .. } = stage;
+    let plain = filter.get_offset() == 0.0 && filter.get_post() == Post::None;
+    if facts.method != Method::Multirate || !plain {
+        return None;
+    }
+    let allowed = allowance.error * 255.0;
+    let mut addend = multirate::addend(filter, *input, (*level, *opacity), allowed)?;
+    // Rows are to be multiples of a power of two: the sum of the taps may be a roundoff away from one.
+    let unit = addend.unit.log2().round().exp2();
+    let off = (addend.unit / unit - 1.0).abs();
+    addend.bound += off * 256.0;
+    (addend.unit, addend.zero) = (unit, addend.zero * unit / addend.unit);
+    (off < MOST_OFF).then_some(addend)
 }
 
 /// Taps on the longer side of a filter's kernel.
@@ -37,48 +66,61 @@ pub(super) fn longer_side(filter: &Filter) -> usize {
 
 fn words_with(
     filters: &[(&FilterStage, &FilterFacts)],
+    first: Option<&Addend>,
     allowed: f64,
     limits: Limits,
 ) -> Option<Words> {
     let whole = limits.whole;
     let mut stages = Vec::with_capacity(filters.len());
-    // What reaches a filter: exact values in units of samples, and how far off they are.
-    let mut range = (0.0f64, 255.0f64);
-    let (mut error, mut bits) = (0.0f64, 0);
+    // What reaches a filter.
+    let mut given = Given { range: (0.0, 255.0), error: 0.0, bits: 0, zero: 0.0 };
     // What all filters so far make of noise, and of a constant image.
     let (mut noise, mut total) = (Noise::default(), 1.0);
-    for (i, &(one, facts)) in filters.iter().enumerate() {
+    if let Some(Addend { stage, unit, zero, bound, noise: own, .. }) = first {
+        let range = results(&stage.filter, given.range);
+        given = Given { range, error: *bound, bits: -unit.log2() as u32, zero: *zero };
+        (noise, total) = (*own, sum_and_squares(&stage.filter).0);
+        stages.push(stage.clone());
+    }
+    let left = &filters[stages.len()..];
+    // What the filters that are left may multiply an error by.
+    let mut gains: f64 = left.iter().map(|(one, _)| gain(&one.filter)).product();
+    for (i, &(one, facts)) in left.iter().enumerate() {
         let filter = &one.filter;
         let (border_x, border_y) = filter.get_borders();
-        for border in [border_x, border_y] {
-            for &v in border.constants() {
-                let unit = f64::from(bits).exp2();
-                error = error.max(((v * unit).round() / unit - v).abs());
-                range = (range.0.min(v), range.1.max(v));
+        let from = f64::from(given.bits).exp2();
+        for &v in border_x.constants().iter().chain(border_y.constants()) {
+            let row = (v - given.zero) * from;
+            if row.abs() > 32767.0 {
+                return None;
             }
+            given.error = given.error.max((row.round() - row).abs() / from);
+            given.range = (given.range.0.min(v), given.range.1.max(v));
         }
-        let (last, from) = (i + 1 == filters.len(), bits);
+        let last = i + 1 == left.len();
         // What rows must hold: results, and the constants that the next filter reads beside them.
-        let after = results(filter, range);
-        let next = filters.get(i + 1).map(|(next, _)| next.filter.get_borders());
+        let after = results(filter, given.range);
+        let next = left.get(i + 1).map(|(next, _)| next.filter.get_borders());
         let beside = next.map_or(0.0, |(x, y)| {
             x.constants().iter().chain(y.constants()).fold(0.0, |most: f64, v| most.max(v.abs()))
         });
-        let given = Given { range, error, bits };
         let room = Room { after, beside, last };
-        let (stage, out, bound) = finest(one, facts, given, room, limits)?;
-        bits = out;
-        let units = [bits, from].map(|bits| f64::from(bits).exp2());
+        let (stage, bits, bound) = finest(one, facts, given, room, limits)?;
+        gains /= gain(filter);
+        if bound * gains >= allowed {
+            return None;
+        }
+        let to = f64::from(bits).exp2();
         let (sum, squares) = sum_and_squares(filter);
-        let own = stage.arithmetic.noise.in_units(units[0], units[1]);
-        let rows = if last || whole { Noise::default() } else { rounded_rows(&stage, units[0]) };
+        let own = stage.arithmetic.noise.in_units(to, from);
+        let rows = if last || whole { Noise::default() } else { rounded_rows(&stage, to) };
         noise = rows.after(own.after(noise, total, sum, squares), total * sum, 1.0, 1.0);
         total *= sum;
         stages.push(stage);
-        (range, error) = (after, bound);
+        given = Given { range: after, error: bound, bits, zero: 0.0 };
     }
     let fair = noise.is_fair(total, SampleType::U8);
-    (error < allowed && fair).then_some(Words { stages, bound: error, noise })
+    (given.error < allowed && fair).then_some(Words { stages, bound: given.error, noise })
 }
 
 /// What rounding to rows makes of noise, of which a level has `parts` parts: exact sums halfway between two go
@@ -106,6 +148,14 @@ fn rounded_rows(stage: &FilterStage, parts: f64) -> Noise {
     Noise::new(0.0, 0.0, (0.0, 0.0), (halves, 1.0 / 12.0)).in_units(parts, 1.0)
 }
 
+/// Bits that taps may have more, and rows between two passes less, for kernels of many taps; one more than that.
+const MOST_MOVED: i32 = 6;
+/// Taps a side of kernels for which that may be enough.
+const LONGEST: usize = 128;
+
+/// How far the sum of a kernel's taps may be from a power of two, for it to be one.
+const MOST_OFF: f64 = 1e-9;
+
 /// Fraction bits of rows at most.
 const MOST_BITS: u32 = 14;
 
@@ -127,12 +177,19 @@ fn sum_and_squares(filter: &Filter) -> (f64, f64) {
     (sum, taps().map(|t| t * t).sum::<f64>() * scale * scale)
 }
 
-/// What reaches a filter: exact values in units of samples, how far off they are, and the fraction bits of rows.
+/// What a filter multiplies errors by, at most.
+fn gain(filter: &Filter) -> f64 {
+    filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs()).sum()
+}
+
+/// What reaches a filter: exact values in units of samples, how far off they are, the fraction bits of rows, and what a 0
+/// of them stands for.
 #[derive(Clone, Copy)]
 struct Given {
     range: (f64, f64),
     error: f64,
     bits: u32,
+    zero: f64,
 }
 
 /// What rows after a filter must hold: results of a range, and constants of at most that magnitude beside them; after
@@ -154,8 +211,7 @@ fn finest(
     limits: Limits,
 ) -> Option<(FilterStage, u32, f64)> {
     let filter = &one.filter;
-    let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
-    let carried = given.error * gains.sum::<f64>();
+    let carried = given.error * gain(filter);
     let largest = after.1.max(-after.0);
     let most = if limits.whole || last { 0 } else { MOST_BITS };
     (0..=most).rev().find_map(|bits| {
@@ -177,9 +233,9 @@ pub(super) fn of_one(
     facts: &FilterFacts,
     short: usize,
 ) -> Option<(FilterStage, u32, f64, Noise)> {
-    let given = Given { range: (0.0, 255.0), error: 0.0, bits: 0 };
+    let given = Given { range: (0.0, 255.0), error: 0.0, bits: 0, zero: 0.0 };
     let room = Room { after: results(&one.filter, given.range), beside: 0.0, last: false };
-    let limits = Limits { short, whole: false };
+    let limits = Limits { short, whole: false, moved: 0 };
     let (stage, bits, bound) = finest(one, facts, given, room, limits)?;
     let unit = f64::from(bits).exp2();
     let own = stage.arithmetic.noise.in_units(unit, 1.0);
@@ -187,27 +243,11 @@ pub(super) fn of_one(
     Some((stage, bits, bound, noise))
 }
 
-/// The range of a filter's results.
-fn results(filter: &Filter, range: (f64, f64)) -> (f64, f64) {
-    let kernels = filter.kernels().iter().map(|k| {
-        let (low, high) = sums(k, filter.get_scale(), range);
-        (low + filter.get_offset(), high + filter.get_offset())
-    });
-    match filter.get_post() {
-        Post::None => kernels.fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1))),
-        Post::Abs => (0.0, kernels.map(|(low, high)| high.max(-low)).fold(0.0, f64::max)),
-        Post::Magnitude => {
-            let squares = kernels.map(|(low, high)| high.max(-low).powi(2));
-            (0.0, squares.sum::<f64>().sqrt())
-        }
-    }
-}
-
 /// A filter from such rows to rows with so many fraction bits, and its bound in units of those.
 fn stage(
     one: &FilterStage,
     facts: &FilterFacts,
-    Given { range, error, bits }: Given,
+    Given { range, error, bits, zero }: Given,
     out: u32,
     limits: Limits,
 ) -> Option<(FilterStage, f64)> {
@@ -217,13 +257,20 @@ fn stage(
     let (from, to) = (f64::from(bits).exp2(), f64::from(out).exp2());
     let scaled = |border: &Border| match border {
         Border::Constant(values) => {
-            Border::Constant(values.iter().map(|v| (v * from).round()).collect())
+            Border::Constant(values.iter().map(|v| ((v - zero) * from).round()).collect())
         }
         other => other.clone(),
     };
     let (border_x, border_y) = one.filter.get_borders();
     let filter = one.filter.clone();
-    let (scale, offset) = (filter.get_scale() * to / from, filter.get_offset() * to);
+    // What a constant image of `zero` makes of it, of each kernel the same.
+    let sum = filter.kernels()[0].sum() * filter.get_scale();
+    let apart = filter.kernels().iter().any(|k| k.sum() * filter.get_scale() != sum);
+    if apart && zero != 0.0 {
+        return None;
+    }
+    let offset = (filter.get_offset() + zero * sum) * to;
+    let scale = filter.get_scale() * to / from;
     let filter = filter.scale(scale).offset(offset).borders(scaled(border_x), scaled(border_y));
     let rows = |t: SampleType| if t == SampleType::F32 { SampleType::I16 } else { t };
     let types = (rows(one.types.0), rows(one.types.1));
@@ -238,9 +285,13 @@ fn stage(
         fused: false,
         precise: false,
         chained: true,
+        finite: true,
+        allowance: None,
+        transforms: Transforms::None,
         unit: to,
     };
-    let samples = (((range.0 - error) * from).floor(), ((range.1 + error) * from).ceil());
+    let (low, high) = (range.0 - zero - error, range.1 - zero + error);
+    let samples = ((low * from).floor(), (high * from).ceil());
     let separable = facts.method == Method::Separable;
     let separations = separable.then(|| facts.separations.of(&one.filter));
     let (pass, arithmetic, finish) = between(&spec, separations, samples, limits)?;

@@ -10,12 +10,12 @@ use twopass::{
 };
 
 /// Whether the rows between its filters are 16-bit integers.
-fn has_words(plan: &AnyPlan) -> bool {
+pub fn has_words(plan: &AnyPlan) -> bool {
     let words = [Arithmetic::I16, Arithmetic::I16Rounded, Arithmetic::I16Pairs];
     plan.stages().iter().all(|stage| words.contains(&stage.arithmetic))
 }
 
-fn run<I: Source, O: Sample>(plan: &Plan<I, O>, source: View<'_, I>) -> Vec<O> {
+pub fn run<I: Source, O: Sample>(plan: &Plan<I, O>, source: View<'_, I>) -> Vec<O> {
     let mut out = Strided::guarded(plan.output_shape(), 5);
     plan.run(source, out.view_mut(), &mut Workspace::new()).unwrap();
     let strided = out.into_samples();
@@ -28,6 +28,16 @@ fn run<I: Source, O: Sample>(plan: &Plan<I, O>, source: View<'_, I>) -> Vec<O> {
 /// Against the reference, within what the plan promises, and the same bytes whatever the tiles,
 /// and at every level (for floats: per level).
 fn agree<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
+    agree_in_tiles::<I, O>(chain, shape, seed, &[(1, 1, 1), (5, 1, 3), (1000, 3, 7)]);
+}
+
+/// The same in such tiles: their columns and rows, and the rows of a strip.
+pub fn agree_in_tiles<I: Source, O: Sample>(
+    chain: &Chain,
+    shape: Shape,
+    seed: u64,
+    tiles: &[(usize, usize, usize)],
+) {
     let float = I::TYPE == SampleType::F32 && O::TYPE == SampleType::F32;
     let alpha = chain.layers().iter().any(|layer| {
         matches!(layer, twopass::Layer::Filter(f) if f.get_alpha() == Some(Alpha::Premultiply))
@@ -66,7 +76,7 @@ fn agree<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
                 }
             }
             assert_eq!(same(&out, &run(&plan, gaps.view())), Ok(()), "{}", at());
-            for (tile, rows, strip) in [(1, 1, 1), (5, 1, 3), (1000, 3, 7)] {
+            for &(tile, rows, strip) in tiles {
                 let other = plan.clone().with_tiles(tile, rows, strip);
                 let other = run(&other, source.view());
                 assert_eq!(same(&out, &other), Ok(()), "{}, tiles {tile}, strips {strip}", at());
@@ -101,7 +111,7 @@ fn dense(width: usize, height: usize, seed: u64) -> Kernel {
     Kernel::new(width, height, taps).unwrap()
 }
 
-fn chain_of<const N: usize>(filters: [Filter; N]) -> Chain {
+pub fn chain_of<const N: usize>(filters: [Filter; N]) -> Chain {
     let mut filters = filters.into_iter();
     let first = Chain::new(filters.next().unwrap());
     filters.fold(first, |chain, filter| chain.then(filter).unwrap())
@@ -517,7 +527,7 @@ fn nan() {
 
 /// Every cutting into regions gives the same bytes, from no more than each needs; also by the
 /// reference.
-fn regions<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
+pub fn regions<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
     let source = image::<I>(shape, Look::Noise, seed);
     let exact = reference::layer::chain(chain, source.view()).unwrap();
     let mut rng = rng(seed);

@@ -11,4 +11,5 @@ mod filters;
 mod golden;
 
 mod make;
+mod methods;
 mod single;

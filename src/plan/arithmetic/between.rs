@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     pub short: usize,
     /// Whether all results must be whole, and exact.
     pub whole: bool,
+    /// Bits that taps have more, and rows between two passes less.
+    pub moved: i32,
 }
 
 /// From fast to exact: taps of products that are rounded in both passes, in one, and none.
@@ -68,7 +70,7 @@ pub(crate) fn between(
         }
     }
     match separations {
-        Some(separations) => separable(spec, separations, samples),
+        Some(separations) => separable(spec, separations, samples, limits.moved),
         None => {
             let runs = if spec.source == SampleType::U8 { runs::first(spec) } else { None };
             let direct = direct_cost(Arithmetic::I16Pairs) * kernel.taps().len() as f64;
@@ -247,7 +249,12 @@ fn range(taps: &[f64], (low, high): (f64, f64)) -> (f64, f64) {
     })
 }
 
-fn separable(spec: &Spec<'_>, separations: &[Separation], samples: (f64, f64)) -> Option<Choice> {
+fn separable(
+    spec: &Spec<'_>,
+    separations: &[Separation],
+    samples: (f64, f64),
+    moved: i32,
+) -> Option<Choice> {
     let mut finish = spec.finish();
     let mut passes = Vec::new();
     let mut arithmetic = spec.arithmetic(Arithmetic::I16Pairs, 0.0);
@@ -263,7 +270,7 @@ fn separable(spec: &Spec<'_>, separations: &[Separation], samples: (f64, f64)) -
         let residual = s.residual(1) * scale.abs() * largest(samples);
         let found = pairs_exact(spec, samples, &term.column, &times(&term.row, scale))
             .filter(|_| residual == 0.0)
-            .or_else(|| pairs_rounded(spec, samples, [&column, &row], 0))?;
+            .or_else(|| pairs_rounded(spec, samples, [&column, &row], moved))?;
         let PairedPasses {
             taps: [column_taps, row_taps],
             start,
