@@ -124,7 +124,7 @@ impl Walk<'_> {
             Stage::Filter(stage) => {
                 self.load(stage.rows(y.clone()), |v| stage.image_row(v), before);
                 let alone = self.segment.stages.len() == 1;
-                if before.is_empty() && !alone {
+                if before.is_empty() && !alone && stage.sums() {
                     self.prefetch(stage, own.filter.columns(), y.clone());
                 }
                 let last = if alone { self.rect.y + self.rect.height } else { y.end };
@@ -199,8 +199,8 @@ impl Walk<'_> {
         slots[k].ring = ring;
     }
 
-    /// Asks for the source rows that the next block adds. Narrower samples come fast enough by
-    /// themselves.
+    /// Asks for the source rows that the next block of sums of windows adds. Narrower samples come fast enough by
+    /// themselves, and so do the rows of passes that read fewer of them (AMD Zen 4: 4 % less time without).
     fn prefetch(&self, stage: &FilterStage, columns: Range<usize>, y: Range<usize>) {
         let AnyRows::F32(Rows::Source(source @ Direct { part, origin })) = self.source else {
             return;

@@ -248,8 +248,9 @@ const TILE_SAMPLES: usize = 2048;
 /// And where few rows of a window are read for each output row: long runs count for more than that
 /// the window stays in the cache.
 const LONG_TILE_SAMPLES: usize = 16384;
-/// Bytes of a tile's rows, of all filters of a chain: they stay in a usual second-level cache.
-const ROWS_BYTES: usize = 512 << 10;
+/// Bytes of a tile's rows, of all filters of a chain: about a usual second-level cache. Half as many took up to 5 % longer (AMD
+/// Zen 4).
+const ROWS_BYTES: usize = 1 << 20;
 /// Rows of a chain's strip for each row that its start makes once more.
 const ROWS_EACH: usize = 64;
 
