@@ -43,7 +43,8 @@ pub enum Method {
     Dense,
     /// Blocks by fast Fourier transforms, for large kernels that are no products, with the feature `fft`; an error where
     /// results would not be the same on every machine. Not for magnitudes, `f32` images whose results are integers, or
-    /// whose colours are multiplied by alpha, and filters of integer images that are not the first of a chain.
+    /// whose colours are multiplied by alpha, and filters of integer images in a chain that are not its first, or
+    /// premultiplied.
     Fft,
     /// The reference: the definition itself in `f64`, slow and single-threaded.
     Naive,
@@ -240,8 +241,9 @@ impl Filter {
     /// range, from 0 (exact methods only) on. Finite; checked when planned.
     ///
     /// Without this call integer results may be off by what rounding hides, less than half a level in all, and results
-    /// of floats are those of exact methods. In a chain each filter that can has its share of that half level, divided by
-    /// what the filters after it make of an error; it is per unit of the largest value that the filter reads.
+    /// of floats are those of exact methods. In a chain each filter that can has its share of what results may be
+    /// off by, divided by what the filters after it make of an error; a tolerance there is per unit of the largest value
+    /// that the filter reads.
     ///
     /// ```
     /// use twopass::{Filter, Kernel, Method, Shape};

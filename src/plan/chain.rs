@@ -11,7 +11,7 @@ use super::proof::{Facts, Proof, keeps_constants};
 use super::segment::{Segment, Stage};
 use super::words::{self, Words};
 use crate::error::Error;
-use crate::filter::Filter;
+use crate::filter::{Filter, Method};
 use crate::layer::{Activation, Chain, Layer};
 use crate::pass::ColourWeights;
 use crate::reference::Opacity;
@@ -133,17 +133,23 @@ impl AnyPlan {
         let allowances = self.allowances(setting.opacity.full);
         let exact = vec![None; allowances.len()];
         let mut best = self.candidate(setting, &allowances)?;
-        // What methods add to errors may be too much, and what they save may be less than what other rows cost.
-        if allowances != exact || best.built.segments.iter().any(Segment::makes_blocks) {
-            let plain = Setting { transforms: Transforms::None, ..setting };
-            match self.candidate(plain, &exact) {
+        let weigh = |best: &mut Candidate, setting, allowances| {
+            match self.candidate(setting, allowances) {
                 Ok(other) if !best.keeps || other.keeps && other.cost() < best.cost() => {
-                    best = other;
+                    *best = other;
                 }
                 // A method that was asked for.
                 Err(error) if !best.keeps => return Err(error),
                 _ => {}
             }
+            Ok(())
+        };
+        // What two rates add to errors may be too much, and what methods save less than what other rows cost.
+        if allowances != exact {
+            weigh(&mut best, setting, &exact)?;
+        }
+        if best.built.segments.iter().any(Segment::makes_blocks) {
+            weigh(&mut best, Setting { transforms: Transforms::None, ..setting }, &exact)?;
         }
         if !best.keeps && best.built.possible && !best.built.filters.is_empty() {
             best = self.candidate(Setting { precise: true, ..setting }, &exact)?;
@@ -214,15 +220,18 @@ impl AnyPlan {
         let mut lows = Vec::new();
         let facts = exact.iter().copied();
         let none = Proof::follow(&self.chain, (self.types.0, full), facts, |before| {
-            lows.push(before.range.0 / before.size());
+            // Floats have any range; and nothing but 0 may reach it.
+            let low = before.range.0 / before.size().max(f64::MIN_POSITIVE);
+            lows.push(if is_float(self.types.0) { -1.0 } else { low });
         });
         let of = |(i, filter): (usize, &&Filter)| {
             if !multirate::is_long(filter) {
                 return None;
             }
             let given = filter.get_tolerance();
+            let asked = filter.get_method() == Method::Multirate;
             let error = match [self.types.0, self.types.1].map(is_float) {
-                [_, true] => given?,
+                [_, true] => given.or(asked.then_some(multirate::ASKED))?,
                 [true, false] => return None,
                 [false, false] => {
                     // What one unit of its error adds to that of the results.

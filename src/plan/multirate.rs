@@ -33,9 +33,13 @@ const BLOCKS: [f64; 9] = [7.5, 8.6, 9.4, 10.5, 12.0, 14.0, 16.0, 19.0, 23.0];
 /// Taps of a factor, which must be more.
 const LEAST: f64 = 2.0 * LEAST_STEP as f64 * BLOCKS[0];
 /// How far floats may be off, per unit of range, where the method is asked for and no tolerance: half a level of 8 bits.
-const ASKED: f64 = 0.5 / RANGE;
-/// An error so many times what is allowed is that of a factor that is not smooth.
-const HOPELESS: f64 = 8.0;
+pub(super) const ASKED: f64 = 0.5 / RANGE;
+/// An error so many times what is allowed is that of a factor that is not smooth; in a chain, where less is allowed,
+/// that no finer fit makes up for.
+const HOPELESS: f64 = 16.0;
+const HOPELESS_IN_CHAINS: f64 = 8.0;
+/// What normalised results may be off by, so that rows of 16 bits hold them.
+const MOST: f64 = 100.0;
 /// Fraction bits of rows of 16 bits, in which 0 stands for 128.
 const ROW_BITS: u32 = 7;
 /// The largest sample of 8 bits, and the one in the middle.
@@ -213,8 +217,9 @@ pub(super) fn multirate(spec: &Spec<'_>, separation: &Separation) -> Option<Choi
     let samples = (low, spec.range());
     let bytes = spec.source == SampleType::U8 && spec.output == SampleType::U8;
     let short = bytes && plain && !spec.premultiplied && !spec.widened && given.is_none();
+    let hopeless = if spec.chained { HOPELESS_IN_CHAINS } else { HOPELESS };
     let (mut pass, proved) =
-        search(&factors, (kernel, gain), short, samples, allowed, |bound, noise| {
+        search(&factors, (kernel, gain), short, samples, hopeless * allowed, |bound, noise| {
             let bound = bound + residual + spec.carried(gain.abs()) + 4.0 * U * rounded;
             let proved = Proved { noise, ..spec.arithmetic(Arithmetic::F32, bound) };
             let enough =
@@ -269,12 +274,12 @@ pub(super) fn addend(
     let sum = |taps: &[f64]| taps.iter().sum::<f64>();
     let gain = sum(column) * sum(row) * filter.get_scale();
     let (factors, _) = factors(kernel, column, row, false)?;
-    let limit = allowed / gain.abs();
+    let limit = (allowed / gain.abs()).min(MOST);
     if limit == 0.0 {
         return None;
     }
     let (pass, (bound, noise)) =
-        search(&factors, (kernel, 1.0), true, (0.0, RANGE), limit, |bound, noise| {
+        search(&factors, (kernel, 1.0), true, (0.0, RANGE), HOPELESS * limit, |bound, noise| {
             (bound <= limit).then_some((bound * gain.abs(), noise))
         })?;
     let proved = Proved { noise, bound, ..Proved::reference(SampleType::U8) };
@@ -299,14 +304,14 @@ pub(super) fn addend(
     Some(Addend { stage, unit: gain / slope, zero: gain * MIDDLE, slope, bound, noise })
 }
 
-/// The first fit of these factors times a gain, from coarse to fine, whose bound and noise are good enough, where errors of
-/// results for such samples may be about as large as is `allowed`.
+/// The first fit of these factors times a gain, from coarse to fine, whose bound and noise for such samples are good enough;
+/// unless a bound is `hopeless`.
 fn search<P>(
     factors: &[Vec<f64>; 2],
     (kernel, gain): (&Kernel, f64),
     short: bool,
     samples: (f64, f64),
-    allowed: f64,
+    hopeless: f64,
     enough: impl Fn(f64, Noise) -> Option<P>,
 ) -> Option<(Multirate, P)> {
     for blocks in BLOCKS {
@@ -325,7 +330,7 @@ fn search<P>(
         if let Some(enough) = enough(bound, noise) {
             return Some((pass, enough));
         }
-        if bound > HOPELESS * allowed {
+        if bound > hopeless {
             return None;
         }
     }

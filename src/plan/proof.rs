@@ -53,6 +53,8 @@ impl Facts {
 pub(super) struct Proof {
     /// Least, at most 0, and largest of the exact ones.
     pub(super) range: (f64, f64),
+    /// Largest magnitude of sums on the way to them.
+    most: f64,
     /// Largest distance of the computed ones from those; if not `bounded`, as if alpha were full.
     pub(super) error: f64,
     /// Whether they are whole numbers, and computed as such.
@@ -80,7 +82,7 @@ impl Proof {
     ) -> Self {
         let whole = source != SampleType::F32;
         let range = (if whole { 0.0 } else { -size }, size);
-        let mut proof = Self { range, error: 0.0, whole, bounded: true };
+        let mut proof = Self { range, most: size, error: 0.0, whole, bounded: true };
         for layer in chain.layers() {
             for border in borders(layer) {
                 if let Border::Constant(values) = border {
@@ -117,7 +119,7 @@ impl Proof {
                 }
             }
             // Sums of whole numbers that single precision holds.
-            if exact && proof.whole && proof.size() <= f64::from(1 << f32::MANTISSA_DIGITS) {
+            if exact && proof.whole && proof.most <= f64::from(1 << f32::MANTISSA_DIGITS) {
                 proof.error = 0.0;
             }
         }
@@ -142,7 +144,7 @@ impl Proof {
         self.whole &= weights.iter().chain(bias).all(|w| w.fract() == 0.0);
         // A rounding of each product and each sum, in a chain of additions.
         self.error = gain * self.error + (terms as f64 + 2.0) * most * U;
-        self.range = (-most, most);
+        (self.range, self.most) = ((-most, most), most);
     }
 
     pub(super) fn filter(&mut self, filter: &Filter, facts: Facts) {
@@ -150,6 +152,8 @@ impl Proof {
         let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
         // A magnitude is at most the sum of both magnitudes, and so is its error.
         self.error = gains.sum::<f64>() * before.error;
+        self.most = filter.kernels().iter().map(|k| addends(k) * before.size()).sum::<f64>();
+        self.most = self.most * filter.get_scale().abs() + filter.get_offset().abs();
         self.range = results(filter, before.range);
         // The bound is one per unit of range, for a range of at least 1; errors widen the range at both ends.
         self.error += (before.size() + 2.0 * before.error).max(1.0) * facts.bound;
@@ -161,14 +165,22 @@ impl Proof {
                 self.error = self.error.max(before.error);
             }
             Some(Alpha::Premultiply) => {
-                // Colours are divided by alpha.
+                // Colours are divided by alpha, which is multiplied by the same taps.
                 let gains = filter.kernels().iter().map(|k| k.abs_sum()).sum::<f64>();
-                let size = gains * filter.get_scale().abs() * before.size();
-                let size = size + filter.get_offset().abs();
+                let gain = (gains * filter.get_scale().abs()).max(1.0);
+                let size = gain * before.size() + filter.get_offset().abs();
                 (self.range, self.bounded) = ((-size, size), false);
             }
             _ => {}
         }
+    }
+}
+
+/// Σ|taps| of a kernel, or of all its terms.
+fn addends(kernel: &Kernel) -> f64 {
+    match kernel.terms() {
+        [] => kernel.abs_sum(),
+        terms => terms.iter().map(Kernel::abs_sum).sum(),
     }
 }
 

@@ -2,7 +2,9 @@
 //! together stay small enough. No value between filters is rounded to a sample.
 
 use super::Pass;
-use super::arithmetic::{Allowance, Arithmetic, Limits, Noise, Spec, Transforms, between, shorts};
+use super::arithmetic::{
+    Allowance, Arithmetic, Limits, Noise, Proved, Spec, Transforms, between, shorts,
+};
 use super::filter::{FilterFacts, FilterStage};
 use super::multirate::{self, Addend};
 use super::proof::results;
@@ -53,9 +55,10 @@ fn at_two_rates(
     // Rows are to be multiples of a power of two: the sum of the taps may be a roundoff away from one.
     let unit = addend.unit.log2().round().exp2();
     let off = (addend.unit / unit - 1.0).abs();
-    addend.bound += off * 256.0;
+    // They hold results from 0 to twice that of the middle.
+    addend.bound += off * 2.0 * addend.zero.abs();
     (addend.unit, addend.zero) = (unit, addend.zero * unit / addend.unit);
-    (off < MOST_OFF).then_some(addend)
+    (off < MOST_OFF && unit <= 1.0).then_some(addend)
 }
 
 /// Taps on the longer side of a filter's kernel.
@@ -80,7 +83,8 @@ fn words_with(
         let range = results(&stage.filter, given.range);
         given = Given { range, error: *bound, bits: -unit.log2() as u32, zero: *zero };
         (noise, total) = (*own, sum_and_squares(&stage.filter).0);
-        stages.push(stage.clone());
+        let arithmetic = Proved { bound: bound / unit, ..stage.arithmetic.clone() };
+        stages.push(FilterStage { arithmetic, ..stage.clone() });
     }
     let left = &filters[stages.len()..];
     // What the filters that are left may multiply an error by.
@@ -263,10 +267,10 @@ fn stage(
     };
     let (border_x, border_y) = one.filter.get_borders();
     let filter = one.filter.clone();
-    // What a constant image of `zero` makes of it, of each kernel the same.
+    // What a constant image of `zero` makes of it; of two kernels nothing.
     let sum = filter.kernels()[0].sum() * filter.get_scale();
-    let apart = filter.kernels().iter().any(|k| k.sum() * filter.get_scale() != sum);
-    if apart && zero != 0.0 {
+    if zero != 0.0 && filter.kernels().len() > 1 && filter.kernels().iter().any(|k| k.sum() != 0.0)
+    {
         return None;
     }
     let offset = (filter.get_offset() + zero * sum) * to;

@@ -113,6 +113,72 @@ fn constants_outside() {
     }
 }
 
+/// Rows of 16 bits of means that are multiplied.
+#[test]
+fn gains() {
+    for gain in [0.25, 0.5, 2.0, 3.0, 128.0, 256.0, 1024.0, -1.0] {
+        let long = Filter::new(smooth()).scale(gain);
+        let ones = Kernel::new(3, 3, vec![1.0; 9]).unwrap();
+        let plus =
+            Kernel::new(3, 3, [0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0].to_vec()).unwrap();
+        for (kernel, sum) in [(ones, 9.0), (plus, 5.0)] {
+            let chain = chain_of([long.clone(), Filter::new(kernel).scale(1.0 / (sum * gain))]);
+            agree::<u8, u8>(&chain, SMALL[0], 3);
+        }
+        // What comes after may hide everything.
+        let hidden = chain_of([long.clone(), means().scale(1e-3 / gain)]);
+        agree::<u8, u8>(&hidden, SMALL[0], 4);
+        let nothing = chain_of([long, means().scale(0.0).offset(3.0)]);
+        agree::<u8, u8>(&nothing, SMALL[0], 4);
+    }
+}
+
+/// Whole numbers that `f32` does not hold on the way, though it holds the results.
+#[test]
+fn sums_on_the_way() {
+    let offset = Kernel::new(2, 1, vec![65281.0; 2]).unwrap();
+    let offset = Filter::new(offset).offset(-16_777_216.0);
+    let ones = Kernel::new(7, 7, vec![-1343.0; 49]).unwrap();
+    let terms = Kernel::sum_of(&[Kernel::identity().scaled(65808.0).unwrap(), ones]).unwrap();
+    for first in [offset, Filter::new(terms)] {
+        let chain = chain_of([first, Filter::new(Kernel::identity())]);
+        agree::<u8, f32>(&chain, SMALL[0], 1);
+        agree::<u8, u16>(&chain, SMALL[0], 1);
+    }
+}
+
+/// Bounds of floats hold for samples of any size, whatever reaches the filter that takes two rates.
+#[test]
+fn any_range() {
+    let long = || Filter::new(smooth()).tolerance(4e-3);
+    let alone = long().plan::<f32, f32>(LARGE).unwrap().error_bound_within(100.0).unwrap();
+    let constant = long().border(Border::Constant(vec![50.0]));
+    for chain in [
+        chain_of([Filter::new(Kernel::identity()).offset(1.0), long()]),
+        chain_of([Filter::new(Kernel::identity()), constant]),
+    ] {
+        let plan = chain.plan::<f32, f32>(LARGE).unwrap();
+        assert_eq!(plan.stages()[1].method, Some(Method::Multirate));
+        let bound = plan.error_bound_within(100.0).unwrap();
+        assert!(bound >= alone, "{bound}, alone {alone}");
+    }
+}
+
+/// Colours that were divided by alpha are as large as before, whatever the kernel's gain.
+#[test]
+fn after_a_division() {
+    let bell = |i: i32| (-0.5 * (f64::from(i) / 30.0).powi(2)).exp();
+    let taps: Vec<f64> = (-23..=23).map(bell).collect();
+    let sum: f64 = taps.iter().sum();
+    let taps: Vec<f64> = taps.iter().map(|t| t / sum).collect();
+    let cut = Filter::new(Kernel::separable(&taps, &taps).unwrap()).alpha(Alpha::Plain);
+    let chain = chain_of([means().scale(0.01).alpha(Alpha::Premultiply), cut]);
+    let shape = Shape::new(79, 60, 4);
+    // Two rates are far from a kernel that is cut off.
+    assert_eq!(methods::<u8, u8>(&chain, shape)[1], Method::Separable);
+    agree::<u8, u8>(&chain, shape, 3);
+}
+
 /// Terms at two rates.
 #[test]
 fn terms() {
@@ -292,6 +358,25 @@ fn asked_for() {
     }
     let exact = plan([Filter::new(smooth()).tolerance(0.0), means()]).unwrap();
     assert_eq!(exact.stages()[0].method, Some(Method::Separable));
+}
+
+/// What a plan for another shape keeps, and what it works out anew.
+#[test]
+fn other_shapes() {
+    for chain in [
+        chain_of([Filter::new(smooth()), means()]),
+        chain_of([means(), Filter::new(smooth())]),
+        chain_of([Filter::new(sharp()), means()]),
+        chain_of([Filter::new(wild(31)), edges()]),
+        chain_of([means().scale(0.0), Filter::new(smooth()), means()]),
+    ] {
+        let plan = chain.plan::<u8, u8>(LARGE).unwrap();
+        for channels in [1, 3] {
+            let shape = Shape::new(333, 222, channels);
+            let other = chain.plan::<u8, u8>(shape).unwrap();
+            assert_eq!(plan.for_shape(shape).unwrap(), other);
+        }
+    }
 }
 
 /// Means of noise are right, and few samples are not the correctly rounded ones.
