@@ -369,7 +369,7 @@ fn timed_rows() -> Vec<Row> {
     }
     let (blur, sharpen) = (sigma(2.0), named("sharpen", 0));
     let box15 = || named("box", 15);
-    let disc31 = || Filter::new(disc(15, 1.0)).method(Method::Runs);
+    let disc31 = Filter::new(disc(15, 1.0)).method(Method::Runs);
     let chains: [(&str, Chain); 11] = [
         ("gaussian", chain([gaussian(5)])),
         ("gaussian-sharpen", chain([blur.clone(), sharpen.clone()])),
@@ -379,7 +379,7 @@ fn timed_rows() -> Vec<Row> {
         ("box5-box5-box5", chain([named("box", 5), named("box", 5), named("box", 5)])),
         ("box15-box15-box15", chain([box15(), box15(), box15()])),
         ("sharpen-box31", chain([sharpen.clone(), named("box", 31)])),
-        ("disc31-sharpen", chain([disc31(), sharpen.clone()])),
+        ("disc31-sharpen", chain([disc31, sharpen.clone()])),
         ("mix-gaussian", Chain::new(mix(3, 3)).then(gaussian(5)).expect("three channels")),
         ("gaussian-luma", Chain::new(gaussian(5)).then(mix(3, 1)).expect("three channels")),
     ];

@@ -156,6 +156,15 @@ impl Pass {
         }
     }
 
+    /// Whether a part of it, or all, is done at two rates.
+    fn at_two_rates(&self) -> bool {
+        match self {
+            Self::Multirate(_) => true,
+            Self::Terms(terms) => terms.stages.iter().any(|term| term.stage.pass.at_two_rates()),
+            _ => false,
+        }
+    }
+
     /// Multiplications per sample, where filter and method do not say.
     fn multiplications(&self) -> Option<usize> {
         match self {

@@ -145,7 +145,8 @@ impl AnyPlan {
             Ok(())
         };
         // What two rates add to errors may be too much, and what methods save less than what other rows cost.
-        if allowances != exact {
+        let stages = best.built.segments.iter().flat_map(|segment| &segment.stages);
+        if stages.filter_map(Stage::filter).any(|filter| filter.pass.at_two_rates()) {
             weigh(&mut best, setting, &exact)?;
         }
         if best.built.segments.iter().any(Segment::makes_blocks) {

@@ -67,7 +67,7 @@ impl FilterStage {
                 separable_cost(arithmetic) * sums
             }
             Pass::Dense(_) => direct_cost(arithmetic) * sums,
-            // They wait for memory.
+            // Memory counts for more than sums.
             Pass::Running(_) | Pass::Blocks(_) => separable_cost(Arithmetic::F32) * sums,
             Pass::Terms(terms) => terms.cost(),
             Pass::Multirate(pass) => pass.cost(),

@@ -149,9 +149,7 @@ impl Proof {
 
     pub(super) fn filter(&mut self, filter: &Filter, facts: Facts) {
         let before = *self;
-        let gains = filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs());
-        // A magnitude is at most the sum of both magnitudes, and so is its error.
-        self.error = gains.sum::<f64>() * before.error;
+        self.error = gain(filter) * before.error;
         self.most = filter.kernels().iter().map(|k| addends(k) * before.size()).sum::<f64>();
         self.most = self.most * filter.get_scale().abs() + filter.get_offset().abs();
         self.range = results(filter, before.range);
@@ -166,14 +164,17 @@ impl Proof {
             }
             Some(Alpha::Premultiply) => {
                 // Colours are divided by alpha, which is multiplied by the same taps.
-                let gains = filter.kernels().iter().map(|k| k.abs_sum()).sum::<f64>();
-                let gain = (gains * filter.get_scale().abs()).max(1.0);
-                let size = gain * before.size() + filter.get_offset().abs();
+                let size = gain(filter).max(1.0) * before.size() + filter.get_offset().abs();
                 (self.range, self.bounded) = ((-size, size), false);
             }
             _ => {}
         }
     }
+}
+
+/// What a filter multiplies errors by, at most: a magnitude's error is no more than the sum of those of both kernels.
+pub(super) fn gain(filter: &Filter) -> f64 {
+    filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs()).sum()
 }
 
 /// Σ|taps| of a kernel, or of all its terms.

@@ -155,14 +155,9 @@ pub(super) fn terms(
     if setting.precise {
         return sum.of_floats(true);
     }
-    let at_two_rates = |(pass, ..): &Choice| match pass {
-        Pass::Terms(terms) => {
-            terms.stages.iter().any(|term| matches!(term.stage.pass, Pass::Multirate(_)))
-        }
-        _ => false,
-    };
-    let rates = setting.allowance.and_then(|_| sum.of_floats(false)).filter(at_two_rates);
+    let rates = setting.allowance.and_then(|_| sum.of_floats(false));
     rates
+        .filter(|(pass, ..)| pass.at_two_rates())
         .or_else(|| sum.in_two_passes(&[None], float_with_identity))
         .or_else(|| sum.of_floats(false))
         .or_else(|| sum.of_floats(true))

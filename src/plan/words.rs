@@ -3,11 +3,12 @@
 
 use super::Pass;
 use super::arithmetic::{
-    Allowance, Arithmetic, Limits, Noise, Proved, Spec, Transforms, between, shorts,
+    Allowance, Arithmetic, Limits, MANY_TAPS, MOVED, Noise, Proved, Spec, Transforms, between,
+    shorts,
 };
 use super::filter::{FilterFacts, FilterStage};
 use super::multirate::{self, Addend};
-use super::proof::results;
+use super::proof::{gain, results};
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::layer::Layer;
@@ -34,9 +35,9 @@ pub(super) fn words(
     let sides: Vec<_> = filters.iter().map(|(one, _)| longer_side(&one.filter)).collect();
     let first = allowance.and_then(|allowance| at_two_rates(*filters.first()?, allowance));
     let limits = shorts(&sides).map(|short| Limits { short, whole, moved: 0 });
-    let longest = sides.iter().copied().max().unwrap_or(0);
-    let finer = if longest <= LONGEST { 1..MOST_MOVED } else { 1..1 };
-    let finer = finer.map(|moved| Limits { short: 0, whole, moved });
+    // Longer kernels would take long to plan.
+    let may = sides.iter().all(|side| *side <= MANY_TAPS);
+    let finer = MOVED.filter(|_| may).map(|moved| Limits { short: 0, whole, moved });
     limits.chain(finer).find_map(|limits| words_with(filters, first.as_ref(), allowed, limits))
 }
 
@@ -152,11 +153,6 @@ fn rounded_rows(stage: &FilterStage, parts: f64) -> Noise {
     Noise::new(0.0, 0.0, (0.0, 0.0), (halves, 1.0 / 12.0)).in_units(parts, 1.0)
 }
 
-/// Bits that taps may have more, and rows between two passes less, for kernels of many taps; one more than that.
-const MOST_MOVED: i32 = 6;
-/// Taps a side of kernels for which that may be enough.
-const LONGEST: usize = 128;
-
 /// How far the sum of a kernel's taps may be from a power of two, for it to be one.
 const MOST_OFF: f64 = 1e-9;
 
@@ -179,11 +175,6 @@ fn sum_and_squares(filter: &Filter) -> (f64, f64) {
     let taps = || filter.kernels().iter().flat_map(|k| k.taps());
     let sum = filter.kernels().iter().map(|k| k.sum()).sum::<f64>() * scale;
     (sum, taps().map(|t| t * t).sum::<f64>() * scale * scale)
-}
-
-/// What a filter multiplies errors by, at most.
-fn gain(filter: &Filter) -> f64 {
-    filter.kernels().iter().map(|k| k.abs_sum() * filter.get_scale().abs()).sum()
 }
 
 /// What reaches a filter: exact values in units of samples, how far off they are, the fraction bits of rows, and what a 0

@@ -23,6 +23,14 @@ pub fn borders(constant: f64) -> [Border; 6] {
     ]
 }
 
+/// Taps of sum 1 that are smooth to their ends.
+pub fn hann(n: usize) -> Vec<f64> {
+    let at = |i: usize| (i as f64 + 0.5) / n as f64 * std::f64::consts::PI;
+    let taps: Vec<f64> = (0..n).map(|i| at(i).sin().powi(2)).collect();
+    let sum: f64 = taps.iter().sum();
+    taps.iter().map(|t| t / sum).collect()
+}
+
 /// The levels of this machine. Those it lacks are reported once.
 pub fn levels() -> Vec<Level> {
     static REPORT: Once = Once::new();

@@ -1,21 +1,13 @@
 //! Long smooth kernels at two rates.
 
 use crate::common::{
-    Look, borders, check_levels, image, levels, run, run_plan, run_tiling, same, values,
+    Look, borders, check_levels, hann, image, levels, run, run_plan, run_tiling, same, values,
 };
 use crate::equality::large;
 use twopass::{
     Alpha, Border, Filter, Image, Kernel, KernelParams, Method, NamedKernel, Plan, Rect, Sample,
     Shape, Source, reference,
 };
-
-/// Smooth to its ends.
-fn hann(n: usize) -> Vec<f64> {
-    let at = |i: usize| (i as f64 + 0.5) / n as f64 * std::f64::consts::PI;
-    let taps: Vec<f64> = (0..n).map(|i| at(i).sin().powi(2)).collect();
-    let sum: f64 = taps.iter().sum();
-    taps.iter().map(|t| t / sum).collect()
-}
 
 /// Different blocks across and down.
 fn filter() -> Filter {

@@ -1,19 +1,11 @@
 //! Chains whose filters are done at two rates, by transforms, or as sums of terms that are.
 
-use crate::common::{Look, borders, image, levels};
+use crate::common::{Look, borders, hann, image, levels};
 use crate::filters::{agree_in_tiles, chain_of, has_words, regions, run};
 use twopass::{
     Alpha, Arithmetic, Border, Chain, Error, Filter, Image, Kernel, Method, Rect, Sample, Shape,
     Source, Workspace, reference,
 };
-
-/// Smooth to its ends.
-fn hann(n: usize) -> Vec<f64> {
-    let at = |i: usize| (i as f64 + 0.5) / n as f64 * std::f64::consts::PI;
-    let taps: Vec<f64> = (0..n).map(|i| at(i).sin().powi(2)).collect();
-    let sum: f64 = taps.iter().sum();
-    taps.iter().map(|t| t / sum).collect()
-}
 
 /// A long smooth kernel, with different blocks across and down.
 fn smooth() -> Kernel {

@@ -9,12 +9,14 @@ use crate::plan::Pass;
 use std::ops::Range;
 
 /// Taps a side from which on it is their number that makes errors large.
-const MANY_TAPS: usize = 128;
-
+pub(crate) const MANY_TAPS: usize = 128;
 /// Bits that may move from the rows between the passes to the second pass's taps, as [`pairs_rounded`] has it.
+pub(crate) const MOVED: Range<i32> = 1..6;
+
+/// [`MOVED`], if any of the factors are that long.
 pub(super) fn moved(factors: &[Factors<'_>]) -> Range<i32> {
     let many = factors.iter().any(|f| f.column.len().max(f.row.len()) > MANY_TAPS);
-    if many { 1..6 } else { 0..0 }
+    if many { MOVED } else { 0..0 }
 }
 
 /// With so many bits [`moved`].
