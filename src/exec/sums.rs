@@ -10,8 +10,8 @@ use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{
     Accumulate, AccumulatePhases, AccumulateWords, GROUP, GROUPS_FROM, Halves, LEAST_SUM,
-    MeansPhases, MeansWords, PHASE_SLACK, RowLevel, RowSums, SUMMED, Scan, Share, WindowSums,
-    Windows, parity_unit,
+    MeansPhases, MeansWords, PHASE_SLACK, RowLevel, RowSums, SUMMED, Share, WindowSums, Windows,
+    parity_unit,
 };
 use crate::plan::FilterStage;
 use crate::sample::{Sample, SampleType};
@@ -40,7 +40,8 @@ trait Moving<T> {
 /// In 32 bits, exact.
 struct RunningI32<'a> {
     sums: &'a mut [i32],
-    prefix: &'a mut [i32],
+    /// Room for windows.
+    room: &'a mut [i32],
 }
 
 impl<T: Sample> Moving<T> for RunningI32<'_> {
@@ -54,12 +55,9 @@ impl<T: Sample> Moving<T> for RunningI32<'_> {
 
     fn finish(&mut self, stage: &FilterStage, tile: &Tile, _: bool, next: &[u8], out: OutRow<'_>) {
         let channels = stage.input.channels;
-        let width = stage.axes[0].taps * channels;
-        let n = (tile.x.len() - 1) * channels + width;
-        let sums = &self.sums[tile.first * channels..];
-        stage.level.run(Scan { sums, n, channels, prefix: self.prefix });
-        let finish = &stage.finish;
-        stage.level.run(Windows { prefix: self.prefix, width, finish, next, out });
+        let (sums, room) = (&self.sums[tile.first * channels..], &mut *self.room);
+        let (taps, finish) = (stage.axes[0].taps, &stage.finish);
+        stage.level.run(Windows { sums, channels, taps, room, finish, next, out });
     }
 }
 
@@ -205,8 +203,8 @@ impl FilterRun<'_> {
             if begins {
                 sums.fill(start);
             }
-            let prefix = b.get(len + MAX_LANES);
-            self.walk(RunningI32 { sums, prefix }, source, sink);
+            let room = b.get(len + MAX_LANES);
+            self.walk(RunningI32 { sums, room }, source, sink);
         }
         *self.scratch = scratch;
     }

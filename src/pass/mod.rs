@@ -22,8 +22,7 @@
 //! | [`Premultiply`], [`Unpremultiply`] | a row of samples; of `f32` | the same with colours multiplied, or divided, by alpha |
 //! | [`KeepAlpha`] | a row of samples | the alpha of output samples |
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
-//! | [`Scan`] | column sums | their prefix sums |
-//! | [`Windows`] | prefix sums | output samples |
+//! | [`Windows`] | column sums | output samples |
 //! | [`AccumulatePhases`], [`MeansPhases`] | one channel, neighbours apart | the same |
 //! | [`AccumulateWords`], [`MeansWords`] | `u8`, in 16 bits | the same |
 //! | [`WindowSums`] | rows of `f32` | sums of the windows of some rows |
@@ -80,7 +79,7 @@ pub use polyphase::{Merge, Split};
 pub use row::{Input, Row, RowOrder};
 pub use running::{
     Accumulate, AccumulatePhases, AccumulateWords, Halves, LEAST_SUM, MeansPhases, MeansWords,
-    PHASE_SLACK, Scan, Share, Windows, parity_unit,
+    PHASE_SLACK, Share, Windows, parity_unit,
 };
 pub use sparse::{Doubled, Kept, Read, Sparse, SparseSums};
 pub use stencil::{Nine, ROUNDED_BITS, STENCIL_ROWS, Stencil, StencilSample};

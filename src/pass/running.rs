@@ -81,48 +81,6 @@ unsafe fn accumulate<T: SampleLanes, L: Lanes>(
     }
 }
 
-/// `prefix[x + channels] = prefix[x] + sums[x]`, and `prefix` starts with zeros: for each channel
-/// the sums of everything to the left.
-pub struct Scan<'a> {
-    /// The column sums; `n` and `MAX_LANES` more, whose values do not matter.
-    pub sums: &'a [i32],
-    /// Elements to sum.
-    pub n: usize,
-    /// Interleaved channels.
-    pub channels: usize,
-    /// `n` + `channels` elements and `MAX_LANES` more.
-    pub prefix: &'a mut [i32],
-}
-
-impl Job for Scan<'_> {
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let Self { sums, n, channels, prefix } = self;
-        assert!(channels > 0 && sums.len() >= n + MAX_LANES);
-        assert!(prefix.len() >= n + channels + MAX_LANES);
-        prefix[..channels].fill(0);
-        if channels < L::N && !L::PERMUTES {
-            let (values, prefix) = (sums[..n].iter().copied(), &mut prefix[channels..]);
-            return one_by_one(channels, prefix, values, i32::wrapping_add);
-        }
-        // SAFETY: both rows go on for MAX_LANES ≥ N elements behind n (+ channels).
-        unsafe {
-            if const { L::PERMUTES } && channels < L::N {
-                match channels {
-                    _ if channels * 2 >= L::N => steps::<L, 1>(l, sums, n, channels, prefix),
-                    _ if channels * 4 >= L::N => steps::<L, 2>(l, sums, n, channels, prefix),
-                    _ if const { L::N <= 8 } || channels * 8 >= L::N => {
-                        steps::<L, 3>(l, sums, n, channels, prefix);
-                    }
-                    _ => steps::<L, 4>(l, sums, n, channels, prefix),
-                }
-            } else {
-                steps::<L, 0>(l, sums, n, channels, prefix);
-            }
-        }
-    }
-}
-
 /// Prefix sums one by one: `out[x] = out[x − stride] + values[x]`, where what lies before the first is 0. What
 /// a sum needs stays in registers if it can: from memory it would come late.
 fn one_by_one<T: Copy + Default>(
@@ -160,47 +118,6 @@ fn one_by_one<T: Copy + Default>(
     }
 }
 
-/// Prefix sums by whole vectors, each in STEPS steps: channels·2^STEPS is N or more, for at most 16.
-///
-/// # Safety
-///
-/// `sums` must be good for n + N elements, `prefix` for `channels` more.
-#[inline(always)]
-unsafe fn steps<L: Lanes, const STEPS: usize>(
-    l: L,
-    sums: &[i32],
-    n: usize,
-    channels: usize,
-    prefix: &mut [i32],
-) {
-    let (sums, prefix) = (sums.as_ptr(), prefix.as_mut_ptr());
-    // Within a vector: add what lies 1, 2, 4 … pixels to the left; then the vector before's last
-    // pixel, repeated. Lanes with a negative index give 0.
-    let mut left = [l.i_splat(-1); STEPS];
-    for (count, left) in left.iter_mut().enumerate() {
-        *left = index(l, |lane| lane as i32 - (channels << count) as i32);
-    }
-    let last = l.i_from(&last_pixel(L::N, channels).map(i32::from));
-    let mut carry = l.i_splat(0);
-    for x in (0..n).step_by(L::N) {
-        // SAFETY: as promised by the caller.
-        unsafe {
-            let mut v = l.i_load(sums.add(x));
-            if STEPS == 0 {
-                // No element of a vector depends on another one of it.
-                l.i_store(prefix.add(x + channels), l.i_add(v, l.i_load(prefix.add(x))));
-                continue;
-            }
-            for left in &left {
-                v = l.i_add(v, l.i_permute(v, *left));
-            }
-            v = l.i_add(v, carry);
-            l.i_store(prefix.add(x + channels), v);
-            carry = l.i_permute(v, last);
-        }
-    }
-}
-
 /// The lanes of the last pixel of so many, which has `channels`, again and again.
 #[inline(always)]
 fn last_pixel(lanes: usize, channels: usize) -> [i16; MAX_LANES] {
@@ -224,12 +141,17 @@ fn index<L: Lanes>(l: L, from: impl Fn(usize) -> i32) -> L::I {
     l.i_from(&lanes)
 }
 
-/// `out[x] = finish(prefix[x + width] − prefix[x])`.
+/// `out[x] = finish(Σ_i sums[x + i·channels])`, i from 0 to taps − 1. A window is the one before it of the same channel,
+/// and what enters it, less what leaves it: prefix sums of these differences.
 pub struct Windows<'a> {
-    /// out.len() + width elements and `MAX_LANES` more.
-    pub prefix: &'a [i32],
-    /// Elements of a window: taps × channels.
-    pub width: usize,
+    /// The column sums: those under all windows, and `MAX_LANES` more, whose values do not matter.
+    pub sums: &'a [i32],
+    /// Interleaved channels.
+    pub channels: usize,
+    /// Pixels of a window.
+    pub taps: usize,
+    /// Room for a window of each sample, of one pixel, and `MAX_LANES` more.
+    pub room: &'a mut [i32],
     /// From sum to sample.
     pub finish: &'a Finish,
     /// Memory to ask for on the way; as much for each sample that is written.
@@ -248,63 +170,200 @@ impl Job for Windows<'_> {
 impl Windows<'_> {
     #[inline(always)]
     fn samples<L: Lanes, O: Sample>(self, l: L) {
-        let Self { prefix, width, finish, next, out } = self;
+        let Self { sums, channels, taps, room, finish, next, out } = self;
         let out = out.typed::<O>();
         let n = out.len();
-        assert!(prefix.len() >= n + width + MAX_LANES);
-        let prefix = prefix.as_ptr();
-        // SAFETY: x + N ≤ n, or x = n − N ≥ 0, so both reads end before n + width and the write
-        // before n; a row shorter than a vector reads into the slack and writes to `whole`.
+        assert!(channels > 0 && taps > 0);
+        assert!(sums.len() >= n + (taps - 1) * channels + MAX_LANES);
+        assert!(room.len() >= n + channels + MAX_LANES);
+        let width = taps * channels;
+        let sums = sums.as_ptr();
+        // SAFETY: `sums` are good for n + width − channels elements and N more; the room for n + channels and N more.
         unsafe {
-            if n < L::N {
-                let mut whole = [O::zeroed(); MAX_LANES];
-                windows::<O, L, 1>(l, prefix, width, finish, whole.as_mut_ptr());
-                out.copy_from_slice(&whole[..n]);
+            if const { L::PERMUTES } && channels < L::N {
+                // As many steps add up the pixels of a vector, and more do no harm.
+                if channels << 2 >= L::N {
+                    let slide = Slide::<L, 2>::new(l, sums, channels, width);
+                    emit(l, slide, finish, next, out);
+                } else if const { L::N <= 8 } || channels << 3 >= L::N {
+                    let slide = Slide::<L, 3>::new(l, sums, channels, width);
+                    emit(l, slide, finish, next, out);
+                } else {
+                    let slide = Slide::<L, 4>::new(l, sums, channels, width);
+                    emit(l, slide, finish, next, out);
+                }
                 return;
             }
-            let out = out.as_mut_ptr();
-            let mut x = 0;
-            let each = next.len() / n;
-            while x + 4 * L::N <= n {
-                if let Some(next) = next.get(each * x..each * (x + 4 * L::N)) {
-                    prefetch(next);
-                }
-                windows::<O, L, 4>(l, prefix.add(x), width, finish, out.add(x));
-                x += 4 * L::N;
-            }
-            while x + L::N <= n {
-                windows::<O, L, 1>(l, prefix.add(x), width, finish, out.add(x));
-                x += L::N;
-            }
-            if x < n {
-                let x = n - L::N;
-                windows::<O, L, 1>(l, prefix.add(x), width, finish, out.add(x));
-            }
+            in_room(l, sums, channels, width, &mut room[..n + channels + MAX_LANES]);
+            emit(l, Made(room.as_ptr()), finish, next, out);
         }
     }
 }
 
-/// U·N windows.
+/// Windows, N at a time.
+trait Slides<L: Lanes> {
+    /// Windows x and those behind it; x is 0, N, 2·N, … in turn.
+    ///
+    /// # Safety
+    ///
+    /// No window from x on may be more than N behind the last.
+    unsafe fn at(&mut self, l: L, x: usize) -> L::I;
+}
+
+/// Windows that lie in memory.
+struct Made(*const i32);
+
+impl<L: Lanes> Slides<L> for Made {
+    #[inline(always)]
+    unsafe fn at(&mut self, l: L, x: usize) -> L::I {
+        // SAFETY: the memory goes on for N behind the last window.
+        unsafe { l.i_load(self.0.add(x)) }
+    }
+}
+
+/// Windows of fewer channels than there are lanes, made in STEPS steps: channels·2^STEPS is N or more.
+struct Slide<L: Lanes, const STEPS: usize> {
+    sums: *const i32,
+    channels: usize,
+    width: usize,
+    /// What is added in each step: what lies 1, 2, 4 … pixels to the left. Lanes with a negative index give 0.
+    left: [L::I; STEPS],
+    /// The lanes of the last pixel, again and again.
+    last: L::I,
+    /// The windows that were made last.
+    windows: L::I,
+}
+
+impl<L: Lanes, const STEPS: usize> Slide<L, STEPS> {
+    /// # Safety
+    ///
+    /// `sums` must be good for all windows, of `width` elements, and N elements more.
+    #[inline(always)]
+    unsafe fn new(l: L, sums: *const i32, channels: usize, width: usize) -> Self {
+        let mut left = [l.i_splat(-1); STEPS];
+        for (count, left) in left.iter_mut().enumerate() {
+            *left = index(l, |lane| lane as i32 - (channels << count) as i32);
+        }
+        let last = l.i_from(&last_pixel(L::N, channels).map(i32::from));
+        // SAFETY: as promised by the caller.
+        let windows = unsafe { whole_windows(l, sums, channels, width) };
+        Self { sums, channels, width, left, last, windows }
+    }
+}
+
+impl<L: Lanes, const STEPS: usize> Slides<L> for Slide<L, STEPS> {
+    #[inline(always)]
+    unsafe fn at(&mut self, l: L, x: usize) -> L::I {
+        if x > 0 {
+            // SAFETY: as promised by whoever made it and by the caller; x ≥ N > channels.
+            let mut v = unsafe {
+                let leaves = self.sums.add(x - self.channels);
+                l.i_sub(l.i_load(leaves.add(self.width)), l.i_load(leaves))
+            };
+            for left in &self.left {
+                v = l.i_add(v, l.i_permute(v, *left));
+            }
+            self.windows = l.i_add(v, l.i_permute(self.windows, self.last));
+        }
+        self.windows
+    }
+}
+
+/// N windows, summed one by one.
 ///
 /// # Safety
 ///
-/// `prefix` must be good for width + U·N elements, `out` for U·N samples.
+/// `sums` must be good for width − channels + N elements.
 #[inline(always)]
-unsafe fn windows<O: SampleLanes, L: Lanes, const U: usize>(
+unsafe fn whole_windows<L: Lanes>(l: L, sums: *const i32, channels: usize, width: usize) -> L::I {
+    let mut all = l.i_splat(0);
+    for at in (0..width).step_by(channels) {
+        // SAFETY: as promised by the caller.
+        all = l.i_add(all, unsafe { l.i_load(sums.add(at)) });
+    }
+    all
+}
+
+/// Makes the windows of a room, which has `channels` and `MAX_LANES` elements more than there are.
+///
+/// # Safety
+///
+/// `sums` must be good for all windows, of `width` elements, and N elements more.
+#[inline(always)]
+unsafe fn in_room<L: Lanes>(
     l: L,
-    prefix: *const i32,
+    sums: *const i32,
+    channels: usize,
     width: usize,
-    finish: &Finish,
-    out: *mut O,
+    room: &mut [i32],
 ) {
-    // SAFETY: as promised by the caller.
+    let n = room.len() - channels - MAX_LANES;
+    // SAFETY: as promised by the caller: no vector of `sums` begins behind the last window's column, none of the room
+    // behind n.
     unsafe {
-        let mut sums = [l.i_splat(0); U];
-        for (u, sum) in sums.iter_mut().enumerate() {
-            let prefix = prefix.add(u * L::N);
-            *sum = l.i_sub(l.i_load(prefix.add(width)), l.i_load(prefix));
+        if channels < L::N {
+            let mut first = [0; MAX_LANES];
+            l.i_store(first.as_mut_ptr(), whole_windows(l, sums, channels, width));
+            let value = |x: usize| {
+                if x < channels {
+                    return first[x];
+                }
+                let leaves = sums.add(x - channels);
+                (*leaves.add(width)).wrapping_sub(*leaves)
+            };
+            return one_by_one(channels, &mut room[..n], (0..n).map(value), i32::wrapping_add);
         }
-        finish_scaled(l, sums, finish, out);
+        let room = room.as_mut_ptr();
+        for x in (0..channels.min(n)).step_by(L::N) {
+            l.i_store(room.add(x), whole_windows(l, sums.add(x), channels, width));
+        }
+        for x in (0..n.saturating_sub(channels)).step_by(L::N) {
+            let change = l.i_sub(l.i_load(sums.add(x + width)), l.i_load(sums.add(x)));
+            l.i_store(room.add(x + channels), l.i_add(l.i_load(room.add(x)), change));
+        }
+    }
+}
+
+/// Finishes and writes windows.
+///
+/// # Safety
+///
+/// There must be as many as `out` has samples, and N more.
+#[inline(always)]
+unsafe fn emit<L: Lanes, O: SampleLanes, S: Slides<L>>(
+    l: L,
+    mut windows: S,
+    finish: &Finish,
+    next: &[u8],
+    out: &mut [O],
+) {
+    let n = out.len();
+    let each = next.len() / n.max(1);
+    let mut x = 0;
+    // SAFETY: as promised by the caller; whole vectors are written where x + N ≤ n, others to `whole`.
+    unsafe {
+        while x + 4 * L::N <= n {
+            if let Some(next) = next.get(each * x..each * (x + 4 * L::N)) {
+                prefetch(next);
+            }
+            let mut sums = [l.i_splat(0); 4];
+            for (u, sums) in sums.iter_mut().enumerate() {
+                *sums = windows.at(l, x + u * L::N);
+            }
+            finish_scaled(l, sums, finish, out.as_mut_ptr().add(x));
+            x += 4 * L::N;
+        }
+        while x < n {
+            let sums = [windows.at(l, x)];
+            if x + L::N <= n {
+                finish_scaled(l, sums, finish, out.as_mut_ptr().add(x));
+            } else {
+                let mut whole = [O::zeroed(); MAX_LANES];
+                finish_scaled(l, sums, finish, whole.as_mut_ptr());
+                out[x..].copy_from_slice(&whole[..n - x]);
+            }
+            x += L::N;
+        }
     }
 }
 
@@ -346,35 +405,18 @@ mod tests {
         accumulates(|v| v as i16);
     }
 
-    #[test]
-    fn prefix_sums_are_those_of_each_channel() {
-        for n in LENGTHS {
-            for channels in [1, 2, 3, 4, 5, 8, 9, 16, 19] {
-                let sums: Vec<i32> = noise(n + MAX_LANES, 1).collect();
-                let mut expected = vec![0i32; n + channels];
-                for x in 0..n {
-                    expected[x + channels] = expected[x].wrapping_add(sums[x]);
-                }
-                for level in Level::available() {
-                    let mut prefix: Vec<i32> = noise(n + channels + MAX_LANES, 2).collect();
-                    level.run(Scan { sums: &sums, n, channels, prefix: &mut prefix });
-                    assert!(prefix[..n + channels] == expected[..], "{level}, {n}, {channels}");
-                }
-            }
-        }
-    }
-
-    /// Windows of one type of samples, of prefix sums that wrap.
+    /// Windows of one type of samples.
     fn windows_of<O: Sample>(post: Post, unit: f32) {
         let fixed = Fixed { unit, ..Fixed::default() };
         let finish = &Finish { post, offset: 100.25, fixed: [fixed; 2], ..Finish::PLAIN };
-        for n in LENGTHS {
-            for width in [1, 3, 40] {
-                let prefix: Vec<i32> = noise(n + width + MAX_LANES, 1)
-                    .map(|v| i32::MAX.wrapping_add(v >> 17))
-                    .collect();
+        let cases = LENGTHS.iter().flat_map(|n| [1, 2, 3, 4, 5, 8, 9, 16, 19, 40].map(|c| (*n, c)));
+        for (n, channels) in cases {
+            for taps in [1, 3, 20] {
+                let sums: Vec<i32> =
+                    noise(n + (taps - 1) * channels + MAX_LANES, 1).map(|v| v >> 17).collect();
                 let expected = |x: usize| {
-                    let sum = prefix[x + width].wrapping_sub(prefix[x]) as f32 * unit;
+                    let under = sums[x..].iter().step_by(channels).take(taps);
+                    let sum = under.sum::<i32>() as f32 * unit;
                     let value = match post {
                         Post::Abs => (sum + 100.25).abs(),
                         _ if O::INTEGER && finish.rounds() => (sum + 100.75).floor(),
@@ -384,14 +426,15 @@ mod tests {
                 };
                 let next = &vec![0; 3 * n];
                 for level in Level::available() {
+                    let mut room: Vec<i32> = noise(n + channels + MAX_LANES, 2).collect();
                     let mut samples = vec![O::default(); n];
-                    let out = OutRow::new(&mut samples);
-                    level.run(Windows { prefix: &prefix, width, finish, next, out });
+                    let (sums, room, out) = (&sums[..], &mut room[..], OutRow::new(&mut samples));
+                    level.run(Windows { sums, channels, taps, room, finish, next, out });
                     for (x, value) in samples.iter().enumerate() {
                         let (sample, expected) = (O::TYPE, expected(x));
                         assert!(
                             *value == expected,
-                            "{level}, {x} of {n}, {width}, {post:?}, {unit}, {sample}: \
+                            "{level}, {x} of {n}, {channels}, {taps}, {post:?}, {unit}, {sample}: \
                              {value:?}, {expected:?}"
                         );
                     }
