@@ -404,6 +404,11 @@ impl Filter {
         })
     }
 
+    /// Whether all kernels are 3×3.
+    pub(crate) fn is_nine(&self) -> bool {
+        self.kernels.iter().all(|k| (k.width(), k.height()) == (3, 3))
+    }
+
     /// What the kernels do on each axis of an image of shape `input`, which has been checked.
     pub(crate) fn axes(&self, input: Shape) -> [Axis; 2] {
         let kernel = &self.kernels[0];

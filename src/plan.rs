@@ -15,6 +15,7 @@ mod fft;
 mod filter;
 mod multirate;
 mod operations;
+mod order;
 mod proof;
 mod runs;
 mod segment;
@@ -100,6 +101,8 @@ pub struct Plan<I, O> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnyPlan {
     chain: Chain,
+    /// The same, in the order in which it is done, if that is another.
+    order: Option<Chain>,
     input: Shape,
     output: Shape,
     types: (SampleType, SampleType),
@@ -181,10 +184,8 @@ impl Pass {
             Self::Separable(_) | Self::RowFirst(_) | Self::Running(_) | Self::Blocks(_) => {
                 Method::Separable
             }
-            Self::Stencil(kernels) => match kernels[..] {
-                [Nine::Product { .. }, ..] => Method::Separable,
-                _ => Method::Dense,
-            },
+            Self::Stencil(kernels) if kernels[0].is_product() => Method::Separable,
+            Self::Stencil(_) => Method::Dense,
             Self::Terms(_) | Self::WithIdentity(..) => Method::Terms,
             Self::Multirate(_) => Method::Multirate,
             Self::Fft(_) => Method::Fft,
@@ -231,6 +232,11 @@ impl AnyPlan {
     #[must_use]
     pub fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// The layers in the order in which they are done.
+    fn layers(&self) -> &[Layer] {
+        self.order.as_ref().unwrap_or(&self.chain).layers()
     }
 
     /// The shape of the images it takes.
@@ -346,7 +352,7 @@ impl AnyPlan {
             return self.bound.map(|bound| bound * range);
         }
         let proof =
-            Proof::of(&self.chain, (self.types.0, range), self.filters.iter().map(Facts::of));
+            Proof::of(self.layers(), (self.types.0, range), self.filters.iter().map(Facts::of));
         proof.bounded.then_some(proof.error)
     }
 

@@ -7,10 +7,12 @@ use super::tile::{Run, Tile};
 use super::tile_rows::TileRows;
 use super::walk::FilterRun;
 use crate::any_view::OutRow;
-use crate::pass::{ACROSS_SLACK, Across, Datapath, Dense, I16Pairs, Part, Prepare};
-use crate::plan::BLOCK_ROWS;
-use crate::plan::FilterStage;
+use crate::pass::{
+    ACROSS_SLACK, Across, Datapath, Dense, I16Pairs, Nine, Part, Prepare, STENCIL_ROWS, Stencil,
+    StencilSample,
+};
 use crate::plan::arithmetic::{Passes, Rows};
+use crate::plan::{Arithmetic, BLOCK_ROWS, FilterStage};
 use crate::sample::Sample;
 use crate::simd::MAX_LANES;
 use std::array::from_fn;
@@ -138,6 +140,50 @@ impl FilterRun<'_> {
             }
             sink.done(y, rows, tile.x.clone());
         }
+    }
+
+    /// 3×3 taps in one pass, over rows of E.
+    pub(super) fn stencil<T: Sample, E: Pod + StencilSample>(
+        &mut self,
+        kernels: &[Nine],
+        source: &mut TileRows<'_, '_, T>,
+        sink: &mut Sink<'_, '_>,
+    ) {
+        let stage = self.stage;
+        let fused = stage.arithmetic.arithmetic == Arithmetic::F32Fused;
+        let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
+        self.direct(sizes, source, sink, &|rows: &[&[E]], outs, stream, next| {
+            let (step, finish) = (stage.input.channels, &stage.finish);
+            match kernels {
+                [a, b] => {
+                    let kernels = [a, b];
+                    stage.level.run(Stencil {
+                        rows,
+                        kernels,
+                        step,
+                        fused,
+                        finish,
+                        stream,
+                        next,
+                        outs,
+                    });
+                }
+                [a, ..] => {
+                    let kernels = [a];
+                    stage.level.run(Stencil {
+                        rows,
+                        kernels,
+                        step,
+                        fused,
+                        finish,
+                        stream,
+                        next,
+                        outs,
+                    });
+                }
+                [] => {}
+            }
+        });
     }
 
     /// `direct` for the block of output rows `outs`, from row `y` on.

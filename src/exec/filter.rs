@@ -274,19 +274,25 @@ impl Request<'_> {
             (Pass::RowFirst(p), Arithmetic::I16Pairs) if const { size_of::<T>() == 1 } => {
                 run.row_first(p, source, sink);
             }
-            (Pass::Stencil(kernels), Arithmetic::I16 | Arithmetic::I16Rounded)
-                if const { size_of::<T>() == 1 } =>
-            {
+            (
+                Pass::Stencil(kernels),
+                Arithmetic::I16 | Arithmetic::I16Rounded | Arithmetic::F32,
+            ) if const { size_of::<T>() == 1 } => {
                 run.stencil::<T, u8>(kernels, source, sink);
             }
-            (Pass::Stencil(kernels), Arithmetic::I16Rounded)
+            (Pass::Stencil(kernels), Arithmetic::I16 | Arithmetic::I16Rounded)
                 if const { T::NARROW && size_of::<T>() == 2 } =>
             {
                 run.stencil::<T, i16>(kernels, source, sink);
             }
-            (Pass::Stencil(kernels), Arithmetic::I32) if const { T::INTEGER && size_of::<T>() == 2 } =>
+            (Pass::Stencil(kernels), Arithmetic::I32 | Arithmetic::F32)
+                if const { T::INTEGER && size_of::<T>() == 2 } =>
             {
                 run.stencil::<T, u16>(kernels, source, sink);
+            }
+            (Pass::Stencil(kernels), Arithmetic::F32 | Arithmetic::F32Fused) if const { T::FLOAT } =>
+            {
+                run.stencil::<T, f32>(kernels, source, sink);
             }
             (Pass::Running(share), Arithmetic::RunningI32 | Arithmetic::RunningI16)
                 if const { T::INTEGER || T::NARROW } =>

@@ -1,5 +1,4 @@
-//! 16-bit arithmetic on `u8` images: 3×3 kernels in one pass, and two passes that keep even and odd
-//! samples apart.
+//! 16-bit arithmetic on `u8` images: two passes that keep even and odd samples apart.
 
 use super::memory::Memory;
 use super::separable::ScratchRows;
@@ -9,8 +8,8 @@ use super::tile_rows::TileRows;
 use super::walk::FilterRun;
 use crate::any_view::OutRow;
 use crate::pass::{
-    ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Identity, Nine, RowHalves,
-    STENCIL_ROWS, Stencil, StencilSample, SymmetricHalves,
+    ColumnHalves, Datapath, HALF_SLACK, HalfInput, HalfSum, I16, Identity, RowHalves,
+    SymmetricHalves,
 };
 use crate::plan::arithmetic::Passes;
 use crate::plan::{FilterStage, Pass};
@@ -169,30 +168,5 @@ impl FilterRun<'_> {
         let rows = Halves::<HIGH>::new(self.stage, tile, &passes[0], &mut padded);
         self.two_passes(&rows, passes, source, sink);
         self.padded[0] = padded;
-    }
-
-    /// 3×3 taps in one pass, over rows of E.
-    pub(super) fn stencil<T: Sample, E: Pod + StencilSample>(
-        &mut self,
-        kernels: &[Nine],
-        source: &mut TileRows<'_, '_, T>,
-        sink: &mut Sink<'_, '_>,
-    ) {
-        let stage = self.stage;
-        let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
-        self.direct(sizes, source, sink, &|rows: &[&[E]], outs, stream, next| {
-            let (step, finish) = (stage.input.channels, &stage.finish);
-            match kernels {
-                [a, b] => {
-                    let kernels = [a, b];
-                    stage.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
-                }
-                [a, ..] => {
-                    let kernels = [a];
-                    stage.level.run(Stencil { rows, kernels, step, finish, stream, next, outs });
-                }
-                [] => {}
-            }
-        });
     }
 }

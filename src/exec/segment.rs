@@ -228,7 +228,7 @@ impl Walk<'_> {
         for y in y {
             let source = rows.pixels(y as isize, y, x.clone());
             let [out] = target.rows(y, x.clone());
-            self.level.run(Colour { source, weights, out: out.typed() });
+            self.level.run(Colour { source, weights, out });
         }
     }
 }

@@ -64,6 +64,11 @@ impl Chain {
         Self { layers, level: filter.get_level(), threads: filter.get_threads() }
     }
 
+    /// The same with other layers, at least one, that fit together.
+    pub(crate) fn with_layers(&self, layers: Vec<Layer>) -> Self {
+        Self { layers, ..*self }
+    }
+
     /// Adds a layer at the end.
     ///
     /// Errors: it takes another number of channels than the last one gives.

@@ -8,8 +8,10 @@
 //! ```
 //!
 //! All lanes of all vectors hold outputs: after as many vectors as an output pixel has channels,
-//! at most, the pattern begins again.
+//! at most, the pattern begins again. Results are bytes, or rows of 16 bits with fraction bits that filters read.
 
+use super::{OutRow, with_narrow};
+use crate::sample::SampleType;
 use crate::simd::{Job, Lanes};
 
 /// The most channels of either side.
@@ -30,7 +32,12 @@ pub struct ColourWeights {
     lanes: usize,
     /// Fraction bits of weights and sums.
     shift: u32,
+    /// The type of results.
+    writes: SampleType,
+    /// What sums are divided by: 2 to the power of this.
+    divides: u32,
     error: f64,
+    gain: f64,
     /// The vectors until the pattern begins again.
     vectors: Vec<Pattern>,
 }
@@ -70,7 +77,27 @@ impl ColourWeights {
     /// that are picked from windows of `parts`. `None` if there are too many channels, or weights
     /// of 16 bits cannot keep within 1 of the exact result, and its mean; weights that are whole
     /// numbers must be held exactly.
-    pub fn pack(matrix: &[f32], bias: &[f32], lanes: usize, parts: usize) -> Option<Self> {
+    pub fn pack(matrix: &[f32], bias: &[f32], (lanes, parts): (usize, usize)) -> Option<Self> {
+        Self::to(matrix, bias, (lanes, parts), None)
+    }
+
+    /// The same for rows of 16 bits with so many fraction bits, where 0 stands for `zero`; `None` if weights have
+    /// fewer.
+    pub fn rows(
+        matrix: &[f32],
+        bias: &[f32],
+        (lanes, parts): (usize, usize),
+        (bits, zero): (u32, f64),
+    ) -> Option<Self> {
+        Self::to(matrix, bias, (lanes, parts), Some((bits, zero)))
+    }
+
+    fn to(
+        matrix: &[f32],
+        bias: &[f32],
+        (lanes, parts): (usize, usize),
+        rows: Option<(u32, f64)>,
+    ) -> Option<Self> {
         let outputs = bias.len();
         let inputs = matrix.len() / outputs;
         if inputs > MOST || outputs > MOST {
@@ -80,9 +107,11 @@ impl ColourWeights {
         let whole = matrix.iter().chain(bias).all(|w| w.fract() == 0.0);
         // Others may be rounded away from 0 to keep their sum.
         let limit = if whole { LIMIT } else { LIMIT - 1.0 };
-        let shift = (0..=15).rev().find(|&s| (largest * f64::from(1 << s)).round() <= limit)?;
+        let shift = (0..=15u32).rev().find(|&s| (largest * f64::from(1 << s)).round() <= limit)?;
         let unit = f64::from(1 << shift);
-        let fixed = |w: f32| (f64::from(w) * unit).round();
+        let (bits, zero) = rows.unwrap_or((0, 0.0));
+        let divides = shift.checked_sub(bits)?;
+        let fixed = |b: f32| ((f64::from(b) - zero) * unit).round();
         // The weights of each output.
         let columns: Vec<Vec<f64>> =
             (0..outputs).map(|o| fixed_sum(matrix.iter().skip(o).step_by(outputs), unit)).collect();
@@ -95,7 +124,7 @@ impl ColourWeights {
         for (o, column) in columns.iter().enumerate() {
             let weights = matrix.iter().skip(o).step_by(outputs);
             let off = column.iter().zip(weights).map(|(q, &w)| q / unit - f64::from(w));
-            let shown = (fixed(bias[o]) / unit - f64::from(bias[o])).abs();
+            let shown = (fixed(bias[o]) / unit - (f64::from(bias[o]) - zero)).abs();
             gain = gain.max(off.clone().sum::<f64>().abs());
             error = error.max(off.map(f64::abs).sum::<f64>() * 255.0 + shown);
         }
@@ -120,7 +149,7 @@ impl ColourWeights {
                 // Without a channel the weight is 0: any byte will do.
                 i32::from_le_bytes([0, 1, 2, 3].map(|k: usize| (at + k.min(inputs - 1)) as u8))
             };
-            let round = if shift == 0 { 0 } else { 1 << (shift - 1) };
+            let round = (1 << divides) >> 1;
             let added = |lane: usize| fixed(bias[(first + lane) % outputs]) as i32 + round;
             vectors.push(Pattern {
                 starts,
@@ -130,7 +159,8 @@ impl ColourWeights {
                 bias: (0..lanes).map(added).collect(),
             });
         }
-        Some(Self { inputs, outputs, lanes, shift, error, vectors })
+        let writes = if rows.is_some() { SampleType::I16 } else { SampleType::U8 };
+        Some(Self { inputs, outputs, lanes, shift, writes, divides, error, gain, vectors })
     }
 
     /// Channels of its output.
@@ -143,29 +173,79 @@ impl ColourWeights {
         self.shift
     }
 
-    /// Largest distance of a sum from the exact one, for any image.
+    /// The type of results.
+    pub fn writes(&self) -> SampleType {
+        self.writes
+    }
+
+    /// Fraction bits that sums have more than results.
+    pub fn divides(&self) -> u32 {
+        self.divides
+    }
+
+    /// Largest distance of a sum from the exact one, in levels, for any image.
     pub fn error(&self) -> f64 {
         self.error
     }
+
+    /// The largest distance of the sum of an output's weights from the exact one.
+    pub fn gain(&self) -> f64 {
+        self.gain
+    }
 }
 
-/// `out[p, o] = bias[o] + Σ_k source[p, k] · weights[k, o]`, rounded and within 0..=255.
+/// `out[p, o] = bias[o] + Σ_k source[p, k] · weights[k, o]`, rounded and within the range of what is written.
 pub struct Colour<'a> {
     /// pixels × inputs samples.
     pub source: &'a [u8],
     /// Packed for the level.
     pub weights: &'a ColourWeights,
-    /// pixels × outputs samples.
-    pub out: &'a mut [u8],
+    /// pixels × outputs samples, of the type that the weights are packed for.
+    pub out: OutRow<'a>,
 }
 
 impl Job for Colour<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        if self.weights.vectors.len() == 1 {
-            self.pixels::<L, 1>(l);
-        } else {
-            self.pixels::<L, 3>(l);
+        let Self { source, weights, out } = self;
+        assert!(out.sample() == weights.writes);
+        with_narrow!(weights.writes, O => {
+            if weights.vectors.len() == 1 {
+                pixels::<L, O, 1>(l, source, weights, out.typed());
+            } else {
+                pixels::<L, O, 3>(l, source, weights, out.typed());
+            }
+        });
+    }
+}
+
+/// Samples that sums become.
+trait Result: Copy + Default {
+    /// Writes 4·N, each limited to what it may be.
+    ///
+    /// # Safety
+    ///
+    /// `to` must be good for as many.
+    unsafe fn store<L: Lanes>(l: L, to: *mut Self, sums: [L::I; BLOCK]);
+}
+
+impl Result for u8 {
+    #[inline(always)]
+    unsafe fn store<L: Lanes>(l: L, to: *mut u8, sums: [L::I; BLOCK]) {
+        // SAFETY: as the caller promises.
+        unsafe { l.i_store_u8x4(to, sums) }
+    }
+}
+
+impl Result for i16 {
+    #[inline(always)]
+    unsafe fn store<L: Lanes>(l: L, to: *mut i16, [a, b, c, d]: [L::I; BLOCK]) {
+        // SAFETY: each writes N; the caller promises four times as many.
+        unsafe {
+            l.i_store_i16(to, a);
+            l.i_store_i16(to.add(L::N), b);
+            l.i_store_i16(to.add(2 * L::N), c);
+            l.i_store_i16(to.add(3 * L::N), d);
         }
     }
 }
@@ -173,46 +253,48 @@ impl Job for Colour<'_> {
 /// Bytes that the last pixels are copied into: a round of the widest level, and a window.
 const ROUND: usize = 64 * MOST + 64;
 
-impl Colour<'_> {
-    /// All pixels, V patterns.
-    #[inline(always)]
-    fn pixels<L: Lanes, const V: usize>(self, l: L) {
-        let Self { source, weights, out } = self;
-        let ColourWeights { inputs, outputs, lanes, ref vectors, .. } = *weights;
-        let count = out.len() / outputs;
-        assert!(lanes == L::N && vectors.len() == V);
-        assert!(out.len() == count * outputs && source.len() == count * inputs);
-        // Pixels of V vectors, and of a round, which is BLOCK times as many.
-        let step = V * L::N / outputs;
-        let round = BLOCK * step;
-        // The windows of a round's last vectors end here.
-        let mut reach = 0;
-        for pattern in vectors {
-            let [low, high] = pattern.starts;
-            reach = reach.max((BLOCK - 1) * step * inputs + low.max(high) + L::WINDOW);
+/// All pixels, V patterns.
+#[inline(always)]
+fn pixels<L: Lanes, O: Result, const V: usize>(
+    l: L,
+    source: &[u8],
+    weights: &ColourWeights,
+    out: &mut [O],
+) {
+    let ColourWeights { inputs, outputs, lanes, ref vectors, .. } = *weights;
+    let count = out.len() / outputs;
+    assert!(lanes == L::N && vectors.len() == V);
+    assert!(out.len() == count * outputs && source.len() == count * inputs);
+    // Pixels of V vectors, and of a round, which is BLOCK times as many.
+    let step = V * L::N / outputs;
+    let round = BLOCK * step;
+    // The windows of a round's last vectors end here.
+    let mut reach = 0;
+    for pattern in vectors {
+        let [low, high] = pattern.starts;
+        reach = reach.max((BLOCK - 1) * step * inputs + low.max(high) + L::WINDOW);
+    }
+    assert!(reach <= ROUND && round * outputs <= ROUND && L::PARTS <= 2);
+    // SAFETY: a round reads up to `reach` bytes, which are checked to be there, and writes
+    // round × outputs bytes; the last pixels go through arrays of at least that size.
+    unsafe {
+        let ready = Vectors::<L, V>::load(l, weights);
+        let mut p = 0;
+        while p + round <= count && p * inputs + reach <= source.len() {
+            let from = source.as_ptr().add(p * inputs);
+            ready.round(l, from, out.as_mut_ptr().add(p * outputs));
+            p += round;
         }
-        assert!(reach <= ROUND && round * outputs <= ROUND && L::PARTS <= 2);
-        // SAFETY: a round reads up to `reach` bytes, which are checked to be there, and writes
-        // round × outputs bytes; the last pixels go through arrays of at least that size.
-        unsafe {
+        while p < count {
+            let n = round.min(count - p);
+            let (mut from, mut to) = ([0; ROUND], [O::default(); ROUND]);
+            from[..n * inputs].copy_from_slice(&source[p * inputs..][..n * inputs]);
+            // Loaded anew: no vector outlives a call, so that one which is needed after the
+            // copy would not stay in a register in the loop above either.
             let ready = Vectors::<L, V>::load(l, weights);
-            let mut p = 0;
-            while p + round <= count && p * inputs + reach <= source.len() {
-                let from = source.as_ptr().add(p * inputs);
-                ready.round(l, from, out.as_mut_ptr().add(p * outputs));
-                p += round;
-            }
-            while p < count {
-                let n = round.min(count - p);
-                let (mut from, mut to) = ([0; ROUND], [0; ROUND]);
-                from[..n * inputs].copy_from_slice(&source[p * inputs..][..n * inputs]);
-                // Loaded anew: no vector outlives a call, so that one which is needed after the
-                // copy would not stay in a register in the loop above either.
-                let ready = Vectors::<L, V>::load(l, weights);
-                ready.round(l, from.as_ptr(), to.as_mut_ptr());
-                out[p * outputs..][..n * outputs].copy_from_slice(&to[..n * outputs]);
-                p += n;
-            }
+            ready.round(l, from.as_ptr(), to.as_mut_ptr());
+            out[p * outputs..][..n * outputs].copy_from_slice(&to[..n * outputs]);
+            p += n;
         }
     }
 }
@@ -224,18 +306,18 @@ struct Ready<L: Lanes> {
     index: L::I,
     taps: [L::I; 2],
     bias: L::I,
-    shift: u32,
+    divides: u32,
 }
 
 impl<L: Lanes> Ready<L> {
     #[inline(always)]
-    fn load(l: L, pattern: &Pattern, shift: u32) -> Self {
+    fn load(l: L, pattern: &Pattern, divides: u32) -> Self {
         Self {
             starts: pattern.starts,
             index: l.i_from(&pattern.index),
             taps: l.taps_u8(l.i_from(&pattern.even), l.i_from(&pattern.odd)),
             bias: l.i_from(&pattern.bias),
-            shift,
+            divides,
         }
     }
 
@@ -248,7 +330,7 @@ impl<L: Lanes> Ready<L> {
     unsafe fn sums(&self, l: L, from: *const u8) -> L::I {
         // SAFETY: as the caller promises.
         let bytes = unsafe { l.i_pick_u8(from, self.starts, self.index) };
-        l.i_shr(l.sum_u8(l.dot_u8([l.i_splat(0), self.bias], bytes, self.taps)), self.shift)
+        l.i_shr(l.sum_u8(l.dot_u8([l.i_splat(0), self.bias], bytes, self.taps)), self.divides)
     }
 }
 
@@ -264,12 +346,12 @@ struct Vectors<L: Lanes, const V: usize> {
 impl<L: Lanes, const V: usize> Vectors<L, V> {
     #[inline(always)]
     fn load(l: L, weights: &ColourWeights) -> Self {
-        let ColourWeights { inputs, outputs, shift, ref vectors, .. } = *weights;
-        let first = Ready::load(l, &vectors[0], shift);
+        let ColourWeights { inputs, outputs, divides, ref vectors, .. } = *weights;
+        let first = Ready::load(l, &vectors[0], divides);
         let (mut second, mut third) = (first, first);
         if V == 3 {
-            second = Ready::load(l, &vectors[1], shift);
-            third = Ready::load(l, &vectors[2], shift);
+            second = Ready::load(l, &vectors[1], divides);
+            third = Ready::load(l, &vectors[2], divides);
         }
         Self { step: V * L::N / outputs * inputs, first, second, third }
     }
@@ -280,22 +362,22 @@ impl<L: Lanes, const V: usize> Vectors<L, V> {
     ///
     /// `from` must have WINDOW bytes beyond each start of the last V vectors, `to` BLOCK · V · N.
     #[inline(always)]
-    unsafe fn round(&self, l: L, from: *const u8, to: *mut u8) {
+    unsafe fn round<O: Result>(&self, l: L, from: *const u8, to: *mut O) {
         let Self { step, first, second, third } = self;
         // SAFETY: as the caller promises.
         unsafe {
             let (a, b, c, d) = (from, from.add(*step), from.add(2 * step), from.add(3 * step));
             if V == 1 {
                 let sums = [first.sums(l, a), first.sums(l, b), first.sums(l, c), first.sums(l, d)];
-                l.i_store_u8x4(to, sums);
+                O::store(l, to, sums);
                 return;
             }
             let sums = [first.sums(l, a), second.sums(l, a), third.sums(l, a), first.sums(l, b)];
-            l.i_store_u8x4(to, sums);
+            O::store(l, to, sums);
             let sums = [second.sums(l, b), third.sums(l, b), first.sums(l, c), second.sums(l, c)];
-            l.i_store_u8x4(to.add(BLOCK * L::N), sums);
+            O::store(l, to.add(BLOCK * L::N), sums);
             let sums = [third.sums(l, c), first.sums(l, d), second.sums(l, d), third.sums(l, d)];
-            l.i_store_u8x4(to.add(2 * BLOCK * L::N), sums);
+            O::store(l, to.add(2 * BLOCK * L::N), sums);
         }
     }
 }
@@ -321,10 +403,10 @@ mod tests {
                 f64::from(bias[o]) + (0..inputs).map(product).sum::<f64>()
             };
             for level in Level::available() {
-                let weights = ColourWeights::pack(matrix, bias, level.lanes(), level.parts());
+                let weights = ColourWeights::pack(matrix, bias, (level.lanes(), level.parts()));
                 let weights = &weights.expect("16 bits should do");
                 let mut out = vec![0; pixels * outputs];
-                level.run(Colour { source: &source, weights, out: &mut out });
+                level.run(Colour { source: &source, weights, out: OutRow::new(&mut out) });
                 for (x, &value) in out.iter().enumerate() {
                     let sum = sum(x);
                     assert!(

@@ -14,11 +14,11 @@
 //! | [`Doubled`] | a row of `f32` | means of 2, 4, 8 … neighbours |
 //! | [`Sparse`] | K rows of `f32`, or of their means, at some places | output samples |
 //! | [`SparseSums`] | K rows of integers at some places | sums that may be kept; output samples |
-//! | [`Stencil`] | three rows of `u8`, of `u16`, or between filters of 16 bits, for each that it writes | output samples |
+//! | [`Stencil`] | three rows of samples for each that it writes: a 3×3 kernel | output samples |
 //! | [`Depthwise`] | K rows of `f32` | a row of `f32`, each channel under its own taps |
 //! | [`Mix`] | rows of `f32` | a row of `f32` of other channels |
 //! | [`Narrow`] | a row of samples | a row of samples of other, few channels |
-//! | [`Colour`] | a row of `u8` pixels | a row of `u8` pixels, up to four channels each |
+//! | [`Colour`] | a row of `u8` pixels | a row of pixels, up to four channels each |
 //! | [`Premultiply`], [`Unpremultiply`] | a row of samples; of `f32` | the same with colours multiplied, or divided, by alpha |
 //! | [`KeepAlpha`] | a row of samples | the alpha of output samples |
 //! | [`Accumulate`] | a row that enters a window, one that leaves | running column sums |
@@ -165,6 +165,11 @@ impl Fixed {
     /// That of floats.
     const NONE: Self =
         Self { shift: 0, start: 0, unsigned: false, unit: 0.0, factor: 0, divides: false };
+
+    /// Whether 16-bit sums are multiplied by what taps have in common, and not by a power of 2.
+    pub(crate) fn multiplies(&self) -> bool {
+        self.divides || self.factor != 0 && self.shift == 0
+    }
 
     /// One half of a result's unit.
     #[inline(always)]

@@ -1,10 +1,11 @@
 //! Kernels of 3×3 taps in one pass: what is on its way from the samples of three rows to a result stays in
-//! registers. What the sums are, of which samples, say `bytes`, `rounded` and `wide`; this is their walk over a
+//! registers. What the sums are, of which samples, say `bytes`, `words`, `wide` and `floats`; this is their walk over a
 //! block of rows, column by column of vectors.
 
 mod bytes;
-mod rounded;
+mod floats;
 mod wide;
+mod words;
 
 use super::{Finish, LINE, OutRow, alike};
 use crate::sample::SampleType;
@@ -29,12 +30,28 @@ pub enum Nine {
     },
     /// Row by row.
     Rows([[i16; 3]; 3]),
-    /// Row by row, in units of 2^−[`ROUNDED_BITS`]. 128 is taken from samples, and their products with
-    /// taps are rounded down.
+    /// Row by row, in units whose products are rounded. Of bytes the unit is 2^−[`ROUNDED_BITS`]: 128 is taken from
+    /// samples, and their products with taps are rounded down. Of rows of 16 bits it is 2⁻¹⁵.
     Rounded([[i16; 3]; 3]),
+    /// A column times a row in units of 2⁻¹⁵, of rows of 16 bits. All products are rounded.
+    RoundedProduct {
+        /// From top to bottom.
+        column: [i16; 3],
+        /// From left to right.
+        row: [i16; 3],
+    },
+    /// Row by row, of floats.
+    Floats([[f32; 3]; 3]),
+    /// A column times a row, of floats: rows are summed first.
+    FloatProduct {
+        /// From top to bottom.
+        column: [f32; 3],
+        /// From left to right.
+        row: [f32; 3],
+    },
 }
 
-/// Fraction bits of the taps of [`Nine::Rounded`].
+/// Fraction bits of the taps of [`Nine::Rounded`] for bytes.
 pub const ROUNDED_BITS: u32 = 8;
 
 impl Nine {
@@ -44,6 +61,12 @@ impl Nine {
         Some(Self::Product { column: column.try_into().ok()?, row: row.try_into().ok()? })
     }
 
+    /// [`product`](Self::product) for taps in units of 2⁻¹⁵.
+    #[must_use]
+    pub fn rounded_product(column: &[i16], row: &[i16]) -> Option<Self> {
+        Some(Self::RoundedProduct { column: column.try_into().ok()?, row: row.try_into().ok()? })
+    }
+
     /// Three rows of three taps; `None` if there are more or fewer.
     #[must_use]
     pub fn rows(taps: &[i16]) -> Option<Self> {
@@ -51,13 +74,35 @@ impl Nine {
         rows.try_into().ok().filter(|_| rest.is_empty()).map(Self::Rows)
     }
 
-    /// [`rows`](Self::rows) for taps with [`ROUNDED_BITS`].
+    /// [`rows`](Self::rows) for taps whose products are rounded.
     #[must_use]
     pub fn rounded(taps: &[i16]) -> Option<Self> {
         match Self::rows(taps) {
             Some(Self::Rows(rows)) => Some(Self::Rounded(rows)),
             _ => None,
         }
+    }
+
+    /// [`rows`](Self::rows) of floats.
+    #[must_use]
+    pub fn floats(taps: &[f32]) -> Option<Self> {
+        let (rows, rest) = taps.as_chunks::<3>();
+        rows.try_into().ok().filter(|_| rest.is_empty()).map(Self::Floats)
+    }
+
+    /// [`product`](Self::product) of floats.
+    #[must_use]
+    pub fn float_product(column: &[f32], row: &[f32]) -> Option<Self> {
+        Some(Self::FloatProduct { column: column.try_into().ok()?, row: row.try_into().ok()? })
+    }
+
+    /// Whether it is a product of a column and a row.
+    #[must_use]
+    pub fn is_product(&self) -> bool {
+        matches!(
+            self,
+            Self::Product { .. } | Self::RoundedProduct { .. } | Self::FloatProduct { .. }
+        )
     }
 
     /// A column of 1 2 1, or of 1 1 1, times a row, if three rows of three taps are that.
@@ -70,10 +115,17 @@ impl Nine {
         equal.then_some(Self::Product { column, row: top })
     }
 
-    /// Multiplications and additions for a sample of each of these kernels.
-    pub fn operations(kernels: &[Self]) -> [f64; 2] {
+    /// Multiplications and additions for a sample of each of these kernels, on such rows.
+    pub fn operations(kernels: &[Self], rows: SampleType) -> [f64; 2] {
         let down = match kernels.iter().map(Self::column).max() {
-            Some(ROWS) => return [9.0, 9.0],
+            // Two sums of each row, one of which begins a result and ends another. Of words both ends are added first.
+            Some(MIRRORED) if kernels.len() == 1 && rows == SampleType::I16 => {
+                return [4.0 * ROWS_EACH, 3.0 * ROWS_EACH + 3.0];
+            }
+            Some(MIRRORED) if kernels.len() == 1 && rows == SampleType::U8 => {
+                return [6.0 * ROWS_EACH, 4.0 * ROWS_EACH + 3.0];
+            }
+            Some(MIRRORED | ROWS) => return [9.0, 9.0],
             Some(TWICE | ONES) if kernels.len() == 1 => [0.0, 2.0],
             Some(TWICE | ONES | SIGNED) => [1.0, 3.0],
             _ => [3.0, 3.0],
@@ -85,8 +137,11 @@ impl Nine {
     fn sum(&self) -> i32 {
         let sum = |taps: &[i16]| taps.iter().map(|&tap| i32::from(tap)).sum::<i32>();
         match self {
-            Self::Product { column, row } => sum(column) * sum(row),
+            Self::Product { column, row } | Self::RoundedProduct { column, row } => {
+                sum(column) * sum(row)
+            }
             Self::Rows(rows) | Self::Rounded(rows) => sum(rows.as_flattened()),
+            Self::Floats(_) | Self::FloatProduct { .. } => unreachable!("these are no integers"),
         }
     }
 
@@ -94,19 +149,25 @@ impl Nine {
     #[inline(always)]
     fn across(&self) -> [[i16; 3]; 3] {
         match self {
-            Self::Product { row, .. } => [*row; 3],
+            Self::Product { row, .. } | Self::RoundedProduct { row, .. } => [*row; 3],
             Self::Rows(rows) | Self::Rounded(rows) => *rows,
+            Self::Floats(_) | Self::FloatProduct { .. } => unreachable!("these are no integers"),
         }
     }
 
-    /// A product's column: [`TWICE`], [`ONES`], [`SIGNED`] or [`ANY`]; or [`ROWS`].
+    /// A product's column: [`TWICE`], [`ONES`], [`SIGNED`] or [`ANY`]; or [`MIRRORED`] or [`ROWS`].
     fn column(&self) -> u8 {
         match self {
-            Self::Rows(_) | Self::Rounded(_) => ROWS,
+            Self::Rows([top, middle, bottom])
+                if top == bottom && [top, middle].iter().all(|row| row[0] == row[2]) =>
+            {
+                MIRRORED
+            }
+            Self::Rows(_) | Self::Rounded(_) | Self::Floats(_) => ROWS,
             Self::Product { column: [1, 2, 1], .. } => TWICE,
             Self::Product { column: [1, 1, 1], .. } => ONES,
             Self::Product { column: [-1 | 1, _, 1], .. } => SIGNED,
-            _ => ANY,
+            Self::Product { .. } | Self::RoundedProduct { .. } | Self::FloatProduct { .. } => ANY,
         }
     }
 }
@@ -120,8 +181,10 @@ const ONES: u8 = 1;
 const SIGNED: u8 = 2;
 /// Others too.
 const ANY: u8 = 3;
-/// No product: three rows of taps.
-const ROWS: u8 = 4;
+/// No product: three rows of taps, which are the same from the right and from below.
+const MIRRORED: u8 = 4;
+/// Any three rows.
+const ROWS: u8 = 5;
 
 /// `outs[r][x] = finish(Σ_j Σ_i taps[j][i] · rows[r + j][x + i·step])`, j and i from 0 to 2, for one
 /// kernel or (M = 2) the two of a magnitude.
@@ -133,6 +196,8 @@ pub struct Stencil<'a, 'o, T, const M: usize> {
     pub kernels: [&'a Nine; M],
     /// Samples from one tap to the next: channels.
     pub step: usize,
+    /// Whether multiply-adds of floats are fused, where the level has that.
+    pub fused: bool,
     /// From sum to sample.
     pub finish: &'a Finish,
     /// Whether the output is so large that it had better go past the cache.
@@ -165,7 +230,7 @@ fn writes_narrow(outs: &[OutRow<'_>]) -> bool {
 trait Sums {
     /// What rows hold.
     type Read: Copy;
-    /// The column of products: [`TWICE`], [`ONES`] or others; or [`ROWS`].
+    /// The column of products: [`TWICE`], [`ONES`] or others; or [`MIRRORED`] or [`ROWS`].
     const COLUMN: u8;
     /// A kernel's taps in all lanes, and what its sums start with.
     type Taps<L: Lanes>: Copy;
@@ -211,6 +276,53 @@ trait Sums {
     );
 }
 
+/// Three taps in all lanes, for sums of 16 bits.
+#[derive(Clone, Copy)]
+struct Triple<L: Lanes> {
+    each: [L::H; 3],
+    /// All bits set if the first is −1, none if it is 1.
+    flip: L::H,
+}
+
+impl<L: Lanes> Triple<L> {
+    #[inline(always)]
+    fn new(l: L, [a, b, c]: [i16; 3]) -> Self {
+        let flip = l.h_splat(if a == -1 { -1 } else { 0 });
+        Self { each: [l.h_splat(a), l.h_splat(b), l.h_splat(c)], flip }
+    }
+
+    /// a·t₀ + b·t₁ + c·t₂; if the `COLUMN` is [`SIGNED`] and t₀ is −1, 1 less.
+    #[inline(always)]
+    fn sum<const COLUMN: u8>(&self, l: L, [a, b, c]: [L::H; 3]) -> L::H {
+        let middle = l.h_mul(b, self.each[1]);
+        let outer = match COLUMN {
+            SIGNED => l.h_add(l.h_xor(a, self.flip), c),
+            _ => l.h_add(l.h_mul(a, self.each[0]), l.h_mul(c, self.each[2])),
+        };
+        l.h_add(outer, middle)
+    }
+
+    /// The same of taps whose last is the first.
+    #[inline(always)]
+    fn mirrored(&self, l: L, [a, b, c]: [L::H; 3]) -> L::H {
+        l.h_add(l.h_mul(l.h_add(a, c), self.each[0]), l.h_mul(b, self.each[1]))
+    }
+
+    /// [`sum`](Self::sum) of products that are rounded to units of 2¹⁵.
+    #[inline(always)]
+    fn rounded(&self, l: L, [a, b, c]: [L::H; 3]) -> L::H {
+        let [p, q, r] = self.each;
+        let outer = l.h_add(l.h_mul_high(a, p), l.h_mul_high(c, r));
+        l.h_add(outer, l.h_mul_high(b, q))
+    }
+}
+
+/// What results of a kernel start with besides `start`, so that [`Triple::sum`] is right: 1 for a first tap of −1.
+fn taken_back(kernel: &Nine, signed: bool) -> i32 {
+    let Nine::Product { column: [first, ..], .. } = kernel else { return 0 };
+    i32::from(signed && *first == -1)
+}
+
 /// How results are written.
 #[derive(Clone, Copy)]
 struct Store {
@@ -225,7 +337,7 @@ impl<T: Copy, const M: usize> Stencil<'_, '_, T, M> {
     /// All vectors of the block.
     #[inline(always)]
     fn lines<L: Lanes, S: Sums<Read = T>>(self, l: L) {
-        let Self { rows, kernels, step, finish, stream, next, outs } = self;
+        let Self { rows, kernels, step, finish, stream, next, outs, .. } = self;
         let (count, (sample, n)) = (outs.len(), alike(outs));
         let (bytes, lanes) = (sample.bytes(), S::lanes::<L>());
         let end = n.max(lanes);
@@ -329,7 +441,7 @@ impl<L: Lanes, S: Sums, const M: usize> Block<'_, L, S, M> {
             for m in 0..M {
                 let taps = &self.taps[m];
                 let [start, zero] = S::starts(taps);
-                if S::COLUMN == ROWS {
+                if S::COLUMN == ROWS || S::COLUMN == MIRRORED {
                     let top = S::across(l, start, first, taps, 0);
                     upper[m] = S::across(l, top, second, taps, 1);
                     lower[m] = S::across(l, start, second, taps, 0);
@@ -357,6 +469,13 @@ impl<L: Lanes, S: Sums, const M: usize> Block<'_, L, S, M> {
                         continue;
                     }
                     let sum = S::across(l, zero, under, taps, 0);
+                    if S::COLUMN == MIRRORED {
+                        // The row is the last one of a window, and the first of another.
+                        done[m] = S::add(l, upper[m], sum);
+                        upper[m] = S::across(l, lower[m], under, taps, 1);
+                        lower[m] = S::add(l, start, sum);
+                        continue;
+                    }
                     match S::COLUMN {
                         TWICE => {
                             let pair = S::add(l, lower[m], sum);
@@ -394,29 +513,32 @@ mod tests {
 
     /// Blocks of one row and of five at every level, of pixels of one channel and of three. Samples are what the
     /// twin makes of those under the taps, wherever in a line they are written, and nothing else is written.
-    fn check<T: StencilSample + Into<i32>, O: Sample, const M: usize>(
+    fn check<T: StencilSample + Sample, O: Sample, const M: usize>(
         of: fn(i16) -> T,
         kernels: [&Nine; M],
         finish: &Finish,
         twin: impl Fn([[i32; 3]; 3]) -> O,
     ) {
         let source: Vec<Vec<T>> = (1..8).map(|seed| shorts(400, seed).map(of).collect()).collect();
+        let whole = |v: T| v.to_f64() as i32;
         let fill = O::from_f64(77.0);
         for (n, step, count) in LENGTHS.iter().flat_map(|n| [(*n, 1, 5), (*n, 3, 5), (*n, 1, 1)]) {
             let pitch = (n + 64).next_multiple_of(64);
             let len = n.max(2 * MAX_LANES) + 2 * step;
             let rows: Vec<&[T]> = source[..count + 2].iter().map(|row| &row[..len]).collect();
-            let under = |r: usize, x: usize, j: usize, i: usize| rows[r + j][x + i * step].into();
+            let under = |r: usize, x: usize, j: usize, i: usize| whole(rows[r + j][x + i * step]);
             let expected: Vec<O> = (0..count * n)
                 .map(|at| twin(from_fn(|j| from_fn(|i| under(at / n, at % n, j, i)))))
                 .collect();
             for level in Level::available() {
                 for (stream, from) in [(false, 0), (true, 0), (true, 1), (true, 40)] {
+                    let fused = from == 0;
                     let mut memory = vec![fill; count * pitch];
                     let outs = memory.chunks_mut(pitch).map(|row| &mut row[from..from + n]);
                     let mut outs: Vec<_> = outs.map(OutRow::new).collect();
                     let (rows, outs) = (&rows[..], &mut outs[..]);
-                    level.run(Stencil { rows, kernels, step, finish, stream, next: &[], outs });
+                    let next = &[];
+                    level.run(Stencil { rows, kernels, step, fused, finish, stream, next, outs });
                     let case = format!("{kernels:?}, {level}, {n} from {from}, step {step}");
                     for (at, v) in memory.iter().enumerate() {
                         let x = (at % pitch).wrapping_sub(from);
@@ -434,8 +556,12 @@ mod tests {
         let mut sum = 0;
         for (j, i) in (0..9).map(|k| (k / 3, k % 3)) {
             let tap = match kernel {
-                Nine::Product { column, row } => i32::from(column[j]) * i32::from(row[i]),
+                Nine::Product { column, row } | Nine::RoundedProduct { column, row } => {
+                    i32::from(column[j]) * i32::from(row[i])
+                }
                 Nine::Rows(rows) | Nine::Rounded(rows) => i32::from(rows[j][i]),
+                Nine::Floats(rows) => rows[j][i] as i32,
+                Nine::FloatProduct { column, row } => (column[j] * row[i]) as i32,
             };
             sum += tap * under[j][i];
         }
@@ -448,7 +574,8 @@ mod tests {
         let rows = [[1, 2, -3], [60, 60, -5], [100, -90, 80], [300, -200, 7]];
         let product = |column: &[i16; 3]| rows.map(|row| Nine::Product { column: *column, row });
         let lone = rows.map(|[a, b, c]| Nine::Rows([[a, b, c], [b, c, 0], [-7, b, a]]));
-        columns.iter().flat_map(product).chain(lone).collect()
+        let mirrored = rows.map(|[a, b, c]| Nine::Rows([[a, b, a], [c, a, c], [a, b, a]]));
+        columns.iter().flat_map(product).chain(lone).chain(mirrored).collect()
     }
 
     /// No post-step; of absolute values; without a sign.
@@ -472,7 +599,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_bytes_are_exact() {
+    fn sums_of_16_bits_are_exact() {
         let columns = [[1, 2, 1], [1, 1, 1], [-1, 0, 1], [1, -4, 1], [3, -2, 5]];
         for (kernel, finish) in
             kernels(&columns).iter().flat_map(|k| finishes().map(|finish| (k, finish)))
@@ -480,6 +607,8 @@ mod tests {
             let finish = &finish;
             check::<u8, u8, 1>(|v| v as u8, [kernel], finish, |v| narrow(sum(kernel, v), finish));
             check::<u8, i16, 1>(|v| v as u8, [kernel], finish, |v| narrow(sum(kernel, v), finish));
+            check::<i16, u8, 1>(|v| v, [kernel], finish, |v| narrow(sum(kernel, v), finish));
+            check::<i16, i16, 1>(|v| v, [kernel], finish, |v| narrow(sum(kernel, v), finish));
         }
     }
 
@@ -528,14 +657,41 @@ mod tests {
                 let sums = (0..3).map(|j| i32::from(three(v[j], rows[j])));
                 narrow(sums.sum(), finish)
             };
-            check::<i16, i16, 1>(|v| v, [&Nine::Rows(rows)], finish, nine);
+            check::<i16, i16, 1>(|v| v, [&Nine::Rounded(rows)], finish, nine);
             let (column, row) = ([20000, -7000, 32000], [-9000, 31000, 1234]);
             let twice = |v: [[i32; 3]; 3]| {
                 let sums = v.map(|v| i32::from(three(v, row)));
                 narrow(three(sums, column).into(), finish)
             };
-            check::<i16, u8, 1>(|v| v, [&Nine::Product { column, row }], finish, twice);
+            check::<i16, u8, 1>(|v| v, [&Nine::RoundedProduct { column, row }], finish, twice);
         }
+    }
+
+    /// Sums of products that `f32` holds, fused or not, on all samples that become floats.
+    #[test]
+    fn sums_of_floats() {
+        let rows = [[1.0, 2.0, -3.0], [60.0, -5.0, 7.0], [0.0, -9.0, 11.0]];
+        let product = |column, row| Nine::FloatProduct { column, row };
+        let finish = &Finish { post: Post::None, offset: 3.0, most: 1e9, ..Finish::PLAIN };
+        for kernel in &[Nine::Floats(rows), product([1.0, -2.0, 5.0], [30.0, 40.0, -7.0])] {
+            let twin = |v| sum(kernel, v) as f32 + 3.0;
+            check::<f32, f32, 1>(|v| f32::from(v >> 4), [kernel], finish, twin);
+            check::<u8, f32, 1>(|v| v as u8, [kernel], finish, twin);
+            check::<u16, f32, 1>(|v| v as u16 >> 4, [kernel], finish, twin);
+            let narrow = |v| u8::from_f64(f64::from(sum(kernel, v)) + 3.0);
+            check::<f32, u8, 1>(|v| f32::from(v >> 12), [kernel], finish, narrow);
+        }
+        let pair = [product([1.0, 2.0, 1.0], [-1.0, 0.0, 1.0]), product([3.0; 3], [1.0, 2.0, 4.0])];
+        let finish = &Finish { post: Post::Magnitude, most: 1e9, ..Finish::PLAIN };
+        check::<f32, f32, 2>(
+            |v| f32::from(v >> 8),
+            [&pair[0], &pair[1]],
+            finish,
+            |v| {
+                let (x, y) = (sum(&pair[0], v) as f32, sum(&pair[1], v) as f32);
+                (x * x + y * y).sqrt()
+            },
+        );
     }
 
     #[test]

@@ -125,10 +125,11 @@ impl Rows {
 
     /// A kernel's taps, if it is 3×3 and the arithmetic one that such kernels have a pass for.
     pub fn nine(&self, arithmetic: Arithmetic) -> Option<Nine> {
-        let taps = pass::I16::taps(&self.taps[0]);
+        let taps = &self.taps[0];
         match arithmetic {
-            Arithmetic::I16 => Nine::rows(taps),
-            Arithmetic::I16Rounded => Nine::rounded(taps),
+            Arithmetic::I16 => Nine::rows(pass::I16::taps(taps)),
+            Arithmetic::I16Rounded => Nine::rounded(pass::I16::taps(taps)),
+            Arithmetic::F32 | Arithmetic::F32Fused => Nine::floats(pass::F32::taps(taps)),
             _ => None,
         }
     }
@@ -163,8 +164,13 @@ impl Passes {
     /// The taps of a 3×3 kernel, if the arithmetic is the one that one pass has for them.
     pub fn nine(&self, arithmetic: Arithmetic) -> Option<Nine> {
         let (column, row) = (&self.column.taps[0], &self.row);
-        let nine = Nine::product(pass::I16::taps(column), pass::I16::taps(row));
-        nine.filter(|_| arithmetic == Arithmetic::I16)
+        match arithmetic {
+            Arithmetic::I16 => Nine::product(pass::I16::taps(column), pass::I16::taps(row)),
+            Arithmetic::F32 | Arithmetic::F32Fused => {
+                Nine::float_product(pass::F32::taps(column), pass::F32::taps(row))
+            }
+            _ => None,
+        }
     }
 
     /// Of 16-bit arithmetic on `u8` samples: whether two column sums may be added in 16 bits.
@@ -185,6 +191,8 @@ pub(crate) struct Spec<'a> {
     pub channels: usize,
     pub source: SampleType,
     pub output: SampleType,
+    /// What rows of 16 bits between filters hold, with borders' constants: at least, at most 0, and at most.
+    pub rows: (f64, f64),
     /// Rows reach the passes multiplied by alpha, as `f32`.
     pub premultiplied: bool,
     /// Rows reach the passes as `f32`, because a border's constant is no sample of the source.
@@ -249,13 +257,20 @@ impl Spec<'_> {
         if self.premultiplied { range * range } else { range }
     }
 
-    /// The largest sample of the source.
-    fn full(&self) -> f64 {
+    /// The least, at most 0, and the largest sample of the source; 1 for floats, whose bounds are relative.
+    pub fn samples(&self) -> (f64, f64) {
         match self.source {
-            SampleType::U8 => 255.0,
-            SampleType::U16 => 65535.0,
-            _ => 1.0,
+            SampleType::U8 => (0.0, 255.0),
+            SampleType::U16 => (0.0, 65535.0),
+            SampleType::I16 => self.rows,
+            SampleType::F32 => (0.0, 1.0),
         }
+    }
+
+    /// The largest magnitude of a sample of the source.
+    fn full(&self) -> f64 {
+        let (low, high) = self.samples();
+        high.max(-low)
     }
 
     /// What the borders' constants are.
@@ -296,6 +311,11 @@ impl Spec<'_> {
     /// That, as the sums of a kernel show it: Σ|taps| is `gain`.
     pub fn carried(&self, gain: f64) -> f64 {
         self.given() * gain
+    }
+
+    /// Whether all kernels are 3×3.
+    pub fn is_nine(&self) -> bool {
+        self.filter.is_nine()
     }
 
     pub fn float_source(&self) -> bool {
@@ -368,8 +388,7 @@ impl Spec<'_> {
         if self.source == SampleType::F32 || self.output == SampleType::F32 {
             return kernel.abs_sum() / f64::from(1 << 22);
         }
-        let range = if self.source == SampleType::U8 { 255.0 } else { 65535.0 };
-        (0.25 / (range * self.filter.get_scale().abs())).min(f64::MAX)
+        (0.25 / (self.full() * self.filter.get_scale().abs())).min(f64::MAX)
     }
 
     pub fn arithmetic(&self, arithmetic: Arithmetic, bound: f64) -> Proved {

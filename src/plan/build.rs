@@ -7,7 +7,7 @@ use crate::border::Border;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::kernel::{Kernel, Separation};
-use crate::layer::{Chain, Conv2d, Depthwise, Layer, Padding, Pointwise, Window};
+use crate::layer::{Conv2d, Depthwise, Layer, Padding, Pointwise, Window};
 use crate::pass::{TapRows, Weights};
 use crate::reference::Opacity;
 use crate::sample::SampleType;
@@ -89,16 +89,16 @@ impl Built {
     /// Plans all layers for images of shape `input`, where methods may make results of each filter so far off, per unit
     /// of what it reads.
     pub fn new(
-        chain: &Chain,
+        layers: &[Layer],
         input: Shape,
         types: (SampleType, SampleType),
         setting: Setting,
         allowances: &[Option<Allowance>],
     ) -> Result<Self, Error> {
-        let (level, last) = (setting.level, chain.layers().len() - 1);
+        let (level, last) = (setting.level, layers.len() - 1);
         let mut built = Self { segments: Vec::new(), filters: Vec::new(), possible: true };
         let mut shape = input;
-        for (i, layer) in chain.layers().iter().enumerate() {
+        for (i, layer) in layers.iter().enumerate() {
             let float = SampleType::F32;
             let source = if i == 0 { types.0 } else { float };
             let output = if i == last { types.1 } else { float };

@@ -7,12 +7,13 @@ use super::choose::check_constants;
 use super::costs::MAP;
 use super::filter::{FilterFacts, FilterStage, Setting};
 use super::multirate;
+use super::order::mixes_first;
 use super::proof::{Facts, Proof, keeps_constants};
 use super::segment::{Segment, Stage};
 use super::words::{self, Words};
 use crate::error::Error;
 use crate::filter::{Filter, Method};
-use crate::layer::{Activation, Chain, Layer};
+use crate::layer::{Activation, Chain, Layer, Pointwise};
 use crate::pass::ColourWeights;
 use crate::reference::Opacity;
 use crate::sample::SampleType;
@@ -43,7 +44,7 @@ impl Candidate {
         let maps = self.built.segments.iter().rev().skip(1);
         let maps: f64 = maps.map(|segment| MAP * segment.output.channels as f64).sum();
         maps + match &self.words {
-            Some(words) => words.stages.iter().map(of).sum::<f64>(),
+            Some(words) => words.filters().map(of).sum::<f64>(),
             None => {
                 let stages = self.built.segments.iter().flat_map(|segment| &segment.stages);
                 stages.filter_map(Stage::filter).map(of).sum()
@@ -51,6 +52,9 @@ impl Candidate {
         }
     }
 }
+
+/// Filters as they are planned, first to last, and what is known of them.
+type Filters<'a> = Vec<(&'a FilterStage, &'a FilterFacts)>;
 
 fn is_float(sample: SampleType) -> bool {
     sample == SampleType::F32
@@ -84,6 +88,7 @@ impl AnyPlan {
         };
         let mut plan = Self {
             chain: chain.clone(),
+            order: mixes_first(chain, types),
             input,
             output,
             types,
@@ -110,18 +115,18 @@ impl AnyPlan {
 
     /// Plans one pointwise layer from `u8` to `u8`, where 16-bit weights keep the contract, and says whether they do.
     fn colour(&mut self) -> bool {
-        let [Layer::Pointwise(layer)] = self.chain.layers() else { return false };
+        let [Layer::Pointwise(layer)] = self.layers() else { return false };
         // The limits of the samples are those of the others, too.
         let limits = matches!(layer.activation(), Activation::None | Activation::Relu);
         if self.types != (SampleType::U8, SampleType::U8) || !limits {
             return false;
         }
-        let (lanes, parts) = (self.level.lanes(), self.level.parts());
-        let Some(weights) = ColourWeights::pack(layer.weights(), layer.bias(), lanes, parts) else {
+        let lanes = (self.level.lanes(), self.level.parts());
+        let Some(weights) = ColourWeights::pack(layer.weights(), layer.bias(), lanes) else {
             return false;
         };
-        self.bound = Some(weights.error());
         let multiplications = layer.multiplications(self.input).unwrap_or(u64::MAX);
+        self.bound = Some(weights.error());
         let stage = Stage::Colour(weights);
         self.segments.push(Segment::new(self.input, self.output, stage, multiplications));
         true
@@ -165,13 +170,12 @@ impl AnyPlan {
         self.segments = built.segments;
         if let Some(words) = words {
             (self.bound, self.noise) = (Some(words.bound), words.noise);
-            for (facts, stage) in self.filters.iter_mut().zip(&words.stages) {
+            for (facts, stage) in self.filters.iter_mut().zip(words.filters()) {
                 facts.arithmetic = stage.arithmetic.clone();
                 (facts.method, facts.multiplications) =
                     (stage.pass.method(), stage.pass.multiplications());
             }
-            let stages = words.stages.into_iter().map(|stage| Stage::Filter(Box::new(stage)));
-            self.segments[0].stages = stages.collect();
+            self.segments[0].stages = words.stages;
         }
         Ok(())
     }
@@ -182,18 +186,18 @@ impl AnyPlan {
         setting: Setting,
         allowances: &[Option<Allowance>],
     ) -> Result<Candidate, Error> {
-        let built = Built::new(&self.chain, self.input, self.types, setting, allowances)?;
+        let built = Built::new(self.layers(), self.input, self.types, setting, allowances)?;
         let source = (self.types.0, setting.opacity.full);
-        let proof = Proof::of(&self.chain, source, built.filters.iter().map(Facts::of));
+        let proof = Proof::of(self.layers(), source, built.filters.iter().map(Facts::of));
         // Where colours are divided by alpha, that is the error under full alpha.
         let shows = !is_float(self.types.0)
             && !is_float(self.types.1)
             && (proof.error.is_nan() || proof.error >= self.allowed(&proof));
         let words = match self.plain_filters(&built) {
-            Some(filters)
+            Some((mix, filters))
                 if !shows && self.types.0 == SampleType::U8 && !is_float(self.types.1) =>
             {
-                words::words(&filters, allowances[0], self.allowed(&proof), proof.whole)
+                words::words((mix, &filters), allowances[0], self.allowed(&proof), proof.whole)
             }
             _ => None,
         };
@@ -202,14 +206,14 @@ impl AnyPlan {
 
     /// What errors of results must be less than.
     fn allowed(&self, proof: &Proof) -> f64 {
-        let keeps = self.chain.layers().iter().all(keeps_constants);
+        let keeps = self.layers().iter().all(keeps_constants);
         if proof.whole || keeps { ALLOWED_OF_CONSTANTS } else { ALLOWED }
     }
 
     /// How far off methods may make the results of each filter, so that with all else the chain's results are off by no
     /// more than is allowed; of floats, as far as the filter says. Samples are at most `full`.
     fn allowances(&self, full: f64) -> Vec<Option<Allowance>> {
-        let filters = self.chain.layers().iter().filter_map(|layer| match layer {
+        let filters = self.layers().iter().filter_map(|layer| match layer {
             Layer::Filter(filter) => Some(filter),
             _ => None,
         });
@@ -217,10 +221,10 @@ impl AnyPlan {
         let long = filters.iter().filter(|filter| multirate::is_long(filter)).count();
         let exact = vec![Facts { bound: 0.0, whole: false }; filters.len()];
         let proof =
-            |facts: &[Facts]| Proof::of(&self.chain, (self.types.0, full), facts.iter().copied());
+            |facts: &[Facts]| Proof::of(self.layers(), (self.types.0, full), facts.iter().copied());
         let mut lows = Vec::new();
         let facts = exact.iter().copied();
-        let none = Proof::follow(&self.chain, (self.types.0, full), facts, |before| {
+        let none = Proof::follow(self.layers(), (self.types.0, full), facts, |before| {
             // Floats have any range; and nothing but 0 may reach it.
             let low = before.range.0 / before.size().max(f64::MIN_POSITIVE);
             lows.push(if is_float(self.types.0) { -1.0 } else { low });
@@ -249,18 +253,26 @@ impl AnyPlan {
     }
 
     /// The stages of a chain of filters in one segment, which leave alpha alone and whose borders' constants
-    /// are samples.
+    /// are samples, and a mix before them.
     fn plain_filters<'b>(
-        &self,
+        &'b self,
         built: &'b Built,
-    ) -> Option<Vec<(&'b FilterStage, &'b FilterFacts)>> {
+    ) -> Option<(Option<&'b Pointwise>, Filters<'b>)> {
         let [only] = &built.segments[..] else { return None };
-        let stages = only.stages.iter().zip(&built.filters).map(|(stage, facts)| match stage {
+        let (mix, filters) = match self.layers() {
+            [Layer::Pointwise(mix), filters @ ..] => (Some(mix), filters),
+            filters => (None, filters),
+        };
+        let stages = &only.stages[usize::from(mix.is_some())..];
+        let stages = stages.iter().zip(&built.filters).map(|(stage, facts)| match stage {
             Stage::Filter(stage) if !stage.widened => Some((&**stage, facts)),
             _ => None,
         });
-        let plain = self.chain.layers().iter().all(|layer| words::plain(layer).is_some());
-        stages.collect::<Option<Vec<_>>>().filter(|_| plain)
+        let plain = !filters.is_empty()
+            && filters.iter().all(|layer| words::plain(layer).is_some())
+            && mix.is_none_or(|mix| mix.activation() == Activation::None);
+        let stages = stages.collect::<Option<Vec<_>>>().filter(|_| plain)?;
+        Some((mix, stages))
     }
 
     fn choose_tiles(&mut self) {

@@ -40,6 +40,7 @@ impl FilterStage {
             channels: input.channels,
             source,
             output: target,
+            rows: (0.0, 0.0),
             premultiplied,
             widened: widened && !chained,
             level,

@@ -39,7 +39,7 @@ impl FilterStage {
                 Operations::products((width.next_multiple_of(2) + height + 1) as f64)
             }
             Pass::Stencil(kernels) => {
-                let [products, sums] = Nine::operations(kernels);
+                let [products, sums] = Nine::operations(kernels, self.reads());
                 Operations::new(products, sums) * kernels.len() as f64
             }
             // A row enters and one leaves; a prefix sum; the difference of two. The common tap, of columns or of all.
@@ -261,7 +261,9 @@ mod tests {
         assert_eq!(bytes(Kernel::sobel_y(), 3), [3.0 * 1.25 + 1.0, 2.0 * 1.25 + 3.0]);
         let both = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap();
         assert_eq!(of::<u8, u8>(&both, 3), [9.5, 11.0]);
-        assert_eq!(bytes(Kernel::laplacian(), 1), [9.0, 9.0]);
+        // Two sums of a row's three samples, and three rows that are added.
+        assert_eq!(bytes(Kernel::laplacian(), 1), [6.0 * 1.25, 4.0 * 1.25 + 3.0]);
+        assert_eq!(of::<f32, f32>(&Filter::new(Kernel::laplacian()), 1), [9.0, 9.0]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ impl AnyPlan {
     /// What is done to rows, a line each, first to last.
     #[must_use]
     pub fn steps(&self) -> Vec<String> {
-        if let [Layer::Filter(filter)] = self.chain.layers() {
+        if let [Layer::Filter(filter)] = self.layers() {
             return match self.segments.first().and_then(Segment::alone) {
                 Some(stage) => stage.describe(),
                 None => {
@@ -50,7 +50,7 @@ impl AnyPlan {
     /// The arithmetic, its error bound and why it cannot overflow, in a line; of a chain what its rows are.
     #[must_use]
     pub fn proof(&self) -> String {
-        if let ([Layer::Filter(_)], [facts]) = (self.chain.layers(), &self.filters[..]) {
+        if let ([Layer::Filter(_)], [facts]) = (self.layers(), &self.filters[..]) {
             return facts.arithmetic.to_string();
         }
         if self.segments.is_empty() {
@@ -157,7 +157,7 @@ impl fmt::Display for AnyPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (source, target) = self.types;
         writeln!(f, "image:           {} {source} → {} {target}", self.input, self.output)?;
-        match self.chain.layers() {
+        match self.layers() {
             [Layer::Filter(filter)] => self.explain_filter(f, filter)?,
             _ => self.explain_chain(f)?,
         }
@@ -165,7 +165,7 @@ impl fmt::Display for AnyPlan {
         let (ours, naive) =
             (self.multiplications_per_sample(), self.naive_multiplications_per_sample());
         write!(f, "multiplications: {ours} per sample (2D: {naive})")?;
-        match self.chain.layers() {
+        match self.layers() {
             [Layer::Filter(_)] => writeln!(f)?,
             _ => writeln!(f, ", {} in all", self.multiplications())?,
         }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::filter::{Alpha, Filter, Method, Post};
 use crate::geometry::Axis;
 use crate::kernel::{Kernel, Separation};
-use crate::pass::{Finish, Nine};
+use crate::pass::{Finish, STENCIL_ROWS};
 use crate::reference::Opacity;
 use crate::sample::SampleType;
 use crate::simd::Level;
@@ -124,7 +124,11 @@ impl FilterStage {
 
     /// Rows in the window of as many output rows as are computed together.
     pub fn window_rows(&self) -> usize {
-        self.axes[1].taps + super::BLOCK_ROWS - 1
+        let together = match self.pass {
+            Pass::Stencil(_) => STENCIL_ROWS,
+            _ => super::BLOCK_ROWS,
+        };
+        self.axes[1].taps + together - 1
     }
 
     /// Gives it, and what it is made of, another shape, which nothing else depends on.
@@ -227,13 +231,13 @@ impl FilterStage {
                 lines.push(format!("row pass: {width} taps, two rows into one of pairs"));
                 lines.push(format!("column pass: {height} taps, rows of pairs into output"));
             }
-            Pass::Stencil(kernels) => lines.push(match &kernels[0] {
-                Nine::Product { .. } => {
+            Pass::Stencil(kernels) => lines.push(match kernels[0].is_product() {
+                true => {
                     format!(
                         "row and column pass in one: {count}{width} and {height} taps, in registers"
                     )
                 }
-                Nine::Rows(_) | Nine::Rounded(_) => {
+                false => {
                     format!("dense pass: {count}{width}×{height} taps, in registers")
                 }
             }),

@@ -6,7 +6,7 @@ use super::filter::FilterFacts;
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Post};
 use crate::kernel::Kernel;
-use crate::layer::{Chain, Depthwise, Layer};
+use crate::layer::{Depthwise, Layer};
 use crate::sample::SampleType;
 
 /// Whether a layer makes of a constant image, of one value in all channels, the same value.
@@ -64,18 +64,18 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// Follows samples of a type, of at most `size`, through a chain whose filters are as `filters` says, in order.
+    /// Follows samples of a type, of at most `size`, through layers whose filters are as `filters` says, in order.
     pub(super) fn of(
-        chain: &Chain,
+        layers: &[Layer],
         samples: (SampleType, f64),
         filters: impl Iterator<Item = Facts>,
     ) -> Self {
-        Self::follow(chain, samples, filters, |_| ())
+        Self::follow(layers, samples, filters, |_| ())
     }
 
     /// The same, which shows what reaches each filter.
     pub(super) fn follow(
-        chain: &Chain,
+        layers: &[Layer],
         (source, size): (SampleType, f64),
         mut filters: impl Iterator<Item = Facts>,
         mut show: impl FnMut(&Self),
@@ -83,7 +83,7 @@ impl Proof {
         let whole = source != SampleType::F32;
         let range = (if whole { 0.0 } else { -size }, size);
         let mut proof = Self { range, most: size, error: 0.0, whole, bounded: true };
-        for layer in chain.layers() {
+        for layer in layers {
             for border in borders(layer) {
                 if let Border::Constant(values) = border {
                     for v in values {
@@ -144,7 +144,7 @@ impl Proof {
         self.whole &= weights.iter().chain(bias).all(|w| w.fract() == 0.0);
         // A rounding of each product and each sum, in a chain of additions.
         self.error = gain * self.error + (terms as f64 + 2.0) * most * U;
-        (self.range, self.most) = ((-most, most), most);
+        (self.range, self.most) = (weighted(weights, bias, self.range), most);
     }
 
     pub(super) fn filter(&mut self, filter: &Filter, facts: Facts) {
@@ -170,6 +170,19 @@ impl Proof {
             _ => {}
         }
     }
+}
+
+/// The least, at most 0, and the largest of weighted sums of values of a range.
+pub(super) fn weighted(weights: &[f32], bias: &[f32], (low, high): (f64, f64)) -> (f64, f64) {
+    let outputs = bias.len();
+    let of = |(o, bias): (usize, &f32)| {
+        let column = weights.iter().skip(o).step_by(outputs).map(|w| f64::from(*w));
+        let ends = column.map(|w| ((w * low).min(w * high), (w * low).max(w * high)));
+        let (least, most) = ends.fold((0.0, 0.0), |sum, end| (sum.0 + end.0, sum.1 + end.1));
+        (least + f64::from(*bias), most + f64::from(*bias))
+    };
+    let all = bias.iter().enumerate().map(of);
+    all.fold((0.0, 0.0), |range, end| (range.0.min(end.0), range.1.max(end.1)))
 }
 
 /// What a filter multiplies errors by, at most: a magnitude's error is no more than the sum of those of both kernels.

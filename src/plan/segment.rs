@@ -36,7 +36,7 @@ pub(crate) enum Stage {
     Filter(Box<FilterStage>),
     /// Layers of a network, or a mix of colours, in `f32`.
     Layers(Box<LayerStage>),
-    /// One pointwise layer of few channels from `u8` to `u8`, with 16-bit weights.
+    /// A pointwise layer of few channels of `u8`, with 16-bit weights.
     Colour(ColourWeights),
 }
 
@@ -105,7 +105,7 @@ impl Stage {
         match self {
             Self::Filter(filter) => filter.types.1,
             Self::Layers(_) => SampleType::F32,
-            Self::Colour(_) => SampleType::U8,
+            Self::Colour(weights) => weights.writes(),
         }
     }
 
@@ -133,7 +133,7 @@ impl Stage {
             Self::Filter(filter) => {
                 // A row that leaves a window is needed once more.
                 let leaves = usize::from(matches!(filter.pass, Pass::Running(_) | Pass::Terms(_)));
-                filter.window_rows() + STENCIL_ROWS - BLOCK_ROWS + leaves
+                filter.axes[1].taps + STENCIL_ROWS - 1 + leaves
             }
             Self::Layers(layers) => {
                 let taps = layers.window.as_ref().map_or(1, |window| window.axes[1].taps);

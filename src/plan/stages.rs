@@ -42,48 +42,48 @@ pub struct StageInfo<'a> {
 }
 
 impl AnyPlan {
-    /// What is done for each layer, first to last.
+    /// What is done for each layer, in the order in which they are done: a mix that makes no more channels than it reads
+    /// may come before a filter that it follows.
     #[must_use]
     pub fn stages(&self) -> Vec<StageInfo<'_>> {
         let mut filters = self.filters.iter();
-        let layers =
-            self.chain.layers().iter().zip(self.operations()).map(|(layer, operations)| {
-                let facts = match layer {
-                    Layer::Filter(filter) => filters.next().map(|facts| (filter, facts)),
-                    _ => None,
-                };
-                let Some((filter, facts)) = facts else {
-                    let multiplications = layer.multiplications_per_sample();
-                    return StageInfo {
-                        layer,
-                        method: None,
-                        separations: &[],
-                        arithmetic: self.layer_arithmetic(),
-                        bound: 0.0,
-                        multiplications,
-                        operations,
-                        naive_multiplications: multiplications,
-                    };
-                };
-                // The reference does the work of all layers, or of none.
-                let (method, proved) = match self.segments.is_empty() {
-                    true => (Method::Naive, Proved::reference(self.types.0)),
-                    false => (facts.method, facts.arithmetic.clone()),
-                };
-                StageInfo {
+        let layers = self.layers().iter().zip(self.operations()).map(|(layer, operations)| {
+            let facts = match layer {
+                Layer::Filter(filter) => filters.next().map(|facts| (filter, facts)),
+                _ => None,
+            };
+            let Some((filter, facts)) = facts else {
+                let multiplications = layer.multiplications_per_sample();
+                return StageInfo {
                     layer,
-                    method: Some(method),
-                    separations: facts.separations.of(filter),
-                    arithmetic: proved.arithmetic,
-                    bound: proved.bound,
-                    multiplications: match facts.multiplications {
-                        Some(count) if method == facts.method => count,
-                        _ => filter::multiplications(filter, method),
-                    },
+                    method: None,
+                    separations: &[],
+                    arithmetic: self.layer_arithmetic(),
+                    bound: 0.0,
+                    multiplications,
                     operations,
-                    naive_multiplications: filter::multiplications(filter, Method::Dense),
-                }
-            });
+                    naive_multiplications: multiplications,
+                };
+            };
+            // The reference does the work of all layers, or of none.
+            let (method, proved) = match self.segments.is_empty() {
+                true => (Method::Naive, Proved::reference(self.types.0)),
+                false => (facts.method, facts.arithmetic.clone()),
+            };
+            StageInfo {
+                layer,
+                method: Some(method),
+                separations: facts.separations.of(filter),
+                arithmetic: proved.arithmetic,
+                bound: proved.bound,
+                multiplications: match facts.multiplications {
+                    Some(count) if method == facts.method => count,
+                    _ => filter::multiplications(filter, method),
+                },
+                operations,
+                naive_multiplications: filter::multiplications(filter, Method::Dense),
+            }
+        });
         layers.collect()
     }
 
@@ -114,7 +114,7 @@ impl AnyPlan {
                 Layer::Pointwise(_) => all(),
             }
         };
-        self.chain.layers().iter().map(of).collect()
+        self.layers().iter().map(of).collect()
     }
 
     /// What layers other than filters are computed in.

@@ -8,37 +8,60 @@ use super::arithmetic::{
 };
 use super::filter::{FilterFacts, FilterStage};
 use super::multirate::{self, Addend};
-use super::proof::{gain, results};
+use super::proof::{gain, results, weighted};
+use super::segment::Stage;
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Method, Post};
-use crate::layer::Layer;
+use crate::layer::{Layer, Pointwise};
+use crate::pass::ColourWeights;
 use crate::sample::SampleType;
+use crate::simd::Level;
 
-/// The filters of such a chain, first to last.
+/// Such a chain.
 pub(super) struct Words {
-    pub stages: Vec<FilterStage>,
+    /// First to last: filters, and perhaps a mix before them.
+    pub stages: Vec<Stage>,
     /// Proved of all of them together.
     pub bound: f64,
     /// What they make of noise.
     pub noise: Noise,
 }
 
-/// The stages of filters with rows of 16 bits between them instead of `f32`, if results are off by less than
-/// `allowed` before they are rounded. If all values are `whole` numbers, rows have no fraction bits. The first filter may
-/// be done at two rates, as far as its `allowance` goes.
+impl Words {
+    pub fn filters(&self) -> impl Iterator<Item = &FilterStage> {
+        self.stages.iter().filter_map(Stage::filter)
+    }
+}
+
+/// A filter as it is planned alone, and what is known of it.
+type Planned<'a> = (&'a FilterStage, &'a FilterFacts);
+
+/// The stages of filters, and of a mix before them, with rows of 16 bits between them instead of `f32`, if results are off
+/// by less than `allowed` before they are rounded. If all values are `whole` numbers, rows have no fraction bits. The first
+/// filter may be done at two rates, as far as its `allowance` goes.
 pub(super) fn words(
-    filters: &[(&FilterStage, &FilterFacts)],
+    (mix, filters): (Option<&Pointwise>, &[Planned<'_>]),
     allowance: Option<Allowance>,
     allowed: f64,
     whole: bool,
 ) -> Option<Words> {
     let sides: Vec<_> = filters.iter().map(|(one, _)| longer_side(&one.filter)).collect();
-    let first = allowance.and_then(|allowance| at_two_rates(*filters.first()?, allowance));
+    let first = allowance.filter(|_| mix.is_none());
+    let first = first.and_then(|allowance| at_two_rates(*filters.first()?, allowance));
     let limits = shorts(&sides).map(|short| Limits { short, whole, moved: 0 });
     // Longer kernels would take long to plan.
     let may = sides.iter().all(|side| *side <= MANY_TAPS);
     let finer = MOVED.filter(|_| may).map(|moved| Limits { short: 0, whole, moved });
-    limits.chain(finer).find_map(|limits| words_with(filters, first.as_ref(), allowed, limits))
+    let limits: Vec<_> = limits.chain(finer).collect();
+    let later = &filters[usize::from(mix.is_none())..];
+    let small = later.iter().any(|(one, _)| one.filter.is_nine());
+    let mut coarse = [true, false].into_iter().filter(|coarse| small && !whole || !coarse);
+    coarse.find_map(|coarse| {
+        let mut all = limits.iter();
+        all.find_map(|limits| {
+            words_with((mix, filters), first.as_ref(), allowed, (*limits, coarse))
+        })
+    })
 }
 
 /// The first filter at two rates, if that is how it was planned.
@@ -68,14 +91,15 @@ pub(super) fn longer_side(filter: &Filter) -> usize {
     kernel.width().max(kernel.height())
 }
 
+/// The same within limits; rows may be so `coarse` that sums of 3×3 whole taps have 16 bits.
 fn words_with(
-    filters: &[(&FilterStage, &FilterFacts)],
+    (mix, filters): (Option<&Pointwise>, &[Planned<'_>]),
     first: Option<&Addend>,
     allowed: f64,
-    limits: Limits,
+    (limits, coarse): (Limits, bool),
 ) -> Option<Words> {
     let whole = limits.whole;
-    let mut stages = Vec::with_capacity(filters.len());
+    let mut stages = Vec::with_capacity(1 + filters.len());
     // What reaches a filter.
     let mut given = Given { range: (0.0, 255.0), error: 0.0, bits: 0, zero: 0.0 };
     // What all filters so far make of noise, and of a constant image.
@@ -85,11 +109,21 @@ fn words_with(
         given = Given { range, error: *bound, bits: -unit.log2() as u32, zero: *zero };
         (noise, total) = (*own, sum_and_squares(&stage.filter).0);
         let arithmetic = Proved { bound: bound / unit, ..stage.arithmetic.clone() };
-        stages.push(FilterStage { arithmetic, ..stage.clone() });
+        stages.push(Stage::Filter(FilterStage { arithmetic, ..stage.clone() }.into()));
     }
     let left = &filters[stages.len()..];
     // What the filters that are left may multiply an error by.
     let mut gains: f64 = left.iter().map(|(one, _)| gain(&one.filter)).product();
+    if let Some(mix) = mix {
+        let room = Room::before(left.first(), mixed(mix, given.range), coarse, limits);
+        let level = left.first()?.0.level;
+        let (made, on) = finest(0.0, room, limits, &|bits, zero| of_mix(mix, level, (bits, zero)))?;
+        let own = made.noise.in_units(f64::from(on.bits).exp2(), 1.0);
+        let rows = if whole { Noise::default() } else { rounded_rows(made.parts, &on) };
+        (noise, total) = (rows.after(own, 0.0, 1.0, 1.0), largest_sum(mix));
+        stages.push(made.stage);
+        given = on;
+    }
     for (i, &(one, facts)) in left.iter().enumerate() {
         let filter = &one.filter;
         let (border_x, border_y) = filter.get_borders();
@@ -102,55 +136,62 @@ fn words_with(
             given.error = given.error.max((row.round() - row).abs() / from);
             given.range = (given.range.0.min(v), given.range.1.max(v));
         }
-        let last = i + 1 == left.len();
-        // What rows must hold: results, and the constants that the next filter reads beside them.
-        let after = results(filter, given.range);
-        let next = left.get(i + 1).map(|(next, _)| next.filter.get_borders());
-        let beside = next.map_or(0.0, |(x, y)| {
-            x.constants().iter().chain(y.constants()).fold(0.0, |most: f64, v| most.max(v.abs()))
-        });
-        let room = Room { after, beside, last };
-        let (stage, bits, bound) = finest(one, facts, given, room, limits)?;
+        let next = left.get(i + 1);
+        let last = next.is_none();
+        let room = Room::before(next, results(filter, given.range), coarse, limits);
+        let room = Room { shifts: filter.get_post() == Post::None, last, ..room };
+        let carried = given.error * gain(filter);
+        let (made, on) = finest(carried, room, limits, &|bits, zero| {
+            stage(one, facts, given, (bits, zero), limits)
+        })?;
         gains /= gain(filter);
-        if bound * gains >= allowed {
+        if on.error * gains >= allowed {
             return None;
         }
-        let to = f64::from(bits).exp2();
         let (sum, squares) = sum_and_squares(filter);
-        let own = stage.arithmetic.noise.in_units(to, from);
-        let rows = if last || whole { Noise::default() } else { rounded_rows(&stage, to) };
+        let own = made.noise.in_units(f64::from(on.bits).exp2(), from);
+        let rows = if last || whole { Noise::default() } else { rounded_rows(made.parts, &on) };
         noise = rows.after(own.after(noise, total, sum, squares), total * sum, 1.0, 1.0);
         total *= sum;
-        stages.push(stage);
-        given = Given { range: after, error: bound, bits, zero: 0.0 };
+        stages.push(made.stage);
+        given = on;
     }
     let fair = noise.is_fair(total, SampleType::U8);
     (given.error < allowed && fair).then_some(Words { stages, bound: given.error, noise })
 }
 
-/// What rounding to rows makes of noise, of which a level has `parts` parts: exact sums halfway between two go
-/// upwards; what rounded ones do is made up for.
-fn rounded_rows(stage: &FilterStage, parts: f64) -> Noise {
+/// What rounding to rows makes of noise: exact sums halfway between two go upwards; what rounded ones do is made up for.
+fn rounded_rows(parts: Option<f64>, Given { bits, zero, .. }: &Given) -> Noise {
+    let halves = match parts {
+        Some(1.0) if *zero == 0.0 => return Noise::default(),
+        Some(parts) if *zero != 0.0 || parts % 2.0 == 0.0 => 0.5 / parts,
+        _ => 0.0,
+    };
+    let unit = f64::from(*bits).exp2();
+    Noise::new(0.0, 0.0, (0.0, 0.0), (halves, 1.0 / 12.0)).in_units(unit, 1.0)
+}
+
+/// How many parts of results exact sums come in; `None` if they are rounded before, or what halves do is known already.
+fn parts(stage: &FilterStage) -> Option<f64> {
     let sums = &stage.arithmetic;
-    let halves = match sums.arithmetic {
-        Arithmetic::I16Rounded => 0.0,
+    match sums.arithmetic {
+        Arithmetic::I16Rounded => None,
         Arithmetic::RunningI32 => {
             // Sums of whole numbers, divided by so many.
             let kernel = &stage.filter.kernels()[0];
-            let count =
-                kernel.taps().len() as f64 / (kernel.sum() * stage.filter.get_scale()).abs();
-            match count {
-                _ if count.recip().fract() == 0.0 => return Noise::default(),
-                _ if count % 2.0 == 0.0 => 0.5 / count,
-                _ => 0.0,
+            let count = kernel.taps().len() as f64;
+            let parts = count / (kernel.sum() * stage.filter.get_scale()).abs();
+            match parts {
+                _ if parts.recip().fract() == 0.0 => Some(1.0),
+                _ if parts.fract() == 0.0 => Some(parts),
+                _ => Some(count),
             }
         }
         // Sums of whole numbers, times a factor.
-        _ if matches!(stage.pass, Pass::Runs(_)) && sums.bound > 0.0 => 0.0,
-        _ if sums.bits.1 == 0 => return Noise::default(),
-        _ => 0.5 * (-f64::from(sums.bits.1)).exp2(),
-    };
-    Noise::new(0.0, 0.0, (0.0, 0.0), (halves, 1.0 / 12.0)).in_units(parts, 1.0)
+        _ if matches!(stage.pass, Pass::Runs(_)) && sums.bound > 0.0 => None,
+        _ if are_sums(stage) && (sums.bits.1 > 0 || stage.finish.fixed[0].multiplies()) => None,
+        _ => Some(f64::from(sums.bits.1).exp2()),
+    }
 }
 
 /// How far the sum of a kernel's taps may be from a power of two, for it to be one.
@@ -187,26 +228,74 @@ struct Given {
     zero: f64,
 }
 
-/// What rows after a filter must hold: results of a range, and constants of at most that magnitude beside them; after
-/// the `last` one are samples, which are limited as they are stored.
+/// What rows after a stage must hold: results of a range, and constants of at most that magnitude beside them; after
+/// the `last` one are samples, which are limited as they are stored. Sums of the `next` filter are to have 16 bits.
 #[derive(Clone, Copy)]
-struct Room {
+struct Room<'a> {
     after: (f64, f64),
     beside: f64,
     last: bool,
+    next: Option<Planned<'a>>,
+    /// Whether a 0 of rows may stand for something else than 0.
+    shifts: bool,
 }
 
-/// A filter between rows of 16 bits, with the most fraction bits after it that there is room for; and how far off its
-/// results are, in units of samples.
+impl<'a> Room<'a> {
+    /// The room before the `next` filter, if there is one, where rows may be as `coarse` as its sums need.
+    fn before(next: Option<&Planned<'a>>, after: (f64, f64), coarse: bool, limits: Limits) -> Self {
+        let borders = next.map(|(next, _)| next.filter.get_borders());
+        let beside = borders.map_or(0.0, |(x, y)| {
+            x.constants().iter().chain(y.constants()).fold(0.0, |most: f64, v| most.max(v.abs()))
+        });
+        let next = next.copied().filter(|next| coarse && has_sums(*next, after, limits));
+        Self { after, beside, last: false, next, shifts: true }
+    }
+}
+
+/// A stage, and what is known of its results, in units of the rows that it writes.
+struct Made {
+    stage: Stage,
+    bound: f64,
+    /// See [`parts`].
+    parts: Option<f64>,
+    noise: Noise,
+}
+
+/// Whether a filter of rows of such a range has exact sums of 16 bits, if rows are coarse enough.
+fn has_sums(next: Planned<'_>, range: (f64, f64), limits: Limits) -> bool {
+    let given = Given { range, error: 0.0, bits: 0, zero: 0.0 };
+    next.0.filter.is_nine() && bias_of_sums(next, given, limits).is_some()
+}
+
+/// What such sums make of the mean of results, in units of samples, if they have 16 bits.
+fn bias_of_sums((one, facts): Planned<'_>, given: Given, limits: Limits) -> Option<f64> {
+    let made = stage(one, facts, given, (0, 0.0), limits)?;
+    made.stage.filter().is_some_and(are_sums).then_some(made.noise.bias)
+}
+
+/// Whether a stage has exact sums of rows of 16 bits, in 16 bits.
+fn are_sums(stage: &FilterStage) -> bool {
+    stage.types.0 == SampleType::I16 && stage.arithmetic.arithmetic == Arithmetic::I16
+}
+
+/// What a 0 of rows before a filter may stand for, so that its sums have 16 bits; first what is better for the mean of its
+/// results: 0, or what lies halfway between two rows.
+fn zeros(next: Planned<'_>, on: Given, shifts: bool, limits: Limits) -> Vec<f64> {
+    let halfway = if shifts { 0.5 / f64::from(on.bits).exp2() } else { 0.0 };
+    let bias = |zero| Some((bias_of_sums(next, Given { zero, ..on }, limits)?.abs(), zero));
+    let mut found: Vec<_> = [0.0, halfway].into_iter().filter_map(bias).collect();
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found.into_iter().map(|(_, zero)| zero).collect()
+}
+
+/// A stage that is made for rows with so many fraction bits, whose 0 stands for so much: that with the most of them that
+/// there is room for, and what reaches the next filter. Errors that reach the stage are `carried` to its results.
 fn finest(
-    one: &FilterStage,
-    facts: &FilterFacts,
-    given: Given,
-    Room { after, beside, last }: Room,
+    carried: f64,
+    Room { after, beside, last, next, shifts }: Room<'_>,
     limits: Limits,
-) -> Option<(FilterStage, u32, f64)> {
-    let filter = &one.filter;
-    let carried = given.error * gain(filter);
+    make: &dyn Fn(u32, f64) -> Option<Made>,
+) -> Option<(Made, Given)> {
     let largest = after.1.max(-after.0);
     let most = if limits.whole || last { 0 } else { MOST_BITS };
     (0..=most).rev().find_map(|bits| {
@@ -214,11 +303,42 @@ fn finest(
         if !last && largest.max(beside) * unit > 32767.0 {
             return None;
         }
-        let (stage, bound) = stage(one, facts, given, bits, limits)?;
+        let mut on = Given { range: after, error: carried + 1.0 / unit, bits, zero: 0.0 };
+        let zeros = next.map_or_else(|| vec![0.0], |next| zeros(next, on, shifts, limits));
+        let made = zeros.into_iter().find_map(|zero| {
+            on.zero = zero;
+            // Whole numbers are right as they are.
+            make(bits, zero).filter(|made| zero == 0.0 || made.parts != Some(1.0))
+        })?;
+        if limits.whole && made.bound > 0.0 {
+            return None;
+        }
         let rounding = if limits.whole || last { 0.0 } else { 0.5 };
-        let error = carried + (bound + rounding) / unit;
-        (last || (largest + error) * unit + 1.0 <= 32767.0).then_some((stage, bits, error))
+        on.error = carried + (made.bound + rounding) / unit;
+        (last || (largest + on.error) * unit + 1.5 <= 32767.0).then_some((made, on))
     })
+}
+
+/// The least, at most 0, and the largest result of a mix of values of a range.
+fn mixed(mix: &Pointwise, range: (f64, f64)) -> (f64, f64) {
+    weighted(mix.weights(), mix.bias(), range)
+}
+
+/// The largest magnitude of a sum of an output's weights.
+fn largest_sum(mix: &Pointwise) -> f64 {
+    let outputs = mix.output_channels();
+    let sum = |o| mix.weights().iter().skip(o).step_by(outputs).map(|w| f64::from(*w)).sum::<f64>();
+    (0..outputs).map(sum).fold(0.0, |most, sum| most.max(sum.abs()))
+}
+
+/// A mix of bytes that makes such rows.
+fn of_mix(mix: &Pointwise, level: Level, (bits, zero): (u32, f64)) -> Option<Made> {
+    let lanes = (level.lanes(), level.parts());
+    let weights = ColourWeights::rows(mix.weights(), mix.bias(), lanes, (bits, zero))?;
+    let unit = f64::from(bits).exp2();
+    let noise = Noise::new(weights.gain() * unit, 0.0, (0.0, 255.0), (0.0, 0.0));
+    let parts = Some(f64::from(weights.divides()).exp2());
+    Some(Made { bound: weights.error() * unit, stage: Stage::Colour(weights), parts, noise })
 }
 
 /// A filter of `u8` images alone, with rows of 16 bits after it: their fraction bits, its bound and what it makes of
@@ -229,23 +349,26 @@ pub(super) fn of_one(
     short: usize,
 ) -> Option<(FilterStage, u32, f64, Noise)> {
     let given = Given { range: (0.0, 255.0), error: 0.0, bits: 0, zero: 0.0 };
-    let room = Room { after: results(&one.filter, given.range), beside: 0.0, last: false };
+    let shifts = one.filter.get_post() == Post::None;
     let limits = Limits { short, whole: false, moved: 0 };
-    let (stage, bits, bound) = finest(one, facts, given, room, limits)?;
-    let unit = f64::from(bits).exp2();
-    let own = stage.arithmetic.noise.in_units(unit, 1.0);
-    let noise = rounded_rows(&stage, unit).after(own, 0.0, 1.0, 1.0);
-    Some((stage, bits, bound, noise))
+    let room = Room::before(None, results(&one.filter, given.range), false, limits);
+    let (made, on) = finest(0.0, Room { shifts, ..room }, limits, &|bits, zero| {
+        stage(one, facts, given, (bits, zero), limits)
+    })?;
+    let own = made.noise.in_units(f64::from(on.bits).exp2(), 1.0);
+    let noise = rounded_rows(made.parts, &on).after(own, 0.0, 1.0, 1.0);
+    let Stage::Filter(stage) = made.stage else { return None };
+    Some((*stage, on.bits, on.error, noise))
 }
 
-/// A filter from such rows to rows with so many fraction bits, and its bound in units of those.
+/// A filter from such rows to rows with so many fraction bits, whose 0 stands for so much.
 fn stage(
     one: &FilterStage,
     facts: &FilterFacts,
     Given { range, error, bits, zero }: Given,
-    out: u32,
+    (out, out_zero): (u32, f64),
     limits: Limits,
-) -> Option<(FilterStage, f64)> {
+) -> Option<Made> {
     if matches!(facts.method, Method::Terms | Method::Multirate) {
         return None;
     }
@@ -264,16 +387,18 @@ fn stage(
     {
         return None;
     }
-    let offset = (filter.get_offset() + zero * sum) * to;
+    let offset = (filter.get_offset() + zero * sum - out_zero) * to;
     let scale = filter.get_scale() * to / from;
     let filter = filter.scale(scale).offset(offset).borders(scaled(border_x), scaled(border_y));
     let rows = |t: SampleType| if t == SampleType::F32 { SampleType::I16 } else { t };
     let types = (rows(one.types.0), rows(one.types.1));
+    let (low, high) = (range.0 - zero - error, range.1 - zero + error);
     let spec = Spec {
         filter: &filter,
         channels: one.input.channels,
         source: types.0,
         output: types.1,
+        rows: ((low * from).floor(), (high * from).ceil()),
         premultiplied: false,
         widened: false,
         level: one.level,
@@ -285,13 +410,11 @@ fn stage(
         transforms: Transforms::None,
         unit: to,
     };
-    let (low, high) = (range.0 - zero - error, range.1 - zero + error);
-    let samples = ((low * from).floor(), (high * from).ceil());
     let separable = facts.method == Method::Separable;
     let separations = separable.then(|| facts.separations.of(&one.filter));
-    let (pass, arithmetic, finish) = between(&spec, separations, samples, limits)?;
-    let bound = arithmetic.bound;
+    let (pass, arithmetic, finish) = between(&spec, separations, limits)?;
+    let (bound, noise) = (arithmetic.bound, arithmetic.noise);
     let axes = filter.axes(one.input);
     let stage = FilterStage { filter, axes, types, pass, arithmetic, finish, ..one.clone() };
-    Some((stage, bound))
+    Some(Made { bound, parts: parts(&stage), stage: Stage::Filter(stage.into()), noise })
 }

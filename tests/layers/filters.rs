@@ -27,7 +27,7 @@ pub fn run<I: Source, O: Sample>(plan: &Plan<I, O>, source: View<'_, I>) -> Vec<
 
 /// Against the reference, within what the plan promises, and the same bytes whatever the tiles,
 /// and at every level (for floats: per level).
-fn agree<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
+pub fn agree<I: Source, O: Sample>(chain: &Chain, shape: Shape, seed: u64) {
     agree_in_tiles::<I, O>(chain, shape, seed, &[(1, 1, 1), (5, 1, 3), (1000, 3, 7)]);
 }
 
@@ -87,6 +87,23 @@ pub fn agree_in_tiles<I: Source, O: Sample>(
             }
         }
     }
+}
+
+/// Means of noise are right, and few samples are not the correctly rounded ones.
+pub fn fair(chain: &Chain, shape: Shape) {
+    let source = image::<u8>(shape, Look::Noise, 9);
+    let plan = chain.plan::<u8, u8>(shape).unwrap();
+    let out = run(&plan, source.view());
+    let exact = reference::layer::chain(chain, source.view()).unwrap();
+    let (mut mean, mut differ) = (0.0, 0);
+    for (got, exact) in out.iter().zip(&exact) {
+        let right = u8::from_f64(*exact);
+        mean += f64::from(*got) - f64::from(right);
+        differ += usize::from(*got != right);
+    }
+    let n = out.len() as f64;
+    assert!((mean / n).abs() < 0.02, "{} levels off\n{plan}", mean / n);
+    assert!(differ as f64 <= n / 10.0, "{differ} of {n} differ\n{plan}");
 }
 
 fn all_types(chain: &Chain, shape: Shape, seed: u64) {

@@ -12,4 +12,5 @@ mod golden;
 
 mod make;
 mod methods;
+mod rows;
 mod single;

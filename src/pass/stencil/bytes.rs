@@ -2,7 +2,8 @@
 //! a vector apart, which are put together again when results are stored.
 
 use super::{
-    ANY, Nine, ONES, ROWS, SIGNED, Stencil, StencilSample, Store, Sums, TWICE, writes_narrow,
+    ANY, MIRRORED, Nine, ONES, ROWS, SIGNED, Stencil, StencilSample, Store, Sums, TWICE, Triple,
+    floats, taken_back, writes_narrow,
 };
 use crate::pass::halves::Apart;
 use crate::pass::{Finish, I16, with_narrow};
@@ -20,12 +21,15 @@ const ROUNDED: u8 = 3;
 /// The same with the step 1.
 const ROUNDED_NEXT: u8 = 4;
 
-/// 16-bit sums of one of these ways, of products with that column or of [`ROWS`].
+/// 16-bit sums of one of these ways, of products with that column, or of [`MIRRORED`] or other [`ROWS`].
 struct Bytes<const WAY: u8, const COLUMN: u8>;
 
 impl StencilSample for u8 {
     #[inline(always)]
     fn run<L: Lanes, const M: usize>(stencil: Stencil<'_, '_, u8, M>, l: L) {
+        if let Nine::Floats(_) | Nine::FloatProduct { .. } = stencil.kernels[0] {
+            return floats::run(stencil, l);
+        }
         assert!(writes_narrow(stencil.outs));
         let all = |holds: fn(&Nine) -> bool| stencil.kernels.iter().all(|kernel| holds(kernel));
         let way = if stencil.step == 1 && all(Nine::is_small) {
@@ -64,11 +68,20 @@ impl StencilSample for u8 {
                 stencil.lines::<L, Bytes<WORDS, SIGNED>>(l)
             }
             (Nine::Product { .. }, _, _) => stencil.lines::<L, Bytes<WORDS, ANY>>(l),
+            (Nine::Rows(_), NEXT, MIRRORED) if const { M == 1 } => {
+                stencil.lines::<L, Bytes<NEXT, MIRRORED>>(l)
+            }
+            (Nine::Rows(_), BYTES, MIRRORED) if const { L::DOTS_BYTES && M == 1 } => {
+                stencil.lines::<L, Bytes<BYTES, MIRRORED>>(l)
+            }
             (Nine::Rows(_), NEXT, _) => stencil.lines::<L, Bytes<NEXT, ROWS>>(l),
             (Nine::Rows(_), BYTES, _) if const { L::DOTS_BYTES } => {
                 stencil.lines::<L, Bytes<BYTES, ROWS>>(l)
             }
             (Nine::Rows(_), ..) => stencil.lines::<L, Bytes<WORDS, ROWS>>(l),
+            (Nine::RoundedProduct { .. } | Nine::Floats(_) | Nine::FloatProduct { .. }, ..) => {
+                unreachable!("these are of other rows")
+            }
             (Nine::Rounded(_), ..) if const { M > 1 } => unreachable!("no plan has two of them"),
             (Nine::Rounded(_), ..) if stencil.step == 1 => {
                 stencil.lines::<L, Bytes<ROUNDED_NEXT, ROWS>>(l)
@@ -94,23 +107,20 @@ impl Nine {
 /// Three taps in all lanes.
 #[derive(Clone, Copy)]
 struct Three<L: Lanes> {
-    each: [L::H; 3],
+    words: Triple<L>,
     /// The first two as bytes, and the last two.
     pairs: [L::H; 2],
     /// Each as a byte, for the even and for the odd bytes of a vector.
     lone: [Apart<L>; 3],
-    /// All bits set if the first is −1, none if it is 1.
-    flip: L::H,
 }
 
 impl<L: Lanes> Three<L> {
     #[inline(always)]
     fn new(l: L, [a, b, c]: [i16; 3]) -> Self {
         Self {
-            each: [l.h_splat(a), l.h_splat(b), l.h_splat(c)],
+            words: Triple::new(l, [a, b, c]),
             pairs: [Self::pair(l, a, b), Self::pair(l, b, c)],
             lone: [Self::lone(l, a), Self::lone(l, b), Self::lone(l, c)],
-            flip: l.h_splat(if a == -1 { -1 } else { 0 }),
         }
     }
 
@@ -125,29 +135,19 @@ impl<L: Lanes> Three<L> {
         Apart { even: Self::pair(l, tap, 0), odd: Self::pair(l, 0, tap) }
     }
 
-    /// a·t₀ + b·t₁ + c·t₂; if the `COLUMN` is [`SIGNED`] and t₀ is −1, 1 less.
-    #[inline(always)]
-    fn sum<const COLUMN: u8>(&self, l: L, [a, b, c]: [L::H; 3]) -> L::H {
-        let middle = l.h_mul(b, self.each[1]);
-        let outer = match COLUMN {
-            SIGNED => l.h_add(l.h_xor(a, self.flip), c),
-            _ => l.h_add(l.h_mul(a, self.each[0]), l.h_mul(c, self.each[2])),
-        };
-        l.h_add(outer, middle)
-    }
-
-    /// [`sum`](Self::sum) of even and of odd samples.
+    /// [`Triple::sum`] of even and of odd samples.
     #[inline(always)]
     fn sums<const COLUMN: u8>(&self, l: L, [a, b, c]: [Apart<L>; 3]) -> Apart<L> {
-        let even = self.sum::<COLUMN>(l, [a.even, b.even, c.even]);
-        Apart { even, odd: self.sum::<COLUMN>(l, [a.odd, b.odd, c.odd]) }
+        let even = self.words.sum::<COLUMN>(l, [a.even, b.even, c.even]);
+        Apart { even, odd: self.words.sum::<COLUMN>(l, [a.odd, b.odd, c.odd]) }
     }
 
     /// a·t₀ + b·t₁ + c·t₂, the upper 16 bits of each product.
     #[inline(always)]
     fn rounded(&self, l: L, a: L::H, b: L::H, c: L::H) -> L::H {
-        let outer = l.h_add(l.h_mul_upper(a, self.each[0]), l.h_mul_upper(c, self.each[2]));
-        l.h_add(outer, l.h_mul_upper(b, self.each[1]))
+        let [p, q, r] = self.words.each;
+        let outer = l.h_add(l.h_mul_upper(a, p), l.h_mul_upper(c, r));
+        l.h_add(outer, l.h_mul_upper(b, q))
     }
 }
 
@@ -184,11 +184,11 @@ impl<const WAY: u8, const COLUMN: u8> Sums for Bytes<WAY, COLUMN> {
     fn taps<L: Lanes>(l: L, kernel: &Nine, start: i32) -> Taps<L> {
         let [top, middle, bottom] = kernel.across();
         let across = [Three::new(l, top), Three::new(l, middle), Three::new(l, bottom)];
-        let (mut down, mut start) = (across[0], start);
+        let mut down = across[0];
         if let Nine::Product { column, .. } = kernel {
             down = Three::new(l, *column);
-            start += i32::from(COLUMN == SIGNED && column[0] == -1);
         }
+        let start = start + taken_back(kernel, COLUMN == SIGNED);
         Taps { across, down, start: Apart::splat(l, start), zero: Apart::splat(l, 0) }
     }
 

@@ -1,7 +1,7 @@
 //! The sums of `u16` samples, in 32 bits. Pairs of neighbours less 2¹⁵ meet pairs of taps; results of even and of
 //! odd samples are apart until they are stored. What is taken from samples comes back with what sums start with.
 
-use super::{Nine, ONES, ROWS, Stencil, StencilSample, Store, Sums, TWICE};
+use super::{MIRRORED, Nine, ONES, ROWS, Stencil, StencilSample, Store, Sums, TWICE, floats};
 use crate::pass::Finish;
 use crate::pass::datapath::{rounded, to_integer};
 use crate::sample::SampleType;
@@ -14,6 +14,9 @@ struct Wide<const NEXT: bool, const COLUMN: u8>;
 impl StencilSample for u16 {
     #[inline(always)]
     fn run<L: Lanes, const M: usize>(stencil: Stencil<'_, '_, u16, M>, l: L) {
+        if let Nine::Floats(_) | Nine::FloatProduct { .. } = stencil.kernels[0] {
+            return floats::run(stencil, l);
+        }
         if const { M > 1 } {
             unreachable!("magnitudes of u16 samples have two passes");
         }
@@ -23,8 +26,8 @@ impl StencilSample for u16 {
             (TWICE, _) => stencil.lines::<L, Wide<false, TWICE>>(l),
             (ONES, 1) => stencil.lines::<L, Wide<true, ONES>>(l),
             (ONES, _) => stencil.lines::<L, Wide<false, ONES>>(l),
-            (ROWS, 1) => stencil.lines::<L, Wide<true, ROWS>>(l),
-            (ROWS, _) => stencil.lines::<L, Wide<false, ROWS>>(l),
+            (MIRRORED | ROWS, 1) => stencil.lines::<L, Wide<true, ROWS>>(l),
+            (MIRRORED | ROWS, _) => stencil.lines::<L, Wide<false, ROWS>>(l),
             _ => unreachable!("other columns are planned as rows"),
         }
     }

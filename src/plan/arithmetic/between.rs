@@ -42,16 +42,20 @@ pub(crate) fn shorts(sides: &[usize]) -> impl Iterator<Item = usize> {
     differ.map(|(most, _)| *most).chain([0])
 }
 
-/// Two passes, or a direct one, on samples from `samples.0` ≤ 0 to `samples.1` ≥ 0; `None` if sums
-/// do not fit. The bound is that of one filter alone, on exact samples.
+/// Two passes, or a direct one; `None` if sums do not fit. The bound is that of one filter alone, on exact samples.
 pub(crate) fn between(
     spec: &Spec<'_>,
     separations: Option<&[Separation]>,
-    samples: (f64, f64),
     limits: Limits,
 ) -> Option<Choice> {
+    let good = |found: &Choice| !limits.whole || found.1.bound == 0.0;
+    if spec.source == SampleType::I16
+        && let Some(found) = whole_sums(spec, separations).filter(good)
+    {
+        return Some(found);
+    }
     if !limits.whole
-        && let Some(found) = running_between(spec, samples)
+        && let Some(found) = running_between(spec)
     {
         return Some(found);
     }
@@ -63,21 +67,21 @@ pub(crate) fn between(
     if short {
         let found = match spec.source {
             SampleType::U8 => first(spec, separations),
-            _ => high(spec, separations, samples),
+            _ => high(spec, separations),
         };
-        if let Some(found) = found.filter(|found| !limits.whole || found.1.bound == 0.0) {
+        if let Some(found) = found.filter(good) {
             return Some(found);
         }
     }
     match separations {
-        Some(separations) => separable(spec, separations, samples, limits.moved),
+        Some(separations) => separable(spec, separations, limits.moved),
         None => {
             let runs = if spec.source == SampleType::U8 { runs::first(spec) } else { None };
             let direct = direct_cost(Arithmetic::I16Pairs) * kernel.taps().len() as f64;
             let runs = runs.filter(|(cost, (_, proved, _))| {
                 *cost < direct && (!limits.whole || proved.bound == 0.0)
             });
-            runs.map(|(_, found)| found).or_else(|| dense(spec, samples))
+            runs.map(|(_, found)| found).or_else(|| dense(spec))
         }
     }
 }
@@ -85,6 +89,25 @@ pub(crate) fn between(
 /// The largest magnitude.
 fn largest((low, high): (f64, f64)) -> f64 {
     high.max(-low)
+}
+
+/// On rows of 16 bits, 3×3 whole taps, or multiples of what they have in common, whose sums have 16 bits.
+fn whole_sums(spec: &Spec<'_>, separations: Option<&[Separation]>) -> Option<Choice> {
+    if !spec.is_nine() {
+        return None;
+    }
+    if let Some(separations) = separations {
+        let factors = factors(spec, separations);
+        let found = words::exact(spec, &factors).or_else(|| words::multiples(spec, &factors));
+        let (arithmetic, passes, finish) = found?;
+        let pass = stencil(spec, passes.iter().map(|passes| passes.nine(Arithmetic::I16)))?;
+        return Some((pass, arithmetic, finish));
+    }
+    let kernels = words::written(spec);
+    let found = words::dense(spec, &kernels).or_else(|| words::dense_multiples(spec, &kernels));
+    let (arithmetic, taps, finish) = found?;
+    let pass = stencil(spec, taps.iter().map(|taps| taps.nine(Arithmetic::I16)))?;
+    Some((pass, arithmetic, finish))
 }
 
 /// The first filter of a chain, as one alone.
@@ -98,23 +121,18 @@ fn first(spec: &Spec<'_>, separations: Option<&[Separation]>) -> Option<Choice> 
         let pass = stencil(spec, passes.iter().map(|passes| passes.nine(arithmetic.arithmetic)));
         return Some((pass.unwrap_or(Pass::Separable(passes)), arithmetic, finish));
     }
-    let scaled = |k: &Kernel| k.taps().iter().map(|t| t * spec.filter.get_scale()).collect();
-    let kernels: Vec<_> = spec.filter.kernels().iter().map(|k| (k.width(), scaled(k))).collect();
-    let (arithmetic, taps, finish) = words::dense(spec, &kernels)?;
+    let (arithmetic, taps, finish) = words::dense(spec, &words::written(spec))?;
     let pass = stencil(spec, taps.iter().map(|taps| taps.nine(arithmetic.arithmetic)));
     Some((pass.unwrap_or(Pass::Dense(taps)), arithmetic, finish))
 }
 
 /// On rows of 16 bits, with products rounded to 16 bits.
-fn high(
-    spec: &Spec<'_>,
-    separations: Option<&[Separation]>,
-    samples: (f64, f64),
-) -> Option<Choice> {
+fn high(spec: &Spec<'_>, separations: Option<&[Separation]>) -> Option<Choice> {
+    let samples = spec.samples();
     let (kernels, scale) = (spec.filter.kernels(), spec.filter.get_scale());
     let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
     let words = |q: &[f64]| q.iter().map(|&t| t as i16).collect::<Vec<_>>();
-    let small = (kernels[0].width(), kernels[0].height()) == (3, 3);
+    let small = spec.is_nine();
     let Some(separations) = separations else {
         let sum = |k: &Kernel| Sum {
             values: samples,
@@ -127,7 +145,8 @@ fn high(
         let sums: Vec<_> = kernels.iter().map(sum).collect();
         let (taps, arithmetic, finish) = last(spec, &sums)?;
         let taps = taps.iter().map(|q| Rows::single(Taps::I16(words(q)))).collect::<Vec<_>>();
-        let nines: Option<Vec<_>> = taps.iter().map(|taps| taps.nine(Arithmetic::I16)).collect();
+        let nines = taps.iter().map(|taps| taps.nine(Arithmetic::I16Rounded));
+        let nines: Option<Vec<_>> = nines.collect();
         let pass = nines.filter(|_| small).map_or(Pass::Dense(taps), Pass::Stencil);
         return Some((pass, arithmetic, finish));
     };
@@ -156,7 +175,7 @@ fn high(
     let (taps, mut arithmetic, finish) = last(spec, &sums)?;
     arithmetic.bound += residual;
     let pairs = firsts.iter().zip(&taps);
-    let nines = pairs.clone().map(|(row, column)| Nine::product(&words(column), row));
+    let nines = pairs.clone().map(|(row, column)| Nine::rounded_product(&words(column), row));
     let pass = match nines.collect::<Option<Vec<_>>>().filter(|_| small) {
         Some(nines) => Pass::Stencil(nines),
         None => Pass::Separable(
@@ -249,12 +268,8 @@ fn range(taps: &[f64], (low, high): (f64, f64)) -> (f64, f64) {
     })
 }
 
-fn separable(
-    spec: &Spec<'_>,
-    separations: &[Separation],
-    samples: (f64, f64),
-    moved: i32,
-) -> Option<Choice> {
+fn separable(spec: &Spec<'_>, separations: &[Separation], moved: i32) -> Option<Choice> {
+    let samples = spec.samples();
     let mut finish = spec.finish();
     let mut passes = Vec::new();
     let mut arithmetic = spec.arithmetic(Arithmetic::I16Pairs, 0.0);
@@ -299,7 +314,8 @@ fn separable(
     Some((Pass::Separable(passes), arithmetic, finish))
 }
 
-fn dense(spec: &Spec<'_>, samples: (f64, f64)) -> Option<Choice> {
+fn dense(spec: &Spec<'_>) -> Option<Choice> {
+    let samples = spec.samples();
     let mut finish = spec.finish();
     let mut all = Vec::new();
     let mut arithmetic = spec.arithmetic(Arithmetic::I16Pairs, 0.0);

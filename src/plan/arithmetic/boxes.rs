@@ -51,11 +51,11 @@ pub(crate) fn running(spec: &Spec<'_>) -> Option<Choice> {
     spec.takes(&found.1).then_some(found)
 }
 
-/// Running sums between filters of a chain of `u8` images, on rows of 16 bits whose samples lie in a range.
-pub(super) fn running_between(spec: &Spec<'_>, samples: (f64, f64)) -> Option<Choice> {
+/// Running sums between filters of a chain of `u8` images.
+pub(super) fn running_between(spec: &Spec<'_>) -> Option<Choice> {
     let [kernel] = spec.filter.kernels() else { return None };
     let long = is_flat(kernel) && longest(kernel) >= RUNNING_FROM;
-    if long { in_32_bits(spec, kernel, samples, 0.0, false) } else { None }
+    if long { in_32_bits(spec, kernel, spec.samples(), 0.0, false) } else { None }
 }
 
 /// Running sums in `i32`, less those of `middle`, if they fit, of samples of a range; `exact` if no product with

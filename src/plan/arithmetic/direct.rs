@@ -11,13 +11,7 @@ use crate::sample::SampleType;
 /// Chooses the arithmetic of a direct 2D pass. The taps come as the dense pass wants them: for
 /// each kernel, row by row, or pair of rows by pair of rows.
 pub(crate) fn dense(spec: &Spec<'_>) -> Option<(Proved, Vec<Rows>, Finish)> {
-    let scale = spec.filter.get_scale();
-    let kernels: Vec<(usize, Vec<f64>)> = spec
-        .filter
-        .kernels()
-        .iter()
-        .map(|k| (k.width(), k.taps().iter().map(|t| t * scale).collect()))
-        .collect();
+    let kernels = words::written(spec);
     let integer = |paired: bool| {
         let arithmetic = if paired { Arithmetic::I16Pairs } else { Arithmetic::I32 };
         let mut finish = spec.finish();

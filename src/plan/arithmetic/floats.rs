@@ -61,6 +61,8 @@ pub(in crate::plan) fn float_exact(spec: &Spec<'_>, taps: &[f64], sum: f64) -> b
 
 pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separable> {
     let range = spec.range();
+    // One pass sums the rows of such products first.
+    let rows_first = spec.is_nine() && factors.iter().all(|f| f.identity.is_none());
     let mut passes = Vec::new();
     let mut bounds = Vec::new();
     for f in factors {
@@ -68,7 +70,16 @@ pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         // where their mean does not.
         let half = if spec.float_source() { 0.25 } else { 1.0 };
         let times = |v: &[f64], factor: f64| v.iter().map(|t| t * factor).collect::<Vec<_>>();
-        let f = &Factors { column: times(&f.column, half), row: times(&f.row, 1.0 / half), ..*f };
+        let (first, second) = match rows_first {
+            true => {
+                let sum = abs_sum(&f.row);
+                let power = if sum > 0.0 { sum.log2().floor().exp2() } else { 1.0 };
+                (times(&f.row, 1.0 / power), times(&f.column, power))
+            }
+            false => (f.column.clone(), f.row.clone()),
+        };
+        // What follows calls the first pass a column.
+        let f = &Factors { column: times(&first, half), row: times(&second, 1.0 / half), ..*f };
         let (column, row) = (abs_sum(&f.column), abs_sum(&f.row));
         // What the image is multiplied by where it is added.
         let image = f.identity.map_or(0.0, |(times, _)| times);
@@ -86,8 +97,8 @@ pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         let row_taps: Vec<f32> = f.row.iter().map(|&t| t as f32).collect();
         let lanes = spec.fused.then(|| spec.level.lanes());
         let order = match factors {
-            [_] => RowOrder::of(&row_taps, spec.channels, lanes),
-            // Of the two of a magnitude, sums are kept side by side.
+            [_] if !rows_first => RowOrder::of(&row_taps, spec.channels, lanes),
+            // Of the two of a magnitude, sums are kept side by side; those of rows are in registers.
             _ => RowOrder::InOrder,
         };
         // Two column sums are added before anything is multiplied.
@@ -121,8 +132,9 @@ pub(super) fn float(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         };
         bounds.push((bound + f.residual, value));
         let taps = |v: &[f64]| Taps::F32(v.iter().map(|&t| t as f32).collect());
-        let column = Rows::single(taps(&f.column));
-        passes.push(Passes { column, row: taps(&f.row), start: 0, shift: 0, order });
+        let (column, row) = if rows_first { (&f.row, &f.column) } else { (&f.column, &f.row) };
+        let column = Rows::single(taps(column));
+        passes.push(Passes { column, row: taps(row), start: 0, shift: 0, order });
     }
     let mut arithmetic = spec.arithmetic(spec.float_arithmetic(), 0.0);
     arithmetic.bound = spec.after_post(bounds.into_iter());

@@ -1,4 +1,4 @@
-//! 3×3 taps on `u16` images, in one pass of 32 bits: whole multiples of what they have in common. Sums are exact;
+//! 3×3 taps in one pass. On `u16` images it has 32 bits, for whole multiples of what taps have in common: sums are exact;
 //! they are shifted, or multiplied and rounded once.
 
 use super::words::multiples_of;
@@ -14,9 +14,8 @@ use crate::sample::SampleType;
 /// The pass, if the kernel is one for it.
 pub(crate) fn nine(spec: &Spec<'_>) -> Option<Choice> {
     let [kernel] = spec.filter.kernels() else { return None };
-    let small = (kernel.width(), kernel.height()) == (3, 3);
     let words = (spec.source, spec.output) == (SampleType::U16, SampleType::U16);
-    if !small || !words || spec.prepared() {
+    if !spec.is_nine() || !words || spec.prepared() {
         return None;
     }
     let scale = spec.filter.get_scale();
@@ -79,8 +78,8 @@ pub(crate) fn stencil(
     spec: &Spec<'_>,
     kernels: impl Iterator<Item = Option<Nine>>,
 ) -> Option<Pass> {
-    let kernel = &spec.filter.kernels()[0];
-    // Nine taps may also lie in a line.
-    let small = (kernel.width(), kernel.height()) == (3, 3);
-    kernels.collect::<Option<Vec<_>>>().filter(|_| small).map(Pass::Stencil)
+    let kernels: Vec<_> = kernels.collect::<Option<_>>()?;
+    // Nine taps may also lie in a line. Magnitudes of floats have the dense pass, unless they are of products.
+    let dense = kernels.len() > 1 && matches!(kernels[0], Nine::Floats(_));
+    (spec.is_nine() && !dense).then_some(Pass::Stencil(kernels))
 }

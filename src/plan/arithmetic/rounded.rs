@@ -1,7 +1,7 @@
 //! Two passes of `u8` samples in 16 bits whose products are rounded: the row's, or those of both.
 
 use super::noise::{Noise, common_divisor, rounded_mean};
-use super::words::{fixed, halves, range, suits, taps};
+use super::words::{fixed, halves, of_bytes, range, taps};
 use super::{
     Arithmetic, Choice, Factors, Passes, Proved, Rows, Separable, Spec, abs_sum, factors, fits_i16,
     quantise,
@@ -29,7 +29,7 @@ pub(super) fn rounded(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separa
 
 fn small_columns(spec: &Spec<'_>, f: &Factors<'_>) -> Option<RoundedPasses> {
     let long = f.column.len().max(f.row.len()) > HIGH_TO;
-    if !suits(spec) || long || spec.post() == Post::Magnitude || spec.must_be_exact() {
+    if !of_bytes(spec) || long || spec.post() == Post::Magnitude || spec.must_be_exact() {
         return None;
     }
     let largest = f.column.iter().fold(0.0f64, |most, t| most.max(t.abs()));
@@ -126,7 +126,7 @@ pub(super) fn symmetric(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Sepa
 }
 
 fn of_symmetric(spec: &Spec<'_>, f: &Factors<'_>) -> Option<RoundedPasses> {
-    let suitable = suits(spec) && spec.post() != Post::Magnitude && !spec.must_be_exact();
+    let suitable = of_bytes(spec) && spec.post() != Post::Magnitude && !spec.must_be_exact();
     let fold = |taps: &[f64]| taps.len() <= MOST_SYMMETRIC && symmetric_taps(taps);
     if !suitable || !fold(&f.column) || !fold(&f.row) {
         return None;
@@ -262,7 +262,7 @@ fn row_in(spec: &Spec<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Opt
         return None;
     }
     let unit = level.size();
-    let (low, high) = range_with_identity(f);
+    let (low, high) = range_with_identity(spec, f);
     if (high - low) * unit > 65535.0 {
         return None;
     }
@@ -359,8 +359,8 @@ fn row_in(spec: &Spec<'_>, f: &Factors<'_>, column: &Column, level: Unit) -> Opt
 }
 
 /// The range of results: of the product, but for the tap that the image's own is added to.
-fn range_with_identity(f: &Factors<'_>) -> (f64, f64) {
-    let (low, high) = range(&f.column, &f.row);
+fn range_with_identity(spec: &Spec<'_>, f: &Factors<'_>) -> (f64, f64) {
+    let (low, high) = range(spec, &f.column, &f.row);
     let Some((times, (x, y))) = f.identity else { return (low, high) };
     let tap = 255.0 * f.column[y] * f.row[x];
     let both = tap + 255.0 * times;

@@ -1,4 +1,4 @@
-//! The cheapest arithmetic: `u8` samples, integer taps and sums that fit into 16 bits.
+//! The cheapest arithmetic: integer taps and sums that fit into 16 bits, of `u8` samples or rows between filters of them.
 //!
 //! Integers may wrap: additions and multiplications modulo 2¹⁶ give the right sum as long as that
 //! one fits. So only the range of results counts, not that of what is added up on the way.
@@ -20,10 +20,19 @@ pub(super) fn halves(v: &[f64]) -> (f64, f64) {
     (positive, -negative)
 }
 
-/// The ranges of column·row on samples 0..=255.
-pub(super) fn range(column: &[f64], row: &[f64]) -> (f64, f64) {
+/// The range of sums with column·row.
+pub(super) fn range(spec: &Spec<'_>, column: &[f64], row: &[f64]) -> (f64, f64) {
     let ((cp, cn), (rp, rn)) = (halves(column), halves(row));
-    (-255.0 * (cp * rn + cn * rp), 255.0 * (cp * rp + cn * rn))
+    let (plus, minus) = (cp * rp + cn * rn, cp * rn + cn * rp);
+    let (low, high) = spec.samples();
+    (low * plus - high * minus, high * plus - low * minus)
+}
+
+/// The taps of all kernels times the scale, row by row, and how many a row has.
+pub(super) fn written(spec: &Spec<'_>) -> Vec<(usize, Vec<f64>)> {
+    let scale = spec.filter.get_scale();
+    let scaled = |k: &Kernel| k.taps().iter().map(|t| t * scale).collect();
+    spec.filter.kernels().iter().map(|k| (k.width(), scaled(k))).collect()
 }
 
 pub(super) fn taps(q: &[f64]) -> Taps {
@@ -37,8 +46,9 @@ pub(super) fn fixed(spec: &Spec<'_>, shift: u32, start: f64, low: f64, high: f64
     let signed = match spec.post() {
         Post::None => low >= -32768.0 && high <= 32767.0,
         Post::Abs => low - half >= -32767.0 && high + half <= 32767.0,
-        // The results of both kernels are whole, and so may be squared and added.
-        Post::Magnitude => shift == 0 && low >= -32767.0 && high <= 32767.0,
+        // The results of both kernels are whole, and so may be squared and added; of rows they are parts of levels,
+        // which the root is multiplied by.
+        Post::Magnitude => (shift == 0 || rows(spec)) && low >= -32767.0 && high <= 32767.0,
     };
     // A result without a sign must have one place for it before it is stored.
     let unsigned = spec.post() == Post::None && low >= 0.0 && high <= 65535.0 && shift > 0;
@@ -53,11 +63,31 @@ pub(super) fn fixed(spec: &Spec<'_>, shift: u32, start: f64, low: f64, high: f64
 }
 
 /// Whether images, and results, are of the types that this arithmetic is for.
-pub(super) fn suits(spec: &Spec<'_>) -> bool {
-    spec.source == SampleType::U8
+fn suits(spec: &Spec<'_>) -> bool {
+    matches!(spec.source, SampleType::U8 | SampleType::I16)
         && matches!(spec.output, SampleType::U8 | SampleType::I16)
         && !spec.premultiplied
         && (spec.post() != Post::Magnitude || spec.offset() == 0.0)
+}
+
+/// The same for what only images of bytes have.
+pub(super) fn of_bytes(spec: &Spec<'_>) -> bool {
+    suits(spec) && !rows(spec)
+}
+
+/// Whether it reads rows between filters.
+fn rows(spec: &Spec<'_>) -> bool {
+    spec.source == SampleType::I16
+}
+
+/// What whole sums of rows are off by on the whole, in units of results: halves go upwards, and their start was rounded
+/// down. Sums of samples are exact nevertheless.
+fn started(spec: &Spec<'_>, shift: u32, start: f64) -> Noise {
+    let unit = f64::from(shift).exp2();
+    let exact = (spec.offset() + 0.5) * unit;
+    let none = !rows(spec) || spec.post() != Post::None;
+    let mean = if none { 0.0 } else { (start - exact + 0.5) / unit };
+    Noise::new(0.0, 0.0, (0.0, 0.0), (mean, 0.0))
 }
 
 /// What whole sums with `shift` fraction bits start with, if that is a whole number.
@@ -92,8 +122,10 @@ pub(super) fn exact(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         if f.residual != 0.0 || !fits_i16(&c) || !fits_i16(&r) || shift > 15 {
             return None;
         }
-        let (low, high) = range(&c, &r);
-        finish.fixed[kernel] = fixed(spec, shift, whole_start(spec, shift)?, low, high)?;
+        let (low, high) = range(spec, &c, &r);
+        let start = whole_start(spec, shift)?;
+        finish.fixed[kernel] = fixed(spec, shift, start, low, high)?;
+        arithmetic.noise = started(spec, shift, start);
         arithmetic.bits = (column_bits, shift);
         arithmetic.peak = arithmetic.peak.max(high - low);
         let column = Rows::single(taps(&c));
@@ -138,9 +170,10 @@ pub(super) fn multiples(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Sepa
     }
     let (column_each, _) = errors_of(&f.column, &c, 1.0 / column_unit);
     let (row_each, _) = errors_of(&f.row, &r, 1.0 / row_unit);
-    let taps_error = 255.0 * (column_each * abs_sum(&f.row) + row_each * abs_sum(&f.column));
-    let unit = column_unit * row_unit;
-    let (fixed, arithmetic) = divided(spec, unit, range(&c, &r), taps_error + f.residual)?;
+    let taps_error = spec.full() * (column_each * abs_sum(&f.row) + row_each * abs_sum(&f.column));
+    let (unit, sum) = (column_unit * row_unit, c.iter().sum::<f64>() * r.iter().sum::<f64>());
+    let sums = (range(spec, &c, &r), sum);
+    let (fixed, arithmetic) = divided(spec, unit, sums, taps_error + f.residual)?;
     let finish = Finish { fixed: [fixed, Fixed::default()], ..spec.finish() };
     let column = Rows::single(taps(&c));
     let pass = Passes { column, row: taps(&r), start: 0, shift: 0, order: RowOrder::InOrder };
@@ -161,18 +194,19 @@ pub(super) fn dense_multiples(
         return None;
     }
     let (each, _) = errors_of(written, &q, 1.0 / unit);
-    let (fixed, arithmetic) = divided(spec, unit, range(&q, &[1.0]), 255.0 * each)?;
+    let sums = (range(spec, &q, &[1.0]), q.iter().sum());
+    let (fixed, arithmetic) = divided(spec, unit, sums, spec.full() * each)?;
     let finish = Finish { fixed: [fixed, Fixed::default()], ..spec.finish() };
     Some((arithmetic, vec![Rows::single(taps(&q))], finish))
 }
 
-/// The finish of whole sums between `low` and `high`, each of which counts for `unit`, where taps were off by so
-/// much. One rounded multiplication if that is right; else, at a little more cost, a division, which is off by
+/// The finish of whole sums between `low` and `high`, with taps of such a `sum`, each of which counts for `unit`, where
+/// taps were off by so much. One rounded multiplication if that is right; else, at a little more cost, a division, which is off by
 /// less and never too low.
 fn divided(
     spec: &Spec<'_>,
     unit: f64,
-    (low, high): (f64, f64),
+    ((low, high), sum): ((f64, f64), f64),
     taps_error: f64,
 ) -> Option<(Fixed, Proved)> {
     let count = (1.0 / unit).round();
@@ -182,15 +216,21 @@ fn divided(
     let below = if spec.output == SampleType::U8 { 0.0 } else { low };
     // `start` is added to a sum, which is off by `more` for that.
     let accepted = |fixed: Fixed, effective: f64, start: f64, more: f64| {
-        let errors = [below, high].map(|sum| (effective - unit) * sum + more);
+        let errors = [below, high].map(|end| (effective - unit) * end + more);
         let (least, most) = (errors[0].min(errors[1]), errors[0].max(errors[1]));
         let right = parts.is_some_and(|m| rounds_right(m, least, most));
-        let gain = (effective - unit) * (low + high) / 255.0;
-        let noise = Noise::new(gain, 0.0, (0.0, 255.0), (more, 0.0));
+        let noise = Noise::new((effective - unit) * sum, 0.0, spec.samples(), (more, 0.0));
         let fits = low + start >= -32768.0 && high + start <= 32767.0;
         let mut arithmetic = spec.arithmetic(Arithmetic::I16, most.max(-least) + taps_error);
         arithmetic.peak = high - low;
-        arithmetic.noise = if right { Noise::default() } else { noise };
+        arithmetic.noise = match parts {
+            // Correctly rounded, halves upwards: of samples that is exact, of rows half a part too much.
+            Some(m) if right => {
+                let up = if rows(spec) && m % 2 == 0 { 0.5 / f64::from(m) } else { 0.0 };
+                Noise::new(0.0, 0.0, (0.0, 0.0), (up, 0.0))
+            }
+            _ => noise,
+        };
         let good = fits && arithmetic.is_fair(spec) && spec.accepts(arithmetic.bound);
         good.then_some((fixed, arithmetic, right))
     };
@@ -236,8 +276,10 @@ pub(super) fn dense(
         if !fits_i16(&q) || shift > 15 {
             return None;
         }
-        let (low, high) = range(&q, &[1.0]);
-        finish.fixed[kernel] = fixed(spec, shift, whole_start(spec, shift)?, low, high)?;
+        let (low, high) = range(spec, &q, &[1.0]);
+        let start = whole_start(spec, shift)?;
+        finish.fixed[kernel] = fixed(spec, shift, start, low, high)?;
+        arithmetic.noise = started(spec, shift, start);
         arithmetic.bits = (0, shift);
         arithmetic.peak = arithmetic.peak.max(high - low);
         all.push(Rows::single(taps(&q)));
@@ -253,11 +295,11 @@ pub(super) fn nine(
     kernels: &[(usize, Vec<f64>)],
 ) -> Option<(Proved, Vec<Rows>, Finish)> {
     let [(3, written)] = kernels else { return None };
-    let suitable = suits(spec) && spec.post() != Post::Magnitude && !spec.must_be_exact();
+    let suitable = of_bytes(spec) && spec.post() != Post::Magnitude && !spec.must_be_exact();
     if !suitable || written.len() != 9 {
         return None;
     }
-    let (low, high) = range(written, &[1.0]);
+    let (low, high) = range(spec, written, &[1.0]);
     // As many fraction bits as fit.
     (1..=14).rev().find_map(|bits| {
         let unit = f64::from(bits).exp2();
@@ -306,7 +348,7 @@ pub(super) fn running(
     let (width, height) = (kernel.width() as f64, kernel.height() as f64);
     let tap = mean * spec.filter.get_scale();
     let plain = spec.post() == Post::None && spec.offset() == 0.0 && tap > 0.0;
-    if !suits(spec) || spec.must_be_exact() || !plain || 255.0 * height > 65535.0 {
+    if !of_bytes(spec) || spec.must_be_exact() || !plain || 255.0 * height > 65535.0 {
         return None;
     }
     let count = kernel.taps().len();

@@ -1,0 +1,63 @@
+//! The order of a chain's layers. A mix that makes no more channels than it reads may as well come before a filter that
+//! does the same to all channels: a sum of sums, in either order.
+
+use crate::border::Border;
+use crate::filter::{Alpha, Filter, Post};
+use crate::layer::{Activation, Chain, Layer, Pointwise};
+use crate::sample::SampleType;
+
+/// The chain with mixes before the filters that they follow, where they may be and that is less work: there are fewer
+/// channels to filter, or, of bytes, rows of 16 bits instead of `f32`. `None` if there are no such mixes.
+pub(super) fn mixes_first(chain: &Chain, types: (SampleType, SampleType)) -> Option<Chain> {
+    let rows = types.0 == SampleType::U8 && types.1 != SampleType::F32;
+    let less = |mix: &Pointwise| {
+        let (inputs, outputs) = (mix.input_channels(), mix.output_channels());
+        outputs < inputs || rows && outputs == inputs
+    };
+    let swap = |pair: &[Layer]| match pair {
+        [Layer::Filter(filter), Layer::Pointwise(mix)] if less(mix) => swapped(filter, mix),
+        _ => None,
+    };
+    let mut moved = None;
+    for last in 1..chain.layers().len() {
+        for at in (0..last).rev() {
+            let layers = moved.as_deref().unwrap_or(chain.layers());
+            let Some((mix, filter)) = swap(&layers[at..at + 2]) else { break };
+            let layers = moved.get_or_insert_with(|| chain.layers().to_vec());
+            layers.splice(at..at + 2, [Layer::Pointwise(mix), Layer::Filter(filter)]);
+        }
+    }
+    moved.map(|layers| chain.with_layers(layers))
+}
+
+/// The same mix before the same filter: weights W, a filter's offset o and the mix's bias b make W(f(x) + o) + b, which is
+/// f(Wx) + (Wo + b). `None` if they may not be swapped.
+fn swapped(filter: &Filter, mix: &Pointwise) -> Option<(Pointwise, Filter)> {
+    let plain = filter.get_post() == Post::None
+        && matches!(filter.get_alpha(), None | Some(Alpha::Plain))
+        && mix.activation() == Activation::None;
+    let (inputs, outputs) = (mix.input_channels(), mix.output_channels());
+    let mixed = |values: &[f64]| -> Vec<f64> {
+        let weight = |k: usize, o: usize| f64::from(mix.weights()[k * outputs + o]);
+        let sum = |o: usize| values.iter().enumerate().map(|(k, v)| weight(k, o) * v).sum();
+        (0..outputs).map(sum).collect()
+    };
+    let offsets = mixed(&vec![filter.get_offset(); inputs]);
+    let offsets: Vec<_> = offsets.iter().zip(mix.bias()).map(|(o, b)| o + f64::from(*b)).collect();
+    // A filter has one offset for all channels.
+    let offset = *offsets.first()?;
+    if !plain || offsets.iter().any(|other| *other != offset) {
+        return None;
+    }
+    let border = |border: &Border| match border {
+        Border::Constant(_) => {
+            let values: Vec<_> = (0..inputs).map(|c| border.constant(c)).collect();
+            Border::Constant(mixed(&values))
+        }
+        other => other.clone(),
+    };
+    let (x, y) = filter.get_borders();
+    let (x, y) = (border(x), border(y));
+    let before = mix.clone().with_bias(&vec![0.0; outputs]).ok()?;
+    Some((before, filter.clone().offset(offset).borders(x, y)))
+}
