@@ -16,7 +16,7 @@ const MAX_PIXELS: u64 = 1 << 20;
 fuzz_target!(|data: &[u8]| {
     let source = Box::new(Cursor::new(data.to_vec()));
     let channels = (data.len() % 5 == 0).then_some("Z,spec.R");
-    let wanted = cli::input::Wanted { first_frame: data.len() % 2 == 0, channels };
+    let wanted = cli::source::Wanted { first_frame: data.len() % 2 == 0, channels };
     let Ok(opened) = cli::input::read(source, "input".to_owned(), MAX_PIXELS, wanted)
     else {
         return;

@@ -54,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
         _ => return,
     };
     let source = Box::new(Cursor::new(data.to_vec()));
-    let wanted = cli::input::Wanted { first_frame: true, channels: None };
+    let wanted = cli::source::Wanted { first_frame: true, channels: None };
     let Ok(opened) = cli::input::read(source, "input".to_owned(), MAX_PIXELS, wanted) else { return };
     if opened.format != format {
         return;

@@ -8,6 +8,7 @@ mod constructors;
 mod named;
 mod parse;
 mod separation;
+mod shared;
 mod svd;
 mod taps;
 
@@ -15,6 +16,7 @@ pub use named::{KernelParam, KernelParams, NamedKernel};
 pub use separation::{Separation, Term};
 
 use crate::error::Error;
+use shared::SharedTaps;
 
 /// A 2D kernel: `width` × `height` taps in `f64`, row by row, and an anchor.
 ///
@@ -40,7 +42,7 @@ pub struct Kernel {
     width: usize,
     height: usize,
     anchor: (usize, usize),
-    taps: Vec<f64>,
+    taps: SharedTaps,
     /// Column and row whose product the taps are, where that is known from the construction.
     factors: Option<(Vec<f64>, Vec<f64>)>,
     /// Kernels whose sum the taps are, where that is known from the construction; their anchors lie on its own.
@@ -62,7 +64,7 @@ impl Kernel {
             return Err(Error::TapNotFinite { x: i % width, y: i / width, value: taps[i] });
         }
         let anchor = (width / 2, height / 2);
-        Ok(Self { width, height, anchor, taps, factors: None, terms: Vec::new() })
+        Ok(Self { width, height, anchor, taps: taps.into(), factors: None, terms: Vec::new() })
     }
 
     /// The sum of some kernels, which is what one after the other adds to an output pixel: their anchors lie on each
@@ -89,7 +91,7 @@ impl Kernel {
         let mut taps = vec![0.0; width * height];
         for kernel in kernels {
             let embedded = kernel.embedded(width, height, anchor);
-            taps.iter_mut().zip(embedded.taps).for_each(|(sum, tap)| *sum += tap);
+            taps.iter_mut().zip(embedded.taps()).for_each(|(sum, tap)| *sum += tap);
         }
         let terms = kernels.iter().flat_map(|kernel| match &kernel.terms[..] {
             [] => std::slice::from_ref(kernel),
@@ -205,30 +207,18 @@ impl Kernel {
     /// (Neumaier 1974). Infinite if `f64` does not hold it.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        let largest = self.largest();
-        if largest == 0.0 {
-            return 0.0;
-        }
-        // In units of the largest, nothing overflows on the way; of a power of 2, nothing is rounded.
-        let unit = f64::from_bits(largest.to_bits() & (0x7ff << 52)).max(f64::MIN_POSITIVE);
-        let (mut sum, mut lost) = (0.0f64, 0.0);
-        for t in self.taps.iter().map(|t| t / unit) {
-            let next = sum + t;
-            lost += if sum.abs() >= t.abs() { (sum - next) + t } else { (t - next) + sum };
-            sum = next;
-        }
-        (sum + lost) * unit
-    }
-
-    /// The largest magnitude of a tap.
-    fn largest(&self) -> f64 {
-        self.taps.iter().fold(0.0, |most: f64, t| most.max(t.abs()))
+        self.taps.sum()
     }
 
     /// The sum of the taps' magnitudes: how far a result can be from 0, per unit of input.
     #[must_use]
     pub fn abs_sum(&self) -> f64 {
-        self.taps.iter().map(|t| t.abs()).sum()
+        self.taps.abs_sum()
+    }
+
+    /// The sum of the taps above 0, and of those below.
+    pub(crate) fn halves(&self) -> [f64; 2] {
+        self.taps.halves()
     }
 
     /// Whether the taps cancel: their sum is 0 up to the rounding of the taps themselves.
@@ -269,7 +259,7 @@ impl Kernel {
             };
             taps.iter().map(|t| t / unit / sum).collect()
         };
-        if self.largest() == 0.0 {
+        if self.taps.largest() == 0.0 {
             return self.clone();
         }
         let factors = self.factors.as_ref().map(|(c, r)| (divided(c), divided(r)));
@@ -281,7 +271,7 @@ impl Kernel {
         // What only the taps' own division keeps within `f64` is no sum of terms.
         let usual = by.is_normal().then(|| self.terms.iter().map(|term| term.scaled(by)).collect());
         let terms = usual.and_then(Result::ok).unwrap_or_default();
-        Self { taps, factors, terms, ..self.clone() }
+        Self { taps: taps.into(), factors, terms, ..self.clone() }
     }
 
     /// The kernel turned by 180°: correlation with it is convolution with the original. The
@@ -293,7 +283,7 @@ impl Kernel {
             width: self.width,
             height: self.height,
             anchor: (self.width - 1 - self.anchor.0, self.height - 1 - self.anchor.1),
-            taps: turn(&self.taps),
+            taps: turn(&self.taps).into(),
             factors: self.factors.as_ref().map(|(c, r)| (turn(c), turn(r))),
             terms: self.terms.iter().map(Self::flipped).collect(),
         }
@@ -307,7 +297,7 @@ impl Kernel {
             width: self.height,
             height: self.width,
             anchor: (self.anchor.1, self.anchor.0),
-            taps: taps.map(|(x, y)| self.tap(x, y)).collect(),
+            taps: taps.map(|(x, y)| self.tap(x, y)).collect::<Vec<_>>().into(),
             factors: self.factors.clone().map(|(c, r)| (r, c)),
             terms: self.terms.iter().map(Self::transposed).collect(),
         }
@@ -331,7 +321,7 @@ impl Kernel {
             width,
             height,
             anchor,
-            taps,
+            taps: taps.into(),
             factors: factors.map(|(c, r)| (line(c, height, dy), line(r, width, dx))),
             terms: self.terms.clone(),
         }

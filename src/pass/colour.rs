@@ -250,7 +250,7 @@ impl Result for i16 {
     }
 }
 
-/// Bytes that the last pixels are copied into: a round of the widest level, and a window.
+/// Bytes, and samples, that the last pixels are copied into: a round of the widest level, and a window.
 const ROUND: usize = 64 * MOST + 64;
 
 /// All pixels, V patterns.
@@ -276,7 +276,7 @@ fn pixels<L: Lanes, O: Result, const V: usize>(
     }
     assert!(reach <= ROUND && round * outputs <= ROUND && L::PARTS <= 2);
     // SAFETY: a round reads up to `reach` bytes, which are checked to be there, and writes
-    // round × outputs bytes; the last pixels go through arrays of at least that size.
+    // round × outputs samples; the last pixels go through arrays of at least that many.
     unsafe {
         let ready = Vectors::<L, V>::load(l, weights);
         let mut p = 0;

@@ -1,7 +1,7 @@
 //! Running sums, for kernels whose taps are all equal: the cost does not depend on the size. The
 //! column sums of a window follow the window down the strip, one row added and one taken away;
-//! a prefix sum along the row then gives every window as the difference of two elements. All of it
-//! in integers, which wrap: only the differences must fit.
+//! along the row, prefix sums of them give every window as the difference of two elements, or windows are prefix sums
+//! of differences. All of it in integers, which wrap: only windows must fit.
 
 mod phases;
 mod words;

@@ -384,7 +384,7 @@ impl<T: Copy, const M: usize> Stencil<'_, '_, T, M> {
             let apart = lone || at >= inside && at + lanes <= until;
             // SAFETY: `run` reads 2·step + `lanes` samples of each row and writes `lanes` of each output, from
             // `at` ≤ end − `lanes` on. Rows shorter than a vector go on that far, and write to `whole`,
-            // which has 4·N samples, of at most 16 bits. What is streamed follows a multiple of a line.
+            // which has room for a vector of any samples. What is streamed follows a multiple of a line.
             unsafe { block.run(l, at, stream && aligns && apart) }
             x = if x < first { first.min(x + lanes) } else { x + lanes };
         }

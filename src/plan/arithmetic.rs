@@ -31,10 +31,10 @@ pub(super) use floats::float_exact;
 pub(crate) use floats::float_with_identity;
 use floats::{double, double_bound, exact_i32, float, float_sum_error};
 pub(crate) use nine::{nine, stencil};
-pub(super) use noise::rounded_mean;
 pub(crate) use noise::{Noise, noise_of_roundings};
+pub(super) use noise::{parts as parts_of, rounded_mean};
 pub(crate) use pairs::{MANY_TAPS, MOVED};
-use pairs::{PairedPasses, moved, pairs, pairs_exact, pairs_rounded, row_first, spread};
+use pairs::{PairedPasses, moved, pairs, pairs_exact, pairs_rounded, reduced, row_first, spread};
 pub(crate) use quantise::U;
 pub(super) use quantise::{abs_sum, fits_i16, pack, quantise};
 use quantise::{

@@ -88,7 +88,7 @@ impl AnyPlan {
         };
         let mut plan = Self {
             chain: chain.clone(),
-            order: mixes_first(chain, types),
+            order: None,
             input,
             output,
             types,
@@ -135,6 +135,41 @@ impl AnyPlan {
     /// Plans several layers, or one that is no filter.
     fn build(&mut self, setting: Setting) -> Result<(), Error> {
         let setting = Setting { chained: true, ..setting };
+        let mut best = self.best(setting);
+        if let Some(order) = mixes_first(&self.chain, self.types) {
+            self.order = Some(order);
+            // What cannot be planned in this order may be in the other.
+            let good = |other: &Candidate| match &best {
+                Ok(best) if best.keeps => other.keeps && other.cost() < best.cost(),
+                _ => other.keeps,
+            };
+            match self.best(setting).ok().filter(good) {
+                Some(other) => best = Ok(other),
+                None => self.order = None,
+            }
+        }
+        let Candidate { built, proof, words, keeps } = best?;
+        self.bound = proof.bounded.then_some(proof.error);
+        self.filters = built.filters;
+        if !keeps {
+            self.bound = Some(0.0);
+            return Ok(());
+        }
+        self.segments = built.segments;
+        if let Some(words) = words {
+            (self.bound, self.noise) = (Some(words.bound), words.noise);
+            for (facts, stage) in self.filters.iter_mut().zip(words.filters()) {
+                facts.arithmetic = stage.arithmetic.clone();
+                (facts.method, facts.multiplications) =
+                    (stage.pass.method(), stage.pass.multiplications());
+            }
+            self.segments[0].stages = words.stages;
+        }
+        Ok(())
+    }
+
+    /// The layers in their order, with and without methods that have an error or blocks, whatever takes less time.
+    fn best(&self, setting: Setting) -> Result<Candidate, Error> {
         let allowances = self.allowances(setting.opacity.full);
         let exact = vec![None; allowances.len()];
         let mut best = self.candidate(setting, &allowances)?;
@@ -160,24 +195,7 @@ impl AnyPlan {
         if !best.keeps && best.built.possible && !best.built.filters.is_empty() {
             best = self.candidate(Setting { precise: true, ..setting }, &exact)?;
         }
-        let Candidate { built, proof, words, keeps } = best;
-        self.bound = proof.bounded.then_some(proof.error);
-        self.filters = built.filters;
-        if !keeps {
-            self.bound = Some(0.0);
-            return Ok(());
-        }
-        self.segments = built.segments;
-        if let Some(words) = words {
-            (self.bound, self.noise) = (Some(words.bound), words.noise);
-            for (facts, stage) in self.filters.iter_mut().zip(words.filters()) {
-                facts.arithmetic = stage.arithmetic.clone();
-                (facts.method, facts.multiplications) =
-                    (stage.pass.method(), stage.pass.multiplications());
-            }
-            self.segments[0].stages = words.stages;
-        }
-        Ok(())
+        Ok(best)
     }
 
     /// All layers, planned for a setting, where methods may make results of filters so far off.

@@ -247,7 +247,7 @@ impl FilterStage {
             }
             Pass::Running(_) => {
                 lines.push(format!("column sums: {height} rows, one added and one taken away"));
-                lines.push(format!("row sums: {width} columns, from prefix sums"));
+                lines.push(format!("row sums: {width} columns, by prefix sums"));
             }
             Pass::Terms(terms) => lines.extend(terms.describe()),
             Pass::Multirate(pass) => lines.extend(pass.describe()),

@@ -1,21 +1,26 @@
 //! The order of a chain's layers. A mix that makes no more channels than it reads may as well come before a filter that
-//! does the same to all channels: a sum of sums, in either order.
+//! does the same to all channels: a sum of sums, in either order. The plan weighs both.
 
+use super::proof::gain;
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Post};
 use crate::layer::{Activation, Chain, Layer, Pointwise};
 use crate::sample::SampleType;
 
-/// The chain with mixes before the filters that they follow, where they may be and that is less work: there are fewer
+/// The chain with mixes before the filters that they follow, where they may be and that may be less work: there are fewer
 /// channels to filter, or, of bytes, rows of 16 bits instead of `f32`. `None` if there are no such mixes.
 pub(super) fn mixes_first(chain: &Chain, types: (SampleType, SampleType)) -> Option<Chain> {
     let rows = types.0 == SampleType::U8 && types.1 != SampleType::F32;
-    let less = |mix: &Pointwise| {
+    let less = |filter: &Filter, mix: &Pointwise| {
         let (inputs, outputs) = (mix.input_channels(), mix.output_channels());
-        outputs < inputs || rows && outputs == inputs
+        // Floats may have any range: rows between both must not be larger than what comes before them, or after.
+        let fits = types.0 != SampleType::F32
+            || largest_gain(mix) <= 1.0 + 1e-6
+            || gain(filter) >= 1.0 - 1e-6;
+        fits && (outputs < inputs || rows && outputs == inputs)
     };
     let swap = |pair: &[Layer]| match pair {
-        [Layer::Filter(filter), Layer::Pointwise(mix)] if less(mix) => swapped(filter, mix),
+        [Layer::Filter(filter), Layer::Pointwise(mix)] if less(filter, mix) => swapped(filter, mix),
         _ => None,
     };
     let mut moved = None;
@@ -28,6 +33,14 @@ pub(super) fn mixes_first(chain: &Chain, types: (SampleType, SampleType)) -> Opt
         }
     }
     moved.map(|layers| chain.with_layers(layers))
+}
+
+/// The largest sum of magnitudes of an output's weights.
+fn largest_gain(mix: &Pointwise) -> f64 {
+    let outputs = mix.output_channels();
+    let weights = |o| mix.weights().iter().skip(o).step_by(outputs);
+    let gain = |o| weights(o).map(|w| f64::from(w.abs())).sum::<f64>();
+    (0..outputs).map(gain).fold(0.0, f64::max)
 }
 
 /// The same mix before the same filter: weights W, a filter's offset o and the mix's bias b make W(f(x) + o) + b, which is

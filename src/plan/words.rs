@@ -4,7 +4,7 @@
 use super::Pass;
 use super::arithmetic::{
     Allowance, Arithmetic, Limits, MANY_TAPS, MOVED, Noise, Proved, Spec, Transforms, between,
-    shorts,
+    parts_of, shorts,
 };
 use super::filter::{FilterFacts, FilterStage};
 use super::multirate::{self, Addend};
@@ -112,6 +112,8 @@ fn words_with(
         stages.push(Stage::Filter(FilterStage { arithmetic, ..stage.clone() }.into()));
     }
     let left = &filters[stages.len()..];
+    // Whether all values are whole numbers, and exact, but for borders' constants: then nothing is halfway.
+    let mut integers = mix.is_none() && first.is_none();
     // What the filters that are left may multiply an error by.
     let mut gains: f64 = left.iter().map(|(one, _)| gain(&one.filter)).product();
     if let Some(mix) = mix {
@@ -119,7 +121,7 @@ fn words_with(
         let level = left.first()?.0.level;
         let (made, on) = finest(0.0, room, limits, &|bits, zero| of_mix(mix, level, (bits, zero)))?;
         let own = made.noise.in_units(f64::from(on.bits).exp2(), 1.0);
-        let rows = if whole { Noise::default() } else { rounded_rows(made.parts, &on) };
+        let rows = if whole { Noise::default() } else { rounded_rows(made.parts, &on, false) };
         (noise, total) = (rows.after(own, 0.0, 1.0, 1.0), largest_sum(mix));
         stages.push(made.stage);
         given = on;
@@ -148,27 +150,35 @@ fn words_with(
         if on.error * gains >= allowed {
             return None;
         }
+        integers &= facts.whole && made.bound == 0.0 && on.zero == 0.0;
         let (sum, squares) = sum_and_squares(filter);
-        let own = made.noise.in_units(f64::from(on.bits).exp2(), from);
-        let rows = if last || whole { Noise::default() } else { rounded_rows(made.parts, &on) };
+        let own = if integers { Noise::default() } else { made.noise };
+        let own = own.in_units(f64::from(on.bits).exp2(), from);
+        let rows = match filter.get_post() {
+            // Nothing is known of roots.
+            Post::Magnitude if last => Noise::default(),
+            _ if whole || integers => Noise::default(),
+            _ => rounded_rows(made.parts, &on, last),
+        };
         noise = rows.after(own.after(noise, total, sum, squares), total * sum, 1.0, 1.0);
         total *= sum;
         stages.push(made.stage);
         given = on;
     }
-    let fair = noise.is_fair(total, SampleType::U8);
+    let fair = noise.is_fair_of_chain(total);
     (given.error < allowed && fair).then_some(Words { stages, bound: given.error, noise })
 }
 
-/// What rounding to rows makes of noise: exact sums halfway between two go upwards; what rounded ones do is made up for.
-fn rounded_rows(parts: Option<f64>, Given { bits, zero, .. }: &Given) -> Noise {
+/// What rounding to rows, or at `last` to samples, makes of noise: exact sums halfway between two go upwards; what rounded
+/// ones do is made up for. Samples are meant to be rounded.
+fn rounded_rows(parts: Option<f64>, Given { bits, zero, .. }: &Given, last: bool) -> Noise {
     let halves = match parts {
         Some(1.0) if *zero == 0.0 => return Noise::default(),
         Some(parts) if *zero != 0.0 || parts % 2.0 == 0.0 => 0.5 / parts,
         _ => 0.0,
     };
-    let unit = f64::from(*bits).exp2();
-    Noise::new(0.0, 0.0, (0.0, 0.0), (halves, 1.0 / 12.0)).in_units(unit, 1.0)
+    let (unit, variance) = (f64::from(*bits).exp2(), if last { 0.0 } else { 1.0 / 12.0 });
+    Noise::new(0.0, 0.0, (0.0, 0.0), (halves, variance)).in_units(unit, 1.0)
 }
 
 /// How many parts of results exact sums come in; `None` if they are rounded before, or what halves do is known already.
@@ -177,19 +187,15 @@ fn parts(stage: &FilterStage) -> Option<f64> {
     match sums.arithmetic {
         Arithmetic::I16Rounded => None,
         Arithmetic::RunningI32 => {
-            // Sums of whole numbers, divided by so many.
+            // Sums of whole numbers, times what all taps are. More parts than are looked for do not show.
             let kernel = &stage.filter.kernels()[0];
             let count = kernel.taps().len() as f64;
-            let parts = count / (kernel.sum() * stage.filter.get_scale()).abs();
-            match parts {
-                _ if parts.recip().fract() == 0.0 => Some(1.0),
-                _ if parts.fract() == 0.0 => Some(parts),
-                _ => Some(count),
-            }
+            let tap = kernel.sum() * stage.filter.get_scale() / count;
+            parts_of(&[tap]).map(f64::from)
         }
         // Sums of whole numbers, times a factor.
         _ if matches!(stage.pass, Pass::Runs(_)) && sums.bound > 0.0 => None,
-        _ if are_sums(stage) && (sums.bits.1 > 0 || stage.finish.fixed[0].multiplies()) => None,
+        Arithmetic::I16 if sums.bits.1 > 0 || stage.finish.fixed[0].multiplies() => None,
         _ => Some(f64::from(sums.bits.1).exp2()),
     }
 }
@@ -356,7 +362,7 @@ pub(super) fn of_one(
         stage(one, facts, given, (bits, zero), limits)
     })?;
     let own = made.noise.in_units(f64::from(on.bits).exp2(), 1.0);
-    let noise = rounded_rows(made.parts, &on).after(own, 0.0, 1.0, 1.0);
+    let noise = rounded_rows(made.parts, &on, false).after(own, 0.0, 1.0, 1.0);
     let Stage::Filter(stage) = made.stage else { return None };
     Some((*stage, on.bits, on.error, noise))
 }

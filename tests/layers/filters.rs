@@ -102,7 +102,8 @@ pub fn fair(chain: &Chain, shape: Shape) {
         differ += usize::from(*got != right);
     }
     let n = out.len() as f64;
-    assert!((mean / n).abs() < 0.02, "{} levels off\n{plan}", mean / n);
+    // What is promised, and what so many samples show of it.
+    assert!((mean / n).abs() < 0.0185, "{} levels off\n{plan}", mean / n);
     assert!(differ as f64 <= n / 10.0, "{differ} of {n} differ\n{plan}");
 }
 

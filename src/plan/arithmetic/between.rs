@@ -7,7 +7,8 @@ use super::boxes::running_between;
 use super::noise::{self, Noise, errors_and_squares, rounded_mean};
 use super::{
     Arithmetic, Choice, PairedPasses, Passes, Proved, Rows, Spec, abs_sum, errors, factors,
-    fits_i16, fixed, pack, pairs_exact, pairs_rounded, quantise, rounded, spread, stencil, words,
+    fits_i16, fixed, pack, pairs_exact, pairs_rounded, quantise, reduced, rounded, spread, stencil,
+    words,
 };
 use crate::filter::Post;
 use crate::kernel::{Kernel, Separation};
@@ -246,7 +247,9 @@ fn last(spec: &Spec<'_>, sums: &[Sum]) -> Option<(Vec<Vec<f64>>, Proved, Finish)
                 words::fixed(spec, bits, start, low, high)?
             };
             let (off, squares) = errors_and_squares(taps, &q, unit * 32768.0);
-            let rounded = (start - exact, taps.len() as f64 / 12.0);
+            // Of absolute values halves go away from 0.
+            let away = if spec.post() == Post::Abs && bits > 0 { 0.5 } else { 0.0 };
+            let rounded = (start - exact + away, taps.len() as f64 / 12.0);
             let own = (rounded.0 / unit, rounded.1 / unit / unit);
             let own = Noise::new(off, squares, *values, own);
             let of_squares = q.iter().map(|t| t * t).sum::<f64>() / (unit * 32768.0).powi(2);
@@ -297,7 +300,7 @@ fn separable(spec: &Spec<'_>, separations: &[Separation], moved: i32) -> Option<
             noise,
         } = found;
         finish.fixed[kernel] = fixed;
-        arithmetic.noise = noise;
+        arithmetic.noise = of_start(spec, &fixed).after(noise, 1.0, 1.0, 1.0);
         let row_taps = Taps::I32(pack(&row_taps));
         passes.push(Passes {
             column: Rows::paired(&column_taps, 1),
@@ -314,6 +317,17 @@ fn separable(spec: &Spec<'_>, separations: &[Separation], moved: i32) -> Option<
     Some((Pass::Separable(passes), arithmetic, finish))
 }
 
+/// What the start of sums makes of their mean, beside halves that go upwards: it was rounded.
+fn of_start(spec: &Spec<'_>, fixed: &Fixed) -> Noise {
+    let unit = f64::from(fixed.shift).exp2();
+    let half = if spec.post() == Post::None && fixed.shift > 0 { 0.5 } else { 0.0 };
+    let mean = match spec.post() {
+        Post::Magnitude => 0.0,
+        _ => (f64::from(fixed.start) - (spec.offset() + half) * unit) / unit,
+    };
+    Noise::new(0.0, 0.0, (0.0, 0.0), (mean, 0.0))
+}
+
 fn dense(spec: &Spec<'_>) -> Option<Choice> {
     let samples = spec.samples();
     let mut finish = spec.finish();
@@ -327,13 +341,15 @@ fn dense(spec: &Spec<'_>) -> Option<Choice> {
             if !fits_i16(&q) {
                 return None;
             }
+            let (bits, q) = reduced(bits, q, 0);
             let peak = largest(samples) * abs_sum(&q);
             let (fixed, error, peak) = fixed(spec, bits as u32, peak.max(abs_sum(&q)))?;
             Some((q.clone(), fixed, peak, spread(samples, errors(&taps, &q, bits)) + error))
         })?;
         arithmetic.peak = arithmetic.peak.max(peak);
         arithmetic.bits = (0, fixed.shift);
-        arithmetic.noise = noise::of_taps(&taps, &q, f64::from(fixed.shift).exp2(), samples);
+        let noise = noise::of_taps(&taps, &q, f64::from(fixed.shift).exp2(), samples);
+        arithmetic.noise = of_start(spec, &fixed).after(noise, 1.0, 1.0, 1.0);
         finish.fixed[kernel] = fixed;
         bounds.push((bound, largest(samples) * abs_sum(&taps)));
         all.push(Rows::paired(&q, k.width()));
@@ -342,8 +358,9 @@ fn dense(spec: &Spec<'_>) -> Option<Choice> {
     Some((Pass::Dense(all), arithmetic, finish))
 }
 
-/// The range of a kernel's sums on samples of a range.
-pub(crate) fn sums(kernel: &Kernel, scale: f64, samples: (f64, f64)) -> (f64, f64) {
-    let taps: Vec<f64> = kernel.taps().iter().map(|t| t * scale).collect();
-    range(&taps, samples)
+/// The range of a kernel's sums, times a scale, on samples of a range from 0 or below to 0 or above.
+pub(crate) fn sums(kernel: &Kernel, scale: f64, (low, high): (f64, f64)) -> (f64, f64) {
+    let [plus, minus] = kernel.halves();
+    let (least, most) = (plus * low + minus * high, plus * high + minus * low);
+    if scale < 0.0 { (most * scale, least * scale) } else { (least * scale, most * scale) }
 }

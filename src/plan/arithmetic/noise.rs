@@ -20,6 +20,8 @@ struct Limits {
 }
 
 const OF_U8: Limits = Limits { gain: 1.0 / 4096.0, shown: 1.0 / 64.0, bias: 0.01, rms: 0.1 };
+/// Of chains, whose rows have few fraction bits: a result in 32 that lies halfway is 1/64 level.
+const OF_CHAINS: Limits = Limits { bias: 0.017, ..OF_U8 };
 const OF_U16: Limits = Limits { gain: 1.0 / 1_048_576.0, shown: 1.0 / 32.0, bias: 0.025, rms: 0.5 };
 
 /// The errors of one arithmetic over noise, in levels.
@@ -65,10 +67,18 @@ impl Noise {
     /// Whether it shows neither in the mean of a picture nor in many of its samples; `sum` is that of the kernel.
     /// Of images of bytes, or of 16 bits.
     pub fn is_fair(&self, sum: f64, source: SampleType) -> bool {
-        let (limits, most) = match source {
-            SampleType::U8 => (OF_U8, 255.0),
-            _ => (OF_U16, 65535.0),
-        };
+        match source {
+            SampleType::U8 => self.keeps(&OF_U8, sum, 255.0),
+            _ => self.keeps(&OF_U16, sum, 65535.0),
+        }
+    }
+
+    /// The same of a chain on images of bytes.
+    pub fn is_fair_of_chain(&self, sum: f64) -> bool {
+        self.keeps(&OF_CHAINS, sum, 255.0)
+    }
+
+    fn keeps(&self, limits: &Limits, sum: f64, most: f64) -> bool {
         self.gain.abs() <= (limits.gain * sum.abs()).max(limits.shown / most)
             && self.bias.abs() <= limits.bias
             && self.rms <= limits.rms
@@ -164,7 +174,7 @@ const MOST_PARTS: u32 = 256;
 
 /// The least m such that all of these are whole multiples of 1 / m, but for what `f64` rounds: then so are sums of
 /// their products with whole samples, and many may lie halfway between two levels.
-pub(super) fn parts(values: &[f64]) -> Option<u32> {
+pub(in crate::plan) fn parts(values: &[f64]) -> Option<u32> {
     let whole = |m: u32| {
         let m = f64::from(m);
         values.iter().all(|v| (v * m - (v * m).round()).abs() <= 1e-12 * (v * m).abs().max(1.0))

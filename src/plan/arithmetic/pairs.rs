@@ -124,6 +124,16 @@ pub(super) fn pairs_exact(
     Some(PairedPasses { taps: [c, r], start: 0, shift: 0, fixed, bits, peak, bound, noise })
 }
 
+/// Taps without the powers of 2 that all of them are multiples of, and as many fraction bits less, but no fewer than `least`:
+/// how many parts of results their sums come in.
+pub(super) fn reduced(mut bits: i32, mut taps: Vec<f64>, least: i32) -> (i32, Vec<f64>) {
+    while bits > least && taps.iter().all(|t| t % 2.0 == 0.0) {
+        taps.iter_mut().for_each(|t| *t /= 2.0);
+        bits -= 1;
+    }
+    (bits, taps)
+}
+
 /// How far Σ ε·x may be from 0 for samples x of a range, from Σ|ε| and |Σ ε|.
 pub(super) fn spread((low, high): (f64, f64), (each, sum): (f64, f64)) -> f64 {
     (high - low) / 2.0 * each + (high + low).abs() / 2.0 * sum
@@ -146,6 +156,7 @@ pub(super) fn pairs_rounded(
         .filter(|&b| may_fit_i16(column, b))
         .map(|b| (b, quantise(column, b)))
         .find(|(_, q)| fits_digits(q) && (moved == 0 || sums_fit(q)))?;
+    let (column_bits, c) = reduced(column_bits, c, 0);
     let plus = c.iter().filter(|t| **t > 0.0).sum::<f64>();
     let minus = -c.iter().filter(|t| **t < 0.0).sum::<f64>();
     let (positive, negative) = (most * plus - least * minus, most * minus - least * plus);
@@ -166,6 +177,7 @@ pub(super) fn pairs_rounded(
         if !fits_i16(&r) {
             return None;
         }
+        let (row_bits, r) = reduced(row_bits, r, -scratch_bits);
         let total = (scratch_bits + row_bits) as u32;
         let (fixed, offset_error, peak) = fixed(spec, total, scratch * abs_sum(&r))?;
         let unit = 2f64.powi(-column_bits);

@@ -80,13 +80,16 @@ fn rows(spec: &Spec<'_>) -> bool {
     spec.source == SampleType::I16
 }
 
-/// What whole sums of rows are off by on the whole, in units of results: halves go upwards, and their start was rounded
-/// down. Sums of samples are exact nevertheless.
+/// What whole sums that come from rows, or become such, are off by on the whole, in units of results: halves go upwards, and
+/// their start was rounded down. Samples that are made of samples are correctly rounded nevertheless.
 fn started(spec: &Spec<'_>, shift: u32, start: f64) -> Noise {
     let unit = f64::from(shift).exp2();
-    let exact = (spec.offset() + 0.5) * unit;
-    let none = !rows(spec) || spec.post() != Post::None;
-    let mean = if none { 0.0 } else { (start - exact + 0.5) / unit };
+    let mean = match spec.post() {
+        _ if !spec.chained => 0.0,
+        Post::None => (start - (spec.offset() + 0.5) * unit + 0.5) / unit,
+        Post::Abs if shift > 0 => 0.5 / unit,
+        _ => 0.0,
+    };
     Noise::new(0.0, 0.0, (0.0, 0.0), (mean, 0.0))
 }
 
@@ -133,7 +136,12 @@ pub(super) fn exact(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Separabl
         bounds.push((0.0, high.max(-low)));
     }
     arithmetic.bound = spec.after_post(bounds.into_iter());
-    Some((arithmetic, passes, finish))
+    alike(&finish).then_some((arithmetic, passes, finish))
+}
+
+/// Whether the sums of a magnitude's kernels have one unit, which their root is multiplied by.
+fn alike(finish: &Finish) -> bool {
+    finish.post != Post::Magnitude || finish.fixed[0].shift == finish.fixed[1].shift
 }
 
 /// A number that all of `v` are whole multiples of, but for what `f64` rounds, and the multiples: the least of
@@ -286,7 +294,7 @@ pub(super) fn dense(
         bounds.push((0.0, high.max(-low)));
     }
     arithmetic.bound = spec.after_post(bounds.into_iter());
-    Some((arithmetic, all, finish))
+    alike(&finish).then_some((arithmetic, all, finish))
 }
 
 /// A direct pass of 3×3 taps, whatever they are, with rounded products.
