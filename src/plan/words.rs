@@ -118,6 +118,7 @@ fn words_with(
     let mut gains: f64 = left.iter().map(|(one, _)| gain(&one.filter)).product();
     if let Some(mix) = mix {
         let room = Room::before(left.first(), mixed(mix, given.range), coarse, limits);
+        let room = Room { shifts: left.len() == 1, ..room };
         let level = left.first()?.0.level;
         let (made, on) = finest(0.0, room, limits, &|bits, zero| of_mix(mix, level, (bits, zero)))?;
         let own = made.noise.in_units(f64::from(on.bits).exp2(), 1.0);
@@ -141,7 +142,9 @@ fn words_with(
         let next = left.get(i + 1);
         let last = next.is_none();
         let room = Room::before(next, results(filter, given.range), coarse, limits);
-        let room = Room { shifts: filter.get_post() == Post::None, last, ..room };
+        // Rows after the next filter have fraction bits of their own: its sums are not rounded.
+        let shifts = filter.get_post() == Post::None && i + 2 == left.len();
+        let room = Room { shifts, last, ..room };
         let carried = given.error * gain(filter);
         let (made, on) = finest(carried, room, limits, &|bits, zero| {
             stage(one, facts, given, (bits, zero), limits)

@@ -45,8 +45,8 @@ fn sums_of_whole_taps() {
         chain_of([gaussian(3.0), box_(3)]),
         chain_of([box_(5), emboss()]),
         chain_of([gaussian(1.7), emboss().scale(-0.5).offset(9.5)]),
-        chain_of([gaussian(2.5), Filter::new(Kernel::box_(3, 3).unwrap()), edges()]),
-        chain_of([gaussian(2.0), sharpen(), gaussian(1.5)]),
+        chain_of([gaussian(2.5), box_(3), edges().scale(0.25)]),
+        chain_of([gaussian(1.2), odd(), gaussian(1.0)]),
     ];
     for (i, chain) in chains.iter().enumerate() {
         let at = arithmetics(chain, Shape::new(61, 23, 1));
