@@ -123,7 +123,7 @@ fn of_u8(c: &mut Criterion) {
     separable::<u8, f32>(c, "gaussian", &three, &named("gaussian", 5), Arithmetic::I16Pairs);
     separable::<u8, f32>(c, "gaussian", &three, &named("gaussian", 9), Arithmetic::F32);
     separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 3), Arithmetic::I16);
-    separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 11), Arithmetic::I32);
+    separable::<u8, i16>(c, "sobel-x", &one, &named("sobel-x", 11), Arithmetic::I16Pairs);
     separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 3), Arithmetic::I16);
     separable::<u8, u8>(c, "magnitude", &one, &named("sobel", 5), Arithmetic::I16);
     separable::<u8, u8>(

@@ -106,6 +106,9 @@ impl AnyPlan {
     }
 
     fn explain_chain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.order.is_some() {
+            writeln!(f, "order:           mixes before filters that they follow")?;
+        }
         for (i, step) in self.steps().iter().enumerate() {
             writeln!(f, "layer {:<10} {step}", format!("{}:", i + 1))?;
         }
