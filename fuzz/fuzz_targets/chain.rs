@@ -132,8 +132,16 @@ fn filter(args: &[String]) -> Result<(), Failure> {
     let naming = Naming::new(&args, &kernel::name(&chain), several)?;
     naming.settle(&mut items);
     let budget = Budget::new(None, false);
-    let setup =
-        Setup { args: &args, chain, files, naming, budget, threads: 1, claimed: Mutex::default() };
+    let setup = Setup {
+        args: &args,
+        chain,
+        files,
+        naming,
+        budget,
+        mask: None,
+        threads: 1,
+        claimed: Mutex::default(),
+    };
     items.into_iter().try_for_each(|item| job::run(&setup, item).map(|_| ()))
 }
 
