@@ -154,33 +154,17 @@ impl FilterRun<'_> {
         let sizes = [STENCIL_ROWS, STENCIL_ROWS / 2, 1];
         self.direct(sizes, source, sink, &|rows: &[&[E]], outs, stream, next| {
             let (step, finish) = (stage.input.channels, &stage.finish);
+            // A pass of one kernel, or of two.
+            macro_rules! run {
+                ($kernels:expr) => {{
+                    let kernels = $kernels;
+                    let pass = Stencil { rows, kernels, step, fused, finish, stream, next, outs };
+                    stage.level.run(pass);
+                }};
+            }
             match kernels {
-                [a, b] => {
-                    let kernels = [a, b];
-                    stage.level.run(Stencil {
-                        rows,
-                        kernels,
-                        step,
-                        fused,
-                        finish,
-                        stream,
-                        next,
-                        outs,
-                    });
-                }
-                [a, ..] => {
-                    let kernels = [a];
-                    stage.level.run(Stencil {
-                        rows,
-                        kernels,
-                        step,
-                        fused,
-                        finish,
-                        stream,
-                        next,
-                        outs,
-                    });
-                }
+                [a, b] => run!([a, b]),
+                [a, ..] => run!([a]),
                 [] => {}
             }
         });

@@ -96,6 +96,11 @@ impl Nine {
         Some(Self::FloatProduct { column: column.try_into().ok()?, row: row.try_into().ok()? })
     }
 
+    /// Whether its taps are floats.
+    fn is_float(&self) -> bool {
+        matches!(self, Self::Floats(_) | Self::FloatProduct { .. })
+    }
+
     /// Whether it is a product of a column and a row.
     #[must_use]
     pub fn is_product(&self) -> bool {

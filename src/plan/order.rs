@@ -1,7 +1,7 @@
 //! The order of a chain's layers. A mix that makes no more channels than it reads may as well come before a filter that
 //! does the same to all channels: a sum of sums, in either order. The plan weighs both.
 
-use super::proof::gain;
+use super::proof::{gain, weighted};
 use crate::border::Border;
 use crate::filter::{Alpha, Filter, Post};
 use crate::layer::{Activation, Chain, Layer, Pointwise};
@@ -13,10 +13,9 @@ pub(super) fn mixes_first(chain: &Chain, types: (SampleType, SampleType)) -> Opt
     let rows = types.0 == SampleType::U8 && types.1 != SampleType::F32;
     let less = |filter: &Filter, mix: &Pointwise| {
         let (inputs, outputs) = (mix.input_channels(), mix.output_channels());
+        let (_, most) = weighted(mix.weights(), &vec![0.0; outputs], (-1.0, 1.0));
         // Floats may have any range: rows between both must not be larger than what comes before them, or after.
-        let fits = types.0 != SampleType::F32
-            || largest_gain(mix) <= 1.0 + 1e-6
-            || gain(filter) >= 1.0 - 1e-6;
+        let fits = types.0 != SampleType::F32 || most <= 1.0 + 1e-6 || gain(filter) >= 1.0 - 1e-6;
         fits && (outputs < inputs || rows && outputs == inputs)
     };
     let swap = |pair: &[Layer]| match pair {
@@ -33,14 +32,6 @@ pub(super) fn mixes_first(chain: &Chain, types: (SampleType, SampleType)) -> Opt
         }
     }
     moved.map(|layers| chain.with_layers(layers))
-}
-
-/// The largest sum of magnitudes of an output's weights.
-fn largest_gain(mix: &Pointwise) -> f64 {
-    let outputs = mix.output_channels();
-    let weights = |o| mix.weights().iter().skip(o).step_by(outputs);
-    let gain = |o| weights(o).map(|w| f64::from(w.abs())).sum::<f64>();
-    (0..outputs).map(gain).fold(0.0, f64::max)
 }
 
 /// The same mix before the same filter: weights W, a filter's offset o and the mix's bias b make W(f(x) + o) + b, which is

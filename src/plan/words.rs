@@ -117,7 +117,8 @@ fn words_with(
     // What the filters that are left may multiply an error by.
     let mut gains: f64 = left.iter().map(|(one, _)| gain(&one.filter)).product();
     if let Some(mix) = mix {
-        let room = Room::before(left.first(), mixed(mix, given.range), coarse, limits);
+        let after = weighted(mix.weights(), mix.bias(), given.range);
+        let room = Room::before(left.first(), after, coarse, limits);
         let room = Room { shifts: left.len() == 1, ..room };
         let level = left.first()?.0.level;
         let (made, on) = finest(0.0, room, limits, &|bits, zero| of_mix(mix, level, (bits, zero)))?;
@@ -257,7 +258,7 @@ impl<'a> Room<'a> {
             x.constants().iter().chain(y.constants()).fold(0.0, |most: f64, v| most.max(v.abs()))
         });
         let next = next.copied().filter(|next| coarse && has_sums(*next, after, limits));
-        Self { after, beside, last: false, next, shifts: true }
+        Self { after, beside, last: false, next, shifts: false }
     }
 }
 
@@ -328,16 +329,11 @@ fn finest(
     })
 }
 
-/// The least, at most 0, and the largest result of a mix of values of a range.
-fn mixed(mix: &Pointwise, range: (f64, f64)) -> (f64, f64) {
-    weighted(mix.weights(), mix.bias(), range)
-}
-
 /// The largest magnitude of a sum of an output's weights.
 fn largest_sum(mix: &Pointwise) -> f64 {
-    let outputs = mix.output_channels();
-    let sum = |o| mix.weights().iter().skip(o).step_by(outputs).map(|w| f64::from(*w)).sum::<f64>();
-    (0..outputs).map(sum).fold(0.0, |most, sum| most.max(sum.abs()))
+    let no_bias = vec![0.0; mix.output_channels()];
+    let (least, most) = weighted(mix.weights(), &no_bias, (1.0, 1.0));
+    most.max(-least)
 }
 
 /// A mix of bytes that makes such rows.
@@ -358,12 +354,10 @@ pub(super) fn of_one(
     short: usize,
 ) -> Option<(FilterStage, u32, f64, Noise)> {
     let given = Given { range: (0.0, 255.0), error: 0.0, bits: 0, zero: 0.0 };
-    let shifts = one.filter.get_post() == Post::None;
     let limits = Limits { short, whole: false, moved: 0 };
     let room = Room::before(None, results(&one.filter, given.range), false, limits);
-    let (made, on) = finest(0.0, Room { shifts, ..room }, limits, &|bits, zero| {
-        stage(one, facts, given, (bits, zero), limits)
-    })?;
+    let (made, on) =
+        finest(0.0, room, limits, &|bits, zero| stage(one, facts, given, (bits, zero), limits))?;
     let own = made.noise.in_units(f64::from(on.bits).exp2(), 1.0);
     let noise = rounded_rows(made.parts, &on, false).after(own, 0.0, 1.0, 1.0);
     let Stage::Filter(stage) = made.stage else { return None };

@@ -27,7 +27,7 @@ struct Bytes<const WAY: u8, const COLUMN: u8>;
 impl StencilSample for u8 {
     #[inline(always)]
     fn run<L: Lanes, const M: usize>(stencil: Stencil<'_, '_, u8, M>, l: L) {
-        if let Nine::Floats(_) | Nine::FloatProduct { .. } = stencil.kernels[0] {
+        if stencil.kernels[0].is_float() {
             return floats::run(stencil, l);
         }
         assert!(writes_narrow(stencil.outs));

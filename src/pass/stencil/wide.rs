@@ -14,7 +14,7 @@ struct Wide<const NEXT: bool, const COLUMN: u8>;
 impl StencilSample for u16 {
     #[inline(always)]
     fn run<L: Lanes, const M: usize>(stencil: Stencil<'_, '_, u16, M>, l: L) {
-        if let Nine::Floats(_) | Nine::FloatProduct { .. } = stencil.kernels[0] {
+        if stencil.kernels[0].is_float() {
             return floats::run(stencil, l);
         }
         if const { M > 1 } {

@@ -50,8 +50,9 @@ pub(crate) fn between(
     limits: Limits,
 ) -> Option<Choice> {
     let good = |found: &Choice| !limits.whole || found.1.bound == 0.0;
-    if spec.source == SampleType::I16
-        && let Some(found) = whole_sums(spec, separations).filter(good)
+    // Others have no pass for these sums of rows.
+    if (spec.source, spec.is_nine()) == (SampleType::I16, true)
+        && let Some(found) = in_words(spec, separations).filter(good)
     {
         return Some(found);
     }
@@ -67,7 +68,7 @@ pub(crate) fn between(
         && matches!(spec.output, SampleType::U8 | SampleType::I16);
     if short {
         let found = match spec.source {
-            SampleType::U8 => first(spec, separations),
+            SampleType::U8 => in_words(spec, separations),
             _ => high(spec, separations),
         };
         if let Some(found) = found.filter(good) {
@@ -92,37 +93,26 @@ fn largest((low, high): (f64, f64)) -> f64 {
     high.max(-low)
 }
 
-/// On rows of 16 bits, 3×3 whole taps, or multiples of what they have in common, whose sums have 16 bits.
-fn whole_sums(spec: &Spec<'_>, separations: Option<&[Separation]>) -> Option<Choice> {
-    if !spec.is_nine() {
-        return None;
-    }
+/// In 16 bits: the first filter of a chain, as one alone; or 3×3 whole taps on rows of 16 bits, or multiples of what they
+/// have in common.
+fn in_words(spec: &Spec<'_>, separations: Option<&[Separation]>) -> Option<Choice> {
+    let rows = spec.source == SampleType::I16;
     if let Some(separations) = separations {
         let factors = factors(spec, separations);
-        let found = words::exact(spec, &factors).or_else(|| words::multiples(spec, &factors));
-        let (arithmetic, passes, finish) = found?;
-        let pass = stencil(spec, passes.iter().map(|passes| passes.nine(Arithmetic::I16)))?;
-        return Some((pass, arithmetic, finish));
-    }
-    let kernels = words::written(spec);
-    let found = words::dense(spec, &kernels).or_else(|| words::dense_multiples(spec, &kernels));
-    let (arithmetic, taps, finish) = found?;
-    let pass = stencil(spec, taps.iter().map(|taps| taps.nine(Arithmetic::I16)))?;
-    Some((pass, arithmetic, finish))
-}
-
-/// The first filter of a chain, as one alone.
-fn first(spec: &Spec<'_>, separations: Option<&[Separation]>) -> Option<Choice> {
-    if let Some(separations) = separations {
-        let factors = factors(spec, separations);
-        let found = words::exact(spec, &factors)
-            .or_else(|| rounded::rounded(spec, &factors))
-            .or_else(|| rounded::symmetric(spec, &factors));
+        let found = words::exact(spec, &factors);
+        let found = match rows {
+            true => found.or_else(|| words::multiples(spec, &factors)),
+            false => found
+                .or_else(|| rounded::rounded(spec, &factors))
+                .or_else(|| rounded::symmetric(spec, &factors)),
+        };
         let (arithmetic, passes, finish) = found?;
         let pass = stencil(spec, passes.iter().map(|passes| passes.nine(arithmetic.arithmetic)));
         return Some((pass.unwrap_or(Pass::Separable(passes)), arithmetic, finish));
     }
-    let (arithmetic, taps, finish) = words::dense(spec, &words::written(spec))?;
+    let kernels = words::written(spec);
+    let multiples = || rows.then(|| words::dense_multiples(spec, &kernels)).flatten();
+    let (arithmetic, taps, finish) = words::dense(spec, &kernels).or_else(multiples)?;
     let pass = stencil(spec, taps.iter().map(|taps| taps.nine(arithmetic.arithmetic)));
     Some((pass.unwrap_or(Pass::Dense(taps)), arithmetic, finish))
 }
