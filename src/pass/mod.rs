@@ -133,11 +133,10 @@ impl Finish {
         self.most < 2f64.powi(30)
     }
 
-    /// Whether sums in 32 bits times the common tap are rounded at once, by the offset and ½: there is
-    /// no post-step, and all of it is within ±2³⁰.
+    /// Whether sums in 32 bits times the common tap are rounded at once, by the offset and ½: there is no post-step, and
+    /// all of it, which `f32` rounds, is within ±2³⁰.
     pub(crate) fn rounds(&self) -> bool {
-        let most = f64::from(self.fixed[0].unit).abs() * 2f64.powi(31) + self.offset.abs();
-        self.post == Post::None && most < 2f64.powi(30) - 1.0
+        self.post == Post::None && self.most < 2f64.powi(30) - 128.0
     }
 }
 

@@ -406,9 +406,9 @@ mod tests {
     }
 
     /// Windows of one type of samples, of sums that wrap where they fit into the result.
-    fn windows_of<O: Sample>(post: Post, unit: f32) {
+    fn windows_of<O: Sample>(post: Post, unit: f32, most: f64) {
         let fixed = Fixed { unit, ..Fixed::default() };
-        let finish = &Finish { post, offset: 100.25, fixed: [fixed; 2], ..Finish::PLAIN };
+        let finish = &Finish { post, most, offset: 100.25, fixed: [fixed; 2] };
         let cases = LENGTHS.iter().flat_map(|n| [1, 2, 3, 4, 5, 8, 9, 16, 19, 40].map(|c| (*n, c)));
         for (n, channels) in cases {
             for taps in [1, 3, 20] {
@@ -447,11 +447,14 @@ mod tests {
     #[test]
     fn windows_are_scaled_and_rounded() {
         // Sums are rounded at once, rounded after a post-step, and too large to be rounded at once.
-        for (post, unit) in [(Post::None, 0.007), (Post::Abs, 0.007), (Post::None, 0.7)] {
-            windows_of::<u8>(post, unit);
-            windows_of::<u16>(post, unit);
-            windows_of::<i16>(post, unit);
-            windows_of::<f32>(post, unit);
+        let large = f64::INFINITY;
+        for (post, unit, most) in
+            [(Post::None, 0.007, 2e7), (Post::Abs, 0.007, 2e7), (Post::None, 0.7, large)]
+        {
+            windows_of::<u8>(post, unit, most);
+            windows_of::<u16>(post, unit, most);
+            windows_of::<i16>(post, unit, most);
+            windows_of::<f32>(post, unit, most);
         }
     }
 }

@@ -241,9 +241,10 @@ impl Lanes for Avx512 {
     const PERMUTES: bool = true;
     #[inline(always)]
     fn i_permute(self, v: __m512i, index: __m512i) -> __m512i {
+        // From zeros behind the lanes: a mask would stand between this and a sum.
         isa!({
-            let there = _mm512_cmpge_epi32_mask(index, _mm512_setzero_si512());
-            _mm512_maskz_permutexvar_epi32(there, index, v)
+            let from = _mm512_or_si512(index, _mm512_srai_epi32::<31>(index));
+            _mm512_permutex2var_epi32(v, from, _mm512_setzero_si512())
         })
     }
     #[inline(always)]

@@ -340,7 +340,7 @@ mod tests {
     /// Means of one type of samples, past the cache or not, wherever in a line they begin.
     fn means_of<O: Sample>(unit: f32, offset: f64) {
         let fixed = Fixed { unit, ..Fixed::default() };
-        let finish = &Finish { offset, fixed: [fixed; 2], ..Finish::PLAIN };
+        let finish = &Finish { offset, most: 1e6, fixed: [fixed; 2], ..Finish::PLAIN };
         assert!(finish.rounds());
         for n in LENGTHS {
             for (from, taps) in [(0, 1), (3, 2), (6, 7), (101, 50)] {
