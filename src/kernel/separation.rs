@@ -110,8 +110,9 @@ impl Separation {
         Self::within(kernel, f64::INFINITY)
     }
 
-    /// The same where one product is enough if it leaves at most `most`: if it clearly leaves more, it is all that
-    /// is looked for, and the rank is not known, since the SVD of a large kernel takes longer than the rest of a plan.
+    /// The same where one product is enough if it leaves at most `most`: if it clearly leaves more, or the terms of a large
+    /// kernel are known, it is all that is looked for, and the rank is not known, since the SVD of a large kernel takes
+    /// longer than the rest of a plan.
     pub(crate) fn within(kernel: &Kernel, most: f64) -> Self {
         let (width, height) = (kernel.width(), kernel.height());
         if kernel.taps().iter().all(|&t| t == 0.0) {
@@ -157,8 +158,9 @@ impl Separation {
                 return single(term);
             }
             let best = Self::numeric(kernel, &scaled, vec![term], 2, false, None);
-            // What converges slowly is far from a product.
-            if side > SVD_SIDE || best.residual(1) > CLEARLY * most {
+            // What converges slowly is far from a product. Of a sum that is known no more products are looked for.
+            let sum = !kernel.terms().is_empty();
+            if side > SVD_SIDE || sum || best.residual(1) > CLEARLY * most {
                 return best;
             }
         }

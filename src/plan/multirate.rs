@@ -138,21 +138,15 @@ impl Multirate {
 }
 
 /// Row and column of a kernel, each divided by the sum of its magnitudes and with its anchor in the middle, and what that
-/// takes from their product; if they are worth to try: long, and without taps below 0 unless they may be `signed`.
-fn factors(
-    kernel: &Kernel,
-    column: &[f64],
-    row: &[f64],
-    signed: bool,
-) -> Option<([Vec<f64>; 2], f64)> {
+/// takes from their product; if they are long enough to try.
+fn factors(kernel: &Kernel, column: &[f64], row: &[f64]) -> Option<([Vec<f64>; 2], f64)> {
     let (x, y) = kernel.anchor();
     let unit = |taps: &[f64], anchor: usize| {
         // With the sign that makes a window's taps positive.
         let size = taps.iter().map(|t| t.abs()).sum::<f64>().copysign(taps.iter().sum());
         let long = taps.len() as f64 > LEAST;
-        let good = long && size != 0.0 && (signed || taps.iter().all(|t| *t / size >= 0.0));
         let reach = anchor.max(taps.len() - 1 - anchor);
-        good.then(|| {
+        (long && size != 0.0).then(|| {
             let mut all = vec![0.0; 2 * reach + 1];
             let there = all[reach - anchor..].iter_mut().zip(taps);
             there.for_each(|(to, t)| *to = t / size);
@@ -199,7 +193,7 @@ pub(super) fn multirate(spec: &Spec<'_>, separation: &Separation) -> Option<Choi
         return None;
     }
     let term = &separation.terms()[0];
-    let (factors, size) = factors(kernel, &term.column, &term.row, true)?;
+    let (factors, size) = factors(kernel, &term.column, &term.row)?;
     let plain = mean && factors.iter().flatten().all(|t| *t >= 0.0);
     let gain = if plain { 1.0 } else { size * spec.filter.get_scale() };
     // What the gain and the offset are rounded to, and what that makes of results.
@@ -271,9 +265,9 @@ pub(super) fn addend(
 ) -> Option<Addend> {
     let [kernel] = filter.kernels() else { return None };
     let (column, row) = kernel.factors()?;
-    let sum = |taps: &[f64]| taps.iter().sum::<f64>();
-    let gain = sum(column) * sum(row) * filter.get_scale();
-    let (factors, _) = factors(kernel, column, row, false)?;
+    let (factors, size) = factors(kernel, column, row)?;
+    let gain = size * filter.get_scale();
+    let sum: f64 = factors.iter().map(|taps| taps.iter().sum::<f64>()).product();
     let limit = (allowed / gain.abs()).min(MOST);
     if limit == 0.0 {
         return None;
@@ -300,8 +294,9 @@ pub(super) fn addend(
     };
     let (own, none) = (Noise::default(), noise);
     let noise = own.after(none, 1.0, gain, gain * gain);
-    let slope = f64::from(ROW_BITS).exp2();
-    Some(Addend { stage, unit: gain / slope, zero: gain * MIDDLE, slope, bound, noise })
+    let one = f64::from(ROW_BITS).exp2();
+    let (unit, zero) = (gain / one, gain * sum * MIDDLE);
+    Some(Addend { stage, unit, zero, slope: sum * one, bound, noise })
 }
 
 /// The first fit of these factors times a gain, from coarse to fine, whose bound and noise for such samples are good enough;

@@ -79,8 +79,7 @@ fn at_two_rates(
     // Rows are to be multiples of a power of two: the sum of the taps may be a roundoff away from one.
     let unit = addend.unit.log2().round().exp2();
     let off = (addend.unit / unit - 1.0).abs();
-    // They hold results from 0 to twice that of the middle.
-    addend.bound += off * 2.0 * addend.zero.abs();
+    addend.bound += off * f64::from(-i32::from(i16::MIN)) * addend.unit.abs();
     (addend.unit, addend.zero) = (unit, addend.zero * unit / addend.unit);
     (off < MOST_OFF && unit <= 1.0).then_some(addend)
 }

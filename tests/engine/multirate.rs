@@ -176,13 +176,14 @@ fn every_cut_inside() {
     }
 }
 
-fn sums() -> [Filter; 2] {
+fn sums() -> [Filter; 3] {
     let params = KernelParams { sigma: Some(8.5), ..Default::default() };
-    ["unsharp", "dog"].map(|name| {
-        let kernel = NamedKernel::find(name).unwrap().kernels(&params).unwrap()[0].clone();
-        let filter = Filter::new(kernel);
-        if name == "dog" { filter.offset(100.0) } else { filter }
-    })
+    [("unsharp", 1.0, 0.0), ("dog", 1.0, 100.0), ("log", -20.0, 90.5)].map(
+        |(name, scale, offset)| {
+            let kernel = NamedKernel::find(name).unwrap().kernels(&params).unwrap()[0].clone();
+            Filter::new(kernel).scale(scale).offset(offset)
+        },
+    )
 }
 
 /// Terms of a sum, each at two rates, which read more than the kernel's window.

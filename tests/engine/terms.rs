@@ -157,6 +157,11 @@ fn bounds_hold() {
         assert_eq!(plan.stages()[0].arithmetic, expected, "{plan}");
         worst_images::<u8>(&kernel, 1);
     }
+    // Terms with taps below 0, at two rates.
+    let second = Kernel::log(8.0).unwrap().scaled(30.0).unwrap();
+    let plan = Filter::new(second.clone()).plan::<u8, u8>(Shape::new(200, 100, 1)).unwrap();
+    assert!(plan.steps().iter().any(|step| step.contains("decimate")), "{plan}");
+    worst_images::<u8>(&second, 1);
 }
 
 /// Which filters are done so, and what plans say of it.
