@@ -404,6 +404,45 @@ impl Filter {
         })
     }
 
+    /// This filter and another one that follows it, as one that makes the same of every image, if there is one: of convolved
+    /// kernels, where what lies outside of this one's results is what this one makes of what lies outside of the image.
+    ///
+    /// With premultiplied colours it is the same where alpha is from 0 to full; of floats, where all samples are numbers.
+    pub(crate) fn followed_by(&self, next: &Self) -> Option<Self> {
+        let [kernel] = &self.kernels[..] else { return None };
+        let free = |filter: &Self| filter.method == Method::Auto && filter.tolerance.is_none();
+        let treated = |filter: &Self| filter.alpha.filter(|alpha| *alpha != Alpha::Plain);
+        let plain = self.post == Post::None && free(self) && free(next);
+        if !plain || treated(self) != treated(next) {
+            return None;
+        }
+        // Alpha is limited between both, and an offset is not multiplied by it.
+        let fades = (0.0..=1.0 + 1e-9).contains(&(kernel.sum() * self.scale));
+        let constant = [&self.border_x, &self.border_y].iter().any(|b| !b.constants().is_empty());
+        let fades = fades && self.offset == 0.0 && !constant && !kernel.has_negative_tap();
+        if treated(self) == Some(Alpha::Premultiply) && !fades {
+            return None;
+        }
+        let (first, [across, down]) = (&next.kernels[0], kernel.is_mirrored());
+        let widths = [kernel.width(), first.width()];
+        let heights = [kernel.height(), first.height()];
+        let border_x = around_both([&self.border_x, &next.border_x], widths, across)?;
+        let border_y = around_both([&self.border_y, &next.border_y], heights, down)?;
+        // What this filter's offset adds to the results of the other, which has one for all its kernels.
+        let added = match &next.kernels[..] {
+            _ if self.offset == 0.0 => 0.0,
+            [only] => self.offset * next.scale * only.sum(),
+            _ => return None,
+        };
+        let (scale, offset) = (self.scale * next.scale, next.offset + added);
+        if !(scale.is_finite() && offset.is_finite()) {
+            return None;
+        }
+        let kernels = next.kernels.iter().map(|next| kernel.followed_by(next));
+        let kernels = kernels.collect::<Option<Vec<_>>>()?;
+        Some(Self { kernels, border_x, border_y, scale, offset, ..next.clone() })
+    }
+
     /// Whether all kernels are 3×3.
     pub(crate) fn is_nine(&self) -> bool {
         self.kernels.iter().all(|k| (k.width(), k.height()) == (3, 3))
@@ -423,5 +462,141 @@ impl Filter {
             axis(kernel.width(), kernel.anchor().0, input.width, &self.border_x),
             axis(kernel.height(), kernel.anchor().1, input.height, &self.border_y),
         ]
+    }
+}
+
+/// The border, along an axis, of one filter for two that follow each other with these borders and so many taps, if there is
+/// one; the first one's kernel may be its own mirror image there.
+fn around_both([first, next]: [&Border; 2], taps: [usize; 2], mirrored: bool) -> Option<Border> {
+    let one = match (taps, first) {
+        // A single tap reads nothing outside, and makes nothing else of what lies there.
+        ([_, 1], _) => first,
+        ([1, _], _) if !matches!(next, Border::Constant(_)) => next,
+        (_, Border::Wrap | Border::Valid) if first == next => first,
+        (_, Border::Reflect | Border::Reflect101) if first == next && mirrored => first,
+        _ => return None,
+    };
+    Some(one.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Chain;
+    use crate::reference::layer;
+    use crate::view::View;
+
+    fn kernels() -> Vec<Kernel> {
+        let lopsided = Kernel::separable(&[0.5, 0.25, 0.25], &[0.75, -0.5, 1.0, 0.5]).unwrap();
+        vec![
+            Kernel::gaussian(0.7).unwrap(),
+            Kernel::sobel_x(),
+            lopsided.with_anchor(3, 0).unwrap(),
+            Kernel::box_(5, 1).unwrap(),
+            Kernel::box_(1, 4).unwrap(),
+            Kernel::unsharp(0.6, 0.5).unwrap(),
+            Kernel::new(1, 1, vec![0.5]).unwrap(),
+        ]
+    }
+
+    fn borders() -> Vec<Border> {
+        let constant = |value| Border::Constant(vec![value]);
+        let others = [Border::Replicate, Border::Reflect, Border::Reflect101, Border::Wrap];
+        others.into_iter().chain([Border::Valid, constant(40.0), constant(0.0)]).collect()
+    }
+
+    /// The chain by definition, on an image of that shape; `None` where there is no result.
+    fn exact(filters: &[&Filter], shape: Shape) -> Option<Vec<f64>> {
+        let samples: Vec<u8> =
+            (0..shape.samples().unwrap()).map(|i| (i * i * 37 + i * 11) as u8).collect();
+        let mut chain = Chain::new(filters[0].clone());
+        for filter in &filters[1..] {
+            chain = chain.then((*filter).clone()).unwrap();
+        }
+        layer::chain(&chain, View::new(&samples, shape).unwrap()).ok()
+    }
+
+    fn assert_same(first: &Filter, next: &Filter, both: &Filter, shape: Shape) {
+        match (exact(&[first, next], shape), exact(&[both], shape)) {
+            (Some(apart), Some(one)) => {
+                let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-9;
+                assert_eq!(apart.len(), one.len());
+                assert!(apart.iter().zip(&one).all(near), "{first:?}\n{next:?}\n{shape}");
+            }
+            (None, None) => {}
+            other => panic!("{first:?}\n{next:?}\n{shape}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn two_filters_are_one_only_if_that_is_the_same() {
+        let mut merged = 0;
+        for first in kernels() {
+            for next in kernels() {
+                for border in borders() {
+                    for then in borders() {
+                        let x = |kernel: &Kernel, x: &Border, y: &Border| {
+                            Filter::new(kernel.clone()).borders(x.clone(), y.clone())
+                        };
+                        let first = x(&first, &border, &then).scale(0.75).offset(3.0);
+                        let next = x(&next, &then, &border).scale(-2.0).offset(5.0).abs();
+                        for next in [next, first.clone()] {
+                            let Some(both) = first.followed_by(&next) else { continue };
+                            merged += 1;
+                            for shape in
+                                [Shape::new(1, 1, 1), Shape::new(2, 7, 1), Shape::new(9, 4, 2)]
+                            {
+                                assert_same(&first, &next, &both, shape);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert!(merged > 1000, "{merged}");
+    }
+
+    #[test]
+    fn what_stays_two_filters() {
+        let blur = || Filter::new(Kernel::gaussian(1.0).unwrap());
+        let (edges, shape) = (
+            Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap(),
+            Shape::new(9, 7, 4),
+        );
+        let may = |first: &Filter, next: &Filter| {
+            let both = first.followed_by(next);
+            both.iter().for_each(|both| assert_same(first, next, both, shape));
+            both.is_some()
+        };
+        assert!(may(&blur(), &blur()) && may(&blur(), &edges));
+        for alpha in [Alpha::Keep, Alpha::Premultiply] {
+            assert!(may(&blur().alpha(alpha), &blur().scale(0.5).offset(2.0).alpha(alpha)));
+            assert!(!may(&blur().alpha(alpha), &blur()) && !may(&blur(), &blur().alpha(alpha)));
+        }
+        let premultiplied = |filter: Filter| filter.alpha(Alpha::Premultiply);
+        assert!(!may(&premultiplied(blur().offset(1.0)), &premultiplied(blur())));
+        assert!(!may(&premultiplied(blur().scale(1.5)), &premultiplied(blur())));
+        assert!(!may(
+            &premultiplied(Filter::new(Kernel::unsharp(1.0, 1.0).unwrap())),
+            &premultiplied(blur())
+        ));
+        let line = |w, h, border| {
+            premultiplied(Filter::new(Kernel::box_(w, h).unwrap())).borders(Border::Wrap, border)
+        };
+        let bright = Border::Constant(vec![0.0, 0.0, 0.0, 510.0]);
+        assert!(!may(&line(1, 3, bright.clone()), &line(3, 1, bright)));
+        assert!(may(&line(1, 3, Border::Replicate), &line(3, 1, Border::Replicate)));
+        assert!(may(&blur().alpha(Alpha::Plain), &blur()));
+        assert!(!may(&blur().abs(), &blur()) && !may(&edges, &blur()));
+        assert!(!may(&blur().offset(1.0), &edges) && may(&blur(), &edges.clone().offset(1.0)));
+        assert!(
+            !may(&blur().method(Method::Separable), &blur())
+                && !may(&blur(), &blur().method(Method::Dense))
+        );
+        assert!(!may(&blur().tolerance(0.1), &blur()) && !may(&blur(), &blur().tolerance(0.1)));
+        for border in [Border::Replicate, Border::Constant(vec![0.0])] {
+            assert!(!may(&blur().border(border.clone()), &blur().border(border)));
+        }
+        assert!(!may(&blur().border(Border::Reflect), &blur()));
     }
 }

@@ -101,7 +101,7 @@ pub struct Plan<I, O> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnyPlan {
     chain: Chain,
-    /// The same, in the order in which it is done, if that is another.
+    /// The chain that is done instead, which makes the same of every image.
     order: Option<Chain>,
     input: Shape,
     output: Shape,
@@ -234,9 +234,14 @@ impl AnyPlan {
         &self.chain
     }
 
-    /// The layers in the order in which they are done.
+    /// The chain that is done.
+    fn order(&self) -> &Chain {
+        self.order.as_ref().unwrap_or(&self.chain)
+    }
+
+    /// The layers that are done, in their order.
     fn layers(&self) -> &[Layer] {
-        self.order.as_ref().unwrap_or(&self.chain).layers()
+        self.order().layers()
     }
 
     /// The shape of the images it takes.
@@ -345,10 +350,12 @@ impl AnyPlan {
         if self.types.0 != SampleType::F32 || self.segments.is_empty() {
             return self.bound;
         }
-        if let [Layer::Filter(filter)] = self.chain.layers() {
+        if let [Layer::Filter(filter)] = self.layers() {
             let (x, y) = filter.get_borders();
             let constants = x.constants().iter().chain(y.constants());
             let range = constants.fold(range, |most, v| most.max(v.abs()));
+            let rounds = filter.get_offset() != 0.0 || self.types.1 != SampleType::F32;
+            let range = if rounds { range.max(1.0) } else { range };
             return self.bound.map(|bound| bound * range);
         }
         let proof =

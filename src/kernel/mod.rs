@@ -1,9 +1,10 @@
 //! Kernels: the 2D taps of a filter, where their anchor is, and what is known of their factors.
 //!
 //! [`Kernel`] is plain validated data. The named kernels are one table in `named` and one list of
-//! `constructors`, both over the formulas in `taps`; the texts a user can type are read in `parse`, and `separation` decides
-//! whether two 1D passes can replace the 2D one.
+//! `constructors`, both over the formulas in `taps`; the texts a user can type are read in `parse`, `separation` decides
+//! whether two 1D passes can replace the 2D one, and `composed` makes one kernel of two that follow each other.
 
+mod composed;
 mod constructors;
 mod named;
 mod parse;

@@ -1,18 +1,18 @@
 //! From a chain of layers to its plan: whether a filter stands alone, what rows between layers are, and what is proved.
 
 use super::AnyPlan;
-use super::arithmetic::{Allowance, Noise, Transforms};
+use super::arithmetic::{Allowance, Noise, Proved, Transforms};
 use super::build::{self, Built};
 use super::choose::check_constants;
 use super::costs::MAP;
 use super::filter::{FilterFacts, FilterStage, Setting};
 use super::multirate;
-use super::order::mixes_first;
+use super::order::{merged, mixes_first};
 use super::proof::{Facts, Proof, keeps_constants};
 use super::segment::{Segment, Stage};
 use super::words::{self, Words};
 use crate::error::Error;
-use crate::filter::{Filter, Method};
+use crate::filter::{Alpha, Filter, Method};
 use crate::layer::{Activation, Chain, Layer, Pointwise};
 use crate::pass::ColourWeights;
 use crate::reference::Opacity;
@@ -30,7 +30,9 @@ const SHARE: f64 = 0.9;
 /// A chain as it may be done.
 struct Candidate {
     built: Built,
-    proof: Proof,
+    /// What is proved of the results, unless that is nothing; and what is made of noise.
+    bound: Option<f64>,
+    noise: Noise,
     /// With rows of 16 bits between its filters.
     words: Option<Words>,
     /// Whether there are passes for all of it, which keep the contract.
@@ -38,6 +40,15 @@ struct Candidate {
 }
 
 impl Candidate {
+    /// One filter alone.
+    fn of_filter(stage: Option<FilterStage>, facts: FilterFacts) -> Self {
+        let Proved { bound, noise, .. } = facts.arithmetic;
+        let keeps = stage.is_some();
+        let segments = stage.map(Segment::of_filter).into_iter().collect();
+        let built = Built { segments, filters: vec![facts], possible: keeps };
+        Self { built, bound: Some(bound), noise, words: None, keeps }
+    }
+
     /// What it takes for a pixel, but for layers that are no filters, in nanoseconds.
     fn cost(&self) -> f64 {
         let of = |stage: &FilterStage| stage.cost() * stage.output.channels as f64;
@@ -99,15 +110,8 @@ impl AnyPlan {
             bound: Some(0.0),
             noise: Noise::default(),
         };
-        match chain.layers() {
-            [Layer::Filter(filter)] => {
-                let (stage, facts) = FilterStage::new(filter, input, types, setting)?;
-                plan.segments.extend(stage.map(Segment::of_filter));
-                (plan.bound, plan.noise) = (Some(facts.arithmetic.bound), facts.arithmetic.noise);
-                plan.filters.push(facts);
-            }
-            _ if plan.colour() => {}
-            _ => plan.build(setting)?,
+        if !plan.colour() {
+            plan.build(setting)?;
         }
         plan.choose_tiles();
         Ok(plan)
@@ -132,32 +136,30 @@ impl AnyPlan {
         true
     }
 
-    /// Plans several layers, or one that is no filter.
+    /// Plans all layers, in the way that takes least time.
     fn build(&mut self, setting: Setting) -> Result<(), Error> {
-        let setting = Setting { chained: true, ..setting };
         let mut best = self.best(setting);
         if let Some(order) = mixes_first(&self.chain, self.types) {
-            self.order = Some(order);
-            // What cannot be planned in this order may be in the other.
-            let good = |other: &Candidate| match &best {
-                Ok(best) if best.keeps => other.keeps && other.cost() < best.cost(),
-                _ => other.keeps,
-            };
-            match self.best(setting).ok().filter(good) {
-                Some(other) => best = Ok(other),
-                None => self.order = None,
-            }
+            self.prefer(order, &mut best, setting);
         }
-        let Candidate { built, proof, words, keeps } = best?;
-        self.bound = proof.bounded.then_some(proof.error);
+        // Any number of filters from each one on may be one.
+        let mut at = 0;
+        while at + 1 < self.layers().len() {
+            let mut order = merged(self.order(), at, self.types.0);
+            while let Some(other) = order {
+                order = merged(&other, at, self.types.0);
+                self.prefer(other, &mut best, setting);
+            }
+            at += 1;
+        }
+        let Candidate { built, bound, noise, words, keeps } = best?;
         self.filters = built.filters;
         if !keeps {
             self.bound = Some(0.0);
             return Ok(());
         }
-        self.segments = built.segments;
+        (self.bound, self.noise, self.segments) = (bound, noise, built.segments);
         if let Some(words) = words {
-            (self.bound, self.noise) = (Some(words.bound), words.noise);
             for (facts, stage) in self.filters.iter_mut().zip(words.filters()) {
                 facts.arithmetic = stage.arithmetic.clone();
                 (facts.method, facts.multiplications) =
@@ -168,8 +170,31 @@ impl AnyPlan {
         Ok(())
     }
 
+    /// Takes another chain that makes the same of images, if it takes less time than the best one so far, or if that one cannot
+    /// be planned.
+    fn prefer(&mut self, other: Chain, best: &mut Result<Candidate, Error>, setting: Setting) {
+        let before = self.order.replace(other);
+        let good = |other: &Candidate| match &*best {
+            Ok(best) if best.keeps => other.keeps && other.cost() < best.cost(),
+            _ => other.keeps,
+        };
+        match self.best(setting).ok().filter(good) {
+            Some(other) => *best = Ok(other),
+            None => self.order = before,
+        }
+    }
+
     /// The layers in their order, with and without methods that have an error or blocks, whatever takes less time.
     fn best(&self, setting: Setting) -> Result<Candidate, Error> {
+        if let [Layer::Filter(filter)] = self.layers() {
+            let (stage, facts) = FilterStage::new(filter, self.input, self.types, setting)?;
+            let mut only = Candidate::of_filter(stage, facts);
+            // Of a chain nothing is said where colours are divided by alpha.
+            let divides = filter.get_alpha() == Some(Alpha::Premultiply);
+            only.bound = only.bound.filter(|_| self.order.is_none() || !divides);
+            return Ok(only);
+        }
+        let setting = Setting { chained: true, ..setting };
         let allowances = self.allowances(setting.opacity.full);
         let exact = vec![None; allowances.len()];
         let mut best = self.candidate(setting, &allowances)?;
@@ -219,7 +244,11 @@ impl AnyPlan {
             }
             _ => None,
         };
-        Ok(Candidate { keeps: built.possible && !shows, built, proof, words })
+        let (bound, noise) = match &words {
+            Some(words) => (Some(words.bound), words.noise),
+            None => (proof.bounded.then_some(proof.error), Noise::default()),
+        };
+        Ok(Candidate { keeps: built.possible && !shows, built, bound, noise, words })
     }
 
     /// What errors of results must be less than.

@@ -7,7 +7,7 @@
 //! addition for each number, though vectors take more steps for it.
 
 use super::arithmetic::{Arithmetic, Passes};
-use super::costs::{direct_cost, separable_cost};
+use super::costs::{BLOCKS, RUNNING, RUNNING_BYTES, direct_cost, separable_cost};
 use super::filter::FilterStage;
 use super::segment::{LayerStage, WindowKind};
 use super::terms::Terms;
@@ -68,7 +68,9 @@ impl FilterStage {
             }
             Pass::Dense(_) => direct_cost(arithmetic) * sums,
             // Memory counts for more than sums.
-            Pass::Running(_) | Pass::Blocks(_) => separable_cost(Arithmetic::F32) * sums,
+            Pass::Running(_) if self.types.0 == SampleType::U8 => RUNNING_BYTES,
+            Pass::Running(_) => RUNNING,
+            Pass::Blocks(_) => BLOCKS * sums,
             Pass::Terms(terms) => terms.cost(),
             Pass::Multirate(pass) => pass.cost(),
             Pass::Fft(fft) => fft.cost(),

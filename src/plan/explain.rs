@@ -106,9 +106,6 @@ impl AnyPlan {
     }
 
     fn explain_chain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.order.is_some() {
-            writeln!(f, "order:           mixes before filters that they follow")?;
-        }
         for (i, step) in self.steps().iter().enumerate() {
             writeln!(f, "layer {:<10} {step}", format!("{}:", i + 1))?;
         }
@@ -160,6 +157,9 @@ impl fmt::Display for AnyPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (source, target) = self.types;
         writeln!(f, "image:           {} {source} → {} {target}", self.input, self.output)?;
+        if let Some(order) = &self.order {
+            writeln!(f, "done as:         {order}")?;
+        }
         match self.layers() {
             [Layer::Filter(filter)] => self.explain_filter(f, filter)?,
             _ => self.explain_chain(f)?,

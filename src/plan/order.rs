@@ -1,5 +1,6 @@
-//! The order of a chain's layers. A mix that makes no more channels than it reads may as well come before a filter that
-//! does the same to all channels: a sum of sums, in either order. The plan weighs both.
+//! Other chains that make the same of every image, which the plan weighs. A mix that makes no more channels than it reads
+//! may as well come before a filter that does the same to all channels: a sum of sums, in either order. And a filter that
+//! follows another one may be one with it, of convolved kernels: three boxes are a kernel that is long and smooth.
 
 use super::proof::{gain, weighted};
 use crate::border::Border;
@@ -32,6 +33,31 @@ pub(super) fn mixes_first(chain: &Chain, types: (SampleType, SampleType)) -> Opt
         }
     }
     moved.map(|layers| chain.with_layers(layers))
+}
+
+/// The chain with one filter for the two from the layer at `at` on, if they may be one.
+pub(super) fn merged(chain: &Chain, at: usize, source: SampleType) -> Option<Chain> {
+    let [Layer::Filter(first), Layer::Filter(next)] = chain.layers().get(at..at + 2)? else {
+        return None;
+    };
+    // Alpha of floats may be anything.
+    let opacity = source != SampleType::F32 && chain.layers()[..at].iter().all(keeps_opacity);
+    if first.get_alpha() == Some(Alpha::Premultiply) && !opacity {
+        return None;
+    }
+    let mut layers = chain.layers().to_vec();
+    layers.splice(at..at + 2, [Layer::Filter(first.followed_by(next)?)]);
+    Some(chain.with_layers(layers))
+}
+
+/// Whether alpha is from 0 to full behind a layer, if it is before.
+fn keeps_opacity(layer: &Layer) -> bool {
+    match layer {
+        Layer::Filter(filter) => {
+            matches!(filter.get_alpha(), Some(Alpha::Keep | Alpha::Premultiply))
+        }
+        _ => false,
+    }
 }
 
 /// The same mix before the same filter: weights W, a filter's offset o and the mix's bias b make W(f(x) + o) + b, which is

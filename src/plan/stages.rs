@@ -22,7 +22,7 @@ use crate::layer::Layer;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StageInfo<'a> {
-    /// The layer.
+    /// The layer: one of [`AnyPlan::chain`]'s, or what is done for several of them.
     pub layer: &'a Layer,
     /// How a filter is done: never `Auto`. `None` for other layers.
     pub method: Option<Method>,
@@ -37,13 +37,13 @@ pub struct StageInfo<'a> {
     pub multiplications: usize,
     /// Operations per sample of its output, as they are executed.
     pub operations: Operations,
-    /// The same for plain 2D filtering, or an ordinary loop over the layer's window.
+    /// Multiplications of plain 2D filtering, or an ordinary loop over the layer's window.
     pub naive_multiplications: usize,
 }
 
 impl AnyPlan {
-    /// What is done for each layer, in the order in which they are done: a mix that makes no more channels than it reads
-    /// may come before a filter that it follows.
+    /// What is done for each layer of those that are done, in their order: a mix that makes no more channels than it reads
+    /// may come before a filter that it follows, and filters that follow each other may be one.
     #[must_use]
     pub fn stages(&self) -> Vec<StageInfo<'_>> {
         let mut filters = self.filters.iter();
@@ -81,7 +81,7 @@ impl AnyPlan {
                     _ => filter::multiplications(filter, method),
                 },
                 operations,
-                naive_multiplications: filter::multiplications(filter, Method::Dense),
+                naive_multiplications: layer.multiplications_per_sample(),
             }
         });
         layers.collect()
@@ -134,10 +134,10 @@ impl AnyPlan {
         self.stages().iter().map(|stage| stage.multiplications).sum()
     }
 
-    /// The same for plain 2D filtering: kernel width × height, for each kernel.
+    /// The same for plain 2D filtering with the layers as they were given: kernel width × height, for each kernel.
     #[must_use]
     pub fn naive_multiplications_per_sample(&self) -> usize {
-        self.stages().iter().map(|stage| stage.naive_multiplications).sum()
+        self.chain.layers().iter().map(Layer::multiplications_per_sample).sum()
     }
 
     /// Operations per sample, of all layers together, each of its own output, as they are executed: folded and shared, of

@@ -519,10 +519,7 @@ impl Terms {
 
     /// What all of it takes for a sample, in nanoseconds.
     pub fn cost(&self) -> f64 {
-        let of = |stage: &FilterStage| {
-            separable_cost(stage.arithmetic.arithmetic) * stage.operations().additions + EACH
-        };
-        self.stages.iter().map(|term| of(&term.stage)).sum()
+        self.stages.iter().map(|term| term.stage.cost() + EACH).sum()
     }
 
     /// Multiplications per sample.

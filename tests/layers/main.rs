@@ -11,6 +11,7 @@ mod filters;
 mod golden;
 
 mod make;
+mod merged;
 mod methods;
 mod rows;
 mod single;

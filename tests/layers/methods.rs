@@ -43,6 +43,11 @@ fn means() -> Filter {
     Filter::new(Kernel::box_(3, 3).unwrap())
 }
 
+/// A long filter that stays one for itself.
+fn long() -> Filter {
+    Filter::new(smooth()).method(Method::Multirate)
+}
+
 /// Larger than all kernels of a chain together, and smaller.
 const LARGE: Shape = Shape::new(141, 103, 1);
 const SMALL: [Shape; 4] =
@@ -67,7 +72,7 @@ fn two_rates_come_first() {
     for (i, border) in borders(40.0).into_iter().enumerate() {
         for after in [means(), edges()] {
             let on = |filter: Filter| filter.border(border.clone());
-            let chain = chain_of([on(Filter::new(smooth())), on(after)]);
+            let chain = chain_of([on(long()), on(after)]);
             let plan = chain.plan::<u8, u8>(LARGE).unwrap();
             let first = &plan.stages()[0];
             assert_eq!(first.method, Some(Method::Multirate), "{plan}");
@@ -84,12 +89,14 @@ fn two_rates_come_first() {
 fn two_rates_come_later() {
     for (i, border) in borders(9.0).into_iter().enumerate() {
         let on = |filter: Filter| filter.border(border.clone());
-        let chain = chain_of([on(means()), on(Filter::new(smooth())), on(means())]);
+        let chain = chain_of([on(means()), on(long()), on(means())]);
         assert_eq!(methods::<u8, u8>(&chain, LARGE)[1], Method::Multirate, "{border}");
         everywhere::<u8, u8>(&chain, i as u64);
-        let both = chain_of([on(Filter::new(smooth())), on(Filter::new(smooth()).offset(-3.5))]);
-        assert_eq!(methods::<u8, u8>(&both, LARGE), [Method::Multirate; 2], "{border}");
-        everywhere::<u16, u8>(&both, i as u64 + 1);
+        let both = |of: Filter| chain_of([on(of.clone()), on(of.offset(-3.5))]);
+        let apart = both(long());
+        assert_eq!(methods::<u8, u8>(&apart, LARGE), [Method::Multirate; 2], "{border}");
+        everywhere::<u8, u8>(&apart, i as u64 + 2);
+        everywhere::<u16, u8>(&both(Filter::new(smooth())), i as u64 + 1);
     }
 }
 

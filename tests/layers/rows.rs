@@ -49,8 +49,6 @@ fn sums_of_whole_taps() {
         chain_of([gaussian(1.2), odd(), gaussian(1.0)]),
     ];
     for (i, chain) in chains.iter().enumerate() {
-        let at = arithmetics(chain, Shape::new(61, 23, 1));
-        assert!(at[1..].contains(&Arithmetic::I16), "{i}: {at:?}");
         for (j, border) in borders(9.0).into_iter().enumerate() {
             let mut layers = chain.layers().iter().map(|layer| match layer {
                 Layer::Filter(filter) => filter.clone().border(border.clone()),
@@ -58,6 +56,11 @@ fn sums_of_whole_taps() {
             });
             let first = Chain::new(layers.next().unwrap());
             let chain = layers.fold(first, |chain, filter| chain.then(filter).unwrap());
+            // Through others two filters may be one.
+            if border == Border::Replicate {
+                let at = arithmetics(&chain, Shape::new(61, 23, 1));
+                assert!(at[1..].contains(&Arithmetic::I16), "{i}: {at:?}");
+            }
             let (shape, seed) = (Shape::new(61, 23, [1, 3, 4][j % 3]), (10 * i + j) as u64);
             agree::<u8, u8>(&chain, shape, seed);
             agree::<u8, i16>(&chain, shape, seed);
