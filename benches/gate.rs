@@ -353,6 +353,9 @@ fn timed_rows() -> Vec<Row> {
     }
     let colours = Filter::new(mean(31)).alpha(Alpha::Premultiply);
     add("premultiplied-fft", "31", (U8, U8), 4, filter(colours));
+    // Terms with taps below 0, at two rates.
+    let second = Kernel::log(10.0).expect("a kernel");
+    add("log", "sigma10", (U8, U8), 1, filter(Filter::new(second).scale(20.0).offset(128.0)));
     add("whole", "5", (U8, U8), 1, filter(Filter::new(whole(5, 2)).scale(1.0 / 64.0)));
     add("whole", "5", (U16, U16), 1, filter(Filter::new(whole(5, 40)).offset(32768.0)));
     add("edges", "5", (U8, U8), 1, filter(edges(5)));
@@ -394,13 +397,14 @@ fn timed_rows() -> Vec<Row> {
         Filter::new(Kernel::sum_of(&[image, long]).expect("two terms"))
     };
     let box3 = || named("box", 3);
-    let chains: [(&str, Chain); 6] = [
+    let chains: [(&str, Chain); 7] = [
         ("gaussian50-box3", chain([sigma(50.0), box3()])),
         ("box3-gaussian50", chain([box3(), sigma(50.0)])),
         ("gaussian10-box3", chain([sigma(10.0), box3()])),
         ("unsharp50-box3", chain([unsharp(), box3()])),
         ("dense63-sharpen", chain([Filter::new(mean(63)), sharpen.clone()])),
         ("gaussian10-sharpen", chain([sigma(10.0), sharpen.clone()])),
+        ("gaussian50-sharpen", chain([sigma(50.0), sharpen.clone()])),
     ];
     for (name, chain) in chains {
         add("chain", name, (U8, U8), 3, What::Chain(chain));
