@@ -96,7 +96,7 @@ fn arguments(case: &Case, input: &Path) -> Vec<String> {
         };
         args.push(format!("--{flag}={text}"));
         args.extend(stage.size.map(|n| format!("--size={}", n % 40)));
-        args.extend(stage.sigma.map(|n| format!("--sigma={}", f64::from(n) / 32.0)));
+        args.extend(stage.sigma.map(|n| format!("--sigma={}", f64::from(n) / 16.0)));
         args.extend(stage.anchor.map(|(x, y)| format!("--anchor={},{}", x % 40, y % 40)));
     }
     let borders =
@@ -108,7 +108,8 @@ fn arguments(case: &Case, input: &Path) -> Vec<String> {
     args.extend(choice("range", &["clamp", "abs", "offset", "stretch"], case.range));
     args.extend(choice("alpha", &["premultiply", "plain", "keep", "drop"], case.alpha));
     args.extend(choice("depth", &["8", "16", "f32"], case.depth));
-    args.extend(choice("method", &["auto", "separable", "dense", "naive"], case.method));
+    let methods = ["auto", "separable", "dense", "naive", "terms", "runs", "multirate", "fft"];
+    args.extend(choice("method", &methods, case.method));
     args.extend(choice("compat", &["opencv", "scipy"], case.compat));
     args.extend(case.scale.map(|v| format!("--scale={}", f64::from(v) / 8.0)));
     args.extend(case.offset.map(|v| format!("--offset={v}")));

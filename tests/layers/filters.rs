@@ -135,6 +135,16 @@ pub fn chain_of<const N: usize>(filters: [Filter; N]) -> Chain {
     filters.fold(first, |chain, filter| chain.then(filter).unwrap())
 }
 
+/// The same filters with that border.
+pub fn through(chain: &Chain, border: &Border) -> Chain {
+    let mut filters = chain.layers().iter().map(|layer| match layer {
+        Layer::Filter(filter) => filter.clone().border(border.clone()),
+        _ => unreachable!("only filters"),
+    });
+    let first = Chain::new(filters.next().unwrap());
+    filters.fold(first, |chain, filter| chain.then(filter).unwrap())
+}
+
 /// Two passes, direct passes, two kernels at once, through every border; images smaller than the
 /// kernels among them.
 #[test]

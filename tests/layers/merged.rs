@@ -1,7 +1,7 @@
 //! Filters that follow each other and are done as one, of convolved kernels.
 
 use crate::common::{Look, borders, image};
-use crate::filters::{agree, chain_of, fair, regions, run};
+use crate::filters::{agree, chain_of, fair, regions, run, through};
 use twopass::{
     Alpha, Border, Chain, Filter, Kernel, Layer, Method, Pointwise, Sample, Shape, Source,
     StageInfo,
@@ -23,16 +23,6 @@ fn sizes<I: Source, O: Sample>(chain: &Chain, channels: usize) -> Vec<(usize, us
         _ => (0, 0),
     };
     plan.stages().into_iter().map(size).collect()
-}
-
-/// The same filters with that border.
-fn through(chain: &Chain, border: &Border) -> Chain {
-    let mut filters = chain.layers().iter().map(|layer| match layer {
-        Layer::Filter(filter) => filter.clone().border(border.clone()),
-        _ => unreachable!("only filters"),
-    });
-    let first = Chain::new(filters.next().unwrap());
-    filters.fold(first, |chain, filter| chain.then(filter).unwrap())
 }
 
 /// Whether filters are one through every border that lets them be, and what they make then.

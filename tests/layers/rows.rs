@@ -1,7 +1,7 @@
 //! Rows of 16 bits between filters of `u8` images: exact sums of whole taps on them, and mixes that come before filters.
 
 use crate::common::{Look, borders, image};
-use crate::filters::{agree, chain_of, fair, has_words, regions, run};
+use crate::filters::{agree, chain_of, fair, has_words, regions, run, through};
 use twopass::{
     Activation, Alpha, Arithmetic, Border, Chain, Filter, Image, Kernel, Layer, Method, Pointwise,
     Sample, Shape, Source,
@@ -50,12 +50,7 @@ fn sums_of_whole_taps() {
     ];
     for (i, chain) in chains.iter().enumerate() {
         for (j, border) in borders(9.0).into_iter().enumerate() {
-            let mut layers = chain.layers().iter().map(|layer| match layer {
-                Layer::Filter(filter) => filter.clone().border(border.clone()),
-                _ => unreachable!("only filters"),
-            });
-            let first = Chain::new(layers.next().unwrap());
-            let chain = layers.fold(first, |chain, filter| chain.then(filter).unwrap());
+            let chain = through(chain, &border);
             // Through others two filters may be one.
             if border == Border::Replicate {
                 let at = arithmetics(&chain, Shape::new(61, 23, 1));
