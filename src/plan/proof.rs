@@ -198,6 +198,35 @@ fn addends(kernel: &Kernel) -> f64 {
     }
 }
 
+/// What `f64` rounds where kernels are convolved, as a part of the results: of sums of 2¹² products.
+const CONVOLVED: f64 = 1.0 / (1u64 << 40) as f64;
+
+/// How far one filter of convolved kernels, which may be `whole`, may be from these filters one after the other, for samples
+/// of at most `size`.
+pub(super) fn convolved(filters: &[Layer], whole: bool, mut size: f64) -> f64 {
+    let are_whole = |layer: &Layer| match layer {
+        Layer::Filter(filter) => {
+            let taps = filter.kernels().iter().flat_map(|k| k.taps());
+            taps.chain([&filter.get_scale(), &filter.get_offset()]).all(|v| v.fract() == 0.0)
+        }
+        _ => false,
+    };
+    if whole && filters.iter().all(are_whole) {
+        return 0.0;
+    }
+    let mut error = 0.0;
+    for layer in filters {
+        for border in borders(layer) {
+            size = border.constants().iter().fold(size, |most, v| most.max(v.abs()));
+        }
+        if let Layer::Filter(filter) = layer {
+            size = gain(filter) * size + filter.get_offset().abs();
+            error = gain(filter) * error + CONVOLVED * size;
+        }
+    }
+    error
+}
+
 /// The range of a filter's results, of values of a range.
 pub(super) fn results(filter: &Filter, range: (f64, f64)) -> (f64, f64) {
     let kernels = filter.kernels().iter().map(|k| {

@@ -193,6 +193,17 @@ fn what_plans_say() {
         plan.to_string().contains("done as:         filter 9×9, border reflect101\n"),
         "{plan}"
     );
+    // Only whole taps are exact: others are rounded where they are convolved.
+    let nothing = Filter::new(Kernel::new(3, 3, vec![0.0; 9]).unwrap()).offset(0.1);
+    let hidden = chain_of([nothing, Filter::new(Kernel::sobel_x())]);
+    agree::<u8, f32>(&hidden, Shape::new(19, 8, 1), 1);
+    let bound = |chain: &Chain| {
+        let plan = chain.plan::<u8, f32>(Shape::new(64, 48, 1)).unwrap();
+        (plan.stages().len(), plan.error_bound() == Some(0.0))
+    };
+    assert_eq!(bound(&hidden), (1, false));
+    let whole = Filter::new("1 2 1; 2 4 2; 1 2 1".parse().unwrap());
+    assert_eq!(bound(&chain_of([whole, Filter::new(Kernel::scharr_x())])), (1, true));
     let larger = plan.for_shape(Shape::new(90, 70, 3)).unwrap();
     assert_eq!(larger, chain.plan::<u8, u8>(Shape::new(90, 70, 3)).unwrap());
     let source = image::<u8>(Shape::new(90, 70, 3), Look::Noise, 3);
