@@ -9,13 +9,13 @@ mod chain;
 mod choose;
 mod costs;
 mod cut;
+mod equivalents;
 mod executed;
 mod explain;
 mod fft;
 mod filter;
 mod multirate;
 mod operations;
-mod order;
 mod proof;
 mod runs;
 mod segment;
@@ -102,7 +102,7 @@ pub struct Plan<I, O> {
 pub struct AnyPlan {
     chain: Chain,
     /// The chain that is done instead, which makes the same of every image.
-    order: Option<Chain>,
+    instead: Option<Chain>,
     input: Shape,
     output: Shape,
     types: (SampleType, SampleType),
@@ -235,13 +235,13 @@ impl AnyPlan {
     }
 
     /// The chain that is done.
-    fn order(&self) -> &Chain {
-        self.order.as_ref().unwrap_or(&self.chain)
+    fn done(&self) -> &Chain {
+        self.instead.as_ref().unwrap_or(&self.chain)
     }
 
     /// The layers that are done, in their order.
     fn layers(&self) -> &[Layer] {
-        self.order().layers()
+        self.done().layers()
     }
 
     /// The shape of the images it takes.

@@ -5,9 +5,9 @@ use super::arithmetic::{Allowance, Noise, Proved, Transforms};
 use super::build::{self, Built};
 use super::choose::check_constants;
 use super::costs::MAP;
+use super::equivalents::{merged, mixes_first};
 use super::filter::{FilterFacts, FilterStage, Setting};
 use super::multirate;
-use super::order::{merged, mixes_first};
 use super::proof::{Facts, Proof, convolved, keeps_constants};
 use super::segment::{Segment, Stage};
 use super::words::{self, Words};
@@ -99,7 +99,7 @@ impl AnyPlan {
         };
         let mut plan = Self {
             chain: chain.clone(),
-            order: None,
+            instead: None,
             input,
             output,
             types,
@@ -139,15 +139,15 @@ impl AnyPlan {
     /// Plans all layers, in the way that takes least time.
     fn build(&mut self, setting: Setting) -> Result<(), Error> {
         let mut best = self.best(setting);
-        if let Some(order) = mixes_first(&self.chain, self.types) {
-            self.prefer(order, &mut best, setting);
+        if let Some(other) = mixes_first(&self.chain, self.types) {
+            self.prefer(other, &mut best, setting);
         }
         // Any number of filters from each one on may be one.
         let mut at = 0;
         while at + 1 < self.layers().len() {
-            let mut order = merged(self.order(), at, self.types.0);
-            while let Some(other) = order {
-                order = merged(&other, at, self.types.0);
+            let mut merging = merged(self.done(), at, self.types.0);
+            while let Some(other) = merging {
+                merging = merged(&other, at, self.types.0);
                 self.prefer(other, &mut best, setting);
             }
             at += 1;
@@ -173,14 +173,14 @@ impl AnyPlan {
     /// Takes another chain that makes the same of images, if it takes less time than the best one so far, or if that one cannot
     /// be planned.
     fn prefer(&mut self, other: Chain, best: &mut Result<Candidate, Error>, setting: Setting) {
-        let before = self.order.replace(other);
+        let before = self.instead.replace(other);
         let good = |other: &Candidate| match &*best {
             Ok(best) if best.keeps => other.keeps && other.cost() < best.cost(),
             _ => other.keeps,
         };
         match self.best(setting).ok().filter(good) {
             Some(other) => *best = Ok(other),
-            None => self.order = before,
+            None => self.instead = before,
         }
     }
 
@@ -190,7 +190,7 @@ impl AnyPlan {
             let (stage, facts) = FilterStage::new(filter, self.input, self.types, setting)?;
             let whole = facts.whole;
             let mut only = Candidate::of_filter(stage, facts);
-            if self.order.is_some() {
+            if self.instead.is_some() {
                 let size = if is_float(self.types.0) { 1.0 } else { setting.opacity.full };
                 let rounded = convolved(self.chain.layers(), whole, size);
                 // Of a chain nothing is said where colours are divided by alpha.

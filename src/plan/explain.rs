@@ -157,8 +157,8 @@ impl fmt::Display for AnyPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (source, target) = self.types;
         writeln!(f, "image:           {} {source} → {} {target}", self.input, self.output)?;
-        if let Some(order) = &self.order {
-            writeln!(f, "done as:         {order}")?;
+        if let Some(other) = &self.instead {
+            writeln!(f, "done as:         {other}")?;
         }
         match self.layers() {
             [Layer::Filter(filter)] => self.explain_filter(f, filter)?,
