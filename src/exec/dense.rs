@@ -308,7 +308,7 @@ impl FilterRun<'_> {
             len: (outputs * step + ACROSS_SLACK).next_multiple_of(ACROSS_SLACK),
             first: 0,
             paired: true,
-            sizes: [BLOCK_ROWS, 2, 1],
+            sizes: if stage.level.lanes() < 16 { [2, 1, 1] } else { [BLOCK_ROWS, 2, 1] },
             direct: tile.first + inside.start..tile.first + inside.end,
             skip,
         };

@@ -195,10 +195,10 @@ struct Output<R: Datapath, const N: usize> {
 }
 
 impl<R: Datapath, const N: usize> Dense<'_, R, N> {
-    /// Whether the registers hold the sums of so many vectors.
+    /// Whether the registers hold the sums of so many vectors. Of 16 registers, totals that rows' sums join may have none:
+    /// those are read and written once a row.
     const fn fits<L: Lanes>(vectors: usize) -> bool {
-        let sums = if R::ROW_SUMS { 2 * N } else { N };
-        vectors * sums <= if L::N == 16 { 16 } else { 8 }
+        vectors * N <= if L::N == 16 && !R::ROW_SUMS { 16 } else { 8 }
     }
 
     /// What the rows of the window meet, in their order.

@@ -101,12 +101,13 @@ impl<R: Kept, T: SampleLanes> Job for SparseSums<'_, R, T> {
         // SAFETY: `sums` has n elements, whole vectors, and so have rows from each read on.
         unsafe {
             let mut x = 0;
-            while x + 2 * lanes <= n {
-                self.block::<L, 2>(l, x);
-                x += 2 * lanes;
+            while x + 4 * lanes <= n {
+                self.block::<L, 4>(l, x);
+                x += 4 * lanes;
             }
-            if x < n {
+            while x < n {
                 self.block::<L, 1>(l, x);
+                x += lanes;
             }
         }
         let (Some(out), sums) = (&mut self.out, self.sums.as_ptr()) else { return };
