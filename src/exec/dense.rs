@@ -303,12 +303,14 @@ impl FilterRun<'_> {
         let outputs = tile.x.len();
         let reach = Across::reach(0, 2 * taps.len(), step);
         let (inside, skip) = tile.inside(outputs, reach.div_ceil(step));
+        // Two rows meet the same pairs. Four do not, but where there are registers for more vectors of each they save loads.
+        let sizes = if stage.level.lanes() < 16 { [2, 1, 1] } else { [BLOCK_ROWS, 2, 1] };
         let made = Preparation {
             samples: (tile.first + outputs).max(tile.len) * step + reach,
             len: (outputs * step + ACROSS_SLACK).next_multiple_of(ACROSS_SLACK),
             first: 0,
             paired: true,
-            sizes: if stage.level.lanes() < 16 { [2, 1, 1] } else { [BLOCK_ROWS, 2, 1] },
+            sizes,
             direct: tile.first + inside.start..tile.first + inside.end,
             skip,
         };
