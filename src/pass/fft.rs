@@ -224,36 +224,62 @@ impl Job for Emit<'_> {
 impl Emit<'_> {
     #[inline(always)]
     fn rows<const WHOLE: bool, const TWO: bool>(self) {
-        match self.channels {
-            1 => self.pixels::<WHOLE, TWO, 1>(),
-            2 => self.pixels::<WHOLE, TWO, 2>(),
-            3 => self.pixels::<WHOLE, TWO, 3>(),
-            4 => self.pixels::<WHOLE, TWO, 4>(),
-            _ => self.pixels::<WHOLE, TWO, 0>(),
-        }
-    }
-
-    /// Of C channels; 0 is any number.
-    #[inline(always)]
-    fn pixels<const WHOLE: bool, const TWO: bool, const C: usize>(self) {
-        let Self { sums, results, outs, channels } = self;
-        let channels = if C == 0 { channels } else { C };
-        for (part, out) in outs.into_iter().enumerate() {
-            let out = out.iter_mut().step_by(channels).zip(sums[0]);
-            if TWO {
-                for ((out, low), high) in out.zip(sums[1]) {
-                    let sum = round(low[part]) + 256.0 * round(high[part]);
-                    *out = finish((sum + results.add) * results.unit, &results);
-                }
-            } else {
-                for (out, sum) in out {
-                    let sum = sum[part];
-                    let sum = if WHOLE { (round(sum) + results.add) * results.unit } else { sum };
-                    *out = finish(sum, &results);
+        let Self { sums: [sums, more], results, outs: [upper, lower], channels } = self;
+        let mut last = [[[0.0; 2]; SOME]; 2];
+        let [low_last, high_last] = &mut last;
+        for x in (0..sums.len()).step_by(SOME) {
+            let low = some(&sums[x..], low_last);
+            let high = if TWO { some(&more[x..], high_last) } else { low };
+            let rows = together::<WHOLE, TWO>(low, high, &results);
+            let count = SOME.min(sums.len() - x);
+            for (row, out) in rows.iter().zip([&mut *upper, &mut *lower]) {
+                let out = &mut out[x * channels..];
+                match out.first_chunk_mut() {
+                    Some(out) if count == SOME && channels == 1 => *out = *row,
+                    _ => {
+                        let pixels = out.iter_mut().step_by(channels);
+                        pixels.zip(&row[..count]).for_each(|(out, v)| *out = *v);
+                    }
                 }
             }
         }
     }
+}
+
+/// Results that are made together, so that the compiler makes vectors of them.
+const SOME: usize = 8;
+
+/// The first sums, and zeros behind them where they are the last.
+#[inline(always)]
+fn some<'a>(sums: &'a [Complex], last: &'a mut [Complex; SOME]) -> &'a [Complex; SOME] {
+    sums.first_chunk().unwrap_or_else(|| {
+        last[..sums.len()].copy_from_slice(sums);
+        last
+    })
+}
+
+/// The results of both rows.
+#[inline(always)]
+fn together<const WHOLE: bool, const TWO: bool>(
+    low: &[Complex; SOME],
+    high: &[Complex; SOME],
+    results: &Results,
+) -> [[f32; SOME]; 2] {
+    let mut rows = [[0.0; SOME]; 2];
+    for (part, row) in rows.iter_mut().enumerate() {
+        for (i, result) in row.iter_mut().enumerate() {
+            let mut sum = low[i][part];
+            if WHOLE {
+                sum = round(sum);
+                if TWO {
+                    sum += 256.0 * round(high[i][part]);
+                }
+                sum = (sum + results.add) * results.unit;
+            }
+            *result = finish(sum, results);
+        }
+    }
+    rows
 }
 
 #[inline(always)]
@@ -419,11 +445,11 @@ mod tests {
                 (if results.rounds { (v + 0.5).floor() } else { v }) as f32
             };
             for (level, c) in Level::available().iter().flat_map(|l| [(l, 0), (l, channels - 1)]) {
-                let mut rows = [(); 2].map(|()| vec![0.125; n * channels]);
+                let mut rows = [(); 2].map(|()| vec![0.125; (n + 9) * channels]);
                 let outs = rows.each_mut().map(|row| &mut row[c..]);
                 level.run(Emit { sums: [&low, &high], results, outs, channels });
-                for (part, i) in (0..n * channels).flat_map(|i| [(0, i), (1, i)]) {
-                    let mine = i % channels == c;
+                for (part, i) in (0..(n + 9) * channels).flat_map(|i| [(0, i), (1, i)]) {
+                    let mine = i < n * channels && i % channels == c;
                     let expected = if mine { expected(part, i / channels) } else { 0.125 };
                     let value = rows[part][i];
                     assert_eq!(value, expected, "{level}, {i} of {n}, {channels}, {results:?}");
