@@ -195,8 +195,8 @@ struct Output<R: Datapath, const N: usize> {
 }
 
 impl<R: Datapath, const N: usize> Dense<'_, R, N> {
-    /// Whether the registers hold the sums of so many vectors. Of 16 registers, totals that rows' sums join may have none:
-    /// those are read and written once a row.
+    /// Whether the registers hold the sums of so many vectors. Where there are 16, the totals that sums of rows join lie in
+    /// memory: each is read and written once a row.
     const fn fits<L: Lanes>(vectors: usize) -> bool {
         vectors * N <= if L::N == 16 && !R::ROW_SUMS { 16 } else { 8 }
     }

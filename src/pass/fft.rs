@@ -237,8 +237,9 @@ impl Emit<'_> {
                 match out.first_chunk_mut() {
                     Some(out) if count == SOME && channels == 1 => *out = *row,
                     _ => {
-                        let pixels = out.iter_mut().step_by(channels);
-                        pixels.zip(&row[..count]).for_each(|(out, v)| *out = *v);
+                        for (out, v) in out.iter_mut().step_by(channels).zip(&row[..count]) {
+                            *out = *v;
+                        }
                     }
                 }
             }
@@ -252,10 +253,11 @@ const SOME: usize = 8;
 /// The first sums, and zeros behind them where they are the last.
 #[inline(always)]
 fn some<'a>(sums: &'a [Complex], last: &'a mut [Complex; SOME]) -> &'a [Complex; SOME] {
-    sums.first_chunk().unwrap_or_else(|| {
-        last[..sums.len()].copy_from_slice(sums);
-        last
-    })
+    if let Some(some) = sums.first_chunk() {
+        return some;
+    }
+    last[..sums.len()].copy_from_slice(sums);
+    last
 }
 
 /// The results of both rows.
