@@ -1,6 +1,6 @@
 //! The gate of changes that must not show: the bytes of results, and the time they take, against an older build.
 //!
-//! `cargo bench --bench gate -- --test` compares hashes of results with `benches/gate.txt`, at every level of the
+//! `cargo test --bench gate` compares hashes of results with `benches/gate.txt`, at every level of the
 //! machine; `-- --write` writes that file. `-- --against EXECUTABLE [PART OF AN ID]` compares times (one thread, the
 //! best level or `--level NAME`, 1080p or `--size 3840x2160`) and bytes with those of another build of this bench,
 //! run and run about: what `cargo bench --bench gate --no-run` names.

@@ -3,7 +3,7 @@
 //!
 //! Ids read `op/size/sample/channels/level`, with channels as `in-out` where they differ;
 //! throughput is in multiplications. Every bench compares its result with the reference before
-//! it is timed. In test mode (`cargo bench -- --test`) images are small.
+//! it is timed. In test mode (`cargo test --benches`) images are small.
 
 mod support;
 

@@ -4,7 +4,7 @@
 //! Ids read `op/size/sample/channels/level`, with samples as `in-out` where they differ;
 //! throughput is in pixels. Every bench compares its result with the reference before it is timed,
 //! and every plan with the method and the arithmetic that the bench is there for: a plan that
-//! chooses otherwise stops it. In test mode (`cargo bench -- --test`) images are small.
+//! chooses otherwise stops it. In test mode (`cargo test --benches`) images are small.
 
 mod support;
 

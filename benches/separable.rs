@@ -2,7 +2,7 @@
 //! by kernel size, sample type and channels, at 1080p on one thread.
 //!
 //! Ids read `op/size/sample/channels/level`; throughput is in pixels. Every bench compares its
-//! result with the reference before it is timed. In test mode (`cargo bench -- --test`) images
+//! result with the reference before it is timed. In test mode (`cargo test --benches`) images
 //! are small.
 
 mod support;

@@ -2,9 +2,6 @@
 
 use super::failure::Failure;
 
-/// Bytes that tell them.
-pub const HEAD: usize = 16;
-
 /// What a file is by its first bytes.
 fn name(head: &[u8]) -> Option<&'static str> {
     let brand = head.get(4..12).filter(|b| b.starts_with(b"ftyp")).map(|b| &b[4..]);

@@ -19,8 +19,15 @@ use super::source::{Source, Wanted, failure, guarded, max_bytes, source};
 use super::spare;
 use super::tiff;
 use super::webp;
+use image::codecs::{
+    bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, pnm::PnmDecoder, qoi::QoiDecoder,
+    tga::TgaDecoder, webp::WebPDecoder,
+};
+use image::error::ImageFormatHint;
 use image::metadata::Orientation;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits,
+};
 use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
@@ -231,41 +238,30 @@ fn header(
     let first_frame = wanted.first_frame;
     let mut source = source;
     let mut head = Vec::new();
-    let read = source.by_ref().take(foreign::HEAD as u64).read_to_end(&mut head);
+    let read = source.by_ref().take(HEAD).read_to_end(&mut head);
     read.and_then(|_| source.rewind())
         .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
     if let Some(failure) = foreign::refused(&head) {
         return Err(failure);
     }
-    let mut reader = ImageReader::new(source)
-        .with_guessed_format()
-        .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-    let format = match reader.format() {
-        Some(format) => format,
-        None => guess(&mut reader)?,
-    };
+    let format = guess(&head)?;
     if format == ImageFormat::Jpeg {
-        return jpeg(reader, max_pixels, max_bytes, first_frame);
+        return jpeg(source, max_pixels, max_bytes, first_frame);
     }
     let (mut meta, mut stored) = (Meta::default(), Stored::default());
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(max_bytes);
     let mut moving = None;
     if !first_frame {
-        let mut source = reader.into_inner();
         let count = animation::count(&mut source, format)?;
-        reader = ImageReader::with_format(source, format);
         if count > 1 && !animation::moves(format) {
             return Err(animation::several(format));
         }
         if count > 1 {
-            let bytes: Arc<[u8]> = whole(reader, max_bytes)?.into();
-            reader = ImageReader::with_format(Box::new(Cursor::new(Arc::clone(&bytes))), format);
+            let bytes: Arc<[u8]> = whole(source, max_bytes)?.into();
+            source = Box::new(Cursor::new(Arc::clone(&bytes)));
             moving = Some(Moving::new(bytes, format, count));
         }
     }
     if format == ImageFormat::Tiff {
-        let mut source = reader.into_inner();
         let found = if first_frame { Ok((Vec::new(), false)) } else { tiff::pages(&mut source) };
         let found = found.and_then(|found| source.rewind().map(|()| found));
         let (list, broken) = found.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
@@ -290,7 +286,7 @@ fn header(
         return Ok(Opened { meta, lost, orientation, aside, ..opened });
     }
     if format == ImageFormat::OpenExr {
-        let reader = exr::Reader::new(reader.into_inner(), wanted, max_bytes)?;
+        let reader = exr::Reader::new(source, wanted, max_bytes)?;
         let (size, channels, aside) = (reader.size(), reader.channels(), reader.aside());
         let lost = reader.lost();
         let decoder = Decoder::Exr(Box::new(reader));
@@ -298,13 +294,12 @@ fn header(
         return Ok(Opened { lost, aside, ..opened });
     }
     if format == ImageFormat::Hdr {
-        let reader = hdr::Reader::new(reader.into_inner())?;
+        let reader = hdr::Reader::new(source)?;
         let size = reader.size();
         let decoder = Decoder::Hdr(Box::new(reader));
         return Opened::new(decoder, format, size, 3, SampleType::F32, max_pixels);
     }
     if format == ImageFormat::Pnm {
-        let mut source = reader.into_inner();
         let floats = pfm::is(&mut source);
         if floats.map_err(|e| Failure::input(format!("cannot read it: {e}")))? {
             let reader = pfm::Reader::new(source)?;
@@ -313,30 +308,27 @@ fn header(
             let opened = Opened::new(decoder, format, size, channels, SampleType::F32, max_pixels)?;
             return Ok(Opened { lost, ..opened });
         }
-        reader = ImageReader::with_format(source, format);
     }
-    if matches!(format, ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp) {
-        let mut source = reader.into_inner();
-        let read = match format {
-            ImageFormat::Png => {
-                let found = match source.file() {
-                    // From chunk to chunk: with what is read ahead, all of a file would be read twice.
-                    Some(file) => png::meta(&mut BufReader::with_capacity(png::HEAD, file)),
-                    None => png::meta(&mut source),
-                };
-                found.and_then(|found| {
-                    meta = found;
-                    source.rewind()
-                })
-            }
-            ImageFormat::Bmp => bmp::resolution(&mut source).map(|found| meta.resolution = found),
-            _ => webp::is_lossy(&mut source).map(|lossy| stored.lossy_webp = lossy),
-        };
-        read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-        reader = ImageReader::with_format(source, format);
-    }
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|e| failure(&e, format))?;
+    let read = match format {
+        ImageFormat::Png => {
+            let found = match source.file() {
+                // From chunk to chunk: with what is read ahead, all of a file would be read twice.
+                Some(file) => png::meta(&mut BufReader::with_capacity(png::HEAD, file)),
+                None => png::meta(&mut source),
+            };
+            found.and_then(|found| {
+                meta = found;
+                source.rewind()
+            })
+        }
+        ImageFormat::Bmp => bmp::resolution(&mut source).map(|found| meta.resolution = found),
+        ImageFormat::WebP => webp::is_lossy(&mut source).map(|lossy| stored.lossy_webp = lossy),
+        _ => Ok(()),
+    };
+    read.map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(max_bytes);
+    let mut decoder = image_decoder(source, format, limits).map_err(|e| failure(&e, format))?;
     meta.profile = decoder.icc_profile().ok().flatten();
     if format != ImageFormat::Png {
         meta.exif = decoder.exif_metadata().ok().flatten();
@@ -355,9 +347,29 @@ fn header(
         _ => SampleType::F32,
     };
     let size = decoder.dimensions();
-    let decoder = Decoder::Image(Box::new(decoder));
+    let decoder = Decoder::Image(decoder);
     let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
     Ok(Opened { meta, orientation, stored, moving, ..opened })
+}
+
+/// The decoder that `image` has for a format.
+fn image_decoder(
+    source: Box<dyn Source>,
+    format: ImageFormat,
+    limits: Limits,
+) -> ImageResult<Box<dyn ImageDecoder>> {
+    let mut decoder: Box<dyn ImageDecoder> = match format {
+        ImageFormat::Bmp => Box::new(BmpDecoder::new(source)?),
+        ImageFormat::Gif => Box::new(GifDecoder::new(source)?),
+        ImageFormat::Png => Box::new(PngDecoder::with_limits(source, limits.clone())?),
+        ImageFormat::Pnm => Box::new(PnmDecoder::new(source)?),
+        ImageFormat::Qoi => Box::new(QoiDecoder::new(source)?),
+        ImageFormat::Tga => Box::new(TgaDecoder::new(source)?),
+        ImageFormat::WebP => Box::new(WebPDecoder::new(source)?),
+        other => return Err(ImageError::Unsupported(ImageFormatHint::Exact(other).into())),
+    };
+    decoder.set_limits(limits)?;
+    Ok(decoder)
 }
 
 /// A TIFF file of several pages, all of whose headers are read.
@@ -398,13 +410,13 @@ fn check_page(reader: &tiff::Reader, max_pixels: u64) -> Result<(u64, u64), Fail
 }
 
 fn jpeg(
-    reader: Reader,
+    source: Box<dyn Source>,
     max_pixels: u64,
     max_bytes: u64,
     first_frame: bool,
 ) -> Result<Opened, Failure> {
     let format = ImageFormat::Jpeg;
-    let bytes = whole(reader, max_bytes)?;
+    let bytes = whole(source, max_bytes)?;
     let file = jpeg::Reader::new(&bytes).ok_or_else(|| {
         Failure::input("the JPEG file is truncated, it has no end-of-image marker")
     })?;
@@ -429,13 +441,9 @@ fn jpeg(
     Ok(Opened { meta, lost, orientation, aside, stored, ..opened })
 }
 
-/// What is behind a decoder that has told its format.
-type Reader = ImageReader<Box<dyn Source>>;
-
 /// The whole file.
-fn whole(reader: Reader, max_bytes: u64) -> Result<Vec<u8>, Failure> {
+fn whole(source: Box<dyn Source>, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let source = reader.into_inner();
     // Growing, it would leave its smaller selves behind. Without the room it fails there.
     let length = source.file().and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
     let _ = bytes.try_reserve_exact(length.min(max_bytes) as usize);
@@ -444,35 +452,32 @@ fn whole(reader: Reader, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// BigTIFF and PFM have signatures that `image` does not know. TGA has none: a
-/// file that nothing else claims is tried as one, if its header is plausible: a known colour map
+/// What formats are told by: the header of TGA is the longest.
+const HEAD: u64 = 18;
+
+/// The format of a file that begins like this. BigTIFF and PFM have signatures that `image` does not know. TGA has none:
+/// a file that nothing else claims is tried as one, if its header is plausible: a known colour map
 /// type, image type and pixel depth.
-fn guess(reader: &mut Reader) -> Result<ImageFormat, Failure> {
-    let source = std::mem::replace(reader, ImageReader::new(Box::new(Cursor::new(Vec::new()))));
-    let mut source = source.into_inner();
-    let mut head = Vec::new();
-    let read = source.by_ref().take(18).read_to_end(&mut head);
-    read.and_then(|_| source.rewind())
-        .map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
+fn guess(head: &[u8]) -> Result<ImageFormat, Failure> {
+    if let Ok(format) = image::guess_format(head) {
+        return Ok(format);
+    }
     if head.is_empty() {
         return Err(Failure::input("the file is empty"));
     }
     if head.starts_with(b"II+\0") || head.starts_with(b"MM\0+") {
-        *reader = ImageReader::with_format(source, ImageFormat::Tiff);
         return Ok(ImageFormat::Tiff);
     }
-    if pfm::begins(&head) {
-        *reader = ImageReader::with_format(source, ImageFormat::Pnm);
+    if pfm::begins(head) {
         return Ok(ImageFormat::Pnm);
     }
-    let tga = head.len() == 18
+    let tga = head.len() as u64 == HEAD
         && head[1] <= 1
         && matches!(head[2], 1..=3 | 9..=11)
         && matches!(head[16], 8 | 15 | 16 | 24 | 32);
     if !tga {
         return Err(Failure::input("not an image of a known format"));
     }
-    *reader = ImageReader::with_format(source, ImageFormat::Tga);
     Ok(ImageFormat::Tga)
 }
 

@@ -402,7 +402,10 @@ fn premultiplied() {
 #[cfg(feature = "image")]
 #[test]
 fn a_hundred_passes() {
-    let photo = ::image::open("assets/scene.png").unwrap().crop_imm(50, 50, 400, 300).to_luma8();
+    let photo = ::image::load_from_memory(include_bytes!("../../assets/scene.png"))
+        .unwrap()
+        .crop_imm(50, 50, 400, 300)
+        .to_luma8();
     let shape = Shape::new(400, 300, 1);
     let scene = photo.into_raw();
     let mean = |v: &[u8]| v.iter().map(|&v| f64::from(v)).sum::<f64>() / v.len() as f64;

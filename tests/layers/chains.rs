@@ -159,8 +159,8 @@ fn batches() {
 }
 
 /// Several images at a time, and what remains strip by strip: the same bits.
+#[cfg(feature = "rayon")]
 #[test]
-#[cfg_attr(not(feature = "rayon"), ignore = "needs several workers")]
 fn parallel_batches() {
     let shape = Shape::new(61, 47, 3);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();

@@ -5,8 +5,8 @@ use crate::make::{check, conv2d, depthwise, numbers, paddings, pointwise, window
 use rand::RngExt;
 use twopass::{
     Alpha, AnyPlan, AnyView, AnyViewMut, Arithmetic, Border, Chain, Depthwise, Filter, Image,
-    Kernel, KernelParams, Layer, Method, NamedKernel, Padding, Plan, Pointwise, Sample, SampleType,
-    Shape, Source, View, Workspace, reference,
+    Kernel, KernelParams, Layer, Method, NamedKernel, Padding, Plan, Sample, SampleType, Shape,
+    Source, View, Workspace, reference,
 };
 
 /// Whether the rows between its filters are 16-bit integers.
@@ -727,7 +727,7 @@ fn threads() {
     pool.install(|| {
         let shape = Shape::new(300, 203, 3);
         let source = image::<u8>(shape, Look::Noise, 7);
-        let luma = Pointwise::from_pytorch(&[0.3, 0.6, 0.1], [1, 3, 1, 1]).unwrap();
+        let luma = twopass::Pointwise::from_pytorch(&[0.3, 0.6, 0.1], [1, 3, 1, 1]).unwrap();
         let chain = Chain::new(Kernel::gaussian(3.0).unwrap())
             .then(luma)
             .and_then(|c| c.then(Filter::new(dense(5, 5, 1)).border(Border::Wrap)))

@@ -3,8 +3,8 @@
 use crate::common::{Look, borders, image};
 use crate::filters::{agree, chain_of, fair, has_words, regions, run, through};
 use twopass::{
-    Activation, Alpha, Arithmetic, Border, Chain, Filter, Image, Kernel, Layer, Method, Pointwise,
-    Sample, Shape, Source,
+    Activation, Alpha, Arithmetic, Border, Chain, Filter, Image, Kernel, Layer, Pointwise, Sample,
+    Shape, Source,
 };
 
 fn gaussian(sigma: f64) -> Filter {
@@ -232,11 +232,12 @@ fn units_of_two_kernels() {
 fn mixes_behind_large_kernels() {
     let taps: Vec<f64> = (0..45 * 45).map(|i| f64::from(i * i % 23) / 20_000.0).collect();
     let wild = || Filter::new(Kernel::new(45, 45, taps.clone()).unwrap());
-    for filter in [wild().method(Method::Fft), wild()] {
+    let method = twopass::Method::Fft;
+    for filter in [wild().method(method), wild()] {
         let chain = then(Chain::new(filter), luma());
         let shape = Shape::new(400, 300, 3);
         let plan = chain.plan::<u8, u8>(shape).unwrap();
-        assert_eq!(plan.stages()[0].method, Some(Method::Fft), "{plan}");
+        assert_eq!(plan.stages()[0].method, Some(method), "{plan}");
         agree::<u8, u8>(&chain, Shape::new(60, 50, 3), 1);
     }
     // Weights that would make more of floats than there may be.
