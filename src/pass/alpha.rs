@@ -40,12 +40,12 @@ impl<T: Sample> Job for Premultiply<'_, T> {
 fn multiply<T: Sample, const C: usize, const S: usize>(source: &[T], out: &mut [f32]) {
     let (blocks, rest) = source.as_chunks::<S>();
     let (outs, out_rest) = out.as_chunks_mut::<S>();
-    for (block, out) in blocks.iter().zip(outs) {
+    let (mut last, mut result) = ([T::default(); S], [0.0; S]);
+    last[..rest.len()].copy_from_slice(rest);
+    // One loop: the block is long where the compiler makes vectors of it.
+    for (block, out) in blocks.iter().chain([&last]).zip(outs.iter_mut().chain([&mut result])) {
         multiply_block::<T, C, S>(block, out);
     }
-    let (mut block, mut result) = ([T::default(); S], [0.0; S]);
-    block[..rest.len()].copy_from_slice(rest);
-    multiply_block::<T, C, S>(&block, &mut result);
     out_rest.copy_from_slice(&result[..rest.len()]);
 }
 
@@ -103,12 +103,11 @@ impl Division {
     fn row<O: Sample, const C: usize, const S: usize>(self, source: &[f32], out: &mut [O]) {
         let (blocks, rest) = source.as_chunks::<S>();
         let (outs, out_rest) = out.as_chunks_mut::<S>();
-        for (block, out) in blocks.iter().zip(outs) {
+        let (mut last, mut result) = ([0.0; S], [O::default(); S]);
+        last[..rest.len()].copy_from_slice(rest);
+        for (block, out) in blocks.iter().chain([&last]).zip(outs.iter_mut().chain([&mut result])) {
             self.block::<O, C, S>(block, out);
         }
-        let (mut block, mut result) = ([0.0; S], [O::default(); S]);
-        block[..rest.len()].copy_from_slice(rest);
-        self.block::<O, C, S>(&block, &mut result);
         out_rest.copy_from_slice(&result[..rest.len()]);
     }
 

@@ -110,7 +110,8 @@ pub enum Taps {
 pub struct Finish {
     /// The post-step.
     pub post: Post,
-    /// The largest magnitude of results before the post-step, offset included; of floats, infinity.
+    /// The largest magnitude of results before the post-step, offset included; of floats, and of those whose squares have no
+    /// place in `f32`, infinity.
     pub most: f64,
     /// Added to float results, in output units.
     pub offset: f64,

@@ -169,7 +169,7 @@ impl<R: Datapath, const M: usize> Row<'_, R, M> {
         stream: bool,
     ) -> usize {
         let lanes = R::lanes::<L>();
-        let each = self.next.len() / n;
+        let each = self.next.len() / n.max(1);
         while x + U * lanes <= n {
             if let Some(next) = self.next.get(each * x..each * (x + U * lanes)) {
                 prefetch(next);

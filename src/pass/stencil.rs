@@ -11,6 +11,7 @@ use super::{Finish, LINE, OutRow, alike};
 use crate::sample::SampleType;
 use crate::simd::{Job, Lanes, MAX_LANES, prefetch_line};
 use std::array::from_fn;
+use std::ops::Range;
 
 /// Output rows of a block, at most.
 pub const STENCIL_ROWS: usize = 8;
@@ -343,55 +344,23 @@ impl<T: Copy, const M: usize> Stencil<'_, '_, T, M> {
     #[inline(always)]
     fn lines<L: Lanes, S: Sums<Read = T>>(self, l: L) {
         let Self { rows, kernels, step, finish, stream, next, outs, .. } = self;
-        let (count, (sample, n)) = (outs.len(), alike(outs));
-        let (bytes, lanes) = (sample.bytes(), S::lanes::<L>());
-        let end = n.max(lanes);
-        assert!(count <= STENCIL_ROWS && rows.len() == count + 2);
-        assert!(rows.iter().all(|row| row.len() >= end + 2 * step));
         let mut taps = [S::taps(l, kernels[0], finish.fixed[0].start); M];
         if M == 2 {
             taps[M - 1] = S::taps(l, kernels[M - 1], finish.fixed[M - 1].start);
         }
-        // Where there is nothing to ask for, what is in the first cache anyway is asked for again.
-        let mut lines: [Line<T>; STENCIL_ROWS] = from_fn(|r| {
-            let from = rows.get(r + 2).map_or(std::ptr::null(), |row| row.as_ptr());
-            let next = next.get(r).filter(|next| next.len() >= n * size_of::<T>());
-            let to = outs.get_mut(r).map_or(std::ptr::null_mut(), |out| out.as_mut_ptr());
-            Line { from, to, next: next.map_or(from.cast(), |next| next.as_ptr()) }
-        });
-        let first_two = [rows[0].as_ptr(), rows[1].as_ptr()];
         let mut whole = None;
-        if n < lanes {
-            let whole = whole.insert([[0u32; MAX_LANES]; STENCIL_ROWS]);
-            for (line, whole) in lines.iter_mut().zip(whole) {
-                line.to = whole.as_mut_ptr().cast();
-            }
-        }
-        let lines = &lines[..count];
-        let block =
-            Block::<L, S, M> { first: first_two, lines, step, taps, finish: *finish, sample };
-        // Lines are written best whole, and must be to go past the cache: what comes before the first is
-        // written as it lies.
-        let misfit = |line: &Line<T>| line.to.addr().wrapping_neg() % LINE;
-        let alike = lines.iter().all(|line| misfit(line) == misfit(&lines[0]));
-        let misfit = lines.first().map_or(0, misfit);
-        let aligns = n >= lanes && alike && misfit.is_multiple_of(bytes);
-        let first = if aligns { misfit / bytes } else { 0 };
-        // No other vector may touch a line that is streamed: not those before the first line, which reach into
-        // it, and not the last of all, which overlaps the one before.
-        let lone = first == 0 && end.is_multiple_of(lanes.max(LINE / bytes));
-        let inside = first + lanes.max(LINE / bytes);
-        let lines = end.saturating_sub(lanes + first) / (LINE / bytes);
-        let until = first + lines * (LINE / bytes);
+        let lines = Lines::new(rows, outs, next, (S::lanes::<L>(), step), &mut whole);
+        let first = [rows[0].as_ptr(), rows[1].as_ptr()];
+        let (rows, sample) = (&lines.rows[..outs.len()], lines.sample);
+        let block = Block::<L, S, M> { first, lines: rows, step, taps, finish: *finish, sample };
         let mut x = 0;
-        while x < end {
-            let at = x.min(end - lanes);
-            let apart = lone || at >= inside && at + lanes <= until;
+        while x < lines.end {
+            let at = x.min(lines.end - lines.lanes);
             // SAFETY: `run` reads 2·step + `lanes` samples of each row and writes `lanes` of each output, from
             // `at` ≤ end − `lanes` on. Rows shorter than a vector go on that far, and write to `whole`,
             // which has room for a vector of any samples. What is streamed follows a multiple of a line.
-            unsafe { block.run(l, at, stream && aligns && apart) }
-            x = if x < first { first.min(x + lanes) } else { x + lanes };
+            unsafe { block.run(l, at, stream && lines.apart(at)) }
+            x = lines.after(x);
         }
         for (out, whole) in outs.iter_mut().zip(whole.iter().flatten()) {
             out.copy_from(whole);
@@ -407,6 +376,82 @@ struct Line<T> {
     to: *mut u8,
     /// Memory to ask for.
     next: *const u8,
+}
+
+/// Room for a vector of each row, of samples of any type.
+type Whole = [[u32; MAX_LANES]; STENCIL_ROWS];
+
+/// The rows of a block, and where its vectors lie: the same for all sums.
+struct Lines<T> {
+    rows: [Line<T>; STENCIL_ROWS],
+    /// Of what is written.
+    sample: SampleType,
+    /// Samples in a vector.
+    lanes: usize,
+    /// Samples of a row, or of a vector if those are more.
+    end: usize,
+    /// The first sample of the first line of the cache, in all rows. What comes before it is written as it lies.
+    first: usize,
+    /// Vectors that begin and end in here touch no line that another one touches, too.
+    inside: Range<usize>,
+    /// There are no others.
+    lone: bool,
+}
+
+impl<T: Copy> Lines<T> {
+    /// Vectors of so many `lanes` for these rows and outputs, with so many samples from a tap to the next. Outputs that
+    /// are shorter than a vector are written to `whole`.
+    #[inline(never)]
+    fn new(
+        rows: &[&[T]],
+        outs: &mut [OutRow<'_>],
+        next: &[&[u8]],
+        (lanes, step): (usize, usize),
+        whole: &mut Option<Whole>,
+    ) -> Self {
+        let (count, (sample, n)) = (outs.len(), alike(outs));
+        let (bytes, end) = (sample.bytes(), n.max(lanes));
+        assert!(count <= STENCIL_ROWS && rows.len() == count + 2);
+        assert!(rows.iter().all(|row| row.len() >= end + 2 * step));
+        // Where there is nothing to ask for, what is in the first cache anyway is asked for again.
+        let mut lines = from_fn(|r| {
+            let from = rows.get(r + 2).map_or(std::ptr::null(), |row| row.as_ptr());
+            let next = next.get(r).filter(|next| next.len() >= n * size_of::<T>());
+            let to = outs.get_mut(r).map_or(std::ptr::null_mut(), |out| out.as_mut_ptr());
+            Line { from, to, next: next.map_or(from.cast(), |next| next.as_ptr()) }
+        });
+        if n < lanes {
+            let whole = whole.insert([[0; MAX_LANES]; STENCIL_ROWS]);
+            for (line, whole) in lines.iter_mut().zip(whole) {
+                line.to = whole.as_mut_ptr().cast();
+            }
+        }
+        // Lines of the cache are written best whole, and must be to go past it.
+        let misfit = |line: &Line<T>| line.to.addr().wrapping_neg() % LINE;
+        let alike = lines[..count].iter().all(|line| misfit(line) == misfit(&lines[0]));
+        let misfit = misfit(&lines[0]);
+        let aligns = n >= lanes && alike && misfit.is_multiple_of(bytes);
+        let first = if aligns { misfit / bytes } else { 0 };
+        // No other vector may touch a line that is streamed: not those before the first line, which reach into
+        // it, and not the last of all, which overlaps the one before.
+        let line = LINE / bytes;
+        let until = first + end.saturating_sub(lanes + first) / line * line;
+        let inside = if aligns { first + lanes.max(line)..until } else { 0..0 };
+        let lone = aligns && first == 0 && end.is_multiple_of(lanes.max(line));
+        Self { rows: lines, sample, lanes, end, first, inside, lone }
+    }
+
+    /// Whether the vector from sample x on may go past the cache.
+    #[inline(always)]
+    fn apart(&self, x: usize) -> bool {
+        self.lone || x >= self.inside.start && x + self.lanes <= self.inside.end
+    }
+
+    /// Where the vector begins that follows the one from x on.
+    #[inline(always)]
+    fn after(&self, x: usize) -> usize {
+        if x < self.first { self.first.min(x + self.lanes) } else { x + self.lanes }
+    }
 }
 
 /// What the vectors of a block share.

@@ -3,8 +3,7 @@
 //! lanes move from lane to lane, so those of one vector serve four (or two) vectors of samples; the
 //! phases' own follow from them by addition.
 //!
-//! All sums are exact, as those of [`Accumulate`](super::Accumulate), [`Scan`](super::Scan) and
-//! [`Windows`](super::Windows) are.
+//! All sums are exact, as those of [`Accumulate`](super::Accumulate) and [`Windows`](super::Windows) are.
 
 use super::{PIECE, index, rounded};
 use crate::any_view::OutRow;
@@ -221,7 +220,7 @@ impl MeansPhases<'_> {
             sums: sums[from / P..].as_ptr(),
             prefix,
             each,
-            share: next.len() / n * P,
+            share: next.len() / n.max(1) * P,
             next,
             left,
             carry: l.i_splat(0),

@@ -413,16 +413,19 @@ impl MeansWords<'_> {
         // at most 16 bits. `run` has checked what windows read.
         unsafe {
             let mut x = head;
-            while x + lanes <= n {
-                let end = x + PIECE.min((n - x) / lanes * lanes);
-                scan.go_on(l, words(end), next);
+            let whole = n - (n - head) % lanes;
+            loop {
+                let end = whole.min(x + PIECE);
+                scan.go_on(l, if end == whole { all } else { words(end) }, next);
                 while x < end {
                     let to = out.add(x * bytes);
                     self.windows::<L, WHOLE, FOURS, PAIRS, ODD>(l, prefix, x / 2, to, stream);
                     x += lanes;
                 }
+                if x == whole {
+                    break;
+                }
             }
-            scan.go_on(l, all, next);
             // The head's two vectors, and the last one.
             if head > 0 || x < n {
                 let mut whole = [0u32; MAX_LANES];
