@@ -340,6 +340,7 @@ impl Spec<'_> {
         !self.float_source()
             && !self.float_output()
             && self.post() != Post::Magnitude
+            && (self.post() == Post::None || self.offset().fract() == 0.0)
             && self.filter.get_scale() == 1.0
             && self.filter.kernels().iter().all(integer)
             && self.given() == 0.0
@@ -401,7 +402,10 @@ impl Spec<'_> {
         let gain = self.filter.kernels().iter().map(Kernel::abs_sum).fold(0.0, f64::max);
         let range = if self.source == SampleType::I16 { 32768.0 } else { self.range() };
         let most = range * gain * self.filter.get_scale().abs() + self.offset().abs();
-        let most = if self.float_source() { f64::INFINITY } else { most };
+        // Magnitudes whose squares `f32` does not hold are scaled, as those of floats.
+        let far = self.float_output() && !(1e-15..1e18).contains(&most);
+        let far = far && self.post() == Post::Magnitude;
+        let most = if self.float_source() || far { f64::INFINITY } else { most };
         let fixed = [Fixed::default(); 2];
         Finish { post: self.post(), most, offset: self.offset(), fixed }
     }
@@ -419,7 +423,8 @@ impl Spec<'_> {
             bound += b;
             value = value.max(v);
         }
-        // Two squares, their sum and the root are rounded: 2 ulp at most.
+        // Two squares, their sum and the root are rounded: 2 ulp at most. The offset is in them.
+        let value = value + self.offset().abs();
         if self.post() == Post::Magnitude { bound + value * 4.0 * U } else { bound }
     }
 }

@@ -36,6 +36,12 @@ fn depthwise_passes(layer: &Depthwise) -> Option<[TapRows; 2]> {
             return None;
         }
         let term = &separation.terms()[0];
+        // Whole taps make whole sums, which are exact: so must those of two passes be.
+        let whole = |taps: &[f64]| taps.iter().all(|t| t.fract() == 0.0);
+        let exact = separation.residual(1) == 0.0 && whole(&term.column) && whole(&term.row);
+        if whole(kernel.taps()) && !exact {
+            return None;
+        }
         let put = |to: &mut [f32], from: &[f64]| {
             for (to, from) in to.iter_mut().skip(c).step_by(channels).zip(from) {
                 *to = *from as f32;

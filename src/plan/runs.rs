@@ -261,8 +261,12 @@ fn doubled(spec: &Spec<'_>, kernel: &Kernel, most: usize) -> Option<(Runs, Prove
     let (mut reads, mut groups, mut taps) = (Vec::new(), Vec::new(), Vec::new());
     let (mut levels, mut longest) = (1, 0);
     for (row, all) in scaled.chunks_exact(kernel.width()).enumerate() {
-        let mut column = 0;
-        for run in all.chunk_by(|a, b| equal(*a, *b)) {
+        let (mut column, mut rest) = (0, all);
+        while let Some(first) = rest.first() {
+            // All are equal to the first: neighbours might be, and the last be far off.
+            let (run, behind) =
+                rest.split_at(rest.iter().take_while(|t| equal(*first, **t)).count());
+            rest = behind;
             let (mut at, mut left) = (column, if run[0] == 0.0 { 0 } else { run.len() });
             column += run.len();
             while left > 0 {

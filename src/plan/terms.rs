@@ -246,6 +246,9 @@ impl<'a> Summands<'a> {
     fn added(&self, planned: &[Planned], pairs: Option<Pairs>) -> Option<Choice> {
         let Self { spec, value, .. } = *self;
         let identity = self.identity();
+        if pairs.is_none() && value > 1e30 {
+            return None;
+        }
         let zeros = planned.iter().map(|planned| planned.zero).sum::<f64>();
         let mut finish = Finish { offset: spec.offset() + zeros, ..spec.finish() };
         // What is rounded as it is added up: taps, or everything.

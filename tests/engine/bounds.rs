@@ -3,7 +3,9 @@
 
 use crate::common::{levels, rng, run};
 use rand::RngExt;
-use twopass::{Arithmetic, Border, Filter, Kernel, SampleType, Shape, Source, View, reference};
+use twopass::{
+    Arithmetic, Border, Filter, Kernel, Method, Sample, SampleType, Shape, Source, View, reference,
+};
 
 /// Positive, symmetric or not, of sum 1.
 fn line(n: usize, symmetric: bool, seed: u64) -> Vec<f64> {
@@ -113,4 +115,58 @@ fn long_lines_of_bytes() {
             check::<u8>(&kernel, 1);
         }
     }
+}
+
+/// Fails if a result is further from the exact one, before it is rounded, than the plan says.
+#[track_caller]
+fn keeps_its_bound<I: Source, O: Sample>(filter: &Filter, samples: &[I], shape: Shape) {
+    let view = View::new(samples, shape).unwrap();
+    let exact = reference::region(filter, shape, view, (0, 0), shape.rect()).unwrap();
+    for level in levels() {
+        let filter = filter.clone().level(level);
+        let plan = filter.plan::<I, O>(shape).unwrap();
+        let bound = plan.error_bound().unwrap();
+        for (o, e) in run::<I, O>(&filter, view).unwrap().iter().zip(&exact) {
+            let rounding = match O::TYPE {
+                SampleType::F32 => e.abs() * f64::from(f32::EPSILON) / 2.0,
+                _ => 0.5 + 1e-9,
+            };
+            let off = (o.to_f64() - e.clamp(O::MIN, O::MAX)).abs();
+            assert!(off <= bound + rounding, "{level} {}: {off} from {e}", plan.proof());
+        }
+    }
+}
+
+/// Offsets that are not whole, or large; squares that `f32` has no place for, and a share of the image; taps that drift.
+#[test]
+fn far_values() {
+    let shape = Shape::new(37, 29, 1);
+    let mut rng = rng(3);
+    let words: Vec<u16> = (0..37 * 29).map(|_| rng.random_range(0..=65535)).collect();
+    let bytes: Vec<u8> = words.iter().map(|v| (v >> 8) as u8).collect();
+    for kernel in [Kernel::laplacian(), Kernel::sobel_x()] {
+        let filter = Filter::new(kernel).abs();
+        keeps_its_bound::<u16, u16>(&filter.clone().offset(0.499), &words, shape);
+        keeps_its_bound::<u8, u8>(&filter.clone().offset(0.499_999_99), &bytes, shape);
+        keeps_its_bound::<u16, u16>(&filter.offset(12.0), &words, shape);
+    }
+    let edges = Filter::magnitude(&Kernel::sobel_x(), &Kernel::sobel_y()).unwrap();
+    for scale in [1e-30, 1.0, 1e18, 1e20, 1e33] {
+        let filter = edges.clone().scale(scale);
+        keeps_its_bound::<u8, f32>(&filter, &bytes, shape);
+        keeps_its_bound::<u16, f32>(&filter, &words, shape);
+    }
+    let scale = 0.003_891_050_583_657_588;
+    keeps_its_bound::<u8, u16>(&edges.offset(30_000.0).scale(scale), &bytes, shape);
+    let small: Vec<f32> = bytes.iter().map(|v| f32::from(v % 2) * 1e-20).collect();
+    let sharp = Filter::new(Kernel::unsharp(2.0, 1.0).unwrap()).scale(1e39);
+    keeps_its_bound::<f32, f32>(&sharp, &small, shape);
+    let drift = |i: i32| (1.0 + 5.9e-8) * 1.000_000_000_999_99f64.powi(i);
+    let line = Kernel::new(2048, 1, (0..2048).map(drift).collect()).unwrap();
+    let ones = vec![1.0f32; 2100];
+    keeps_its_bound::<f32, f32>(
+        &Filter::new(line).method(Method::Runs),
+        &ones,
+        Shape::new(2100, 1, 1),
+    );
 }

@@ -1,7 +1,7 @@
 //! Each layer alone, over sizes, channels, strides, dilations and paddings.
 
 use crate::make::{check, conv2d, depthwise, paddings, pointwise, window};
-use twopass::{Border, Chain, Depthwise, Kernel, SeparableConv, Shape};
+use twopass::{Border, Chain, Depthwise, Kernel, SeparableConv, Shape, View, ViewMut, Workspace};
 
 const CHANNELS: [usize; 8] = [1, 2, 3, 4, 16, 17, 32, 130];
 
@@ -210,6 +210,35 @@ fn nan_stays_in_its_window() {
                 let near = (4..7).contains(&x) && (3..6).contains(&y) && c == 0;
                 assert_eq!(v.is_nan(), near, "{level}, {channels}, ({x}, {y}), {c}");
             }
+        }
+    }
+}
+
+/// Kernels of whole taps that are all but a product have one pass: what two would leave out is more than nothing.
+#[test]
+fn depthwise_taps_that_are_almost_a_product() {
+    let mut flat = [[0.0; 4]; 4];
+    (flat[0][0], flat[0][1], flat[1][0], flat[1][1]) = (-16000.0, 16015.0, 15985.0, -16000.0);
+    let mut bent = flat;
+    (bent[0][1], bent[1][0]) = (16001.0, 15999.0);
+    for taps in [flat, bent] {
+        let layer = Depthwise::from_keras(taps.as_flattened(), [4, 4, 1, 1]).unwrap();
+        let shape = Shape::new(64, 48, 1);
+        let plan = Chain::new(layer).plan::<u8, f32>(shape).unwrap();
+        assert_eq!(plan.error_bound(), Some(0.0), "{plan}");
+        let source: Vec<u8> =
+            (0..64 * 48).map(|i| if i / 64 < 20 { 200 } else { (i * 37) as u8 }).collect();
+        let mut out = vec![0.0; 61 * 45];
+        let view = View::new(&source, shape).unwrap();
+        plan.run(view, ViewMut::new(&mut out, plan.output_shape()).unwrap(), &mut Workspace::new())
+            .unwrap();
+        let sample = |x: usize, y: usize| {
+            let source = |x: usize, y: usize| f64::from(source[y * 64 + x]);
+            let tap = |i: usize, j: usize| f64::from(taps[j][i]) * source(x + i, y + j);
+            (0..16).map(|k| tap(k % 4, k / 4)).sum::<f64>()
+        };
+        for (x, y) in (0..61 * 45).map(|k| (k % 61, k / 61)) {
+            assert_eq!(f64::from(out[y * 61 + x]), sample(x, y), "{x}, {y}: {plan}");
         }
     }
 }

@@ -196,7 +196,7 @@ pub(super) fn exact_i32(spec: &Spec<'_>, factors: &[Factors<'_>]) -> Option<Sepa
 /// What `f64` sums of at most `value` are off by, after they have been rounded to `f32`.
 pub(super) fn double_bound(spec: &Spec<'_>, taps: usize, value: f64) -> f64 {
     // Sums of whole numbers are whole; as `f32` they are exact or saturate.
-    if spec.must_be_exact() && value < 2f64.powi(53) {
+    if spec.must_be_exact() && spec.offset().fract() == 0.0 && value < 2f64.powi(53) {
         return 0.0;
     }
     // Integer samples saturate long before `f32` gets coarse.
