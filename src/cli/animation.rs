@@ -7,7 +7,8 @@
 //! but for those of WebP files.
 
 use super::failure::Failure;
-use super::format;
+use super::format::{self, Kind};
+use super::lost::Lost;
 use super::source;
 use super::webp;
 use image::codecs::{gif::GifDecoder, png::PngDecoder};
@@ -70,19 +71,31 @@ pub fn moves(format: ImageFormat) -> bool {
     matches!(format, ImageFormat::Gif | ImageFormat::Png | ImageFormat::WebP)
 }
 
-/// How many pictures a file has, as far as it is whole. The source is left at its start.
-pub fn count(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<usize, Failure> {
-    let mut count = 0;
+/// What is in a file.
+#[derive(Default)]
+pub struct Contents {
+    /// Pictures, as far as the file is whole.
+    pub count: usize,
+    /// What is not read, and not a picture of these.
+    pub lost: Lost,
+}
+
+/// What is in a file. The source is left at its start.
+pub fn contents(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<Contents, Failure> {
+    let mut found = Contents::default();
     // What is cut off is found by the decoder.
     let _ = match format {
-        ImageFormat::Gif => gif(source, &mut count),
-        ImageFormat::Png => png(source).map(|n| count = n),
-        ImageFormat::WebP => webp(source, &mut count),
-        ImageFormat::Pnm => pnm(source).map(|several| count = 1 + usize::from(several)),
-        _ => return Ok(1),
+        ImageFormat::Gif => gif(source, &mut found),
+        ImageFormat::Png => png(source, &mut found),
+        ImageFormat::WebP => webp(source, &mut found.count),
+        ImageFormat::Pnm => pnm(source).map(|several| found.count = 1 + usize::from(several)),
+        _ => {
+            found.count = 1;
+            return Ok(found);
+        }
     };
     source.rewind().map_err(|e| Failure::input(format!("cannot read it: {e}")))?;
-    Ok(count)
+    Ok(found)
 }
 
 /// Why a file of several frames is not filtered.
@@ -116,14 +129,29 @@ fn colours(packed: u8) -> u32 {
 }
 
 /// Header, then blocks: extensions (0x21), images (0x2c), and the end (0x3b).
-fn gif(source: &mut (impl Read + Seek), images: &mut usize) -> io::Result<()> {
+fn gif(source: &mut (impl Read + Seek), found: &mut Contents) -> io::Result<()> {
     let head = bytes::<13>(source)?;
     skip(source, colours(head[10]))?;
     loop {
         match bytes::<1>(source)? {
-            [0x21] => skip(source, 1)?,
+            [0x21] => match bytes::<1>(source)? {
+                [0xfe] => found.lost.add("comments"),
+                // An application's: its name is the first block.
+                [0xff] => {
+                    let [length] = bytes(source)?;
+                    let mut name = vec![0; length.into()];
+                    source.read_exact(&mut name)?;
+                    if name.starts_with(b"XMP Data") {
+                        found.lost.add(Kind::Xmp.name());
+                    }
+                    if length == 0 {
+                        continue;
+                    }
+                }
+                _ => {}
+            },
             [0x2c] => {
-                *images += 1;
+                found.count += 1;
                 let head = bytes::<9>(source)?;
                 skip(source, colours(head[8]) + 1)?;
             }
@@ -138,19 +166,34 @@ fn gif(source: &mut (impl Read + Seek), images: &mut usize) -> io::Result<()> {
     }
 }
 
-/// Chunks of length, kind, body and checksum; `acTL` comes before the pixels.
-fn png(source: &mut (impl Read + Seek)) -> io::Result<usize> {
+/// Chunks of length, kind, body and checksum; `acTL` comes before the pixels, and so does `fcTL` if the picture that
+/// others show is a frame.
+fn png(source: &mut (impl Read + Seek), found: &mut Contents) -> io::Result<()> {
     skip(source, 8)?;
+    found.count = 1;
+    let (mut moves, mut framed) = (false, false);
     loop {
-        let length = u32::from_be_bytes(bytes(source)?);
+        let mut length = u32::from_be_bytes(bytes(source)?);
         match &bytes::<4>(source)? {
-            b"acTL" => return Ok(u32::from_be_bytes(bytes(source)?) as usize),
-            b"IDAT" | b"IEND" => return Ok(1),
-            _ => {
-                skip(source, length)?;
-                skip(source, 4)?;
+            b"acTL" => {
+                found.count = u32::from_be_bytes(bytes(source)?) as usize;
+                length = length.saturating_sub(4);
+                moves = true;
             }
+            b"fcTL" => framed = true,
+            b"IDAT" | b"IEND" => {
+                if moves && !framed {
+                    found.lost.add(match found.count {
+                        1 => "an animation of one frame",
+                        _ => "the picture that is shown instead of the animation",
+                    });
+                }
+                return Ok(());
+            }
+            _ => {}
         }
+        skip(source, length)?;
+        skip(source, 4)?;
     }
 }
 
@@ -182,7 +225,15 @@ fn pnm(source: &mut (impl Read + Seek)) -> io::Result<bool> {
         }
     };
     let number = |word: String| word.parse::<u64>().unwrap_or(u64::MAX);
+    // Samples of a pixel, and the largest value of one; that of floats is not said.
+    const FLOATS: u64 = u32::MAX as u64;
     let (width, height, samples, most) = match kind {
+        b'F' | b'f' => {
+            let (width, height) = (number(word()?), number(word()?));
+            // The scale.
+            word()?;
+            (width, height, if kind == b'F' { 3 } else { 1 }, FLOATS)
+        }
         b'4' => (number(word()?).div_ceil(8), number(word()?), 1, 1),
         b'5' => (number(word()?), number(word()?), 1, number(word()?)),
         b'6' => (number(word()?), number(word()?), 3, number(word()?)),
@@ -202,7 +253,11 @@ fn pnm(source: &mut (impl Read + Seek)) -> io::Result<bool> {
         }
         _ => return Ok(false),
     };
-    let size = if most > 255 { 2 } else { 1 };
+    let size = match most {
+        ..256 => 1,
+        FLOATS => 4,
+        _ => 2,
+    };
     let length = [height, samples, size].into_iter().try_fold(width, u64::checked_mul);
     let Some(length) = length.and_then(|n| i64::try_from(n).ok()) else { return Ok(false) };
     source.seek_relative(length)?;

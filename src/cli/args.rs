@@ -33,7 +33,7 @@ pub struct Args {
     /// Images to filter: files, quoted patterns such as '*.png', folders with -r; `-` is standard
     /// input.
     ///
-    /// PNG, JPEG, WebP, TIFF, BMP, GIF, PNM, QOI, HDR, EXR or TGA, told by its content. A pattern
+    /// PNG, JPEG, WebP, TIFF, BMP, GIF, PNM, PFM, QOI, HDR, EXR or TGA, told by its content. A pattern
     /// that names an existing file is that file; `**` stands for folders.
     #[arg(value_name = "INPUT", required_unless_present_any = [
         "files_from", "list_kernels", "explain", "show_kernel", "bench", "completions", "man",
@@ -105,7 +105,7 @@ pub struct Args {
     pub channels: Option<String>,
 
     /// Filter only this part of the picture, copy the rest: column and row of its first pixel, width and height.
-    #[arg(long, value_name = "X,Y,W,H", help_heading = VALUES, value_parser = region)]
+    #[arg(long, value_name = "X,Y,W,H", help_heading = VALUES, allow_hyphen_values = true, value_parser = region)]
     pub region: Option<Rect>,
 
     /// Blend the result with the input by the brightness of this picture, which is as large: where it is white, the
@@ -149,8 +149,8 @@ pub struct Args {
     #[arg(long, help_heading = OUTPUT, conflicts_with = "format")]
     pub in_place: bool,
 
-    /// Replace outputs that are there already and differ (only -o and --in-place do so unasked), and
-    /// inputs in place even if something of them is lost.
+    /// Replace outputs that are there already and differ (only -o, --in-place, --compare, --show-kernel and --plot do so
+    /// unasked), and inputs in place even if something of them is lost.
     #[arg(long, help_heading = OUTPUT)]
     pub force: bool,
 

@@ -4,7 +4,7 @@
 use super::failure::{Failure, Kind};
 use super::inputs::Item;
 use super::job::{self, Done, Setup};
-use super::report::brief;
+use super::report::{brief, failed};
 use super::spare;
 use super::{print, report_text, say};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -138,16 +138,12 @@ impl Summary {
             Err(failure) => {
                 self.failed += 1;
                 self.kind.get_or_insert(failure.kind);
-                let message = if failure.message.contains(&name) {
-                    failure.message
-                } else {
-                    format!("{name}: {}", failure.message)
+                let message = match &failure.message {
+                    message if message.contains(&name) => message.clone(),
+                    message => format!("{name}: {message}"),
                 };
                 say(&message);
-                let mut json = brief("failed", path, None);
-                json["error"] = message.into();
-                json["code"] = (failure.kind as u8).into();
-                json
+                failed(path, &message, &failure)
             }
         };
         if setup.args.json {

@@ -1,33 +1,50 @@
 //! `--region` and `--mask`: results beside, and between, what is not filtered.
 
+use super::animation;
 use super::channels::convert;
 use super::failure::Failure;
 use super::input;
 use super::pixels::{Buffer, Picture};
 use super::source::Wanted;
+use image::metadata::Orientation;
 use std::path::Path;
 use twopass::{Image, Sample, Shape, Source, View};
 
 /// How bright a picture is, from 0 to 1, pixel by pixel.
 pub struct Mask {
     name: String,
-    shape: Shape,
-    values: Vec<f32>,
+    /// As the file has it.
+    stored: Image<f32>,
+    /// As it is shown, if that is different.
+    upright: Option<Image<f32>>,
 }
 
 impl Mask {
-    /// Reads a picture. What is transparent counts as black.
-    pub fn open(path: &Path, max_pixels: u64) -> Result<Self, Failure> {
-        let wanted = Wanted { first_frame: true, channels: None };
-        let picture = input::open(path, max_pixels, wanted)?.decode(1)?.picture.straight();
-        let Picture { buffer, alpha, .. } = picture;
+    /// Reads a picture: of several, the first one if that is wanted. What is transparent counts as black.
+    pub fn open(path: &Path, max_pixels: u64, first_frame: bool) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let opened = input::open(path, max_pixels, Wanted { first_frame, channels: None })?;
+        if opened.moving.is_some() || opened.pages.is_some() {
+            let Failure { kind, message } = animation::several(opened.format);
+            return Err(Failure::new(kind, format!("the mask {name}: {message}")));
+        }
+        let orientation = opened.orientation;
+        let Picture { buffer, alpha, .. } = opened.decode(1)?.picture.straight();
         let shape = Shape { channels: 1, ..buffer.shape() };
         let values = match &buffer {
             Buffer::U8(image) => brightness(image, alpha),
             Buffer::U16(image) => brightness(image, alpha),
             Buffer::F32(image) => brightness(image, alpha),
         };
-        Ok(Self { name: path.display().to_string(), shape, values })
+        let stored = Image::from_vec(values, shape)?;
+        let upright = match orientation {
+            Orientation::NoTransforms => None,
+            _ => match Buffer::F32(stored.clone()).turn(orientation) {
+                Buffer::F32(image) => Some(image),
+                _ => None,
+            },
+        };
+        Ok(Self { name, stored, upright })
     }
 }
 
@@ -51,9 +68,10 @@ fn brightness<S: Sample>(image: &Image<S>, alpha: bool) -> Vec<f32> {
     image.data().chunks_exact(image.shape().channels).map(pixel).collect()
 }
 
-/// Blends the result with the source, whose pixel at `origin` lies under the result's first, by the mask of the source.
+/// Blends the result with the source, whose pixel at `origin` lies under the result's first, by the mask of the source,
+/// which may have been turned `upright`.
 pub fn by<I: Source, O: Sample>(
-    mask: &Mask,
+    (mask, upright): (&Mask, bool),
     out: &mut Image<O>,
     source: View<'_, I>,
     origin: (usize, usize),
@@ -61,7 +79,9 @@ pub fn by<I: Source, O: Sample>(
     linear: bool,
 ) -> Result<(), Failure> {
     let (shape, whole) = (out.shape(), source.shape());
-    let Mask { name, shape: size, values } = mask;
+    let turned = mask.upright.as_ref().filter(|_| upright);
+    let (name, mask) = (&mask.name, turned.unwrap_or(&mask.stored));
+    let (size, values) = (mask.shape(), mask.data());
     if (size.width, size.height) != (whole.width, whole.height) {
         return Err(Failure::input(format!(
             "the mask {name} has {}×{} pixels, the picture {}×{}",

@@ -1,5 +1,5 @@
-//! The resolution of BMP files, which `image` neither reads nor writes: pixels to the metre, in the header that all
-//! but the oldest have.
+//! What BMP files say beside their pixels, which `image` neither reads nor writes: the resolution, pixels to the metre, in
+//! the header that all but the oldest have, and the profile behind the pixels that the longest header names.
 
 use super::meta::{Resolution, Unit};
 use std::io::{self, Read, Seek};
@@ -21,6 +21,31 @@ pub fn resolution(source: &mut (impl Read + Seek)) -> io::Result<Option<Resoluti
     let long = number(HEADER).is_some_and(|length| length >= 40);
     let numbers = number(PLACE).zip(number(PLACE + 4)).filter(|_| long);
     Ok(numbers.map(|(x, y)| Resolution { x: x.into(), y: y.into(), unit: Unit::Metre }))
+}
+
+/// The longest header, and where in it the kind of colour space, and the profile's place and length are.
+const LONGEST: usize = 124;
+const SPACE: usize = 56;
+const PROFILE: usize = 112;
+
+/// Longest profile.
+const MOST: u32 = 16 << 20;
+
+/// The profile in a file. It is none of a file that is cut off.
+pub fn profile(source: &mut (impl Read + Seek)) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::new();
+    source.by_ref().take((HEADER + LONGEST) as u64).read_to_end(&mut head)?;
+    let number = |at: usize| Some(u32::from_le_bytes(*head.get(HEADER + at..)?.first_chunk()?));
+    let embedded = number(0) == Some(LONGEST as u32) && number(SPACE) == Some(0x4d42_4544);
+    let place = number(PROFILE).zip(number(PROFILE + 4));
+    let Some((at, length)) = place.filter(|(_, length)| embedded && (1..=MOST).contains(length))
+    else {
+        return Ok(None);
+    };
+    source.seek(io::SeekFrom::Start(HEADER as u64 + u64::from(at)))?;
+    let mut profile = Vec::new();
+    source.by_ref().take(length.into()).read_to_end(&mut profile)?;
+    Ok((profile.len() == length as usize).then_some(profile))
 }
 
 /// Puts a resolution into a file that was written here.

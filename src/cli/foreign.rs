@@ -11,7 +11,7 @@ fn name(head: &[u8]) -> Option<&'static str> {
         Some(b"crx ") => return Some("Canon raw"),
         _ => {}
     }
-    let known: [(&[u8], &str); 10] = [
+    let known: [(&[u8], &str); 12] = [
         (b"\xff\x0a", "JPEG XL"),
         (b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a", "JPEG XL"),
         (b"\0\0\0\x0cjP  \x0d\x0a\x87\x0a", "JPEG 2000"),
@@ -22,6 +22,8 @@ fn name(head: &[u8]) -> Option<&'static str> {
         (b"<?xml", "XML"),
         (b"gimp xcf", "GIMP"),
         (b"DDS ", "DDS"),
+        (b"\0\0\x01\0", "ICO"),
+        (b"farbfeld", "farbfeld"),
     ];
     known.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name)
 }
@@ -59,6 +61,7 @@ mod tests {
         assert_eq!(name(b"\0\0\0\x20ftypavif\0\0\0\0"), Some("AVIF"));
         assert_eq!(name(b"\0\0\0\x18ftypheic\0\0\0\0"), Some("HEIF"));
         assert_eq!(name(b"\xff\x0a\x10"), Some("JPEG XL"));
+        assert_eq!(name(b"\0\0\x01\0\x02\0"), Some("ICO"));
         assert_eq!(name(b"\0\0\0\x0cJXL \x0d\x0a\x87\x0a\0\0"), Some("JPEG XL"));
         assert_eq!(name(b"\0\0\0\x20ftypisom\0\0\0\0"), None);
         for head in [&b""[..], b"\xff", b"\0\0\0\x20ftyp", b"\x89PNG\r\n\x1a\n"] {

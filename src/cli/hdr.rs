@@ -39,7 +39,8 @@ impl Reader {
                 _ => Err(bad("its header does not end")),
             }
         };
-        let magic = line()?;
+        // Some programs call themselves RGBE.
+        line()?;
         loop {
             let line = line()?;
             let number = |text: &str| text.trim().parse::<f32>().ok().filter(|v| *v > 0.0);
@@ -70,7 +71,7 @@ impl Reader {
         }
         let (turn, lines, length) =
             order(&line()?).ok_or_else(|| bad("its resolution makes no sense"))?;
-        let head = format!("{magic}\nFORMAT=32-bit_rle_rgbe\n\n-Y {lines} +X {length}\n");
+        let head = format!("#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y {lines} +X {length}\n");
         let whole = Cursor::new(head.into_bytes()).chain(source);
         let decoder = HdrDecoder::new(whole).map_err(|e| bad(&e.to_string()))?;
         Ok(Self { decoder: Box::new(decoder), turn, exposure })

@@ -249,9 +249,13 @@ fn header(
         return jpeg(source, max_pixels, max_bytes, first_frame);
     }
     let (mut meta, mut stored) = (Meta::default(), Stored::default());
-    let mut moving = None;
+    let (mut moving, mut lost) = (None, Lost::default());
+    if format == ImageFormat::Tga && head[0] > 0 {
+        lost.add("image ID");
+    }
     if !first_frame {
-        let count = animation::count(&mut source, format)?;
+        let animation::Contents { count, lost: beside } = animation::contents(&mut source, format)?;
+        lost.append(beside);
         if count > 1 && !animation::moves(format) {
             return Err(animation::several(format));
         }
@@ -321,7 +325,11 @@ fn header(
                 source.rewind()
             })
         }
-        ImageFormat::Bmp => bmp::resolution(&mut source).map(|found| meta.resolution = found),
+        ImageFormat::Bmp => bmp::resolution(&mut source).and_then(|found| {
+            meta.resolution = found;
+            meta.profile = bmp::profile(&mut source)?;
+            source.rewind()
+        }),
         ImageFormat::WebP => webp::is_lossy(&mut source).map(|lossy| stored.lossy_webp = lossy),
         _ => Ok(()),
     };
@@ -329,7 +337,7 @@ fn header(
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_bytes);
     let mut decoder = image_decoder(source, format, limits).map_err(|e| failure(&e, format))?;
-    meta.profile = decoder.icc_profile().ok().flatten();
+    meta.profile = meta.profile.or(decoder.icc_profile().ok().flatten());
     if format != ImageFormat::Png {
         meta.exif = decoder.exif_metadata().ok().flatten();
         meta.xmp = decoder.xmp_metadata().ok().flatten();
@@ -349,7 +357,7 @@ fn header(
     let size = decoder.dimensions();
     let decoder = Decoder::Image(decoder);
     let opened = Opened::new(decoder, format, size, channels, sample, max_pixels)?;
-    Ok(Opened { meta, orientation, stored, moving, ..opened })
+    Ok(Opened { meta, lost, orientation, stored, moving, ..opened })
 }
 
 /// The decoder that `image` has for a format.
@@ -455,7 +463,8 @@ fn whole(source: Box<dyn Source>, max_bytes: u64) -> Result<Vec<u8>, Failure> {
 /// What formats are told by: the header of TGA is the longest.
 const HEAD: u64 = 18;
 
-/// The format of a file that begins like this. BigTIFF and PFM have signatures that `image` does not know. TGA has none:
+/// The format of a file that begins like this. BigTIFF, PFM and some Radiance files have signatures that `image` does not
+/// know. TGA has none:
 /// a file that nothing else claims is tried as one, if its header is plausible: a known colour map
 /// type, image type and pixel depth.
 fn guess(head: &[u8]) -> Result<ImageFormat, Failure> {
@@ -467,6 +476,9 @@ fn guess(head: &[u8]) -> Result<ImageFormat, Failure> {
     }
     if head.starts_with(b"II+\0") || head.starts_with(b"MM\0+") {
         return Ok(ImageFormat::Tiff);
+    }
+    if head.starts_with(b"#?RGBE") {
+        return Ok(ImageFormat::Hdr);
     }
     if pfm::begins(head) {
         return Ok(ImageFormat::Pnm);

@@ -122,8 +122,8 @@ pub fn run(setup: &Setup<'_>, item: Item) -> Result<Done, Failure> {
     }
     let target = path.as_deref().map(|p| setup.naming.target(p, opened.format));
     let target = target.transpose()?;
-    if let Some(path) = path.clone().filter(|_| args.dry_run) {
-        return Ok(Done::Planned(path));
+    if let Some(path) = path.as_ref().or(args.compare.as_ref()).filter(|_| args.dry_run) {
+        return Ok(Done::Planned(path.clone()));
     }
     let moving = opened.moving.take();
     // All frames are kept, as RGBA, until they are written; pages are encoded one by one.
@@ -231,6 +231,12 @@ fn filter(
         Ok::<_, Failure>(Place { path: path.clone(), target, channels, sink, meta, lost })
     });
     let compare = compare.transpose()?;
+    if let (Some(a), Some(b)) = (&place, &compare)
+        && output::is_same_place(&a.path, &b.path)
+    {
+        let path = b.path.display();
+        return Err(Failure::usage(format!("{path} is the output; --compare names another file")));
+    }
     let texts =
         args.json || args.explain.is_some() || args.verify || args.preview || args.bench.is_some();
     let to_stdout = |p: &&Place| matches!(p.sink, Sink::Stdout);
@@ -512,6 +518,7 @@ pub fn plain_task(
         channels: selection,
         region: args.region,
         mask: setup.mask.clone(),
+        upright: true,
         threshold,
         explain: args.explain.is_some(),
         terms: args.explain == Some(Explain::Terms),

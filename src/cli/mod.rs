@@ -141,6 +141,7 @@ fn filter(args: &Args) -> Result<(), Failure> {
     if args.no_naive && args.bench.is_none() {
         return Err(Failure::usage("--no-naive needs --bench"));
     }
+    written_once(args)?;
     interrupt::install();
     let files = kernel::files(args)?;
     let chain = kernel::chain(args, &files, SampleType::U8, 0)?;
@@ -148,13 +149,11 @@ fn filter(args: &Args) -> Result<(), Failure> {
         kernel::hints(args, &files).iter().for_each(|line| say(line));
         kernel::left_out(args, &files)?.iter().for_each(|line| say(line));
     }
-    if let Some(path) = &args.show_kernel {
-        show::write(&chain, path, args)?;
-    }
     // What is timed has the machine for itself.
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let total = args.threads.filter(|n| *n > 0).unwrap_or(cores);
-    let mask = args.mask.as_ref().map(|path| blend::Mask::open(path, args.max_pixels));
+    let mask =
+        args.mask.as_ref().map(|path| blend::Mask::open(path, args.max_pixels, args.first_frame));
     let mask = mask.transpose()?.map(Arc::new);
     let setup = |naming, several, threads| {
         Ok::<_, Failure>(Setup {
@@ -169,6 +168,7 @@ fn filter(args: &Args) -> Result<(), Failure> {
         })
     };
     if args.input.is_empty() && args.files_from.is_none() {
+        show::write(&chain, &[], args)?;
         let naming = names::Naming::new(args, &kernel::name(&chain), false)?;
         return unseen::run(&setup(naming, false, args.threads.unwrap_or(0))?);
     }
@@ -189,6 +189,7 @@ fn filter(args: &Args) -> Result<(), Failure> {
         preview::check(several)?;
     }
     naming.settle(&mut items);
+    show::write(&chain, &items, args)?;
     let jobs = if args.bench.is_some() { 1 } else { args.jobs.map_or(total, usize::from) };
     let jobs = jobs.min(items.len()).max(1);
     let threads = if several { (total / jobs).max(1) } else { args.threads.unwrap_or(0) };
@@ -202,6 +203,25 @@ fn filter(args: &Args) -> Result<(), Failure> {
     }
 }
 
+/// Fails if two results are to be written to one file.
+fn written_once(args: &Args) -> Result<(), Failure> {
+    let all = [
+        ("-o", &args.output),
+        ("--compare", &args.compare),
+        ("--show-kernel", &args.show_kernel),
+        ("--plot", &args.plot),
+    ];
+    let given: Vec<_> =
+        all.iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?))).collect();
+    for (i, (flag, path)) in given.iter().enumerate() {
+        if let Some((other, _)) = given[..i].iter().find(|(_, p)| output::is_same_place(p, path)) {
+            let path = path.display();
+            return Err(Failure::usage(format!("{other} and {flag} would both write {path}")));
+        }
+    }
+    Ok(())
+}
+
 /// The one file of the command line.
 fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
     let args = setup.args;
@@ -211,7 +231,14 @@ fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
     let progress = progress::Progress::new(&name, args.quiet || speaks);
     let done = job::run(setup, item);
     drop(progress);
-    match done? {
+    let done = match done {
+        Ok(done) => done,
+        Err(failure) => {
+            let json = report::failed(&path, &failure.message, &failure);
+            return if args.json { print(&format!("{json}\n")) } else { Ok(()) }.and(Err(failure));
+        }
+    };
+    match done {
         Done::Skipped(output) => {
             if !args.quiet {
                 say(&format!("{} exists, {name} is left out", output.display()));

@@ -4,7 +4,7 @@ use super::args::Args;
 use super::failure::Failure;
 use super::format::{self, Target};
 use super::inputs::Item;
-use super::output::Existing;
+use super::output::{self, Existing};
 use image::ImageFormat;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -74,10 +74,17 @@ impl Naming {
             How::InPlace if item.path.as_os_str() == "-" => {
                 return Err(Failure::usage("standard input cannot be replaced in place"));
             }
+            How::InPlace if !output::is_regular(&item.path) => {
+                return Err(Failure::usage(format!(
+                    "{} is no regular file, and cannot be replaced in place",
+                    item.path.display()
+                )));
+            }
             How::InPlace => return Ok(Some(item.path.clone())),
             How::Template => {}
         }
-        let name = item.path.file_name().filter(|_| item.path.as_os_str() != "-");
+        let unnamed = item.path.as_os_str() == "-" || output::is_descriptor(&item.path);
+        let name = item.path.file_name().filter(|_| !unnamed);
         let name = name.ok_or_else(|| {
             Failure::usage("the input has no name to make an output's name of; give -o FILE")
         })?;
@@ -150,7 +157,7 @@ impl Naming {
 
     /// Looks at all inputs together: what is itself the output of another one was found only
     /// because this command has run before, and is left out; two inputs with one output are a
-    /// mistake.
+    /// mistake, and so is an output that would replace another input.
     pub fn settle(&self, items: &mut Vec<Item>) {
         if self.how != How::Template {
             return;
@@ -170,9 +177,33 @@ impl Naming {
                 makers.insert(output, item.path.clone());
             }
         }
+        if self.force {
+            self.spare(items);
+        }
         items.retain(|item| {
             !item.found || makers.get(&item.path).is_none_or(|maker| *maker == item.path)
         });
+    }
+
+    /// Stops what would replace another input that was named: that one may not have been read yet.
+    fn spare(&self, items: &mut [Item]) {
+        let inputs: HashMap<_, _> = items
+            .iter()
+            .filter(|item| !item.found)
+            .filter_map(|item| Some((item.path.canonicalize().ok()?, item.path.clone())))
+            .collect();
+        for item in items.iter_mut().filter(|item| item.fault.is_none()) {
+            let Some(output) = self.expected(item) else { continue };
+            let other = output.canonicalize().ok().and_then(|file| inputs.get(&file));
+            if let Some(other) = other.filter(|other| **other != item.path) {
+                item.fault = Some(Failure::usage(format!(
+                    "{}: its output {} would replace the input {}; give another --name",
+                    item.path.display(),
+                    output.display(),
+                    other.display()
+                )));
+            }
+        }
     }
 }
 

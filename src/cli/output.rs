@@ -235,6 +235,32 @@ fn descriptor(path: &Path) -> Option<u32> {
     }
 }
 
+/// Whether two names lead to one regular file, which need not be there yet.
+pub fn is_same_place(a: &Path, b: &Path) -> bool {
+    let end = |path: &Path| match follow(path) {
+        Ok(Followed::Path(end)) if path.as_os_str() != "-" => Some(end),
+        _ => None,
+    };
+    let (Some(a), Some(b)) = (end(a), end(b)) else { return false };
+    match fs::metadata(&a) {
+        Ok(old) => old.is_file() && same_file(&old, &a, &b),
+        Err(_) => {
+            let folder = |path| parent(path).canonicalize().ok();
+            a.file_name() == b.file_name() && folder(&a).is_some_and(|a| folder(&b) == Some(a))
+        }
+    }
+}
+
+/// Whether a name is that of an open file of this process, such as `/dev/stdin`.
+pub fn is_descriptor(path: &Path) -> bool {
+    matches!(follow(path), Ok(Followed::Stdout | Followed::Descriptor(_)))
+}
+
+/// Whether a name leads to a regular file, or to none.
+pub fn is_regular(path: &Path) -> bool {
+    !is_descriptor(path) && fs::metadata(path).is_ok_and(|file| file.is_file())
+}
+
 /// Whether the file at `target` is the one that `input` names, whatever the names.
 fn same_file(old: &Metadata, target: &Path, input: &Path) -> bool {
     let Ok(other) = fs::metadata(input) else { return false };

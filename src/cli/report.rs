@@ -142,6 +142,14 @@ pub fn brief(status: &str, input: &Path, output: Option<&Path>) -> Value {
     object
 }
 
+/// What is said of a file that failed.
+pub fn failed(input: &Path, message: &str, failure: &Failure) -> Value {
+    let mut object = brief("failed", input, None);
+    object["error"] = message.into();
+    object["code"] = (failure.kind as u8).into();
+    object
+}
+
 impl Report {
     pub fn new(input: InputPart) -> Self {
         Self {

@@ -38,6 +38,8 @@ pub struct Request {
     pub region: Option<Rect>,
     /// What the result is blended with the input by.
     pub mask: Option<Arc<Mask>>,
+    /// Whether what is filtered is as it is shown: the mask is turned so, too.
+    pub upright: bool,
     pub threshold: Option<Threshold>,
     pub explain: bool,
     /// Whether terms are explained too.

@@ -78,7 +78,14 @@ fn run_to<I: Store, O: Store>(request: &Request, view: View<'_, I>) -> Result<Do
         selection.restore(&mut image, view, (x, y), request.form.alpha, request.linear);
     }
     if let Some(mask) = &request.mask {
-        blend::by(mask, &mut image, view, (x, y), request.form.alpha, request.linear)?;
+        blend::by(
+            (mask, request.upright),
+            &mut image,
+            view,
+            (x, y),
+            request.form.alpha,
+            request.linear,
+        )?;
     }
     if part != log.whole.rect() {
         image = placed(image, part, log.whole, view, request)?;

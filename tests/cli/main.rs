@@ -4,6 +4,7 @@
 #![cfg(feature = "cli")]
 
 mod bad_input;
+mod care;
 mod chains;
 mod compat;
 mod exr;

@@ -73,7 +73,7 @@ pub fn filter(
         let picture = Picture::of(DynamicImage::ImageRgba8(frame.into_buffer()))?;
         let mut unused = Meta::default();
         let meta = aside.as_mut().map_or(&mut unused, |(meta, _)| meta);
-        let picture = turn(picture, orientation, meta, Some(target), args.auto_orient);
+        let (picture, upright) = turn(picture, orientation, meta, Some(target), args.auto_orient);
         let drop = args.alpha == Some(AlphaArg::Drop);
         let picture = if drop { picture.without_alpha() } else { picture };
         let shape = picture.buffer.shape();
@@ -81,7 +81,7 @@ pub fn filter(
         let selection = args.channels.as_deref().map(|text| Selection::parse(text, form.channels));
         let request =
             request(setup, item, &picture, form, sample, Some(target), selection.transpose()?)?;
-        let request = Request { linear, ..request };
+        let request = Request { linear, upright, ..request };
         let made = result(&request)?;
         if let Some(aside) = aside.take() {
             // Before the work, whatever can be wrong with the place is found.
@@ -102,6 +102,12 @@ pub fn filter(
         return Err(named(Failure::input("it has no frames")));
     };
     let count = all.len();
+    if count < moving.count {
+        let of = moving.count;
+        return Err(named(Failure::input(format!(
+            "the file is damaged: it has {count} of the {of} frames that it says it has"
+        ))));
+    }
     let size = all[0].0.shape();
     if let Some(exif) = &mut place.meta.exif {
         let side = |n| u32::try_from(n).unwrap_or(u32::MAX);

@@ -47,7 +47,7 @@ pub fn make(
             lost.append(exr.lost());
         }
     }
-    let picture = turn(picture, orientation, &mut meta, target, args.auto_orient);
+    let (picture, upright) = turn(picture, orientation, &mut meta, target, args.auto_orient);
     let picture = drop_alpha(picture, args, target);
     let divided = picture.premultiplied && !setup.stays_premultiplied(target);
     let picture = if divided { picture.straight() } else { picture };
@@ -61,7 +61,7 @@ pub fn make(
         (None, None) => None,
     };
     let request = request(setup, item, &picture, form, sample, target, selection)?;
-    let request = Request { linear, ..request };
+    let request = Request { linear, upright, ..request };
     let result = result(&request)?;
 
     if stored.lossy_webp && target.is_some_and(|t| t.format == ImageFormat::WebP) {
@@ -70,17 +70,19 @@ pub fn make(
     Ok(Ready { picture, meta, lost, stored, request, form, result, sample, divided })
 }
 
-/// Turns the picture upright if that is asked for, or if the output could not say that it is not.
+/// Turns the picture upright if that is asked for, or if the output could not say that it is not; and says whether it is
+/// upright.
 pub fn turn(
     mut picture: Picture,
     orientation: Orientation,
     meta: &mut Meta,
     target: Option<Target>,
     asked: bool,
-) -> Picture {
+) -> (Picture, bool) {
     let tagged = meta.exif.as_deref().and_then(Orientation::from_exif_chunk).is_some();
     let kept = target.is_none_or(|t| tagged && t.holds(Kind::Exif));
-    if asked || !kept {
+    let turned = asked || !kept;
+    if turned {
         picture.buffer = picture.buffer.turn(orientation);
         if let Some(exif) = &mut meta.exif {
             let _ = Orientation::remove_from_exif_chunk(exif);
@@ -89,7 +91,7 @@ pub fn turn(
             meta::upright(xmp);
         }
     }
-    picture
+    (picture, turned || orientation == Orientation::NoTransforms)
 }
 
 /// Drops an alpha channel that is not wanted, or that hides nothing and would be in the way.
