@@ -68,7 +68,7 @@
 //! * Integer results are the same bytes on every instruction set, thread count, tile and region;
 //!   `f32` results are the same bits for every thread count, tile and region on one machine.
 //! * `f32` results are within [`AnyPlan::error_bound`], which is proved from the taps.
-//! * NaN and infinity stay inside the kernel's window.
+//! * NaN and infinity stay inside the kernel's window. The sign and payload of a NaN are not promised.
 //! * Nothing that a caller supplies panics or reads out of bounds: it is a typed [`Error`].
 //!
 //! # Features

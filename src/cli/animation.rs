@@ -76,8 +76,10 @@ pub fn moves(format: ImageFormat) -> bool {
 pub struct Contents {
     /// Pictures, as far as the file is whole.
     pub count: usize,
-    /// What is not read, and not a picture of these.
+    /// Pictures that are none of these.
     pub lost: Lost,
+    /// What is said beside them, and not read.
+    pub beside: Lost,
 }
 
 /// What is in a file. The source is left at its start.
@@ -85,7 +87,13 @@ pub fn contents(source: &mut (impl Read + Seek), format: ImageFormat) -> Result<
     let mut found = Contents::default();
     // What is cut off is found by the decoder.
     let _ = match format {
-        ImageFormat::Gif => gif(source, &mut found),
+        ImageFormat::Gif => {
+            let mut announced = false;
+            let read = gif(source, &mut found, &mut announced);
+            // The decoder is to look for a picture after the first that is announced, and find that it is not there.
+            found.count += usize::from(read.is_err() && announced && found.count > 0);
+            read
+        }
         ImageFormat::Png => png(source, &mut found),
         ImageFormat::WebP => webp(source, &mut found.count),
         ImageFormat::Pnm => pnm(source).map(|several| found.count = 1 + usize::from(several)),
@@ -128,21 +136,28 @@ fn colours(packed: u8) -> u32 {
     if packed & 0x80 == 0 { 0 } else { 3 << ((packed & 7) + 1) }
 }
 
-/// Header, then blocks: extensions (0x21), images (0x2c), and the end (0x3b).
-fn gif(source: &mut (impl Read + Seek), found: &mut Contents) -> io::Result<()> {
+/// Header, then blocks: extensions (0x21), images (0x2c), and the end (0x3b). Of those extensions one says how the next
+/// image is shown: it is `announced`.
+fn gif(
+    source: &mut (impl Read + Seek),
+    found: &mut Contents,
+    announced: &mut bool,
+) -> io::Result<()> {
     let head = bytes::<13>(source)?;
     skip(source, colours(head[10]))?;
     loop {
         match bytes::<1>(source)? {
             [0x21] => match bytes::<1>(source)? {
-                [0xfe] => found.lost.add("comments"),
+                [0xf9] => *announced = true,
+                [0xfe] => found.beside.add("comments"),
                 // An application's: its name is the first block.
                 [0xff] => {
                     let [length] = bytes(source)?;
                     let mut name = vec![0; length.into()];
                     source.read_exact(&mut name)?;
-                    if name.starts_with(b"XMP Data") {
-                        found.lost.add(Kind::Xmp.name());
+                    // The decoder reads it before the first image.
+                    if name.starts_with(b"XMP Data") && found.count > 0 {
+                        found.beside.add(Kind::Xmp.name());
                     }
                     if length == 0 {
                         continue;
@@ -152,6 +167,7 @@ fn gif(source: &mut (impl Read + Seek), found: &mut Contents) -> io::Result<()> 
             },
             [0x2c] => {
                 found.count += 1;
+                *announced = false;
                 let head = bytes::<9>(source)?;
                 skip(source, colours(head[8]) + 1)?;
             }

@@ -7,6 +7,7 @@ use super::input;
 use super::pixels::{Buffer, Picture};
 use super::source::Wanted;
 use image::metadata::Orientation;
+use std::borrow::Cow;
 use std::path::Path;
 use twopass::{Image, Sample, Shape, Source, View};
 
@@ -15,8 +16,8 @@ pub struct Mask {
     name: String,
     /// As the file has it.
     stored: Image<f32>,
-    /// As it is shown, if that is different.
-    upright: Option<Image<f32>>,
+    /// How it is to be turned to be upright.
+    orientation: Orientation,
 }
 
 impl Mask {
@@ -36,15 +37,24 @@ impl Mask {
             Buffer::U16(image) => brightness(image, alpha),
             Buffer::F32(image) => brightness(image, alpha),
         };
-        let stored = Image::from_vec(values, shape)?;
-        let upright = match orientation {
-            Orientation::NoTransforms => None,
-            _ => match Buffer::F32(stored.clone()).turn(orientation) {
-                Buffer::F32(image) => Some(image),
-                _ => None,
-            },
+        Ok(Self { name, stored: Image::from_vec(values, shape)?, orientation })
+    }
+
+    /// As it lies on a picture that is to be turned so.
+    fn on(&self, orientation: Orientation) -> Cow<'_, Image<f32>> {
+        if orientation == self.orientation {
+            return Cow::Borrowed(&self.stored);
+        }
+        let back = match orientation {
+            Orientation::Rotate90 => Orientation::Rotate270,
+            Orientation::Rotate270 => Orientation::Rotate90,
+            // The others are their own ways back.
+            other => other,
         };
-        Ok(Self { name, stored, upright })
+        match Buffer::F32(self.stored.clone()).turn(self.orientation).turn(back) {
+            Buffer::F32(image) => Cow::Owned(image),
+            _ => Cow::Borrowed(&self.stored),
+        }
     }
 }
 
@@ -69,9 +79,9 @@ fn brightness<S: Sample>(image: &Image<S>, alpha: bool) -> Vec<f32> {
 }
 
 /// Blends the result with the source, whose pixel at `origin` lies under the result's first, by the mask of the source,
-/// which may have been turned `upright`.
+/// which is to be turned so to be upright.
 pub fn by<I: Source, O: Sample>(
-    (mask, upright): (&Mask, bool),
+    (mask, orientation): (&Mask, Orientation),
     out: &mut Image<O>,
     source: View<'_, I>,
     origin: (usize, usize),
@@ -79,8 +89,7 @@ pub fn by<I: Source, O: Sample>(
     linear: bool,
 ) -> Result<(), Failure> {
     let (shape, whole) = (out.shape(), source.shape());
-    let turned = mask.upright.as_ref().filter(|_| upright);
-    let (name, mask) = (&mask.name, turned.unwrap_or(&mask.stored));
+    let (name, mask) = (&mask.name, mask.on(orientation));
     let (size, values) = (mask.shape(), mask.data());
     if (size.width, size.height) != (whole.width, whole.height) {
         return Err(Failure::input(format!(

@@ -250,12 +250,15 @@ fn header(
     }
     let (mut meta, mut stored) = (Meta::default(), Stored::default());
     let (mut moving, mut lost) = (None, Lost::default());
+    let mut beside = Lost::default();
     if format == ImageFormat::Tga && head[0] > 0 {
-        lost.add("image ID");
+        beside.add("image ID");
     }
     if !first_frame {
-        let animation::Contents { count, lost: beside } = animation::contents(&mut source, format)?;
-        lost.append(beside);
+        let found = animation::contents(&mut source, format)?;
+        let count = found.count;
+        lost.append(found.lost);
+        beside.append(found.beside);
         if count > 1 && !animation::moves(format) {
             return Err(animation::several(format));
         }
@@ -337,6 +340,7 @@ fn header(
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_bytes);
     let mut decoder = image_decoder(source, format, limits).map_err(|e| failure(&e, format))?;
+    meta.lost.append(beside);
     meta.profile = meta.profile.or(decoder.icc_profile().ok().flatten());
     if format != ImageFormat::Png {
         meta.exif = decoder.exif_metadata().ok().flatten();

@@ -34,7 +34,7 @@ use super::text::{describe, number};
 use image::ImageFormat;
 use image::metadata::Orientation;
 use ready::Ready;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use twopass::{Alpha, Filter, Image, Kernel, Post, Range, SampleType, Shape};
@@ -52,6 +52,8 @@ pub struct Setup<'a> {
     pub mask: Option<Arc<Mask>>,
     /// Threads of one filter.
     pub threads: usize,
+    /// The inputs that were named, by what they are.
+    pub inputs: HashMap<PathBuf, PathBuf>,
     /// Outputs of this run, each of which is written once.
     pub claimed: Mutex<HashSet<PathBuf>>,
 }
@@ -357,6 +359,17 @@ fn place(
         names::make_folders(&path)?;
     }
     let sink = output::prepare(&path, &item.path, setup.naming.existing())?;
+    // An input that was named may not have been read yet.
+    let file = path.canonicalize().ok();
+    let replaced = file.and_then(|file| setup.inputs.get(&file));
+    if let Some(other) = replaced.filter(|other| **other != item.path) {
+        return Err(Failure::usage(format!(
+            "{}: its output {} would replace the input {}; give another --name",
+            item.path.display(),
+            path.display(),
+            other.display()
+        )));
+    }
     let mut claimed = setup.claimed.lock().unwrap_or_else(PoisonError::into_inner);
     if setup.naming.is_for_many() && !claimed.insert(path.clone()) {
         return Err(Failure::output(format!(
@@ -518,7 +531,7 @@ pub fn plain_task(
         channels: selection,
         region: args.region,
         mask: setup.mask.clone(),
-        upright: true,
+        orientation: Orientation::NoTransforms,
         threshold,
         explain: args.explain.is_some(),
         terms: args.explain == Some(Explain::Terms),

@@ -67,6 +67,7 @@ use args::Args;
 use failure::Failure;
 use job::{Done, Setup};
 use report::Report;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -155,7 +156,7 @@ fn filter(args: &Args) -> Result<(), Failure> {
     let mask =
         args.mask.as_ref().map(|path| blend::Mask::open(path, args.max_pixels, args.first_frame));
     let mask = mask.transpose()?.map(Arc::new);
-    let setup = |naming, several, threads| {
+    let setup = |naming, several, threads, inputs| {
         Ok::<_, Failure>(Setup {
             args,
             chain: kernel::chain(args, &files, SampleType::U8, threads)?,
@@ -163,14 +164,15 @@ fn filter(args: &Args) -> Result<(), Failure> {
             naming,
             budget: budget::Budget::new(args.max_memory, several),
             mask: mask.clone(),
+            inputs,
             threads,
             claimed: Mutex::default(),
         })
     };
     if args.input.is_empty() && args.files_from.is_none() {
-        show::write(&chain, &[], args)?;
+        show::write(&chain, None, args)?;
         let naming = names::Naming::new(args, &kernel::name(&chain), false)?;
-        return unseen::run(&setup(naming, false, args.threads.unwrap_or(0))?);
+        return unseen::run(&setup(naming, false, args.threads.unwrap_or(0), HashMap::new())?);
     }
     if args.sweep.is_some() {
         return Err(Failure::usage(
@@ -189,11 +191,15 @@ fn filter(args: &Args) -> Result<(), Failure> {
         preview::check(several)?;
     }
     naming.settle(&mut items);
-    show::write(&chain, &items, args)?;
+    let taken = items.iter().flat_map(|item| [Some(item.path.clone()), naming.expected(item)]);
+    show::write(&chain, taken.flatten(), args)?;
     let jobs = if args.bench.is_some() { 1 } else { args.jobs.map_or(total, usize::from) };
     let jobs = jobs.min(items.len()).max(1);
     let threads = if several { (total / jobs).max(1) } else { args.threads.unwrap_or(0) };
-    let setup = setup(naming, several, threads)?;
+    let named = items.iter().filter(|item| several && !item.found);
+    let named = named.filter_map(|item| Some((item.path.canonicalize().ok()?, item.path.clone())));
+    let inputs = if args.force { named.collect() } else { HashMap::new() };
+    let setup = setup(naming, several, threads, inputs)?;
     match items.pop() {
         Some(item) if !several => one(&setup, item),
         last => {

@@ -157,7 +157,7 @@ impl Naming {
 
     /// Looks at all inputs together: what is itself the output of another one was found only
     /// because this command has run before, and is left out; two inputs with one output are a
-    /// mistake, and so is an output that would replace another input.
+    /// mistake.
     pub fn settle(&self, items: &mut Vec<Item>) {
         if self.how != How::Template {
             return;
@@ -177,33 +177,9 @@ impl Naming {
                 makers.insert(output, item.path.clone());
             }
         }
-        if self.force {
-            self.spare(items);
-        }
         items.retain(|item| {
             !item.found || makers.get(&item.path).is_none_or(|maker| *maker == item.path)
         });
-    }
-
-    /// Stops what would replace another input that was named: that one may not have been read yet.
-    fn spare(&self, items: &mut [Item]) {
-        let inputs: HashMap<_, _> = items
-            .iter()
-            .filter(|item| !item.found)
-            .filter_map(|item| Some((item.path.canonicalize().ok()?, item.path.clone())))
-            .collect();
-        for item in items.iter_mut().filter(|item| item.fault.is_none()) {
-            let Some(output) = self.expected(item) else { continue };
-            let other = output.canonicalize().ok().and_then(|file| inputs.get(&file));
-            if let Some(other) = other.filter(|other| **other != item.path) {
-                item.fault = Some(Failure::usage(format!(
-                    "{}: its output {} would replace the input {}; give another --name",
-                    item.path.display(),
-                    output.display(),
-                    other.display()
-                )));
-            }
-        }
     }
 }
 

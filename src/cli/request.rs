@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::kernel::{self, Stage};
 use super::mix::Form;
 use super::text::number;
+use image::metadata::Orientation;
 use std::sync::Arc;
 use twopass::{
     Alpha, Chain, Filter, Kernel, Level, Plan, Post, Range, Rect, Sample, Shape, Source,
@@ -38,8 +39,8 @@ pub struct Request {
     pub region: Option<Rect>,
     /// What the result is blended with the input by.
     pub mask: Option<Arc<Mask>>,
-    /// Whether what is filtered is as it is shown: the mask is turned so, too.
-    pub upright: bool,
+    /// How what is filtered is to be turned to be upright: the mask lies on it as both are shown.
+    pub orientation: Orientation,
     pub threshold: Option<Threshold>,
     pub explain: bool,
     /// Whether terms are explained too.

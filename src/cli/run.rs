@@ -79,7 +79,7 @@ fn run_to<I: Store, O: Store>(request: &Request, view: View<'_, I>) -> Result<Do
     }
     if let Some(mask) = &request.mask {
         blend::by(
-            (mask, request.upright),
+            (mask, request.orientation),
             &mut image,
             view,
             (x, y),

@@ -4,10 +4,10 @@
 use super::args::Args;
 use super::draw::{Anchor, BLACK, Colour, Drawing, GREY, LETTER, LINE};
 use super::failure::Failure;
-use super::inputs::Item;
 use super::kernel::{Stage, Step};
 use super::text::number;
 use super::{output, preview, say};
+use std::path::PathBuf;
 use twopass::{Kernel, Separation, Term};
 
 /// Pixels of a matrix a side, at most; and taps, of which every nth is drawn of larger ones.
@@ -19,13 +19,17 @@ const CELL: f64 = 44.0;
 const TERMS: usize = 4;
 const GAP: f64 = 28.0;
 
-/// Draws the kernels of all stages, and writes the picture if that is asked for, but to none of the inputs.
-pub fn write(stages: &[Stage], inputs: &[Item], args: &Args) -> Result<(), Failure> {
+/// Draws the kernels of all stages, and writes the picture if that is asked for, but to none of the files that are `taken`.
+pub fn write(
+    stages: &[Stage],
+    taken: impl IntoIterator<Item = PathBuf>,
+    args: &Args,
+) -> Result<(), Failure> {
     let Some(path) = args.show_kernel.as_deref().filter(|_| !args.dry_run) else { return Ok(()) };
-    if inputs.iter().any(|input| output::is_same_place(path, &input.path)) {
-        let path = path.display();
+    if taken.into_iter().any(|taken| output::is_same_place(path, &taken)) {
         return Err(Failure::output(format!(
-            "{path} is an input; name another file for the kernel"
+            "{} is an input or a result; name another file for the kernel",
+            path.display()
         )));
     }
     if args.preview {

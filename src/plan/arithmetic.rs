@@ -340,7 +340,6 @@ impl Spec<'_> {
         !self.float_source()
             && !self.float_output()
             && self.post() != Post::Magnitude
-            && (self.post() == Post::None || self.offset().fract() == 0.0)
             && self.filter.get_scale() == 1.0
             && self.filter.kernels().iter().all(integer)
             && self.given() == 0.0

@@ -11,14 +11,16 @@ fn drawings_replace_no_input() {
     let before = place.bytes("input.png");
     place.fails(
         5,
-        "input.png is an input",
+        "input.png is an input or a result",
         &["input.png", "-k", "log", "--show-kernel", "./input.png", "-o", "o.png"],
     );
     place.folder("in");
     place.save("in/a.png", scene(9, 7));
     let args = ["-r", "in", "-k", "log", "--show-kernel", "in/a.png", "--out-dir", "out"];
-    place.fails(5, "in/a.png is an input", &args);
+    place.fails(5, "in/a.png is an input or a result", &args);
     assert_eq!(place.bytes("input.png"), before);
+    let args = ["input.png", "-k", "log", "--name", "k.png", "--show-kernel", "k.png"];
+    place.fails(5, "k.png is an input or a result", &args);
 }
 
 #[test]
@@ -72,6 +74,13 @@ fn an_output_is_no_other_input() {
     );
     assert_eq!(place.bytes("a.box.png"), before);
     assert_eq!(place.open("a.box.box.png").width(), 5);
+    // Without an extension the name does not tell what the output is called.
+    std::fs::copy(place.path("a.png"), place.path("b")).unwrap();
+    place.save("b.box.png", image::GrayImage::new(5, 5));
+    let before = place.bytes("b.box.png");
+    let run = place.filter(&["b", "b.box.png", "-k", "box", "--force", "--jobs", "1"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert_eq!(place.bytes("b.box.png"), before);
     place.folder("y");
     place.save("y/a.png", image::GrayImage::new(4, 4));
     let run = place.filter(&["a.png", "y/a.png", "-k", "identity", "--out-dir", "y", "--force"]);
@@ -134,6 +143,11 @@ fn masks_are_turned_as_pictures_are() {
     let args = ["picture.png", "--mix", "invert", "--mask", "mask.png"];
     place.ok(&[&args[..], &["-o", "stored.png"]].concat());
     assert_eq!(place.open("stored.png"), wanted);
+    // A mask that was drawn on the picture as it is shown.
+    place.save("shown.png", image::DynamicImage::from(mask).rotate90());
+    let shown = ["picture.png", "--mix", "invert", "--mask", "shown.png", "-o", "stored.png"];
+    place.ok(&shown);
+    assert_eq!(place.open("stored.png"), wanted);
     for flags in [&["--auto-orient", "-o", "up.png"][..], &["-o", "up.bmp"]] {
         place.ok(&[&args[..], flags].concat());
         assert_eq!(place.open(flags[flags.len() - 1]), wanted.rotate90());
@@ -165,6 +179,16 @@ fn what_is_beside_a_picture_is_named() {
         "not kept: comments, XMP (--strict)",
         &["a.gif", "-k", "box", "--strict", "-o", "b.gif"],
     );
+    place.ok(&["a.gif", "-k", "box", "--strict", "--strip", "-o", "b.gif"]);
+    // What stands before the picture is read. Behind it lie bytes that lead readers of blocks to its end.
+    let mut gif = place.bytes("b.gif");
+    let table = if gif[10] & 0x80 == 0 { 0 } else { 3 << ((gif[10] & 7) + 1) };
+    let end: Vec<u8> = [1].into_iter().chain((0..=255).rev()).chain([0]).collect();
+    let packet = [&b"\x21\xff\x0bXMP DataXMP<x>hello</x>"[..], &end].concat();
+    gif.splice(13 + table..13 + table, packet);
+    place.write("c.gif", gif);
+    place.ok(&["c.gif", "-k", "identity", "--strict", "-o", "c.png"]);
+    assert!(place.bytes("c.png").windows(12).any(|w| w == b"<x>hello</x>"));
     place.save("a.tga", scene(6, 4));
     let mut tga = place.bytes("a.tga");
     tga[0] = 3;
@@ -227,9 +251,9 @@ fn cut_animations_and_pictures_after_others() {
         |n| image::Frame::new(image::RgbaImage::from_pixel(20, 12, image::Rgba([n, 0, 0, 255])));
     let mut file = Vec::new();
     image::codecs::gif::GifEncoder::new(&mut file).encode_frames([frame(255), frame(100)]).unwrap();
-    // Behind the second frame's descriptor.
-    let second = file.iter().rposition(|b| *b == 0x2c).unwrap();
-    for length in second + 1..file.len() - 1 {
+    // From what says how the second frame is shown.
+    let second = file.windows(3).rposition(|w| w == [0x21, 0xf9, 4]).unwrap();
+    for length in second + 2..file.len() - 1 {
         place.write("cut.gif", &file[..length]);
         let run = place.filter(&["cut.gif", "-k", "box", "-o", "o.gif"]);
         let whole = run.code == 0 && run.stderr.contains("2 frames");

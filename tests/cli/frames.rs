@@ -1,6 +1,6 @@
 //! Animations: filtered frame by frame, with their times, where the output's format has frames.
 
-use super::{Place, scene};
+use super::{Place, png_chunk, scene};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::metadata::LoopCount;
@@ -184,4 +184,22 @@ fn what_has_no_frames_is_no_place_for_them() {
     place.save("still.gif", DynamicImage::from(scene(9, 7)).into_rgba8());
     let run = place.ok(&["still.gif", "-k", "box"]);
     assert!(!run.stderr.contains("frames"), "{}", run.stderr);
+}
+
+/// Frames of a file that says how it is to be turned are turned all, or none.
+#[test]
+fn frames_are_turned_alike() {
+    let place = Place::new();
+    place.write("moving.gif", gif(&frames(), None));
+    place.ok(&["moving.gif", "-k", "identity", "-o", "plain.png"]);
+    let file = place.bytes("plain.png");
+    // Orientation 6, behind the header.
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let file = [&file[..33], &png_chunk(b"eXIf", exif), &file[33..]].concat();
+    place.write("tagged.png", file);
+    place.ok(&["tagged.png", "-k", "identity", "-o", "kept.png"]);
+    assert_eq!(read(place.bytes("kept.png")).0, frames());
+    place.ok(&["tagged.png", "-k", "identity", "--auto-orient", "-o", "up.png"]);
+    let upright = frames().iter().map(image::imageops::rotate90).collect::<Vec<_>>();
+    assert_eq!(read(place.bytes("up.png")).0, upright);
 }

@@ -63,6 +63,8 @@ pub fn filter(
     let (mut source, plays) = moving.frames(max_bytes(args.max_pixels)).map_err(named)?;
     let mut all: Vec<(Image<u8>, Delay)> = Vec::new();
     let (mut prepared, mut first, mut warnings) = (None, None, Vec::new());
+    // Each frame is turned, or not, as the first.
+    let tagged = meta.clone();
     let mut aside = Some((meta, lost));
     loop {
         let frame = Times::of(&mut times.decode_ms, || guarded(|| source.next()));
@@ -71,9 +73,10 @@ pub fn filter(
         let frame = frame.map_err(|e| named(source::failure(&e, format)))?;
         let delay = frame.delay();
         let picture = Picture::of(DynamicImage::ImageRgba8(frame.into_buffer()))?;
-        let mut unused = Meta::default();
+        let mut unused = tagged.clone();
         let meta = aside.as_mut().map_or(&mut unused, |(meta, _)| meta);
-        let (picture, upright) = turn(picture, orientation, meta, Some(target), args.auto_orient);
+        let (picture, orientation) =
+            turn(picture, orientation, meta, Some(target), args.auto_orient);
         let drop = args.alpha == Some(AlphaArg::Drop);
         let picture = if drop { picture.without_alpha() } else { picture };
         let shape = picture.buffer.shape();
@@ -81,7 +84,7 @@ pub fn filter(
         let selection = args.channels.as_deref().map(|text| Selection::parse(text, form.channels));
         let request =
             request(setup, item, &picture, form, sample, Some(target), selection.transpose()?)?;
-        let request = Request { linear, upright, ..request };
+        let request = Request { linear, orientation, ..request };
         let made = result(&request)?;
         if let Some(aside) = aside.take() {
             // Before the work, whatever can be wrong with the place is found.

@@ -47,7 +47,7 @@ pub fn make(
             lost.append(exr.lost());
         }
     }
-    let (picture, upright) = turn(picture, orientation, &mut meta, target, args.auto_orient);
+    let (picture, orientation) = turn(picture, orientation, &mut meta, target, args.auto_orient);
     let picture = drop_alpha(picture, args, target);
     let divided = picture.premultiplied && !setup.stays_premultiplied(target);
     let picture = if divided { picture.straight() } else { picture };
@@ -61,7 +61,7 @@ pub fn make(
         (None, None) => None,
     };
     let request = request(setup, item, &picture, form, sample, target, selection)?;
-    let request = Request { linear, upright, ..request };
+    let request = Request { linear, orientation, ..request };
     let result = result(&request)?;
 
     if stored.lossy_webp && target.is_some_and(|t| t.format == ImageFormat::WebP) {
@@ -70,15 +70,15 @@ pub fn make(
     Ok(Ready { picture, meta, lost, stored, request, form, result, sample, divided })
 }
 
-/// Turns the picture upright if that is asked for, or if the output could not say that it is not; and says whether it is
-/// upright.
+/// Turns the picture upright if that is asked for, or if the output could not say that it is not; and says how it is still
+/// to be turned.
 pub fn turn(
     mut picture: Picture,
     orientation: Orientation,
     meta: &mut Meta,
     target: Option<Target>,
     asked: bool,
-) -> (Picture, bool) {
+) -> (Picture, Orientation) {
     let tagged = meta.exif.as_deref().and_then(Orientation::from_exif_chunk).is_some();
     let kept = target.is_none_or(|t| tagged && t.holds(Kind::Exif));
     let turned = asked || !kept;
@@ -91,7 +91,7 @@ pub fn turn(
             meta::upright(xmp);
         }
     }
-    (picture, turned || orientation == Orientation::NoTransforms)
+    (picture, if turned { Orientation::NoTransforms } else { orientation })
 }
 
 /// Drops an alpha channel that is not wanted, or that hides nothing and would be in the way.
