@@ -468,8 +468,7 @@ fn whole(source: Box<dyn Source>, max_bytes: u64) -> Result<Vec<u8>, Failure> {
 const HEAD: u64 = 18;
 
 /// The format of a file that begins like this. BigTIFF, PFM and some Radiance files have signatures that `image` does not
-/// know. TGA has none:
-/// a file that nothing else claims is tried as one, if its header is plausible: a known colour map
+/// know. TGA has none: a file that nothing else claims is tried as one, if its header is plausible: a known colour map
 /// type, image type and pixel depth.
 fn guess(head: &[u8]) -> Result<ImageFormat, Failure> {
     if let Ok(format) = image::guess_format(head) {

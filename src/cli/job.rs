@@ -52,7 +52,7 @@ pub struct Setup<'a> {
     pub mask: Option<Arc<Mask>>,
     /// Threads of one filter.
     pub threads: usize,
-    /// The inputs that were named, by what they are.
+    /// The files that are read, and the names that they were given, where results may replace files.
     pub inputs: HashMap<PathBuf, PathBuf>,
     /// Outputs of this run, each of which is written once.
     pub claimed: Mutex<HashSet<PathBuf>>,
@@ -359,7 +359,7 @@ fn place(
         names::make_folders(&path)?;
     }
     let sink = output::prepare(&path, &item.path, setup.naming.existing())?;
-    // An input that was named may not have been read yet.
+    // Another input may not have been read yet.
     let file = path.canonicalize().ok();
     let replaced = file.and_then(|file| setup.inputs.get(&file));
     if let Some(other) = replaced.filter(|other| **other != item.path) {

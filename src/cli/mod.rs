@@ -142,7 +142,6 @@ fn filter(args: &Args) -> Result<(), Failure> {
     if args.no_naive && args.bench.is_none() {
         return Err(Failure::usage("--no-naive needs --bench"));
     }
-    written_once(args)?;
     interrupt::install();
     let files = kernel::files(args)?;
     let chain = kernel::chain(args, &files, SampleType::U8, 0)?;
@@ -170,7 +169,7 @@ fn filter(args: &Args) -> Result<(), Failure> {
         })
     };
     if args.input.is_empty() && args.files_from.is_none() {
-        show::write(&chain, None, args)?;
+        show::write(&chain, args.plot.clone(), args)?;
         let naming = names::Naming::new(args, &kernel::name(&chain), false)?;
         return unseen::run(&setup(naming, false, args.threads.unwrap_or(0), HashMap::new())?);
     }
@@ -192,13 +191,14 @@ fn filter(args: &Args) -> Result<(), Failure> {
     }
     naming.settle(&mut items);
     let taken = items.iter().flat_map(|item| [Some(item.path.clone()), naming.expected(item)]);
-    show::write(&chain, taken.flatten(), args)?;
+    show::write(&chain, taken.flatten().chain(args.compare.clone()), args)?;
     let jobs = if args.bench.is_some() { 1 } else { args.jobs.map_or(total, usize::from) };
     let jobs = jobs.min(items.len()).max(1);
     let threads = if several { (total / jobs).max(1) } else { args.threads.unwrap_or(0) };
-    let named = items.iter().filter(|item| several && !item.found);
-    let named = named.filter_map(|item| Some((item.path.canonicalize().ok()?, item.path.clone())));
-    let inputs = if args.force { named.collect() } else { HashMap::new() };
+    // Without --force no file is replaced that might be one of them.
+    let read = items.iter().filter(|_| several && args.force);
+    let read = read.filter_map(|item| Some((item.path.canonicalize().ok()?, item.path.clone())));
+    let inputs = read.collect();
     let setup = setup(naming, several, threads, inputs)?;
     match items.pop() {
         Some(item) if !several => one(&setup, item),
@@ -207,25 +207,6 @@ fn filter(args: &Args) -> Result<(), Failure> {
             batch::run(&setup, items, jobs)
         }
     }
-}
-
-/// Fails if two results are to be written to one file.
-fn written_once(args: &Args) -> Result<(), Failure> {
-    let all = [
-        ("-o", &args.output),
-        ("--compare", &args.compare),
-        ("--show-kernel", &args.show_kernel),
-        ("--plot", &args.plot),
-    ];
-    let given: Vec<_> =
-        all.iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?))).collect();
-    for (i, (flag, path)) in given.iter().enumerate() {
-        if let Some((other, _)) = given[..i].iter().find(|(_, p)| output::is_same_place(p, path)) {
-            let path = path.display();
-            return Err(Failure::usage(format!("{other} and {flag} would both write {path}")));
-        }
-    }
-    Ok(())
 }
 
 /// The one file of the command line.
@@ -240,8 +221,10 @@ fn one(setup: &Setup<'_>, item: inputs::Item) -> Result<(), Failure> {
     let done = match done {
         Ok(done) => done,
         Err(failure) => {
-            let json = report::failed(&path, &failure.message, &failure);
-            return if args.json { print(&format!("{json}\n")) } else { Ok(()) }.and(Err(failure));
+            if args.json {
+                print(&format!("{}\n", report::failed(&path, &failure.message, &failure)))?;
+            }
+            return Err(failure);
         }
     };
     match done {

@@ -256,7 +256,7 @@ pub fn is_descriptor(path: &Path) -> bool {
     matches!(follow(path), Ok(Followed::Stdout | Followed::Descriptor(_)))
 }
 
-/// Whether a name leads to a regular file, or to none.
+/// Whether a name leads to a regular file, and not to an open one.
 pub fn is_regular(path: &Path) -> bool {
     !is_descriptor(path) && fs::metadata(path).is_ok_and(|file| file.is_file())
 }

@@ -26,13 +26,19 @@ fn drawings_replace_no_input() {
 #[test]
 fn two_results_have_two_places() {
     let place = Place::with_input();
-    for flags in [
-        ["--compare", "x.png", "-o", "./x.png"],
-        ["--show-kernel", "x.png", "-o", "x.png"],
-        ["--show-kernel", "x.png", "--compare", "x.png"],
+    for (code, why, flags) in [
+        (2, "x.png is the output; --compare", ["--compare", "x.png", "-o", "./x.png"]),
+        (5, "x.png is an input or a result", ["--show-kernel", "x.png", "-o", "x.png"]),
+        (5, "x.png is an input or a result", ["--show-kernel", "x.png", "--compare", "./x.png"]),
     ] {
-        place.fails(2, "would both write", &[&["input.png", "-k", "box"], &flags[..]].concat());
+        place.fails(code, why, &[&["input.png", "-k", "box"], &flags[..]].concat());
     }
+    let args = ["--sweep", "size=3..5", "-k", "box", "--plot", "x.png", "--show-kernel", "x.png"];
+    place.fails(
+        5,
+        "x.png is an input or a result",
+        &[&args[..], &["--bench", "1", "--shape", "9x9"]].concat(),
+    );
     let args = [
         "input.png",
         "-k",
@@ -81,6 +87,14 @@ fn an_output_is_no_other_input() {
     let run = place.filter(&["b", "b.box.png", "-k", "box", "--force", "--jobs", "1"]);
     assert_eq!(run.code, 2, "{}", run.stderr);
     assert_eq!(place.bytes("b.box.png"), before);
+    // Nor does that of a file in a folder, if its extension lies.
+    place.folder("r");
+    std::fs::copy(place.path("a.png"), place.path("r/c.jpg")).unwrap();
+    place.save("r/c.box.png", image::GrayImage::new(5, 5));
+    let before = place.bytes("r/c.box.png");
+    let run = place.filter(&["-r", "r", "-k", "box", "--force", "--jobs", "1"]);
+    assert!(run.stderr.contains("would replace the input r/c.box.png"), "{}", run.stderr);
+    assert_eq!(place.bytes("r/c.box.png"), before);
     place.folder("y");
     place.save("y/a.png", image::GrayImage::new(4, 4));
     let run = place.filter(&["a.png", "y/a.png", "-k", "identity", "--out-dir", "y", "--force"]);

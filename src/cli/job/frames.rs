@@ -64,7 +64,7 @@ pub fn filter(
     let mut all: Vec<(Image<u8>, Delay)> = Vec::new();
     let (mut prepared, mut first, mut warnings) = (None, None, Vec::new());
     // Each frame is turned, or not, as the first.
-    let tagged = meta.clone();
+    let tagged = Meta { exif: meta.exif.clone(), ..Meta::default() };
     let mut aside = Some((meta, lost));
     loop {
         let frame = Times::of(&mut times.decode_ms, || guarded(|| source.next()));
